@@ -3,36 +3,15 @@
 //! Guarantees: there is one write, a create, which is also the allocation, so of two claimants one
 //! succeeds. A failed read ends the attempt before the write. Nothing changes in EC2 or the kernel.
 
-use firecamp_core::agent::{Evidence, NotAdopted, Orphan, adopt};
+use firecamp_controllers::node::{AdoptionResult, AgentIdentity};
+use firecamp_core::agent::{Evidence, Orphan, adopt};
 use firecamp_core::failure::RegistryKind;
-use firecamp_core::ids::{ClusterName, InstanceId, NodeName};
 use firecamp_core::ports::{Cloud, Registry};
 use firecamp_core::record::Write;
 use firecamp_engine::{NoFile, Rng, Systems};
 use firecamp_kube::Census;
 
 use crate::ports::{Kernel, Registrar};
-
-/// The identity of this agent.
-#[derive(Debug, Clone)]
-pub(crate) struct AgentIdentity {
-    pub(crate) node: NodeName,
-    pub(crate) instance: InstanceId,
-    pub(crate) cluster: ClusterName,
-}
-
-/// The result of an attempt.
-#[derive(Debug)]
-pub(crate) enum AdoptionResult {
-    /// The StaticIP was created.
-    Adopted,
-    /// A rule forbids the adoption.
-    Refused(NotAdopted),
-    /// Another process created the StaticIP first.
-    Moot,
-    /// A read or the write failed.
-    Failed(String),
-}
 
 pub(crate) async fn attempt<C, H, R>(
     orphan: &Orphan,

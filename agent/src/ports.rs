@@ -6,27 +6,33 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use firecamp_core::agent::{Execution, Operation};
+use firecamp_controllers::node::{
+    AdoptionResult, AgentIdentity, Event, Finding, LostAddress, OperationKind, QueryResult,
+};
+use firecamp_core::agent::{Execution, Operation, Orphan};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, HostFailure, RegistryFailure};
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member, NodeName, VolumeId};
 use firecamp_core::ports::{Cloud, Holder, HostNet, KernelTarget, KernelView, Registry};
-use firecamp_engine::{NoFile, Rng, Run, Signal, Systems};
-use firecamp_host::{Change, KernelSnapshot, LinuxHost, Monitor, ObservedLink};
+use firecamp_core::time::Moment;
+use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
+use firecamp_host::{LinuxHost, Monitor};
 use firecamp_kube::Census;
-use firecamp_node::preflight::facts::{NodeFacts, Reading};
+use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
+use firecamp_node::preflight::facts::NodeFacts;
 use firecamp_node::preflight::{CloudChecks, NodeChecks};
 use firecamp_node::volumes::CloudVolumes;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::executions::kind;
-use crate::partition::{self, Finding, LostAddress};
+use crate::adopt::attempt;
+use crate::partition;
 use crate::source::Source;
-use crate::work_result::WorkResult;
 
 /// Bound of one read; the clients' own timeouts are shorter.
 const READ_BOUND: Duration = Duration::from_secs(20);
+/// Bound of one attempt to adopt; its reads have shorter timeouts.
+const ATTEMPT_BOUND: Duration = Duration::from_mins(1);
 
 /// The implementation of each external system that an agent uses.
 pub(crate) trait Environment: 'static {
@@ -146,10 +152,6 @@ impl<W: Environment> Ports<W> {
         Self { systems: Arc::new(systems), source: Arc::new(source), files: Arc::new(files) }
     }
 
-    pub(crate) fn systems(&self) -> Arc<SystemsOf<W>> {
-        Arc::clone(&self.systems)
-    }
-
     pub(crate) fn host(&self) -> &W::Kernel {
         &self.systems.host
     }
@@ -159,31 +161,27 @@ impl<W: Environment> Ports<W> {
         Arc::clone(&self.source)
     }
 
-    pub(crate) fn list(&self, known: BTreeSet<Ipv4Addr>, work: &mut JoinSet<WorkResult>) {
+    pub(crate) fn list(&self, known: BTreeSet<Ipv4Addr>, tasks: &mut JoinSet<Event>) {
         let source = Arc::clone(&self.source);
-        work.spawn_local(async move { WorkResult::Listed(source.list(known).await) });
+        tasks.spawn_local(async move { Event::Listed(source.list(known).await) });
     }
 
-    pub(crate) fn identify(&self, work: &mut JoinSet<WorkResult>) {
+    pub(crate) fn identify(&self, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
-        work.spawn_local(async move {
+        tasks.spawn_local(async move {
             let read = timeout(READ_BOUND, systems.cloud.identity()).await;
-            WorkResult::Identified(read.unwrap_or_else(|_elapsed| Err(late("read this instance"))))
+            Event::Identified(read.unwrap_or_else(|_elapsed| Err(late("read this instance"))))
         });
     }
 
-    /// The clock offsets of the systems that have answered so far.
-    pub(crate) fn clocks(&self) -> Vec<Reading> {
-        self.systems.cloud.clocks()
-    }
-
     /// Lists the interfaces of this instance.
-    pub(crate) fn interfaces(&self, instance: InstanceId, work: &mut JoinSet<WorkResult>) {
+    pub(crate) fn interfaces(&self, instance: InstanceId, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
-        work.spawn_local(async move {
+        tasks.spawn_local(async move {
             let read = timeout(READ_BOUND, systems.cloud.interfaces(&instance)).await;
             let late = |_elapsed| Err(late("list the interfaces of this instance"));
-            WorkResult::Interfaces(read.unwrap_or_else(late))
+            let result = QueryResult::Interfaces(read.unwrap_or_else(late));
+            Event::Queried(result, systems.cloud.clocks())
         });
     }
 
@@ -191,10 +189,10 @@ impl<W: Environment> Ports<W> {
     pub(crate) fn attachments(
         &self,
         (instance, lacked): (InstanceId, BTreeSet<VolumeId>),
-        work: &mut JoinSet<WorkResult>,
+        tasks: &mut JoinSet<Event>,
     ) {
         let systems = Arc::clone(&self.systems);
-        work.spawn_local(async move {
+        tasks.spawn_local(async move {
             let both = async {
                 let here = systems.cloud.attachments(&instance).await?;
                 if lacked.is_empty() {
@@ -204,56 +202,84 @@ impl<W: Environment> Ports<W> {
             };
             let read = timeout(READ_BOUND, both).await;
             let late = |_elapsed| Err(late("list the volumes of this instance"));
-            WorkResult::Attachments(read.unwrap_or_else(late))
+            let result = QueryResult::Volumes(read.unwrap_or_else(late));
+            Event::Queried(result, systems.cloud.clocks())
         });
     }
 
     /// Reads the limits of an instance type.
-    pub(crate) fn type_limits(&self, name: String, work: &mut JoinSet<WorkResult>) {
+    pub(crate) fn type_limits(&self, name: String, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
-        work.spawn_local(async move {
+        tasks.spawn_local(async move {
             let read = timeout(READ_BOUND, systems.cloud.type_limits(&name)).await;
             let late = |_elapsed| Err(late("read the limits of the instance type"));
-            WorkResult::TypeLimits(read.unwrap_or_else(late))
+            let result = QueryResult::TypeLimits(read.unwrap_or_else(late));
+            Event::Queried(result, systems.cloud.clocks())
         });
     }
 
-    pub(crate) fn node_facts(&self, work: &mut JoinSet<WorkResult>) {
+    pub(crate) fn node_facts(&self, tasks: &mut JoinSet<Event>) {
         let files = Arc::clone(&self.files);
-        work.spawn_local(async move {
+        tasks.spawn_local(async move {
             let read = timeout(READ_BOUND, files.facts()).await;
             let late = |_elapsed| {
                 NodeFacts::unread(&format!(
                     "read the node's files: no result within {READ_BOUND:?}"
                 ))
             };
-            WorkResult::Files(read.unwrap_or_else(late))
+            Event::Files(read.unwrap_or_else(late))
         });
     }
 
-    pub(crate) fn raise(&self, eni: EniId, mac: Mac, work: &mut JoinSet<WorkResult>) {
+    pub(crate) fn raise(&self, eni: EniId, mac: Mac, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
-        work.spawn_local(async move { WorkResult::Raised(eni, systems.host.raise(mac).await) });
+        tasks.spawn_local(async move { Event::Raised(eni, systems.host.raise(mac).await) });
     }
 
     /// Investigates a misplaced address, and removes it from the kernel if the node is partitioned.
-    pub(crate) fn investigate(&self, lost: LostAddress, work: &mut JoinSet<WorkResult>) {
+    pub(crate) fn investigate(&self, lost: LostAddress, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
-        work.spawn_local(async move {
+        tasks.spawn_local(async move {
             let Systems { cloud, host, registry, .. } = &*systems;
             let found = partition::investigate(&lost, (cloud, registry)).await;
             let done = match &found {
                 Finding::Partitioned(_) => Some(host.withhold(lost.address, &lost.holder).await),
                 Finding::Ours | Finding::Moved | Finding::Unknown => None,
             };
-            WorkResult::LossInvestigated(lost, found, done)
+            Event::LossInvestigated(lost, found, done)
         });
     }
 
     /// Reads whether the addresses have records; leaves out an address whose read fails.
-    pub(crate) fn query_claims(&self, of: BTreeSet<Ipv4Addr>, work: &mut JoinSet<WorkResult>) {
+    pub(crate) fn query_claims(&self, of: BTreeSet<Ipv4Addr>, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
-        work.spawn_local(async move { WorkResult::Claimed(claimed(&systems.registry, of).await) });
+        tasks.spawn_local(async move { Event::Claimed(claimed(&systems.registry, of).await) });
+    }
+
+    /// Reads whether the orphans of a query of EC2 that started at `begun` have records.
+    pub(crate) fn check_orphans(
+        &self,
+        found: BTreeSet<Orphan>,
+        begun: Moment,
+        tasks: &mut JoinSet<Event>,
+    ) {
+        let systems = Arc::clone(&self.systems);
+        tasks.spawn_local(async move {
+            let addresses = found.iter().map(|orphan| orphan.address).collect();
+            let recorded = claimed(&systems.registry, addresses).await;
+            Event::Orphans(found, recorded, begun)
+        });
+    }
+
+    /// Attempts to adopt an orphan.
+    pub(crate) fn adopt(&self, orphan: Orphan, own: AgentIdentity, tasks: &mut JoinSet<Event>) {
+        let systems = Arc::clone(&self.systems);
+        tasks.spawn_local(async move {
+            let tried = timeout(ATTEMPT_BOUND, attempt(&orphan, &own, &systems)).await;
+            let late =
+                |_elapsed| AdoptionResult::Failed(format!("no result within {ATTEMPT_BOUND:?}"));
+            Event::AdoptionTried(orphan, tried.unwrap_or_else(late))
+        });
     }
 
     /// Starts an operation.
@@ -262,10 +288,10 @@ impl<W: Environment> Ports<W> {
         operation: Operation,
         (address, member): (Ipv4Addr, Member),
         (cluster, end): (ClusterName, CancellationToken),
-        work: &mut JoinSet<WorkResult>,
+        tasks: &mut JoinSet<Event>,
     ) {
-        let (systems, execution) = (Arc::clone(&self.systems), (address, kind(&operation)));
-        work.spawn_local(async move {
+        let (systems, kind) = (Arc::clone(&self.systems), OperationKind::of(&operation));
+        tasks.spawn_local(async move {
             let Systems { cloud, host, registry, .. } = &*systems;
             let withdraws = matches!(operation, Operation::Withdraw { .. });
             let host = if withdraws { host.clone().withdrawing() } else { host.clone() };
@@ -274,16 +300,17 @@ impl<W: Environment> Ports<W> {
             let id = rng.run_id();
             let run = Run { member, pool: None, signal: Signal::Interrupt(end), rng };
             let machine = move |now| Execution::new(&operation, &cluster, id, now);
-            WorkResult::Done(execution, firecamp_engine::run(machine, &systems, &run).await)
+            let outcome = match firecamp_engine::run(machine, &systems, &run).await {
+                Ended::Outcome(outcome) => Some(outcome),
+                Ended::Interrupted => None,
+            };
+            Event::OperationEnded(address, kind, outcome)
         });
     }
 }
 
 /// Whether each address has a record; leaves out an address whose read fails.
-pub(crate) async fn claimed(
-    registry: &impl Registry,
-    of: BTreeSet<Ipv4Addr>,
-) -> BTreeMap<Ipv4Addr, bool> {
+async fn claimed(registry: &impl Registry, of: BTreeSet<Ipv4Addr>) -> BTreeMap<Ipv4Addr, bool> {
     let mut claimed = BTreeMap::new();
     for address in of {
         match registry.static_ip(address).await {

@@ -5,13 +5,12 @@ mod file;
 mod follow;
 mod kube;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use firecamp_controllers::node::Listing;
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::ids::{Member, NodeName};
-use firecamp_core::ports::PodView;
-use firecamp_core::record::{Pool, StaticIp};
+use firecamp_core::ids::NodeName;
 use firecamp_registry::RegistryUrl;
 use tokio_util::sync::CancellationToken;
 
@@ -19,19 +18,6 @@ pub(crate) use self::file::FileSource;
 pub(crate) use self::follow::{Reported, follow};
 pub(crate) use self::kube::KubeSource;
 use crate::lazy_registry::LazyRegistry;
-
-/// The result of a list. What could not be read is left out, and is never treated as absent.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Listing {
-    /// The records that may concern the node.
-    pub(crate) records: BTreeMap<Ipv4Addr, StaticIp>,
-    /// The addresses whose records exist but cannot be read.
-    pub(crate) unread: BTreeSet<Ipv4Addr>,
-    /// The pods of their members; a missing entry is unknown.
-    pub(crate) pods: BTreeMap<Member, PodView>,
-    /// All pools, if all could be read.
-    pub(crate) pools: Option<Vec<Pool>>,
-}
 
 /// The static IPs and pods of a node, and their changes.
 pub(crate) trait Source: 'static {

@@ -31,8 +31,7 @@ use crate::outage::Outage;
 pub(crate) use self::ec2_calls::Ec2Calls;
 use self::labels::Clocks;
 pub(crate) use self::labels::{
-    Call, Calls, Executions, KINDS, Kind, Problems, Reads, Reasons, Requests, System, Volumes,
-    clock, result,
+    Call, Calls, Executions, Problems, Reads, Reasons, Requests, System, Volumes, clock, result,
 };
 use self::last_reads::LastReads;
 pub(crate) use self::leadership::LeadershipMetrics;

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use firecamp_controllers::node::Listing;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ports::PodView;
 use firecamp_core::record::Stored;
@@ -15,7 +16,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Listing, Source};
+use super::Source;
 use crate::lazy_registry::LazyRegistry;
 use crate::outage::Outage;
 

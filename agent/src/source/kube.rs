@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use firecamp_controllers::node::Listing;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName};
 use firecamp_core::ports::{PodView, Registry};
@@ -19,9 +20,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::Source;
 use super::cache::{Cache, Known};
 use super::follow::{Pause, Reported, follow};
-use super::{Listing, Source};
 use crate::lazy_registry::LazyRegistry;
 use crate::outage::Outage;
 

@@ -4,20 +4,6 @@ use firecamp_core::failure::CloudKind;
 use firecamp_node::preflight::facts::Clock;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 
-/// The kind of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
-pub(crate) enum Kind {
-    Withdraw,
-    Release,
-    Reassert,
-    Restore,
-    Collect,
-}
-
-/// All kinds, ordered by reporting priority.
-pub(crate) const KINDS: [Kind; 5] =
-    [Kind::Withdraw, Kind::Release, Kind::Reassert, Kind::Restore, Kind::Collect];
-
 /// An external system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
 pub(crate) enum System {
@@ -78,7 +64,7 @@ impl System {
 /// Labels of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Executions {
-    pub(crate) kind: Kind,
+    pub(crate) kind: &'static str,
 }
 
 /// Labels of a read.

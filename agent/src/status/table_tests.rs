@@ -2,18 +2,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firecamp_controllers::leader::Usage;
+use firecamp_controllers::node::OperationKind;
 use firecamp_node::preflight::facts::{Clock, Reading};
 
 use super::super::{
-    Call, Calls, Executions, Kind, Problems, Reads, Reasons, Requests, Status, System, Volumes,
-    result,
+    Call, Calls, Executions, Problems, Reads, Reasons, Requests, Status, System, Volumes, result,
 };
 use super::*;
 
 /// A status in which every metric has a sample.
 fn complete_status() -> Status {
     let status = Status::default();
-    let kind = Executions { kind: Kind::Restore };
+    let kind = Executions { kind: OperationKind::Restore.name() };
     status.executions.get_or_create(&kind).inc();
     status.failed.get_or_create(&kind).inc();
     status.operation_durations.get_or_create(&kind).observe(0.1);

@@ -5,7 +5,8 @@ use std::fmt::Display;
 
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::lock_rule::Hold;
-use firecamp_host::{HostTimeouts, KernelSnapshot, LinuxHost, Listing};
+use firecamp_host::{HostTimeouts, LinuxHost, Listing};
+use firecamp_node::kernel::KernelSnapshot;
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, NodeReport, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };

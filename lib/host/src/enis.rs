@@ -3,27 +3,13 @@
 use std::collections::BTreeSet;
 
 use firecamp_core::ids::Mac;
+use firecamp_node::kernel::ObservedLink;
 
 use crate::error::HostError;
 use crate::kernel::address::{self, Assigned};
 use crate::kernel::link::{self, Link};
 use crate::kernel::route;
 use crate::netlink::Netlink;
-
-/// A link that may belong to an ENI.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedLink {
-    /// Its name.
-    pub name: String,
-    /// Its index, which is new each time the link appears.
-    pub index: u32,
-    /// Its MAC.
-    pub mac: Mac,
-    /// It is up.
-    pub up: bool,
-    /// It has no IPv4 address.
-    pub bare: bool,
-}
 
 /// The link of each MAC. Leaves out a MAC without a link or with several candidates.
 pub(crate) async fn observed(netlink: &mut Netlink) -> Result<Vec<ObservedLink>, HostError> {

@@ -1,39 +1,17 @@
 //! A snapshot of FireCamp's addresses in the kernel, of addresses that others configured, and of
 //! the locks.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::lock_rule::LockRecord;
+use firecamp_node::kernel::KernelSnapshot;
 
 use crate::error::HostError;
 use crate::kernel::{address, rule};
 use crate::lock::Locks;
 use crate::netlink::Netlink;
-
-/// A complete snapshot: if any part cannot be read, there is none.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KernelSnapshot {
-    /// The owner of every address that the kernel has as a /32 or for which it has a FireCamp rule.
-    pub kernel: BTreeMap<Ipv4Addr, KernelOwner>,
-    /// The lock record of each address since the node booted, without torn records.
-    pub locks: BTreeMap<Ipv4Addr, LockRecord>,
-    /// The addresses whose lock record is torn.
-    pub torn: BTreeSet<Ipv4Addr>,
-    /// Every address that the kernel has with a prefix shorter than /32, as cloud-init, DHCP or an
-    /// operator configures it. FireCamp owns none of them.
-    pub wider: BTreeSet<Ipv4Addr>,
-}
-
-impl KernelSnapshot {
-    /// The owner of an address in the kernel, with any prefix.
-    pub fn mark(&self, address: Ipv4Addr) -> Option<KernelOwner> {
-        let wider = self.wider.contains(&address).then_some(KernelOwner::Foreign);
-        self.kernel.get(&address).copied().or(wider)
-    }
-}
 
 pub(crate) async fn take(
     netlink: &mut Netlink,

@@ -29,14 +29,12 @@ mod tables;
 pub mod volumes;
 
 pub use cleanup::{AgentLock, Cleared};
-pub use enis::ObservedLink;
 pub use excluded::{ExcludedEnis, ExcludedEnisFile};
-pub use kernel_snapshot::KernelSnapshot;
 pub use linux::{AddressTags, HostTimeouts, LinuxHost};
 pub use listing::Listing;
 pub use lock::dir::own_directory;
 pub use lock::record::{TornRecord, read_record};
-pub use monitor::{Change, Monitor, changes};
+pub use monitor::{Monitor, changes};
 pub use replace::replace;
 pub use static_ip_file::parse::{ParseError, parse};
 pub use static_ip_file::{FileOptions, StaticIpFile};

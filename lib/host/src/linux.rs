@@ -8,13 +8,14 @@ use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::Mac;
 use firecamp_core::lock_rule::Hold;
 use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
+use firecamp_node::kernel::{KernelSnapshot, ObservedLink};
 use nix::sys::utsname::uname;
 
 use crate::assign_times::AssignTimes;
-use crate::enis::{self, ObservedLink};
+use crate::enis;
 use crate::error::HostError;
 use crate::kernel::{address, failed, link, socket};
-use crate::kernel_snapshot::{self, KernelSnapshot};
+use crate::kernel_snapshot;
 use crate::lock::record::{Record, Recorded, Versions};
 use crate::lock::{Lock, Locks};
 use crate::netlink::Netlink;

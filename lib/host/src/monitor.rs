@@ -1,8 +1,7 @@
 //! Kernel events: the rtnetlink multicast groups, filtered for FireCamp.
 
-use std::net::Ipv4Addr;
-
 use firecamp_core::failure::HostFailure;
+use firecamp_node::kernel::Change;
 use netlink_packet_core::NetlinkBuffer;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
 use nix::libc::ENOBUFS;
@@ -21,19 +20,6 @@ const NEW_ROUTE: u16 = 24;
 const DELETED_ROUTE: u16 = 25;
 const NEW_RULE: u16 = 32;
 const DELETED_RULE: u16 = 33;
-
-/// A change in the kernel: a reason to read the state, nothing more.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Change {
-    /// A /32 was added or removed. The owner is unknown, because not every kernel reports it.
-    Address(Ipv4Addr),
-    /// A link was added, removed or changed: up, down, MAC or name.
-    Link,
-    /// A rule or route with FireCamp's protocol number was added or removed.
-    Routing,
-    /// The kernel dropped messages, or one could not be parsed: anything may have changed.
-    Overrun,
-}
 
 /// A subscription to kernel events in the network namespace of the thread that opened it.
 ///

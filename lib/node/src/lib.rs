@@ -3,8 +3,10 @@
 //!
 //! * [`preflight`]: whether this node can carry static addresses.
 //! * [`volumes`]: the node's volumes in EC2, the kernel and Kubernetes, and their problems.
+//! * [`kernel`]: what the kernel shows and reports, as data.
 //! * [`cleanup`]: which of FireCamp's objects a clean-up removes from the kernel.
 
 pub mod cleanup;
+pub mod kernel;
 pub mod preflight;
 pub mod volumes;

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use firecamp_controllers::node::OperationKind;
 use firecamp_controllers::publish::EventReason;
 use firecamp_core::failure::CloudKind;
 use firecamp_node::preflight::facts::Clock;
 use firecamp_node::volumes::Reason;
 
-use crate::status::{Call, Kind, System, clock, result};
+use crate::status::{Call, System, clock, result};
 
 const USERS: [&str; 3] = ["rules.yaml", "fleet.json", "node.json"];
 const TRIALS: &str = "rules-test.yaml";
 /// Labels that Prometheus gives, and what people name.
 const GIVEN: [&str; 5] = ["cluster", "instance", "job", "le", "pool"];
-const KINDS: [Kind; 5] =
-    [Kind::Withdraw, Kind::Release, Kind::Reassert, Kind::Restore, Kind::Collect];
 
 fn text(file: &str) -> String {
     let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/observability/");
@@ -59,7 +58,7 @@ fn pairs(inner: &str) -> Vec<(String, String)> {
 fn values(label: &str) -> BTreeSet<String> {
     let named = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
     match label {
-        "kind" => KINDS.iter().map(|kind| format!("{kind:?}")).collect(),
+        "kind" => named(&OperationKind::ALL.map(OperationKind::name)),
         "system" => System::ALL.iter().map(|system| format!("{system:?}")).collect(),
         "call" => Call::ALL.iter().map(|call| format!("{call:?}")).collect(),
         "result" => named(&[

@@ -7,7 +7,8 @@ use std::time::Duration;
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::{Epoch, Mac, PodUid};
 use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView, Routing};
-use firecamp_host::{HostTimeouts, LinuxHost, ObservedLink};
+use firecamp_host::{HostTimeouts, LinuxHost};
+use firecamp_node::kernel::ObservedLink;
 use firecamp_testkit::netns::Net;
 
 /// The member's address.

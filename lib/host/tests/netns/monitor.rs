@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::lock_rule::Hold;
-use firecamp_host::{Change, KernelSnapshot, Monitor};
+use firecamp_host::Monitor;
+use firecamp_node::kernel::{Change, KernelSnapshot};
 use firecamp_testkit::netns::Net;
 use tokio::time::timeout;
 

@@ -1,5 +1,5 @@
-//! The orphan handling of an agent, wired like the real agent (`agent/src/agent/adopt.rs`). The
-//! core makes all decisions.
+//! The orphan handling of an agent, wired like the real agent
+//! (`lib/controllers/src/node/adopt.rs`). The core makes all decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;

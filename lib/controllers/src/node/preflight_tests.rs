@@ -77,14 +77,14 @@ fn pool(subnet: &str) -> Pool {
 }
 
 fn reason(preflight: &Preflight, kind: Kind) -> Option<Reason> {
-    preflight.conditions().iter().find(|one| one.kind == kind).map(|one| one.reason)
+    preflight.conditions.iter().find(|one| one.kind == kind).map(|one| one.reason)
 }
 
 #[test]
 fn preflight_without_observations_passes_as_incomplete() {
     let preflight = Preflight::new(parsed("prod"), EniRule::Auto);
-    assert!(preflight.conditions().iter().all(|one| one.status() == Status::Unknown));
-    assert!(passes(preflight.conditions()));
+    assert!(preflight.conditions.iter().all(|one| one.status() == Status::Unknown));
+    assert!(passes(&preflight.conditions));
     assert!(preflight.verdicts().is_empty() && !preflight.lacks_tags());
 }
 
@@ -186,8 +186,8 @@ fn observed(rule: EniRule) -> Preflight {
     preflight
 }
 
-fn reported(preflight: &Preflight) -> firecamp_controllers::publish::Facts {
-    let mut facts = firecamp_controllers::publish::Facts::new(parsed("node-1"));
+fn reported(preflight: &Preflight) -> crate::publish::Facts {
+    let mut facts = crate::publish::Facts::new(parsed("node-1"));
     preflight.report(&mut facts);
     facts
 }

@@ -11,20 +11,19 @@ use firecamp_core::agent::{
     AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, Snapshot,
 };
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName};
-use firecamp_core::lock_rule::Hold;
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::ports::{KernelTarget, KernelView, PodView};
-use firecamp_core::record::{Attachment, State, StaticIp};
+use firecamp_core::record::{Attachment, Pool, State, StaticIp};
 use firecamp_core::time::Moment;
-use firecamp_host::KernelSnapshot;
+use firecamp_node::kernel::KernelSnapshot;
 
-pub(crate) use self::facts::Failing;
 use self::placement::Placement;
-use crate::source::Listing;
+use super::Listing;
 
 /// The last observations.
 #[derive(Debug)]
-pub(crate) struct Observed {
+pub(super) struct Observed {
     node: NodeName,
     cluster: ClusterName,
     enis: Vec<Eni>,
@@ -43,7 +42,7 @@ pub(crate) struct Observed {
 
 impl Observed {
     /// Starts with the last snapshot, if it is of this node.
-    pub(crate) fn new(node: NodeName, cluster: ClusterName, last: Option<Snapshot>) -> Self {
+    pub(super) fn new(node: NodeName, cluster: ClusterName, last: Option<Snapshot>) -> Self {
         let last = last.filter(|last| last.node == node);
         let enis = last.as_ref().map(|last| last.enis.clone()).unwrap_or_default();
         let listing = last.map(|last| {
@@ -67,12 +66,12 @@ impl Observed {
     }
 
     /// Whether this process has read both registry and kernel.
-    pub(crate) fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.listed && self.kernel_snapshot.is_some()
     }
 
     /// Applies a list of the registry. Keeps the old state of unreadable records.
-    pub(crate) fn listed(&mut self, mut listing: Listing) {
+    pub(super) fn listed(&mut self, mut listing: Listing) {
         if let Some(before) = self.listing.take() {
             for (address, record) in before.records {
                 if listing.unread.contains(&address) {
@@ -90,38 +89,42 @@ impl Observed {
     }
 
     /// Applies a snapshot of the kernel.
-    pub(crate) fn set_kernel_snapshot(&mut self, kernel_snapshot: KernelSnapshot) {
+    pub(super) fn set_kernel_snapshot(&mut self, kernel_snapshot: KernelSnapshot) {
         self.kernel_snapshot = Some(kernel_snapshot);
         let held = self.held();
         self.views.retain(|address, _| held.contains_key(address));
     }
 
     /// Applies the kernel state of one target.
-    pub(crate) fn viewed(&mut self, target: KernelTarget, view: KernelView) {
+    pub(super) fn viewed(&mut self, target: KernelTarget, view: KernelView) {
         self.views.insert(target.address, (target, view));
     }
 
     /// Forgets the kernel state of a target that could not be read.
-    pub(crate) fn not_viewed(&mut self, address: Ipv4Addr) {
+    pub(super) fn not_viewed(&mut self, address: Ipv4Addr) {
         self.views.remove(&address);
     }
 
     /// The identity of the instance, once read from the metadata service.
-    pub(crate) fn identity(&self) -> Option<&NodeIdentity> {
+    pub(super) fn identity(&self) -> Option<&NodeIdentity> {
         self.identity.as_ref()
     }
 
-    pub(crate) fn node(&self) -> &NodeName {
+    pub(super) fn node(&self) -> &NodeName {
         &self.node
     }
 
+    pub(super) fn cluster(&self) -> &ClusterName {
+        &self.cluster
+    }
+
     /// The node's ENIs.
-    pub(crate) fn enis(&self) -> &[Eni] {
+    pub(super) fn enis(&self) -> &[Eni] {
         &self.enis
     }
 
     /// The addresses attached to this node by record, and their ENIs.
-    pub(crate) fn held(&self) -> BTreeMap<Ipv4Addr, EniId> {
+    pub(super) fn held(&self) -> BTreeMap<Ipv4Addr, EniId> {
         let records = self.listing.iter().flat_map(|listing| listing.records.values());
         let here = |record: &StaticIp| {
             let it = record.attachment.as_ref()?;
@@ -132,7 +135,7 @@ impl Observed {
     }
 
     /// The kernel targets of the addresses of this node.
-    pub(crate) fn targets(&self) -> Vec<KernelTarget> {
+    pub(super) fn targets(&self) -> Vec<KernelTarget> {
         let target = |(address, id): (Ipv4Addr, EniId)| {
             let eni = self.enis.iter().find(|eni| eni.id == id)?;
             Some(KernelTarget::on(address, eni))
@@ -141,7 +144,7 @@ impl Observed {
     }
 
     /// FireCamp's addresses in the kernel and addresses held by a lock, whoever holds them now.
-    pub(crate) fn known(&self) -> BTreeSet<Ipv4Addr> {
+    pub(super) fn known(&self) -> BTreeSet<Ipv4Addr> {
         let Some(kernel_snapshot) = &self.kernel_snapshot else { return BTreeSet::new() };
         let ours = kernel_snapshot.kernel.iter().filter(|(_, mark)| **mark == KernelOwner::Ours);
         let held = kernel_snapshot.locks.iter().filter(|(_, last)| last.hold == Hold::Held);
@@ -151,7 +154,7 @@ impl Observed {
 
     /// Whether a lock of this node holds an address that the registry does not yet show as attached
     /// here: the record is missing or older. If the record is newer, the lock is stale.
-    pub(crate) fn has_unconfirmed_lock(&self) -> bool {
+    pub(super) fn has_unconfirmed_lock(&self) -> bool {
         let (Some(listing), Some(kernel_snapshot)) = (&self.listing, &self.kernel_snapshot) else {
             return false;
         };
@@ -168,13 +171,13 @@ impl Observed {
     }
 
     /// Whether the registry has a record of the address.
-    pub(crate) fn has_record(&self, address: Ipv4Addr) -> bool {
+    pub(super) fn has_record(&self, address: Ipv4Addr) -> bool {
         self.listing.as_ref().is_some_and(|listing| listing.records.contains_key(&address))
     }
 
     /// Whether the kernel lacks a part of an address that belongs here, whoever configured the
     /// existing parts. True also without the link, although a rule may have outlived it.
-    pub(crate) fn is_missing(&self, address: Ipv4Addr) -> bool {
+    pub(super) fn is_missing(&self, address: Ipv4Addr) -> bool {
         match self.views.get(&address) {
             Some((_target, view)) => !view.is_complete(),
             None => self
@@ -185,7 +188,7 @@ impl Observed {
     }
 
     /// The planner's input.
-    pub(crate) fn observation(&mut self, now: Moment) -> Observation {
+    pub(super) fn observation(&mut self, now: Moment) -> Observation {
         self.note_holds(now);
         let mut observation =
             Observation::new(self.node.clone(), self.cluster.clone(), BTreeSet::new());
@@ -210,7 +213,7 @@ impl Observed {
 
     /// The address of an operation, and its member. An orphaned address has the member
     /// `nobody/nobody`.
-    pub(crate) fn subject(&self, operation: &Operation) -> Option<(Ipv4Addr, Member)> {
+    pub(super) fn subject(&self, operation: &Operation) -> Option<(Ipv4Addr, Member)> {
         let records = &self.listing.as_ref()?.records;
         let of = |address: &Ipv4Addr| {
             records.get(address).map(|record| (*address, record.member.clone()))
@@ -230,12 +233,12 @@ impl Observed {
     }
 
     /// A re-assert of the address starts.
-    pub(crate) fn reasserts(&mut self, address: Ipv4Addr, now: Moment) {
+    pub(super) fn reasserts(&mut self, address: Ipv4Addr, now: Moment) {
         self.memories.entry(address).or_default().reasserts(now);
     }
 
     /// The input of a collector pass, without data that only a snapshot has.
-    pub(crate) fn pass(&self) -> Pass {
+    pub(super) fn pass(&self) -> Pass {
         Pass {
             kernel: self
                 .kernel_snapshot
@@ -247,13 +250,18 @@ impl Observed {
         }
     }
 
-    /// The last snapshot of kernel and locks.
-    pub(crate) fn kernel_snapshot(&self) -> Option<&KernelSnapshot> {
-        self.kernel_snapshot.as_ref()
+    /// All pools, if they were read.
+    pub(super) fn pools(&self) -> Option<&[Pool]> {
+        self.listing.as_ref()?.pools.as_deref()
+    }
+
+    /// The record of the address's lock.
+    pub(super) fn lock(&self, address: Ipv4Addr) -> Option<&LockRecord> {
+        self.kernel_snapshot.as_ref()?.locks.get(&address)
     }
 
     /// The snapshot for the next agent on this node, of data that this process has read itself.
-    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+    pub(super) fn snapshot(&self) -> Option<Snapshot> {
         let listing = self.listing.as_ref().filter(|_| self.listed && self.identity.is_some())?;
         let held = self.held();
         let bare = |eni: &Eni| Eni { listed: BTreeSet::new(), prefixes: 0, ..eni.clone() };
@@ -267,5 +275,5 @@ impl Observed {
 }
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
+#[path = "observed_tests.rs"]
 mod tests;

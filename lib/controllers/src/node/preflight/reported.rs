@@ -1,17 +1,17 @@
 //! The part of the status about the node itself: interfaces, their capacity, and the checks.
 
-use firecamp_controllers::publish::Facts;
-use firecamp_controllers::publish::facts::{Check, EniFact};
 use firecamp_core::node::Eni;
 use firecamp_node::preflight::{Condition, Manager, Severity, Status};
 use firecamp_registry::api::EniManager;
 
 use super::Preflight;
+use crate::publish::Facts;
+use crate::publish::facts::{Check, EniFact};
 
 impl Preflight {
     /// Adds the facts about the node. If the metadata service has been unreachable for long, the
     /// interfaces are unknown again.
-    pub(crate) fn report(&self, facts: &mut Facts) {
+    pub(in crate::node) fn report(&self, facts: &mut Facts) {
         facts.checks = self.conditions.iter().map(check).collect();
         let Some(identity) = self.facts.identity.known() else { return };
         facts.instance = Some(identity.instance.clone());

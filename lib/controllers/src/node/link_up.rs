@@ -10,21 +10,21 @@ use std::time::Duration;
 use firecamp_core::ids::{EniId, Mac};
 use firecamp_core::node::Eni;
 use firecamp_core::time::Moment;
-use firecamp_host::ObservedLink;
+use firecamp_node::kernel::ObservedLink;
 
 /// Interval between two attempts for one link.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// The history of links by index; a link that reappears has a new index.
 #[derive(Debug, Default)]
-pub(crate) struct LinkRaiser {
+pub(super) struct LinkRaiser {
     was_up: BTreeSet<u32>,
     tried: BTreeMap<u32, Moment>,
 }
 
 impl LinkRaiser {
     /// The links to set up now, each with its ENI. They count as tried.
-    pub(crate) fn due(
+    pub(super) fn due(
         &mut self,
         links: &[ObservedLink],
         enis: &[Eni],

@@ -6,59 +6,90 @@ mod reported;
 
 use std::collections::BTreeSet;
 
+use firecamp_core::agent::Operation;
 use firecamp_core::choose_interface::EniRule;
+use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{ClusterName, EniId};
 use firecamp_core::interface::Interface;
+use firecamp_core::machine::{Maintenance, Outcome, Release};
 use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
-use firecamp_host::ObservedLink;
+use firecamp_node::kernel::ObservedLink;
 use firecamp_node::preflight::facts::{
     Fact, Facts, Link, LinkPolicy, NodeFacts, Permission, Purpose, Reading, Right,
 };
 use firecamp_node::preflight::{Condition, Manager, Severity, Verdict, judge, verdicts};
+
+use super::EndedOperation;
 
 /// Number of consecutive failed reads that count as a failure; a single one does not.
 const FAILURES: u32 = 3;
 
 /// The observed facts, with the conditions and verdicts that follow.
 #[derive(Debug)]
-pub(crate) struct Preflight {
+pub(super) struct Preflight {
     facts: Facts,
     conditions: Vec<Condition>,
     verdicts: Vec<Verdict>,
     /// Consecutive failed reads of the metadata service.
     failures: u32,
     links: Option<Vec<ObservedLink>>,
+    /// Conditions that have changed since they were last taken.
+    changed: Vec<Condition>,
 }
 
 impl Preflight {
     /// Starts without facts.
-    pub(crate) fn new(cluster: ClusterName, rule: EniRule) -> Self {
+    pub(super) fn new(cluster: ClusterName, rule: EniRule) -> Self {
         let purpose = Purpose { cluster: Some(cluster), rule, subnets: None };
         let facts = Facts { purpose, ..Facts::default() };
         let conditions = judge(&facts);
-        Self { facts, conditions, verdicts: Vec::new(), failures: 0, links: None }
+        Self {
+            facts,
+            conditions,
+            verdicts: Vec::new(),
+            failures: 0,
+            links: None,
+            changed: Vec::new(),
+        }
     }
 
-    /// The conditions, ordered by kind.
-    pub(crate) fn conditions(&self) -> &[Condition] {
-        &self.conditions
+    /// The number of blocking conditions.
+    pub(super) fn blocking(&self) -> usize {
+        let blocks = |one: &&Condition| one.severity() == Severity::Blocking;
+        self.conditions.iter().filter(blocks).count()
+    }
+
+    /// The conditions that have changed since the last call.
+    pub(super) fn take_changed(&mut self) -> Vec<Condition> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The last read of the kernel's links.
+    pub(super) fn observed_links(&self) -> &[ObservedLink] {
+        self.links.as_deref().unwrap_or_default()
+    }
+
+    /// The interfaces that FireCamp may use.
+    pub(super) fn usable(&self) -> BTreeSet<EniId> {
+        let usable = self.verdicts.iter().filter(|one| one.is_usable());
+        usable.map(|one| one.eni.clone()).collect()
     }
 
     /// The verdict on each interface of the node.
-    pub(crate) fn verdicts(&self) -> &[Verdict] {
+    pub(super) fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
     }
 
     /// Whether a verdict waits for the tags of an interface, which only EC2 has.
-    pub(crate) fn lacks_tags(&self) -> bool {
+    pub(super) fn lacks_tags(&self) -> bool {
         let cni = matches!(self.facts.node.vpc_cni, Fact::Known(Some(_)));
         cni && self.verdicts.iter().any(|one| one.manager == Manager::Unknown)
     }
 
     /// The metadata service was read.
-    pub(crate) fn identified(&mut self, read: &Result<NodeIdentity, CloudFailure>) {
+    pub(super) fn identified(&mut self, read: &Result<NodeIdentity, CloudFailure>) {
         match read {
             Ok(identity) => {
                 self.failures = 0;
@@ -75,7 +106,7 @@ impl Preflight {
     }
 
     /// The node's interfaces were queried in EC2. A failure keeps the last result.
-    pub(crate) fn interfaces(&mut self, read: Result<Vec<Interface>, CloudFailure>) {
+    pub(super) fn interfaces(&mut self, read: Result<Vec<Interface>, CloudFailure>) {
         self.answered(Right::DescribeNetworkInterfaces, &read);
         if let Ok(listing) = read {
             self.facts.interfaces = Fact::Known(listing);
@@ -84,7 +115,7 @@ impl Preflight {
     }
 
     /// The limits of the instance type were queried in EC2.
-    pub(crate) fn type_limits(&mut self, read: Result<TypeLimits, CloudFailure>) {
+    pub(super) fn type_limits(&mut self, read: Result<TypeLimits, CloudFailure>) {
         self.answered(Right::DescribeInstanceTypes, &read);
         if let Ok(limits) = read {
             self.facts.limits = Fact::Known(limits);
@@ -93,15 +124,15 @@ impl Preflight {
     }
 
     /// The limits of the instance type, if known.
-    pub(crate) fn limits(&self) -> Option<&TypeLimits> {
+    pub(super) fn limits(&self) -> Option<&TypeLimits> {
         self.facts.limits.known()
     }
 
     /// The volumes of this instance were counted in EC2. A failure keeps the last result.
-    pub(crate) fn volumes(&mut self, read: &Result<u32, CloudFailure>) {
+    pub(super) fn volumes(&mut self, read: &Result<usize, CloudFailure>) {
         self.answered(Right::DescribeVolumes, read);
         if let Ok(count) = read {
-            self.facts.volumes = Fact::Known(*count);
+            self.facts.volumes = Fact::Known(u32::try_from(*count).unwrap_or(u32::MAX));
         }
         self.judge();
     }
@@ -116,27 +147,57 @@ impl Preflight {
         self.facts.rights.insert(right, permission);
     }
 
+    /// Derives EC2 permissions from the result of an operation.
+    pub(super) fn operation_ended(
+        &mut self,
+        EndedOperation { operation, outcome, .. }: &EndedOperation,
+    ) {
+        let right = match operation {
+            Operation::Reassert { .. } => Right::AssignPrivateIpAddresses,
+            Operation::Release { .. } => Right::UnassignPrivateIpAddresses,
+            Operation::Withdraw { .. } | Operation::Restore { .. } | Operation::Collect { .. } => {
+                return;
+            }
+        };
+        match outcome {
+            Some(Outcome::Failed(why)) if why.exit == Exit::CloudRefused => {
+                self.tried(right, Permission::Denied(why.message.clone()));
+            }
+            Some(
+                Outcome::Maintained { what: Maintenance::Reasserted, .. }
+                | Outcome::Released { release: Release::Unassigned, .. },
+            ) => self.tried(right, Permission::Allowed),
+            Some(
+                Outcome::Failed(_)
+                | Outcome::Maintained { .. }
+                | Outcome::Released { .. }
+                | Outcome::Attached(_),
+            )
+            | None => {}
+        }
+    }
+
     /// EC2 has allowed or denied a call that needs this permission.
-    pub(crate) fn tried(&mut self, right: Right, permission: Permission) {
+    fn tried(&mut self, right: Right, permission: Permission) {
         self.facts.rights.insert(right, Fact::Known(permission));
         self.judge();
     }
 
     /// The offsets from other clocks were measured.
-    pub(crate) fn clocks(&mut self, readings: Vec<Reading>) {
+    pub(super) fn clocks(&mut self, readings: Vec<Reading>) {
         self.facts.clocks = readings;
         self.judge();
     }
 
     /// The node's files were read.
-    pub(crate) fn files(&mut self, node: NodeFacts) {
+    pub(super) fn files(&mut self, node: NodeFacts) {
         self.facts.node = node;
         self.relink();
         self.judge();
     }
 
     /// The kernel's links were read; they take precedence over sysfs.
-    pub(crate) fn links(&mut self, links: &[ObservedLink]) {
+    pub(super) fn links(&mut self, links: &[ObservedLink]) {
         if self.links.as_deref() != Some(links) {
             self.links = Some(links.to_vec());
             self.relink();
@@ -145,7 +206,7 @@ impl Preflight {
     }
 
     /// The pools were read.
-    pub(crate) fn pools(&mut self, pools: &[Pool]) {
+    pub(super) fn pools(&mut self, pools: &[Pool]) {
         let subnets = Purpose::of_pools(pools);
         if self.facts.purpose.subnets.as_ref() != Some(&subnets) {
             self.facts.purpose.subnets = Some(subnets);
@@ -154,7 +215,7 @@ impl Preflight {
     }
 
     /// Whether a pool has addresses in this subnet.
-    pub(crate) fn serves(&self, verdict: &Verdict) -> bool {
+    pub(super) fn serves(&self, verdict: &Verdict) -> bool {
         let subnets = self.facts.purpose.subnets.as_ref();
         subnets.is_some_and(|all| all.contains_key(&verdict.subnet))
     }
@@ -178,37 +239,17 @@ impl Preflight {
         self.facts.node.links = Fact::Known(merged.collect());
     }
 
-    /// Derives verdicts and conditions again, and logs changed conditions.
+    /// Derives verdicts and conditions again, and notes changed conditions.
     fn judge(&mut self) {
         self.verdicts = verdicts(&self.facts);
         let conditions = judge(&self.facts);
         for now in &conditions {
             let before = self.conditions.iter().find(|one| one.kind == now.kind);
             if before.is_none_or(|before| before.reason != now.reason) {
-                report(now);
+                self.changed.push(now.clone());
             }
         }
         self.conditions = conditions;
-    }
-}
-
-/// The interfaces that FireCamp may use.
-pub(crate) fn usable(verdicts: &[Verdict]) -> BTreeSet<EniId> {
-    verdicts.iter().filter(|one| one.is_usable()).map(|one| one.eni.clone()).collect()
-}
-
-fn report(condition: &Condition) {
-    let Condition { kind, reason, message } = condition;
-    match condition.severity() {
-        Severity::Blocking => {
-            tracing::error!(condition = %kind, %reason, %message, "preflight condition changed");
-        }
-        Severity::Warning => {
-            tracing::warn!(condition = %kind, %reason, %message, "preflight condition changed");
-        }
-        Severity::Unknown | Severity::Ok => {
-            tracing::info!(condition = %kind, %reason, %message, "preflight condition changed");
-        }
     }
 }
 

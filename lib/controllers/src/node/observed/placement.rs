@@ -12,7 +12,7 @@ use firecamp_core::ports::Holder;
 use firecamp_core::time::Moment;
 
 use super::Observed;
-use crate::partition::LostAddress;
+use crate::node::LostAddress;
 
 /// Whether an address is on its ENI in EC2.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +26,7 @@ pub(super) struct Placement {
 
 impl Observed {
     /// Applies a read of the metadata service: presence confirms, absence proves nothing.
-    pub(crate) fn identified(&mut self, identity: NodeIdentity) {
+    pub(in crate::node) fn identified(&mut self, identity: NodeIdentity) {
         self.enis.clone_from(&identity.enis);
         self.identity = Some(identity);
         for (address, eni) in self.held() {
@@ -43,7 +43,7 @@ impl Observed {
     /// Applies a query of the node's interfaces that started at `queried`, when `held` was on
     /// record. If it lacks an address that was attached shortly before, it may be stale, because
     /// EC2's reads lag. Returns the time from which a query is conclusive.
-    pub(crate) fn listed_by_ec2(
+    pub(in crate::node) fn listed_by_ec2(
         &mut self,
         held: &BTreeMap<Ipv4Addr, EniId>,
         listing: &[Interface],
@@ -69,7 +69,7 @@ impl Observed {
     }
 
     /// The addresses attached to this node by record, each with its holder.
-    pub(crate) fn holders(&self) -> BTreeMap<Ipv4Addr, LostAddress> {
+    pub(in crate::node) fn holders(&self) -> BTreeMap<Ipv4Addr, LostAddress> {
         let records = self.listing.as_ref().map(|listing| &listing.records);
         let lost = |(address, eni): (Ipv4Addr, EniId)| {
             let record = records?.get(&address)?;
@@ -99,7 +99,7 @@ impl Observed {
     }
 
     /// The misplaced addresses: EC2 shows them elsewhere.
-    pub(crate) fn lost(&self) -> Vec<LostAddress> {
+    pub(in crate::node) fn lost(&self) -> Vec<LostAddress> {
         let misplaced = |lost: &LostAddress| {
             self.places.get(&lost.address).is_some_and(|place| place.in_place == Some(false))
         };
@@ -107,18 +107,18 @@ impl Observed {
     }
 
     /// Whether the address is known to be on its ENI.
-    pub(crate) fn is_in_place(&self, address: Ipv4Addr) -> bool {
+    pub(in crate::node) fn is_in_place(&self, address: Ipv4Addr) -> bool {
         self.places.get(&address).is_some_and(|place| place.in_place == Some(true))
     }
 
     /// A re-assert has found or assigned the address: its place must be observed again.
-    pub(crate) fn reasserted(&mut self, address: Ipv4Addr) {
+    pub(in crate::node) fn reasserted(&mut self, address: Ipv4Addr) {
         self.places.insert(address, Placement::default());
     }
 
     /// Whether an address of this node is not known to be on its ENI. False before the first read
     /// of the metadata service.
-    pub(crate) fn has_unplaced(&self) -> bool {
+    pub(in crate::node) fn has_unplaced(&self) -> bool {
         let placed =
             |address| self.places.get(address).is_some_and(|place| place.in_place == Some(true));
         self.identity.is_some() && !self.held().keys().all(placed)

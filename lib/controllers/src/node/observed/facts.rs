@@ -3,21 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use firecamp_controllers::publish::Facts;
-use firecamp_controllers::publish::facts::AddressFact;
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::record::{State, StaticIp};
 
 use super::Observed;
-use crate::status::{KINDS, Kind};
-
-/// Why the last operation of each kind of an address failed.
-pub(crate) type Failing = BTreeMap<(Ipv4Addr, Kind), (Exit, String)>;
+use crate::node::OperationKind;
+use crate::node::operations::Failing;
+use crate::publish::Facts;
+use crate::publish::facts::AddressFact;
 
 impl Observed {
     /// The facts that this process has observed itself.
-    pub(crate) fn facts(&self, failing: &Failing) -> Facts {
+    pub(in crate::node) fn facts(&self, failing: &Failing) -> Facts {
         let listing =
             self.listing.as_ref().filter(|_| self.listed && self.kernel_snapshot.is_some());
         let addresses = listing.map(|listing| {
@@ -54,7 +52,7 @@ impl Observed {
             .iter()
             .any(|eni| Some(&eni.id) == attachment.eni.as_ref() && eni.listed.contains(&address));
         let in_ec2 = if attached { in_place } else { listed.then_some(true) };
-        let failed = KINDS.iter().find_map(|kind| failing.get(&(address, *kind)));
+        let failed = OperationKind::ALL.iter().find_map(|kind| failing.get(&(address, *kind)));
         let is_taken = |(exit, _): &&(Exit, String)| *exit == Exit::AddressUnavailable;
         Some(AddressFact {
             record: record.clone(),

@@ -1,0 +1,74 @@
+//! The events of a node's controller: changes, ticks, and the results of its effects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use firecamp_core::agent::Orphan;
+use firecamp_core::failure::{CloudFailure, HostFailure, RegistryFailure};
+use firecamp_core::ids::EniId;
+use firecamp_core::interface::Interface;
+use firecamp_core::machine::Outcome;
+use firecamp_core::node::{NodeIdentity, TypeLimits};
+use firecamp_core::ports::{KernelTarget, KernelView};
+use firecamp_core::time::Moment;
+use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
+use firecamp_node::preflight::facts::{NodeFacts, Reading};
+use firecamp_node::volumes::observation::{Attachment, Elsewhere};
+
+use super::{AdoptionResult, Finding, Listing, LostAddress, OperationKind};
+
+/// What happens to a node's controller.
+#[derive(Debug)]
+pub enum Event {
+    /// A second has passed.
+    Tick(Tick),
+    /// The kernel reported changes.
+    KernelChanged(Vec<Change>),
+    /// The registry reported a change.
+    RegistryChanged,
+    /// The kernel was read. The snapshot is none if that failed; the links are none if that failed
+    /// or if they were not asked for.
+    KernelRead(Option<KernelSnapshot>, Option<Vec<ObservedLink>>),
+    /// The kernel state of targets was read; none is a failed read.
+    KernelViewed(Vec<(KernelTarget, Option<KernelView>)>),
+    /// A list of the registry.
+    Listed(Result<Listing, RegistryFailure>),
+    /// A read of the metadata service.
+    Identified(Result<NodeIdentity, CloudFailure>),
+    /// A query of EC2 has ended, and the clock offsets that are known by now.
+    Queried(QueryResult, Vec<Reading>),
+    /// Facts from the node's files.
+    Files(NodeFacts),
+    /// Whether the link of an ENI was set up.
+    Raised(EniId, Result<bool, HostFailure>),
+    /// Whether each of the addresses has a record; an address whose read failed is left out.
+    Claimed(BTreeMap<Ipv4Addr, bool>),
+    /// Orphans of a query of EC2 that started then, and whether each has a record.
+    Orphans(BTreeSet<Orphan>, BTreeMap<Ipv4Addr, bool>, Moment),
+    /// The result of an attempt to adopt an orphan.
+    AdoptionTried(Orphan, AdoptionResult),
+    /// The finding about a misplaced address, and whether it was removed from the kernel.
+    LossInvestigated(LostAddress, Finding, Option<Result<bool, HostFailure>>),
+    /// An operation on the address has ended. Without an outcome it was interrupted.
+    OperationEnded(Ipv4Addr, OperationKind, Option<Outcome>),
+}
+
+/// What a tick brings from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Tick {
+    /// A random number, at least zero and less than one.
+    pub random: f64,
+    /// A volume of the node may have a problem.
+    pub suspects_volumes: bool,
+}
+
+/// The result of a query of EC2.
+#[derive(Debug)]
+pub enum QueryResult {
+    /// The interfaces of this instance.
+    Interfaces(Result<Vec<Interface>, CloudFailure>),
+    /// The volumes of this instance, and where the volumes are that pods here lack.
+    Volumes(Result<(Vec<Attachment>, Vec<Elsewhere>), CloudFailure>),
+    /// The limits of the instance type.
+    TypeLimits(Result<TypeLimits, CloudFailure>),
+}

@@ -1,0 +1,234 @@
+//! The running operations, their backoff, and why the last ones failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::agent::Operation;
+use firecamp_core::contract::exit::Exit;
+use firecamp_core::ids::Member;
+use firecamp_core::machine::{Maintenance, Outcome, Release};
+use firecamp_core::time::Moment;
+
+use super::EndedOperation;
+use crate::publish::Notice;
+
+/// Backoff after the first operation without success; it doubles each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// Backoff after EC2 denied an operation.
+const REFUSED_BACKOFF: Duration = Duration::from_mins(1);
+
+/// The kind of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OperationKind {
+    /// Removes a superseded holder from the kernel.
+    Withdraw,
+    /// Releases the address of a pod that is gone.
+    Release,
+    /// Assigns the address again in EC2.
+    Reassert,
+    /// Restores the address in the kernel.
+    Restore,
+    /// Removes an address without a record from the kernel.
+    Collect,
+}
+
+impl OperationKind {
+    /// All kinds, ordered by reporting priority.
+    pub const ALL: [Self; 5] =
+        [Self::Withdraw, Self::Release, Self::Reassert, Self::Restore, Self::Collect];
+
+    /// The kind of this operation.
+    pub fn of(operation: &Operation) -> Self {
+        match operation {
+            Operation::Withdraw { .. } => Self::Withdraw,
+            Operation::Release { .. } => Self::Release,
+            Operation::Reassert { .. } => Self::Reassert,
+            Operation::Restore { .. } => Self::Restore,
+            Operation::Collect { .. } => Self::Collect,
+        }
+    }
+
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Withdraw => "Withdraw",
+            Self::Release => "Release",
+            Self::Reassert => "Reassert",
+            Self::Restore => "Restore",
+            Self::Collect => "Collect",
+        }
+    }
+}
+
+/// One operation runs per address and kind.
+pub(super) type ExecutionKey = (Ipv4Addr, OperationKind);
+
+/// Why the last operation of each kind of an address failed.
+pub(super) type Failing = BTreeMap<ExecutionKey, (Exit, String)>;
+
+/// A running operation.
+#[derive(Debug)]
+struct Running {
+    operation: Operation,
+    member: Member,
+    begun: Moment,
+}
+
+impl Running {
+    /// Whether `operation` must wait until this one ends. Withdraw and restore change only the
+    /// kernel and do not wait for a re-assert, which waits for EC2. The re-assert is not cancelled
+    /// for them: it would leave its pending mutation in the record and an EC2 call in flight.
+    fn excludes(&self, operation: &Operation) -> bool {
+        let local = |operation: &Operation| {
+            matches!(operation, Operation::Withdraw { .. } | Operation::Restore { .. })
+        };
+        let reassert = |operation: &Operation| matches!(operation, Operation::Reassert { .. });
+        let beside = |one: &Operation, other: &Operation| reassert(one) && local(other);
+        !beside(&self.operation, operation) && !beside(operation, &self.operation)
+    }
+}
+
+/// The backoff of one kind of operation on one address.
+#[derive(Debug, Clone, Copy)]
+struct Backoff {
+    until: Moment,
+    last: Duration,
+}
+
+impl Backoff {
+    /// Twice the last backoff, or `REFUSED_BACKOFF` if EC2 denied the operation.
+    fn after(last: Option<Self>, outcome: Option<&Outcome>, now: Moment) -> Self {
+        let last = last
+            .map_or(FIRST_BACKOFF, |backoff| backoff.last.saturating_mul(2))
+            .min(LONGEST_BACKOFF);
+        let backoff = if is_refused(outcome) { REFUSED_BACKOFF } else { last };
+        Self { until: now.plus(backoff), last }
+    }
+
+    fn is_over(&self, now: Moment) -> bool {
+        now >= self.until
+    }
+}
+
+/// The operations of a node.
+#[derive(Debug, Default)]
+pub(super) struct Operations {
+    running: BTreeMap<ExecutionKey, Running>,
+    /// Operations that did not succeed.
+    backoffs: BTreeMap<ExecutionKey, Backoff>,
+    failing: Failing,
+}
+
+impl Operations {
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    pub(super) fn failing(&self) -> &Failing {
+        &self.failing
+    }
+
+    /// Whether an operation of this kind runs or backs off.
+    pub(super) fn is_unfinished(&self, execution: ExecutionKey, now: Moment) -> bool {
+        self.running.contains_key(&execution) || self.is_backing_off(execution, now)
+    }
+
+    fn is_backing_off(&self, execution: ExecutionKey, now: Moment) -> bool {
+        self.backoffs.get(&execution).is_some_and(|backoff| !backoff.is_over(now))
+    }
+
+    /// Whether the operation must wait. One runs per address at a time, except that a re-assert may
+    /// run beside an operation on the kernel.
+    pub(super) fn must_wait(&self, operation: &Operation, address: Ipv4Addr, now: Moment) -> bool {
+        let kinds = OperationKind::ALL.iter();
+        let mut running = kinds.filter_map(|kind| self.running.get(&(address, *kind)));
+        self.is_backing_off((address, OperationKind::of(operation)), now)
+            || running.any(|running| running.excludes(operation))
+    }
+
+    /// An operation starts; `begun` is when its cause was observed.
+    pub(super) fn started(
+        &mut self,
+        operation: Operation,
+        address: Ipv4Addr,
+        member: Member,
+        begun: Moment,
+    ) {
+        let key = (address, OperationKind::of(&operation));
+        self.running.insert(key, Running { operation, member, begun });
+    }
+
+    /// An operation has ended. None if it is not known.
+    pub(super) fn ended(
+        &mut self,
+        key: ExecutionKey,
+        outcome: Option<Outcome>,
+        now: Moment,
+    ) -> Option<EndedOperation> {
+        let Running { operation, member, begun } = self.running.remove(&key)?;
+        let last = self.backoffs.remove(&key);
+        if !has_mended(outcome.as_ref()) {
+            self.backoffs.insert(key, Backoff::after(last, outcome.as_ref(), now));
+        }
+        self.failing.remove(&key);
+        if let Some(Outcome::Failed(why)) = &outcome {
+            self.failing.insert(key, (why.exit, why.message.clone()));
+        }
+        let took = now.since(begun);
+        Some(EndedOperation { operation, address: key.0, member, outcome, took })
+    }
+
+    /// Forgets the failures of operations that are no longer due.
+    pub(super) fn retain_failures(&mut self, is_due: impl Fn(&ExecutionKey) -> bool) {
+        self.failing.retain(|execution, _| is_due(execution));
+    }
+
+    /// Forgets the backoffs that are over.
+    pub(super) fn forget_backoffs(&mut self, now: Moment) {
+        self.backoffs.retain(|_, backoff| !backoff.is_over(now));
+    }
+}
+
+/// The keys of these operations.
+pub(super) fn keys(
+    operations: &[Operation],
+    address: impl Fn(&Operation) -> Option<Ipv4Addr>,
+) -> BTreeSet<ExecutionKey> {
+    let key = |operation| Some((address(operation)?, OperationKind::of(operation)));
+    operations.iter().filter_map(key).collect()
+}
+
+/// Whether an operation repaired or released something. Without an outcome it was interrupted.
+fn has_mended(outcome: Option<&Outcome>) -> bool {
+    match outcome {
+        Some(Outcome::Maintained { what, .. }) => *what != Maintenance::NothingToDo,
+        // NotEnding, NotHolder: the observation was stale.
+        Some(Outcome::Released { release, .. }) => match release {
+            Release::Parked | Release::Unassigned => true,
+            Release::NotEnding | Release::NotHolder => false,
+        },
+        Some(Outcome::Attached(_)) => true,
+        Some(Outcome::Failed(_)) | None => false,
+    }
+}
+
+fn is_refused(outcome: Option<&Outcome>) -> bool {
+    match outcome {
+        Some(Outcome::Failed(why)) => why.exit == Exit::CloudRefused,
+        Some(Outcome::Maintained { .. } | Outcome::Released { .. } | Outcome::Attached(_))
+        | None => false,
+    }
+}
+
+/// The notice of a successful operation.
+pub(super) fn notice(ended: &EndedOperation) -> Option<Notice> {
+    let notice = match &ended.operation {
+        Operation::Restore { .. } => Notice::Restored(ended.address),
+        Operation::Reassert { .. } => Notice::Reasserted(ended.address),
+        Operation::Release { .. } => Notice::Released(ended.address),
+        Operation::Withdraw { .. } | Operation::Collect { .. } => return None,
+    };
+    has_mended(ended.outcome.as_ref()).then_some(notice)
+}

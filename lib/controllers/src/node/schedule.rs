@@ -1,0 +1,65 @@
+//! What a node's controller does periodically.
+
+use std::time::Duration;
+
+use firecamp_core::time::Moment;
+
+use super::{Effect, NodeController, Task, Tick};
+
+/// Period of the ticks, and of the plans without other events.
+pub const TICK: Duration = Duration::from_secs(1);
+/// Read the metadata service every so many ticks: it is local and cheap.
+const METADATA_EVERY: u32 = 5;
+/// Full resync of the kernel every so many ticks, because events may be lost.
+const KERNEL_EVERY: u32 = 10;
+/// Search for orphaned addresses every so many ticks.
+const COLLECT_EVERY: u32 = 60;
+/// Read the node's files every so many ticks: they seldom change.
+const FILES_EVERY: u32 = 600;
+/// Minimum time between two publications of the facts.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(900);
+
+/// The periodic tasks.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    ticks: u32,
+    pub(super) identifying: bool,
+    pub(super) reading_files: bool,
+    /// When the facts were last published.
+    published: Option<Moment>,
+}
+
+impl Schedule {
+    /// Whether the facts are published now. They count as published.
+    pub(super) fn publishes(&mut self, now: Moment) -> bool {
+        let due = self.published.is_none_or(|at| now.since(at) >= PUBLISH_INTERVAL);
+        self.published = if due { Some(now) } else { self.published };
+        due
+    }
+}
+
+impl NodeController {
+    /// Starts the periodic tasks that are due.
+    pub(super) fn tick(&mut self, tick: Tick, now: Moment, effects: &mut Vec<Effect>) {
+        let ticks = self.schedule.ticks;
+        let due = |every: u32| ticks.is_multiple_of(every);
+        self.schedule.ticks = ticks.wrapping_add(1);
+        if due(METADATA_EVERY) && !std::mem::replace(&mut self.schedule.identifying, true) {
+            effects.push(Effect::Start(Task::Identify));
+        }
+        if due(METADATA_EVERY) {
+            effects.extend(self.withholding.recheck(&self.observed));
+        }
+        if due(KERNEL_EVERY) {
+            self.kernel.all_stale();
+        }
+        if due(COLLECT_EVERY) {
+            effects.extend(self.leftovers.begin(&self.observed).map(Effect::Start));
+        }
+        if due(FILES_EVERY) && !std::mem::replace(&mut self.schedule.reading_files, true) {
+            effects.push(Effect::Start(Task::ReadFiles));
+        }
+        let query = self.ec2.due(&self.observed, &self.preflight, tick, now);
+        effects.extend(query.map(Effect::Start));
+    }
+}
