@@ -13,17 +13,16 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use self::unassign::Unassign;
-use crate::action::{Action, Reply};
+use crate::action::Reply;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
-use crate::decide;
 use crate::failure::{Effect, HostFailure, HostKind, RegistryFailure, RegistryKind};
 use crate::ids::{Epoch, Member, PodUid, RunId};
 use crate::machine::{
     Failure, Halt, Next, Outcome, Release as Done, Span, Waiting, mismatch, registry_halt,
 };
-use crate::ports::{Holder, PodLifecycle, PodView, SocketScope, SocketUse};
-use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored, Write};
+use crate::ports::{PodLifecycle, PodView, SocketScope, SocketUse};
+use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored};
 use crate::step::{ReleaseStep, Step};
 use crate::time::Moment;
 
@@ -365,21 +364,6 @@ impl Release {
         if let Err((exit, message)) = self.waiting.halt(halt, now) {
             let failure = Failure { exit, message, address: self.address() };
             self.at = At::Done(Outcome::Failed(failure));
-        }
-    }
-
-    fn recorded(&self) -> Option<(Ipv4Addr, Holder)> {
-        let holder = Holder { pod: self.input.pod.clone(), epoch: self.epoch };
-        self.address().map(|address| (address, holder))
-    }
-
-    fn park(&self) -> Action {
-        match &self.stored {
-            Some(stored) => Action::Write(Box::new(Write::UpdateStaticIp(Stored {
-                version: stored.version.clone(),
-                object: decide::parked(&stored.object),
-            }))),
-            None => Action::Done,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The takeover wait (or barrier): before its first call to EC2, a claimant waits until the calls of
-//! others that could undo its own have taken effect or cannot any more.
+//! The takeover wait (or barrier): before its first call to EC2, a claimant waits until the calls
+//! of others that could undo its own have taken effect or cannot any more.
 
 use std::collections::BTreeSet;
 

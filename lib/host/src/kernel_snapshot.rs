@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use firecamp_core::agent::KernelOwner;
-use firecamp_core::lock_rule::LockRecord;
 use firecamp_node::kernel::KernelSnapshot;
 
 use crate::error::HostError;

@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 use super::{At, Release};
 use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
+use crate::decide;
 use crate::machine::{Failure, Machine, Outcome, Span};
 use crate::ports::Holder;
+use crate::record::{Stored, Write};
 use crate::step::Step;
 use crate::time::Moment;
 
@@ -71,5 +73,20 @@ impl Release {
             self.input.member
         );
         Failure { exit, message, address: None }
+    }
+
+    fn recorded(&self) -> Option<(Ipv4Addr, Holder)> {
+        let holder = Holder { pod: self.input.pod.clone(), epoch: self.epoch };
+        self.address().map(|address| (address, holder))
+    }
+
+    fn park(&self) -> Action {
+        match &self.stored {
+            Some(stored) => Action::Write(Box::new(Write::UpdateStaticIp(Stored {
+                version: stored.version.clone(),
+                object: decide::parked(&stored.object),
+            }))),
+            None => Action::Done,
+        }
     }
 }
