@@ -1,10 +1,9 @@
-//! Adopts one orphaned address: reads everything that could forbid it, then creates its StaticIP.
-//!
-//! Guarantees: there is one write, a create, which is also the allocation, so of two claimants one
-//! succeeds. A failed read ends the attempt before the write. Nothing changes in EC2 or the kernel.
+//! Performs the steps of an attempt to adopt an orphaned address.
 
-use firecamp_controllers::node::{AdoptionResult, AgentIdentity};
-use firecamp_core::agent::{Evidence, Orphan, adopt};
+use firecamp_controllers::node::{
+    AdoptionAttempt, AdoptionResult, AgentIdentity, AttemptAnswer, AttemptStep,
+};
+use firecamp_core::agent::Orphan;
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ports::{Cloud, Registry};
 use firecamp_core::record::Write;
@@ -14,8 +13,8 @@ use firecamp_kube::Census;
 use crate::ports::{Kernel, Registrar};
 
 pub(crate) async fn attempt<C, H, R>(
-    orphan: &Orphan,
-    own: &AgentIdentity,
+    orphan: Orphan,
+    own: AgentIdentity,
     systems: &Systems<C, H, R, NoFile>,
 ) -> AdoptionResult
 where
@@ -23,52 +22,60 @@ where
     H: Kernel,
     R: Registry + Registrar,
 {
-    let evidence = match gather(orphan, own, systems).await {
-        Ok(evidence) => evidence,
-        Err(why) => return AdoptionResult::Failed(why),
-    };
-    let record = match adopt(orphan, &evidence, Rng::default().run_id()) {
-        Ok(record) => record,
-        Err(why) => return AdoptionResult::Refused(why),
-    };
-    match systems.registry.write(&Write::CreateStaticIp(record)).await {
-        Ok(_version) => AdoptionResult::Adopted,
-        Err(why) if why.kind == RegistryKind::AlreadyExists => AdoptionResult::Moot,
-        Err(why) => AdoptionResult::Failed(why.to_string()),
+    let mut attempt = AdoptionAttempt::new(orphan, own, Rng::default().run_id());
+    loop {
+        if let AttemptStep::End(result) = attempt.step() {
+            return result.clone();
+        }
+        let answer = perform(&attempt, systems).await;
+        attempt.answered(answer.unwrap_or_else(AttemptAnswer::Failed));
     }
 }
 
-/// Reads the record last, because the write depends on it.
-async fn gather<C, H, R>(
-    orphan: &Orphan,
-    own: &AgentIdentity,
+async fn perform<C, H, R>(
+    attempt: &AdoptionAttempt,
     Systems { cloud, host, registry, .. }: &Systems<C, H, R, NoFile>,
-) -> Result<Evidence, String>
+) -> Result<AttemptAnswer, String>
 where
     C: Cloud,
     H: Kernel,
     R: Registry + Registrar,
 {
+    let (orphan, node) = (attempt.orphan(), &attempt.evidence().node);
     let address = orphan.address;
-    let AgentIdentity { node, instance, cluster } = own.clone();
-    let census = registry.census(address, &node).await.map_err(|why| why.to_string())?;
-    let owner = cloud.owner(address, &orphan.subnet).await.map_err(|why| why.to_string())?;
-    let kernel_snapshot = host.kernel_snapshot().await.map_err(|why| why.to_string())?;
-    let sockets = host.sockets(address).await.map_err(|why| why.to_string())?;
-    let record = registry.static_ip(address).await.map_err(|why| why.to_string())?;
-    let Census { pools, claimed, pods } = census;
-    Ok(Evidence {
-        node,
-        instance,
-        cluster,
-        recorded: record.is_some(),
-        pools,
-        claimed,
-        owner,
-        kernel: kernel_snapshot.mark(address),
-        lock: kernel_snapshot.locks.get(&address).cloned(),
-        torn: kernel_snapshot.torn.contains(&address),
-        sockets,
-        pods,
+    Ok(match attempt.step() {
+        AttemptStep::ReadCensus => {
+            let census = registry.census(address, node).await.map_err(|why| why.to_string())?;
+            let Census { pools, claimed, pods } = census;
+            AttemptAnswer::Census { pools, claimed, pods }
+        }
+        AttemptStep::ReadOwner => {
+            let owner = cloud.owner(address, &orphan.subnet).await;
+            AttemptAnswer::Owner(owner.map_err(|why| why.to_string())?)
+        }
+        AttemptStep::ReadKernel => {
+            let snapshot = host.kernel_snapshot().await.map_err(|why| why.to_string())?;
+            AttemptAnswer::Kernel {
+                kernel: snapshot.mark(address),
+                lock: snapshot.locks.get(&address).cloned(),
+                torn: snapshot.torn.contains(&address),
+            }
+        }
+        AttemptStep::ReadSockets => {
+            let sockets = host.sockets(address).await;
+            AttemptAnswer::Sockets(sockets.map_err(|why| why.to_string())?)
+        }
+        AttemptStep::ReadRecord => {
+            let record = registry.static_ip(address).await.map_err(|why| why.to_string())?;
+            AttemptAnswer::Recorded(record.is_some())
+        }
+        AttemptStep::Create(record) => {
+            match registry.write(&Write::CreateStaticIp((**record).clone())).await {
+                Ok(_version) => AttemptAnswer::Created,
+                Err(why) if why.kind == RegistryKind::AlreadyExists => AttemptAnswer::AlreadyExists,
+                Err(why) => return Err(why.to_string()),
+            }
+        }
+        AttemptStep::End(_) => return Err("the attempt has ended".to_owned()),
     })
 }

@@ -275,7 +275,7 @@ impl<W: Environment> Ports<W> {
     pub(crate) fn adopt(&self, orphan: Orphan, own: AgentIdentity, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
         tasks.spawn_local(async move {
-            let tried = timeout(ATTEMPT_BOUND, attempt(&orphan, &own, &systems)).await;
+            let tried = timeout(ATTEMPT_BOUND, attempt(orphan.clone(), own, &systems)).await;
             let late =
                 |_elapsed| AdoptionResult::Failed(format!("no result within {ATTEMPT_BOUND:?}"));
             Event::AdoptionTried(orphan, tried.unwrap_or_else(late))

@@ -5,6 +5,7 @@
 //! controller, and none is detached. At the end, tasks that must end are awaited, and the others
 //! are cancelled.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use firecamp_controllers::Controller;
@@ -85,11 +86,10 @@ impl<C: Controller, D: Driver<C>> Run<C, D> {
 
     /// Handles an event and those to which its effects lead at once.
     async fn handle(&mut self, event: C::Event) {
-        let mut next = Some(event);
-        while let Some(event) = next.take() {
+        let mut open = VecDeque::from([event]);
+        while let Some(event) = open.pop_front() {
             for effect in self.controller.handle(event, Moment(self.origin.elapsed())) {
-                let led_to = self.driver.perform(effect, &mut self.tasks).await;
-                next = led_to.or(next);
+                open.extend(self.driver.perform(effect, &mut self.tasks).await);
             }
         }
     }
@@ -121,3 +121,7 @@ impl<C: Controller, D: Driver<C>> Run<C, D> {
         self.tasks.shutdown().await;
     }
 }
+
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@
 //! the next event; each task ends with its event.
 
 mod adopt;
+mod attempt;
 mod collect;
 mod ec2;
 mod effect;
@@ -39,6 +40,7 @@ use firecamp_node::preflight::facts::Reading;
 use firecamp_node::volumes::observation::CloudView;
 
 pub use self::adopt::{AdoptionResult, AgentIdentity};
+pub use self::attempt::{AdoptionAttempt, AttemptAnswer, AttemptStep};
 pub use self::effect::{Counts, Effect, EndedOperation, Report, Task};
 pub use self::event::{Event, QueryResult, Tick};
 pub use self::listing::Listing;

@@ -1,17 +1,17 @@
-//! The adoption of one address, wired like the real agent (`agent/src/adopt.rs`): it reads
-//! everything afresh, in that order. If the core has no objection, it creates the record.
+//! The adoption of one address: performs the steps of the agent's own machine.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::node::{
+    AdoptionAttempt as Machine, AdoptionResult, AgentIdentity, AttemptAnswer, AttemptStep,
+};
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::agent::{Evidence, NotAdopted, Orphan, adopt};
+use firecamp_core::agent::{NotAdopted, Orphan};
 use firecamp_core::failure::{HostFailure, HostKind, RegistryKind};
-use firecamp_core::ids::RunId;
 use firecamp_core::lock_rule::Hold;
-use firecamp_core::ports::{Owner, SocketScope, SocketUse};
-use firecamp_core::record::{OrphanPolicy, StaticIp, Write};
+use firecamp_core::ports::SocketScope;
+use firecamp_core::record::{OrphanPolicy, Write};
 
 use super::Model;
 use super::process::{ProcessKind, Slot};
@@ -24,24 +24,12 @@ use crate::scenario::Fault;
 use crate::simulated_cluster::orphans::mark;
 use crate::trace::Trace;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Phase {
-    Census,
-    Owner,
-    KernelSnapshot,
-    Sockets,
-    Record,
-    Write(Box<StaticIp>),
-    Ended(&'static str),
-}
-
 /// An attempt to adopt.
 #[derive(Debug)]
 pub(super) struct AdoptionAttempt {
-    orphan: Orphan,
-    phase: Phase,
-    run: RunId,
-    evidence: Evidence,
+    machine: Machine,
+    /// The answer to the running read of several objects, as of its start.
+    read: Option<AttemptAnswer>,
     /// A fact that was true when it was read and that rules out the adoption.
     against: Option<&'static str>,
     /// The step at which its agent is killed.
@@ -59,72 +47,80 @@ impl AdoptionAttempt {
         names: &Names,
     ) -> Self {
         let known = names.node(node);
-        let evidence = Evidence {
+        let identity = AgentIdentity {
             node: known.name.clone(),
             instance: known.instance.clone(),
             cluster: names.cluster.clone(),
-            recorded: false,
-            pools: Vec::new(),
-            claimed: None,
-            owner: Owner::Unassigned,
-            kernel: None,
-            lock: None,
-            torn: false,
-            sockets: SocketUse::default(),
-            pods: BTreeSet::new(),
         };
-        let run = names.run(ProcessId(own.0));
-        Self { orphan, phase: Phase::Census, run, evidence, against: None, dies }
+        let machine = Machine::new(orphan, identity, names.run(ProcessId(own.0)));
+        Self { machine, read: None, against: None, dies }
     }
 
     fn step(&self) -> u8 {
-        match self.phase {
-            Phase::Census => 0,
-            Phase::Owner => 1,
-            Phase::KernelSnapshot => 2,
-            Phase::Sockets => 3,
-            Phase::Record => 4,
-            Phase::Write(_) => 5,
-            Phase::Ended(_) => Self::STEPS,
+        match self.machine.step() {
+            AttemptStep::ReadCensus => 0,
+            AttemptStep::ReadOwner => 1,
+            AttemptStep::ReadKernel => 2,
+            AttemptStep::ReadSockets => 3,
+            AttemptStep::ReadRecord => 4,
+            AttemptStep::Create(_) => 5,
+            AttemptStep::End(_) => Self::STEPS,
         }
     }
 
     /// Handles a reply. A failed read ends the attempt.
     pub(super) fn reply(&mut self, reply: &Reply, trace: &mut Trace) {
-        let at = std::mem::replace(&mut self.phase, Phase::Ended("adoption: something failed"));
-        if let (Phase::Census, Reply::Host(Ok(_))) = (&at, reply) {
-            self.phase = Phase::Owner;
-        } else if let (Phase::Owner, Reply::Owner(Ok(owner))) = (&at, reply) {
-            self.evidence.owner = owner.clone();
-            self.phase = Phase::KernelSnapshot;
-        } else if let (Phase::KernelSnapshot, Reply::Host(Ok(_))) = (&at, reply) {
-            self.phase = Phase::Sockets;
-        } else if let (Phase::Sockets, Reply::Sockets(Ok(used))) = (&at, reply) {
-            self.evidence.sockets = *used;
-            self.phase = Phase::Record;
-        } else if let (Phase::Record, Reply::Record(Ok(found))) = (&at, reply) {
-            self.evidence.recorded = found.is_some();
-            let adopted = adopt(&self.orphan, &self.evidence, self.run.clone());
-            if let Some(tape) = trace.tape() {
-                tape.function("adopt", &(&self.orphan, &self.evidence, &self.run), &adopted);
+        let answer = self.answer(reply).unwrap_or_else(|| AttemptAnswer::Failed(String::new()));
+        let decides = matches!(answer, AttemptAnswer::Recorded(_));
+        self.machine.answered(answer);
+        let it = &self.machine;
+        let adopted = match it.step() {
+            AttemptStep::Create(record) => Ok(record),
+            AttemptStep::End(AdoptionResult::Refused(why)) => Err(why),
+            AttemptStep::ReadCensus
+            | AttemptStep::ReadOwner
+            | AttemptStep::ReadKernel
+            | AttemptStep::ReadSockets
+            | AttemptStep::ReadRecord
+            | AttemptStep::End(_) => return,
+        };
+        if let (true, Some(tape)) = (decides, trace.tape()) {
+            tape.function("adopt", &(it.orphan(), it.evidence(), it.run()), &adopted);
+        }
+    }
+
+    fn answer(&mut self, reply: &Reply) -> Option<AttemptAnswer> {
+        match (self.machine.step(), reply) {
+            (AttemptStep::ReadCensus | AttemptStep::ReadKernel, Reply::Host(Ok(_))) => {
+                self.read.take()
             }
-            self.phase = match adopted {
-                Ok(record) => Phase::Write(Box::new(record)),
-                Err(why) => Phase::Ended(outcome_name(&why)),
-            };
-        } else if let (Phase::Write(_), Reply::Written(written)) = (&at, reply) {
-            match written {
-                Ok(_) => self.phase = Phase::Ended("adoption: adopted"),
-                Err(why) if why.kind == RegistryKind::AlreadyExists => {
-                    self.phase = Phase::Ended("adoption: it has a record");
-                }
-                Err(_) => {}
+            (AttemptStep::ReadOwner, Reply::Owner(Ok(owner))) => {
+                Some(AttemptAnswer::Owner(owner.clone()))
             }
+            (AttemptStep::ReadSockets, Reply::Sockets(Ok(used))) => {
+                Some(AttemptAnswer::Sockets(*used))
+            }
+            (AttemptStep::ReadRecord, Reply::Record(Ok(found))) => {
+                Some(AttemptAnswer::Recorded(found.is_some()))
+            }
+            (AttemptStep::Create(_), Reply::Written(Ok(_))) => Some(AttemptAnswer::Created),
+            (AttemptStep::Create(_), Reply::Written(Err(why)))
+                if why.kind == RegistryKind::AlreadyExists =>
+            {
+                Some(AttemptAnswer::AlreadyExists)
+            }
+            _ => None,
         }
     }
 }
 
-fn outcome_name(why: &NotAdopted) -> &'static str {
+fn outcome_name(result: &AdoptionResult) -> &'static str {
+    let why = match result {
+        AdoptionResult::Adopted => return "adoption: adopted",
+        AdoptionResult::Moot => return "adoption: it has a record",
+        AdoptionResult::Failed(_) => return "adoption: something failed",
+        AdoptionResult::Refused(why) => why,
+    };
     match why {
         NotAdopted::Recorded => "adoption: it has a record",
         NotAdopted::Claimed(_) => "adoption: a claim names it",
@@ -158,30 +154,31 @@ impl Model<'_> {
     /// The attempt sends its next request.
     pub(super) fn next_request(&mut self, slot: Slot) {
         let Some(attempt) = self.attempt_mut(slot) else { return };
-        let (address, at, step) = (attempt.orphan.address, attempt.phase.clone(), attempt.step());
+        let address = attempt.machine.orphan().address;
+        let (at, step) = (attempt.machine.step().clone(), attempt.step());
         let dies = attempt.dies;
         if dies == Some(step) {
             return self.kill_agent_of(slot);
         }
         match at {
-            Phase::Census => self.census(slot, address),
-            Phase::Owner => {
+            AttemptStep::ReadCensus => self.census(slot, address),
+            AttemptStep::ReadOwner => {
                 let (after, reply) = self.describe_owner(slot, address);
                 self.reply_after(slot, after, reply);
             }
-            Phase::KernelSnapshot => self.kernel_snapshot(slot, address),
-            Phase::Sockets => {
+            AttemptStep::ReadKernel => self.kernel_snapshot(slot, address),
+            AttemptStep::ReadSockets => {
                 self.note_sockets(slot, address);
                 self.host(slot, &Action::ReadSockets(address));
             }
-            Phase::Record => self.read_registry(slot, &Action::ReadRecord(address)),
-            Phase::Write(record) => {
+            AttemptStep::ReadRecord => self.read_registry(slot, &Action::ReadRecord(address)),
+            AttemptStep::Create(record) => {
                 self.write_registry(slot, Box::new(Write::CreateStaticIp(*record)));
                 if dies == Some(AdoptionAttempt::STEPS - 1) {
                     self.kill_agent_of(slot);
                 }
             }
-            Phase::Ended(outcome_name) => self.attempt_ended(slot, outcome_name),
+            AttemptStep::End(result) => self.attempt_ended(slot, outcome_name(&result)),
         }
     }
 
@@ -218,8 +215,7 @@ impl Model<'_> {
         if let Some(attempt) = self.attempt_mut(slot) {
             attempt.objects(!adopts, "the pool's policy is not to adopt");
             attempt.objects(claimed.is_some(), "a claim named it");
-            let evidence = &mut attempt.evidence;
-            (evidence.pools, evidence.claimed, evidence.pods) = (pools, claimed, pods);
+            attempt.read = Some(AttemptAnswer::Census { pools, claimed, pods });
         }
         self.reply_after(slot, after, answer(read));
     }
@@ -236,11 +232,10 @@ impl Model<'_> {
             attempt.objects(torn, "its lock could not be read");
             let held = lock.as_ref().is_some_and(|last| last.hold == Hold::Held);
             attempt.objects(held, "its lock was held");
-            let pods = &attempt.evidence.pods;
+            let pods = &attempt.machine.evidence().pods;
             let lives = lock.as_ref().is_some_and(|last| pods.contains(&last.holder.pod));
             attempt.objects(lives, "its pod still existed");
-            let evidence = &mut attempt.evidence;
-            (evidence.kernel, evidence.lock, evidence.torn) = (kernel, lock, torn);
+            attempt.read = Some(AttemptAnswer::Kernel { kernel, lock, torn });
         }
         self.reply_after(slot, after, answer(read));
     }
