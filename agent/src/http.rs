@@ -149,7 +149,7 @@ fn page(code: StatusCode, kind: &'static str, text: String) -> Response<Full<Byt
 #[cfg(test)]
 mod tests {
     use firecamp_registry::api::{NodeAttachments, NodeAttachmentsStatus};
-    use firecamp_run::recent::Recent;
+    use firecamp_run::recent_log::Recent;
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
 

@@ -12,7 +12,7 @@ use firecamp_host::{HostTimeouts, LinuxHost, Monitor};
 use firecamp_registry::RegistryUrl;
 use firecamp_run::config::AgentConfig;
 use firecamp_run::process::{FirstSignal, Signals};
-use firecamp_run::recent::Recent;
+use firecamp_run::recent_log::Recent;
 use firecamp_run::report::Report;
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use firecamp_node::preflight::facts::Reading;
 use firecamp_registry::api::{NodeAttachments, NodeReport};
-use firecamp_run::recent::Recent;
+use firecamp_run::recent_log::Recent;
 use firecamp_run::redact::Redactor;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;

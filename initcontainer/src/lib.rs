@@ -14,7 +14,7 @@ use firecamp_run::config::{Identity, InitConfig};
 use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
-use firecamp_run::{agent_compatibility, notice, preview, require_mount, start};
+use firecamp_run::{agent_compatibility, container_events, preview, require_mount, start};
 
 use crate::wiring::{Node, input, systems};
 
@@ -33,10 +33,10 @@ async fn attach(config: &InitConfig, signals: Signals) -> Result<Report, Report>
     let registry = registry.map_err(|why| Report::from(&why))?;
     let ended = attach_with(config, signals, registry.clone()).await;
     let report = ended.unwrap_or_else(|failed| failed);
-    if let Some(notice) = notice::of_attach(&report).filter(|_| !config.address.dry_run) {
+    if let Some(notice) = container_events::of_attach(&report).filter(|_| !config.address.dry_run) {
         let Identity { member, pod, node } = &config.identity;
         let reporter = Reporter { program: api::INIT, member, pod, node };
-        registry.report(reporter, notice, report.address, notice::text(&report)).await;
+        registry.report(reporter, notice, report.address, container_events::text(&report)).await;
     }
     Ok(report)
 }

@@ -13,7 +13,7 @@ use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::flags::StopMode;
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
-use firecamp_run::{agent_compatibility, notice, start};
+use firecamp_run::{agent_compatibility, container_events, start};
 
 /// Runs the program: parses arguments and environment variables, and returns the exit code.
 pub fn main() -> ExitCode {
@@ -35,10 +35,10 @@ async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report
     let registry = registry.map_err(|why| Report::from(&why))?;
     let ended = release_with(config, signals, registry.clone()).await;
     let report = ended.unwrap_or_else(|failed| failed);
-    if let Some(notice) = notice::of_release(&report) {
+    if let Some(notice) = container_events::of_release(&report) {
         let Identity { member, pod, node } = &config.identity;
         let reporter = Reporter { program: api::STOP, member, pod, node };
-        registry.report(reporter, notice, report.address, notice::text(&report)).await;
+        registry.report(reporter, notice, report.address, container_events::text(&report)).await;
     }
     Ok(report)
 }

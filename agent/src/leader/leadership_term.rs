@@ -102,7 +102,7 @@ impl<C: Cloud> Leader<C> {
     /// Updates the subnets of this instance's ENIs; a failed read keeps the old ones.
     async fn refresh_site(&self, site: &mut Site) {
         if let Ok(Ok(identity)) = timeout(READ_BOUND, self.ports.cloud.identity()).await {
-            let subnet = |eni: firecamp_core::node::Eni| (eni.subnet, eni.cidr);
+            let subnet = |eni: firecamp_core::node_identity::Eni| (eni.subnet, eni.cidr);
             site.subnets = identity.enis.into_iter().map(subnet).collect();
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use firecamp_controllers::leader::{Call, Ec2Reachability};
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, Mac, SubnetId};
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::{Cloud, Owner};
 use firecamp_core::time::Moment;
 use tokio::time::Instant;

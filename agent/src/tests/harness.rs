@@ -10,7 +10,7 @@ use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{Epoch, InstanceId, Mac, Member};
 use firecamp_core::lock_rule::{Hold, LockRecord};
-use firecamp_core::node::{Eni, TypeLimits};
+use firecamp_core::node_identity::{Eni, TypeLimits};
 use firecamp_core::ports::{Holder, HostNet as _, KernelTarget, KernelView, Registry};
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_kube::{KubeRegistry, Timeouts};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firecamp_core::node::Eni;
+use firecamp_core::node_identity::Eni;
 use firecamp_registry::conformance;
 use serde_json::{Value, json};
 use tokio::time::sleep;

@@ -9,7 +9,7 @@ use firecamp_cli::doctor::finding::{Diagnosis, Level, Role};
 use firecamp_cli::doctor::node;
 use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::ids::InstanceId;
-use firecamp_core::node::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
+use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_host::preflight::NodeFiles;
 use firecamp_node::preflight::Ec2Checks;
 use firecamp_node::preflight::facts::Purpose;

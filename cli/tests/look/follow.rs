@@ -13,7 +13,7 @@ use firecamp_cloud::AwsCloud;
 use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, Mac, SubnetId};
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::{Cloud, Owner};
 use serde_json::json;
 

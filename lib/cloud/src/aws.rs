@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
-use firecamp_core::interface::Interface;
-use firecamp_core::node::{NodeIdentity, TypeLimits};
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_core::ports::{Cloud, Owner};
 use firecamp_node::preflight::facts::{Permission, Reading, Reservation, Right};
 use firecamp_node::preflight::{AccountChecks, CloudChecks};

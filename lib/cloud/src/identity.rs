@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, InstanceId, Mac, SubnetId, Zone, parse_address};
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use futures_util::future::try_join_all;
 use ipnet::Ipv4Net;
 

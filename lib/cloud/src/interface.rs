@@ -7,7 +7,7 @@ use aws_sdk_ec2::types::{NetworkInterface, NetworkInterfaceAttachment};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{EniId, SubnetId, parse_address};
-use firecamp_core::interface::Interface;
+use firecamp_core::network_interface::Interface;
 
 use crate::sdk_error;
 

@@ -9,13 +9,13 @@
 //! at once, or a late leader, break nothing. Assumptions: A1, as for the core. Caveats: after a
 //! change of the leader all grace periods start over.
 
-mod bound;
-mod findings;
+mod bound_condition;
 mod lease;
 mod lost_nodes;
 #[cfg(feature = "serde")]
 mod map_as_pairs;
 mod operation_text;
+mod persistent_findings;
 mod planner;
 mod pools;
 mod ports;

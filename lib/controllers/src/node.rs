@@ -10,9 +10,9 @@
 //! the next event; each task ends with its event.
 
 mod adopt;
-mod attempt;
+mod adoption_attempt;
 mod collect;
-mod ec2;
+mod ec2_queries;
 mod effect;
 mod event;
 mod kernel;
@@ -40,7 +40,7 @@ use firecamp_node::preflight::facts::Reading;
 use firecamp_node::volumes::observation::CloudView;
 
 pub use self::adopt::{AdoptionResult, AgentIdentity};
-pub use self::attempt::{AdoptionAttempt, AttemptAnswer, AttemptStep};
+pub use self::adoption_attempt::{AdoptionAttempt, AttemptAnswer, AttemptStep};
 pub use self::effect::{Counts, Effect, EndedOperation, Report, Task};
 pub use self::event::{Event, QueryResult, Tick};
 pub use self::listing::Listing;
@@ -49,7 +49,7 @@ pub use self::schedule::TICK;
 pub use self::withhold::{Finding, LostAddress};
 
 use self::collect::Leftovers;
-use self::ec2::Ec2Queries;
+use self::ec2_queries::Ec2Queries;
 use self::kernel::KernelReads;
 use self::link_up::LinkRaiser;
 use self::observed::Observed;

@@ -13,6 +13,7 @@
 
 mod address;
 mod apply;
+mod backoff;
 mod capacity;
 mod claim;
 mod debounce;
@@ -22,7 +23,6 @@ mod node;
 mod ports;
 mod publisher;
 mod reason;
-mod retry;
 mod static_ip;
 mod step;
 mod volume;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::contract::timing;
 use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
 use crate::ids::{EniId, Mac, PoolName, SubnetId, Version};
-use crate::node::NodeIdentity;
+use crate::node_identity::NodeIdentity;
 use crate::ports::{Holder, KernelTarget, KernelView, Owner, PodView, SocketUse};
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 use crate::time::Moment;

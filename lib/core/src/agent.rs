@@ -8,22 +8,22 @@
 //! record. The address gets a record ([`Adopter`]) if its pool's policy is Adopt.
 
 mod adopt;
-mod budget;
 mod collect;
+mod ec2_query_budget;
 mod execution;
+mod node_capacity;
 mod readings;
 mod reassert;
-mod slots;
+mod restore_and_collect;
 mod snapshot;
-mod upkeep;
 mod withdraw;
 
 pub use self::adopt::{Adopter, Evidence, NotAdopted, Orphan, adopt, orphans};
-pub use self::budget::{Budget, Ec2Query, Want};
 pub use self::collect::{Collector, KernelOwner, Leftover, Pass};
+pub use self::ec2_query_budget::{Budget, Ec2Query, Want};
 pub use self::execution::Execution;
+pub use self::node_capacity::{Slots, slots};
 pub use self::readings::{AddressReadings, Memory};
-pub use self::slots::{Slots, slots};
 pub use self::snapshot::{BadSnapshot, Snapshot};
 
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::ids::{InvalidId, SubnetId, invalid};
-use crate::node::{Eni, NodeIdentity};
+use crate::node_identity::{Eni, NodeIdentity};
 
 /// Which ENI carries the addresses of members on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::contract::kernel;
-use crate::node::Eni;
+use crate::node_identity::Eni;
 use crate::ports::{KernelTarget, Routing};
 
 impl KernelTarget {

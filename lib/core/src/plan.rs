@@ -12,7 +12,7 @@ use crate::action::{Action, Delay, Reply};
 use crate::failure::{Effect, RegistryFailure, RegistryKind};
 use crate::ids::{SubnetId, Version};
 use crate::machine::{Machine, Outcome};
-use crate::node::NodeIdentity;
+use crate::node_identity::NodeIdentity;
 use crate::ports::{KernelTarget, KernelView, Owner, PodView, SocketUse};
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 use crate::time::Moment;

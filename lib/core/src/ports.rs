@@ -16,7 +16,7 @@ use crate::ids::{
     EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, SetName, SubnetId, Version,
 };
 use crate::lock_rule::LockRecord;
-use crate::node::NodeIdentity;
+use crate::node_identity::NodeIdentity;
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 
 /// The owner of an address, as EC2 reports it. Reads lag, so it may be stale.

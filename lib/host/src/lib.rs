@@ -10,10 +10,10 @@
 mod assign_times;
 mod cleanup;
 pub mod dump;
-mod enis;
+mod eni_links;
 mod error;
 mod excluded;
-mod foreign;
+mod foreign_rules;
 mod kernel;
 mod kernel_snapshot;
 mod linux;

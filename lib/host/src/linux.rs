@@ -12,7 +12,7 @@ use firecamp_node::kernel::{KernelSnapshot, ObservedLink};
 use nix::sys::utsname::uname;
 
 use crate::assign_times::AssignTimes;
-use crate::enis;
+use crate::eni_links;
 use crate::error::HostError;
 use crate::kernel::{address, failed, link, socket};
 use crate::kernel_snapshot;
@@ -151,14 +151,14 @@ impl LinuxHost {
     /// All links that may be ENIs, or an error.
     pub async fn links(&self) -> Result<Vec<ObservedLink>, HostFailure> {
         let mut netlink = self.netlink(ROUTE)?;
-        Ok(enis::observed(&mut netlink).await?)
+        Ok(eni_links::observed(&mut netlink).await?)
     }
 
     /// Sets up the link of the ENI with this MAC if it is down and has no address, with the MTU of
     /// the primary one; changes no other link. Returns whether it did.
     pub async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
         let mut netlink = self.netlink(ROUTE)?;
-        Ok(enis::raise(&mut netlink, mac).await?)
+        Ok(eni_links::raise(&mut netlink, mac).await?)
     }
 
     /// Removes FireCamp's address, rules and routes from the kernel, and keeps `holder` in the lock

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::contract::kernel::{TABLE_BASE, TABLE_MAX};
 use firecamp_core::ports::{KernelTarget, Routing};
 
-use crate::enis;
+use crate::eni_links;
 use crate::error::{HostError, NetlinkError};
 use crate::kernel::conf::{self, Filters};
 use crate::kernel::link::{self, Link};
@@ -33,7 +33,7 @@ pub(crate) async fn bring_up(
     let addresses = address::list(netlink).await?;
     let bare = addresses.iter().all(|one| one.link != eni.index || one.is(target.address));
     let mtu = if bare && target.routing.is_some() {
-        enis::example_mtu(netlink, links, eni).await?
+        eni_links::example_mtu(netlink, links, eni).await?
     } else {
         None
     };

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::call::Call;
+use crate::http_request::Call;
 use crate::registry::KubeRegistry;
 use crate::{list, object};
 

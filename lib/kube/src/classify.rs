@@ -9,7 +9,7 @@ use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::call::{Answer, Call};
+use crate::http_request::{Answer, Call};
 
 /// The number of characters of an unknown response that a message shows.
 const SHOWN: usize = 400;

@@ -21,8 +21,8 @@ use http::StatusCode;
 use jiff::Timestamp;
 use kube::Client;
 
-use crate::call::{self, Answer, Call, Timeouts};
 use crate::classify;
+use crate::http_request::{self, Answer, Call, Timeouts};
 use crate::object::{self, Place};
 use crate::registry::KubeRegistry;
 use crate::status_writer::KubeStatusWriter;
@@ -72,7 +72,7 @@ impl KubeCluster {
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, RegistryFailure> {
-        call::send(&self.client, call, self.timeouts.call).await
+        http_request::send(&self.client, call, self.timeouts.call).await
     }
 
     /// One object, or none if the API server reports that it does not exist.

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::call::{self, Answer, Call, Timeouts};
+use crate::http_request::{self, Answer, Call, Timeouts};
 use crate::object::Place;
 use crate::{classify, list, object};
 
@@ -191,7 +191,7 @@ impl Inventory {
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, RegistryFailure> {
-        call::send(&self.client, call, self.timeouts.call).await
+        http_request::send(&self.client, call, self.timeouts.call).await
     }
 }
 

@@ -5,29 +5,29 @@
 //! patch that tests the version that was read and replaces only the spec, so labels, finalizers,
 //! owners and the status are preserved.
 
-mod call;
+mod api_server_credentials;
 mod census;
-mod choice;
 mod classify;
 mod cluster;
+mod http_request;
 mod inventory;
 mod list;
 mod object;
 mod pod;
 mod registry;
-mod source;
+mod select_cluster;
 mod status_writer;
 mod volumes;
 mod watch;
 mod write;
 
-pub use call::Timeouts;
+pub use api_server_credentials::Source;
 pub use census::Census;
-pub use choice::{Choice, Chosen};
 pub use cluster::KubeCluster;
+pub use http_request::Timeouts;
 pub use inventory::{Inventory, ObservedNode, ObservedPod, ObservedSet, PodState, Right, Served};
 pub use registry::KubeRegistry;
-pub use source::Source;
+pub use select_cluster::{Choice, Chosen};
 pub use status_writer::KubeStatusWriter;
 pub use volumes::VolumeReader;
 pub use watch::{Event, Events, Item, Key, WatchFailure, Watched};

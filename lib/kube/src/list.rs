@@ -10,7 +10,7 @@ use kube::Client;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::{self, Answer, Call, Timeouts};
+use crate::http_request::{self, Answer, Call, Timeouts};
 use crate::{classify, object};
 
 /// Objects for each page, like client-go's pager.
@@ -115,7 +115,7 @@ async fn pages<I: DeserializeOwned>(
         if !from.is_empty() {
             call.query.push(format!("continue={}", escaped(&from)));
         }
-        let answer = call::send(client, &call, within).await?;
+        let answer = http_request::send(client, &call, within).await?;
         let page = page(&call, &answer)?;
         for item in page.items.into_iter().flatten() {
             add(item).map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;

@@ -14,7 +14,7 @@ use firecamp_registry::api::{
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::{Answer, Call};
+use crate::http_request::{Answer, Call};
 
 /// The path and the name of one object.
 #[derive(Debug, Clone)]

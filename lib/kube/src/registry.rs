@@ -16,7 +16,7 @@ use http::StatusCode;
 use kube::Client;
 use serde::de::DeserializeOwned;
 
-use crate::call::{self, Answer, Call, Timeouts};
+use crate::http_request::{self, Answer, Call, Timeouts};
 use crate::object::{self, Place};
 use crate::status_writer::KubeStatusWriter;
 use crate::volumes::VolumeReader;
@@ -59,7 +59,7 @@ impl KubeRegistry {
 
     async fn get(&self, place: &Place) -> Result<(Call, Answer), RegistryFailure> {
         let call = Call::get(format!("read {}", place.label), place.path());
-        let answer = call::send(&self.client, &call, self.timeouts.call).await?;
+        let answer = http_request::send(&self.client, &call, self.timeouts.call).await?;
         Ok((call, answer))
     }
 
@@ -189,7 +189,7 @@ impl Registry for KubeRegistry {
 
     async fn write(&self, write: &Write) -> Result<Version, RegistryFailure> {
         let (call, place) = write::request(write)?;
-        let answer = call::send(&self.client, &call, self.timeouts.call).await?;
+        let answer = http_request::send(&self.client, &call, self.timeouts.call).await?;
         Self::written(&call, &place, &answer)
     }
 }

@@ -13,8 +13,8 @@ use kube::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::call::{self, Answer, Call, Timeouts};
 use crate::classify;
+use crate::http_request::{self, Answer, Call, Timeouts};
 use crate::object::Place;
 use crate::write::{bytes, is_resource_version, strict};
 
@@ -67,7 +67,7 @@ impl KubeStatusWriter {
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, RegistryFailure> {
-        call::send(&self.client, call, self.timeouts.call).await
+        http_request::send(&self.client, call, self.timeouts.call).await
     }
 
     /// One object, or none if the API server reports that it does not exist.

@@ -23,8 +23,8 @@ use kube::Client;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::call::{self, Call, Timeouts};
 use crate::classify;
+use crate::http_request::{self, Call, Timeouts};
 use crate::list::escaped;
 use parse::{Csi, attachment_name};
 
@@ -233,7 +233,7 @@ impl VolumeReader {
     async fn get(&self, at: &At) -> Result<Option<Value>, RegistryFailure> {
         let what = format!("read {}/{}", at.plural, at.name);
         let call = Call::get(what, format!("{}/{}", at.path, at.name));
-        let answer = call::send(&self.client, &call, self.timeouts.call).await?;
+        let answer = http_request::send(&self.client, &call, self.timeouts.call).await?;
         if classify::is_absent(&answer, at.plural, &at.name) {
             return Ok(None);
         }
@@ -241,7 +241,7 @@ impl VolumeReader {
     }
 
     async fn send(&self, call: &Call) -> Result<Value, RegistryFailure> {
-        let answer = call::send(&self.client, call, self.timeouts.call).await?;
+        let answer = http_request::send(&self.client, call, self.timeouts.call).await?;
         if answer.status != StatusCode::OK {
             return Err(classify::refused(call, &answer));
         }

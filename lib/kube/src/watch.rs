@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use self::lines::Lines;
-use crate::call::{self, Answer, Call, Stream, Timeouts};
+use crate::http_request::{self, Answer, Call, Stream, Timeouts};
 use crate::registry::KubeRegistry;
 use crate::{classify, list, object, pod};
 
@@ -164,7 +164,7 @@ impl<T> Watched<T> {
             format!("timeoutSeconds={}", lasting.as_secs().max(1)),
         ];
         call.query = self.query().chain(more).collect();
-        let opened = call::open(&self.client, &call, self.timeouts.call).await;
+        let opened = http_request::open(&self.client, &call, self.timeouts.call).await;
         match opened.map_err(WatchFailure::Broken)? {
             Stream::Open(body) => {
                 let version = version.to_owned();

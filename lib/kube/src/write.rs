@@ -10,7 +10,7 @@ use http::Method;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::call::Call;
+use crate::http_request::Call;
 use crate::object::Place;
 
 /// The field manager in `metadata.managedFields`.

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made has failed its test")]
 
 use firecamp_core::ids::InstanceId;
-use firecamp_core::node::{NodeIdentity, TypeLimits, VolumeLimit};
+use firecamp_core::node_identity::{NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_node::preflight::facts::{Fact, Purpose, Reservation, Right};
 use firecamp_node::preflight::{Ec2Checks, Kind, Reason, gather, judge};
 use firecamp_testkit::sim::{Account, Break, FaultyChecks, Op, Script, SimChecks};

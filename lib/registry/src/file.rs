@@ -8,13 +8,13 @@
 //! Assumptions: `flock`, `link` and `rename` work between all processes that use the directory,
 //! as they do on any local filesystem.
 
+mod atomic_files;
 mod cache;
-mod disk;
 mod follow;
 mod listing;
 mod lock;
+mod object_paths;
 mod objects;
-mod place;
 mod records;
 mod stamp;
 mod store;

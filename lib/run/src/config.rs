@@ -18,7 +18,7 @@ pub use self::agent::AgentConfig;
 pub use self::init::{InitConfig, Output};
 pub use self::log::{LogConfig, LogFormat};
 pub use self::stop::StopConfig;
-use crate::fault::{Faults, Setting, escaped};
+use crate::config_errors::{Faults, Setting, escaped};
 use crate::flags::{IdentityFlags, RegistryFlags};
 use crate::parse::{self, invalid};
 use crate::pod_identity::Surroundings;

@@ -9,19 +9,19 @@
 
 pub mod agent_compatibility;
 pub mod config;
+mod config_errors;
 #[cfg(feature = "connect")]
 pub mod connect;
+pub mod container_events;
 pub mod documents;
-mod fault;
 pub mod flags;
 mod go_flags;
-pub mod notice;
 pub mod outcome;
 pub mod parse;
 pub mod pod_identity;
 pub mod preview;
 pub mod process;
-pub mod recent;
+pub mod recent_log;
 pub mod redact;
 pub mod report;
 pub mod require_mount;

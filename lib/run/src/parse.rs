@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::fault::escaped;
+use crate::config_errors::escaped;
 
 /// The longest accepted duration.
 const LONGEST: Duration = Duration::from_hours(24);

@@ -174,7 +174,7 @@ mod tests {
     use firecamp_core::choose_interface::EniRule;
     use firecamp_core::contract::timing;
     use firecamp_core::ids::{ClusterName, Member, NodeName, PodUid, RunId};
-    use firecamp_core::node::{Eni, NodeIdentity};
+    use firecamp_core::node_identity::{Eni, NodeIdentity};
     use firecamp_core::plan::{PlanInput, plan};
     use firecamp_core::ports::{KernelView, Owner, PodView, SocketUse};
     use firecamp_core::record::{MemberRecords, Pool, PoolSubnet, ReleasePolicy};

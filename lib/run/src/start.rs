@@ -11,13 +11,13 @@ use firecamp_core::contract::exit::Exit;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{AgentConfig, Identity, InitConfig, LogConfig, LogFormat, StopConfig};
-use crate::fault::{Faults, escaped};
+use crate::config_errors::{Faults, escaped};
 use crate::flags::{AgentFlags, InitFlags, LogFlags, StopFlags};
 use crate::go_flags::{Arguments, compatible};
 use crate::parse;
 use crate::pod_identity::Surroundings;
 use crate::process::Started;
-use crate::recent::Recent;
+use crate::recent_log::Recent;
 use crate::report::Report;
 use crate::signals::Listener;
 use crate::telemetry;

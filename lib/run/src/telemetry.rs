@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::config::{LogConfig, LogFormat};
-use crate::recent::Recent;
+use crate::recent_log::Recent;
 
 /// Libraries whose debug logs contain requests with headers. They never log below info, whatever
 /// the filter is, so that no credential reaches a log.

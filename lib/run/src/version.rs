@@ -5,7 +5,7 @@
 use firecamp_core::contract::env::PASSES_FOR;
 use firecamp_core::contract::protocol::{Program, Protocol};
 
-use crate::fault::{Faults, escaped};
+use crate::config_errors::{Faults, escaped};
 
 pub(crate) fn from_environment(faults: &mut Faults) {
     let Some(value) = std::env::var_os(PASSES_FOR) else { return };

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::failure::{CloudFailure, Effect};
 use firecamp_core::ids::Mac;
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::Cloud;
 
 use crate::carrier::{Ending, cloud, ended, is_one_short_line};

@@ -6,7 +6,7 @@ pub mod orphans;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Owner, OwnerEni};
 use firecamp_core::record::{OrphanPolicy, Pool, PoolSubnet};
 use firecamp_core::time::Moment;

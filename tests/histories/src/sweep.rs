@@ -12,7 +12,7 @@ use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Epoch, PodUid, RunId};
 use firecamp_core::machine::Machine as _;
-use firecamp_core::node::Eni;
+use firecamp_core::node_identity::Eni;
 use firecamp_core::ports::Holder;
 use firecamp_core::record::{Pool, PoolSubnet, ReleasePolicy, StaticIp, Stored};
 use firecamp_core::time::Moment;

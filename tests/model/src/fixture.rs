@@ -10,7 +10,7 @@ use firecamp_core::ids::{
     ClusterName, EniId, Epoch, Mac, Member, NodeName, PodUid, RunId, SubnetId, Version,
 };
 use firecamp_core::lock_rule::{Hold, LockRecord};
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Holder, Owner, OwnerEni, SocketScope};
 use firecamp_core::record::{Claim, Pool, PoolSubnet, ReleasePolicy, StaticIp};
 use firecamp_core::release::{ReleaseInput, Releaser};

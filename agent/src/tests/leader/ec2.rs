@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, InstanceId, Mac, SubnetId};
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::{Cloud, Owner, OwnerEni};
 use tokio::time::sleep;
 

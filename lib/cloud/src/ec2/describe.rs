@@ -7,15 +7,15 @@ use aws_sdk_ec2::types::{Filter, InstanceType, Volume};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId, VolumeId};
-use firecamp_core::interface::Interface;
-use firecamp_core::node::TypeLimits;
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::TypeLimits;
 use firecamp_node::preflight::facts::{Clock, Permission, Right};
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 
 use super::{Call, Ec2, filters_of, pages};
 use crate::classify::{DryRun, Operation, dry_run_result};
 use crate::metadata::Metadata;
-use crate::{interface, limits, sdk_error, volume};
+use crate::{instance_type_limits, interface, sdk_error, volume};
 
 /// EC2's limit of values per filter. An instance has far fewer volumes.
 const FILTER_VALUES: usize = 200;
@@ -131,7 +131,7 @@ impl Ec2 {
             answer.map_err(|error| sdk_error::from_sdk(Operation::Describe, what, &error))
         };
         let answer = self.run(metadata, &call, send).await?;
-        limits::limits(what, name, answer.instance_types())
+        instance_type_limits::limits(what, name, answer.instance_types())
     }
 
     /// A request with `DryRun`, which never changes anything.

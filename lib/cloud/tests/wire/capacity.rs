@@ -6,7 +6,7 @@ use aws_smithy_async::time::{SharedTimeSource, StaticTimeSource};
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudKind;
 use firecamp_core::ids::InstanceId;
-use firecamp_core::node::VolumeLimit;
+use firecamp_core::node_identity::VolumeLimit;
 use firecamp_node::preflight::CloudChecks;
 use firecamp_node::volumes::CloudVolumes;
 use firecamp_node::volumes::observation::AttachmentState;

@@ -7,7 +7,7 @@ use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::CloudKind::{Auth, Throttled, Transient, Unknown};
 use firecamp_core::failure::{CloudFailure, Effect};
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::Cloud;
 use tokio::time::Instant;
 

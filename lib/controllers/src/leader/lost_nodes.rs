@@ -14,7 +14,7 @@ use firecamp_core::ids::{Epoch, NodeName};
 use firecamp_core::ports::PodView;
 use firecamp_core::time::Moment;
 
-use crate::leader::findings::Findings;
+use crate::leader::persistent_findings::Findings;
 use crate::leader::planner::{Operation, Site};
 use crate::leader::reclaim::orphan;
 use crate::leader::round_robin::RoundRobin;

@@ -9,7 +9,7 @@ use firecamp_core::time::Moment;
 use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
 use ipnet::Ipv4Net;
 
-use crate::leader::bound::Bindings;
+use crate::leader::bound_condition::Bindings;
 use crate::leader::lost_nodes::{Nodes, ReleaseReason};
 use crate::leader::pools;
 use crate::leader::reclaim::Orphans;

@@ -17,7 +17,7 @@ use firecamp_core::record::{State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_registry::api::{AddressPhase, Condition, ReclaimPolicy, StaticIPStatus};
 
-use crate::leader::findings::Findings;
+use crate::leader::persistent_findings::Findings;
 use crate::leader::planner::{Operation, UnassignReason};
 use crate::leader::pools::{is_unchanged, merged};
 use crate::leader::round_robin::RoundRobin;

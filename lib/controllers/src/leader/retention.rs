@@ -15,7 +15,7 @@ use firecamp_core::record::{State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_registry::api::{ClaimRetention, ClaimRetentionPolicy};
 
-use crate::leader::findings::Findings;
+use crate::leader::persistent_findings::Findings;
 use crate::leader::planner::{DeletionReason, Operation};
 use crate::leader::round_robin::RoundRobin;
 use crate::leader::timing;

@@ -12,7 +12,7 @@ use firecamp_core::ports::PodView;
 use firecamp_core::time::Moment;
 use firecamp_registry::api::{Condition, VOLUME_READY};
 
-use crate::leader::findings::Findings;
+use crate::leader::persistent_findings::Findings;
 use crate::leader::planner::Operation;
 use crate::leader::round_robin::RoundRobin;
 use crate::leader::timing;

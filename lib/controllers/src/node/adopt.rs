@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::agent::{Ec2Query, NotAdopted, Orphan, orphans};
 use firecamp_core::ids::{ClusterName, InstanceId, NodeName};
-use firecamp_core::interface::Interface;
+use firecamp_core::network_interface::Interface;
 use firecamp_core::time::Moment;
 
 use super::{Effect, NodeController, Report, Task};

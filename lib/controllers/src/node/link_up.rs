@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use firecamp_core::ids::{EniId, Mac};
-use firecamp_core::node::Eni;
+use firecamp_core::node_identity::Eni;
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::ObservedLink;
 

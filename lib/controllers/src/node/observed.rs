@@ -12,7 +12,7 @@ use firecamp_core::agent::{
 };
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName};
 use firecamp_core::lock_rule::{Hold, LockRecord};
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{KernelTarget, KernelView, PodView};
 use firecamp_core::record::{Attachment, Pool, State, StaticIp};
 use firecamp_core::time::Moment;

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use firecamp_core::agent::plan;
 use firecamp_core::ids::{Epoch, Member, PodUid};
-use firecamp_core::interface::Interface;
 use firecamp_core::lock_rule::{Hold, LockRecord};
+use firecamp_core::network_interface::Interface;
 use firecamp_core::ports::Holder;
 use firecamp_core::record::Attachment;
 

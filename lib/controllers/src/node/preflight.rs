@@ -11,9 +11,9 @@ use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{ClusterName, EniId};
-use firecamp_core::interface::Interface;
 use firecamp_core::machine::{Maintenance, Outcome, Release};
-use firecamp_core::node::{NodeIdentity, TypeLimits};
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
 use firecamp_node::kernel::ObservedLink;
 use firecamp_node::preflight::facts::{

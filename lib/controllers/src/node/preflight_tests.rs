@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use firecamp_core::failure::Effect;
-use firecamp_core::node::{Eni, VolumeLimit};
+use firecamp_core::node_identity::{Eni, VolumeLimit};
 use firecamp_core::record::{PoolSubnet, ReleasePolicy};
 use firecamp_node::preflight::{Kind, Reason, Status, passes};
 use firecamp_registry::api::EniManager;

@@ -8,7 +8,7 @@ use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Epoch, Member, PodUid};
 use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::machine::{Failure, Maintenance};
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Holder, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_node::kernel::Change;

@@ -1,7 +1,7 @@
 //! What an agent knows about its node at one moment. It may be stale: it is used for status only.
 
 use firecamp_core::ids::{InstanceId, NodeName, Zone};
-use firecamp_core::node::Eni;
+use firecamp_core::node_identity::Eni;
 use firecamp_core::record::{Pool, StaticIp};
 use firecamp_node::volumes::{PodVolumes, Table};
 use firecamp_registry::api::EniManager;

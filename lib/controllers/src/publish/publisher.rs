@@ -12,12 +12,12 @@ use firecamp_core::time::Moment;
 use firecamp_registry::api::{AddressStatus, Condition, NodeAttachments, NodeAttachmentsStatus};
 
 use crate::publish::address::{AddressTracker, SETTLE};
+use crate::publish::backoff::Retry;
 use crate::publish::capacity::{self, Holders};
 use crate::publish::claim::Claims;
 use crate::publish::event::{Events, Notice};
 use crate::publish::facts::Facts;
 use crate::publish::ports::FetchedNode;
-use crate::publish::retry::Retry;
 use crate::publish::step::{Done, Step, Target};
 use crate::publish::{node, static_ip};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use firecamp_controllers::publish::facts::{AddressFact, EniFact};
 use firecamp_controllers::publish::{Facts, Notice, Publisher, Subject, carry_out};
 use firecamp_core::ids::{EniId, Epoch, NodeName, PodUid};
-use firecamp_core::node::Eni;
+use firecamp_core::node_identity::Eni;
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_node::volumes::Table;

@@ -20,8 +20,8 @@ use crate::contract::timing;
 use crate::ids::{
     ClusterName, EniId, Epoch, InstanceId, Member, NodeName, PodUid, RunId, SubnetId,
 };
-use crate::interface::Interface;
 use crate::lock_rule::{Hold, LockRecord};
+use crate::network_interface::Interface;
 use crate::ports::{Owner, SocketScope, SocketUse};
 use crate::record::{Attachment, OrphanPolicy, Pool, PoolSubnet, State, StaticIp};
 use crate::time::Moment;

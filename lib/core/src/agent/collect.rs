@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 
 use crate::contract::timing;
 use crate::ids::EniId;
-use crate::node::Eni;
+use crate::node_identity::Eni;
 use crate::record::Pool;
 use crate::time::Moment;
 

@@ -1,7 +1,7 @@
 //! An operation in progress.
 
 use super::reassert::Reassert;
-use super::upkeep::Upkeep;
+use super::restore_and_collect::Upkeep;
 use super::withdraw::Withdraw;
 use super::{Operation, PATIENCE};
 use crate::action::{Action, Reply};

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::ids::{Epoch, NodeName};
-use crate::node::Eni;
+use crate::node_identity::Eni;
 use crate::record::{Attachment, Mutation, PendingMutation, State, StaticIp};
 
 /// First line of a snapshot of this version.

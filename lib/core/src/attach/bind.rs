@@ -15,7 +15,7 @@ use crate::contract::timing;
 use crate::failure::HostKind;
 use crate::ids::{Epoch, SubnetId};
 use crate::machine::{Halt, Next, Span, cloud_read_halt, link_halt, mismatch, registry_halt};
-use crate::node::{Eni, NodeIdentity};
+use crate::node_identity::{Eni, NodeIdentity};
 use crate::ports::{KernelTarget, KernelView, Owner};
 use crate::record::{Claim, MemberRecords, Pool, PoolSubnet, StaticIp, Stored, Write};
 use crate::step::{AttachStep, Step};

@@ -7,7 +7,7 @@ use super::input::AttachInput;
 use crate::allocate::{hands_out, is_assignable};
 use crate::contract::exit::Exit;
 use crate::machine::Halt;
-use crate::node::Eni;
+use crate::node_identity::Eni;
 use crate::record::{Pool, PoolSubnet, StaticIp};
 
 /// Whether the ENI may carry the address. An address that EC2 already has there, without a pending

@@ -6,7 +6,7 @@ use crate::contract::exit::Exit;
 use crate::decide::Take;
 use crate::ids::{Epoch, SetName};
 use crate::machine::{Halt, Path};
-use crate::node::Eni;
+use crate::node_identity::Eni;
 use crate::record::{StaticIp, Stored};
 use crate::time::Moment;
 

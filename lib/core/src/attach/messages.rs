@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::ids::{Member, PodUid, SetName};
-use crate::node::NodeIdentity;
+use crate::node_identity::NodeIdentity;
 use crate::ports::{Controller, OwnerEni};
 use crate::record::{Pool, StaticIp};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Cloud, Owner, PodView, Registry};
 use crate::failure::{CloudFailure, RegistryFailure};
 use crate::ids::{EniId, Mac, Member, PoolName, SubnetId, Version};
-use crate::node::NodeIdentity;
+use crate::node_identity::NodeIdentity;
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 
 /// EC2 and IMDS, shared by several operations.

@@ -9,7 +9,7 @@ use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid, RunId, Version};
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::plan::{Plan, PlanInput, plan};
 use firecamp_core::ports::{
     KernelView, Owner, OwnerEni, PodLifecycle, PodView, SocketScope, SocketUse,

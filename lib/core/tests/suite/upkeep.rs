@@ -9,7 +9,7 @@ use firecamp_core::agent::{
 };
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member};
-use firecamp_core::node::Eni;
+use firecamp_core::node_identity::Eni;
 use firecamp_core::record::{
     Attachment, Mutation, PendingMutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
 };

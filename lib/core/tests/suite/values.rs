@@ -9,7 +9,7 @@ use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Mac, Member, PodUid, RunId};
 use firecamp_core::lock_rule::{Hold, LockRecord};
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Holder, SocketScope, SocketUse};
 use firecamp_core::record::{Attachment, Mutation, PendingMutation, State, StaticIp};
 use firecamp_core::time::Moment;

@@ -9,7 +9,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::call::Call;
+use crate::http_request::Call;
 use crate::object::Place;
 use crate::write;
 

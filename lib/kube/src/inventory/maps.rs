@@ -7,7 +7,7 @@ use firecamp_core::ids::Member;
 use serde_json::Value;
 
 use super::Inventory;
-use crate::call::Call;
+use crate::http_request::Call;
 use crate::list;
 use crate::object::Place;
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Inventory, PAGE, read};
-use crate::call::Call;
+use crate::http_request::Call;
 use crate::pod::Reference;
 use crate::{classify, list, object};
 

@@ -11,8 +11,8 @@ use firecamp_node::volumes::observation::{
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::call::{Answer, Call};
 use crate::classify;
+use crate::http_request::{Answer, Call};
 
 /// The name of the EBS CSI driver.
 const EBS: &str = "ebs.csi.aws.com";

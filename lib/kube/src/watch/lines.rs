@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::BodyExt;
 use kube::client::Body;
 
-use crate::call::MAX_BYTES;
+use crate::http_request::MAX_BYTES;
 
 /// The capacity that remains after one long line made the buffer grow.
 const KEPT: usize = 32 * 1024;

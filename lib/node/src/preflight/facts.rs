@@ -11,8 +11,8 @@ use std::net::Ipv4Addr;
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, Mac, SubnetId};
-use firecamp_core::interface::Interface;
-use firecamp_core::node::{NodeIdentity, TypeLimits};
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
 
 pub use account::Reservation;

@@ -4,8 +4,8 @@ use std::future::Future;
 
 use firecamp_core::failure::{CloudFailure, HostFailure};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
-use firecamp_core::interface::Interface;
-use firecamp_core::node::{NodeIdentity, TypeLimits};
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 
 use crate::preflight::facts::{
     Chain, Fact, Facts, ForeignRule, NodeFacts, Permission, Purpose, Reading, Reservation, Right,

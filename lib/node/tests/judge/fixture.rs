@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::SubnetId;
-use firecamp_core::interface::Interface;
-use firecamp_core::node::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_node::preflight::facts::{
     Clock, Fact, Facts, InCluster, KubeNode, Link, LinkPolicy, Nat, NodeFacts, Purpose, Range,
     Reading, Reservation, RunDir,

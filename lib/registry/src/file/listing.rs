@@ -4,7 +4,7 @@ use std::fs::DirEntry;
 use std::io;
 use std::path::Path;
 
-use super::place::SUFFIX;
+use super::object_paths::SUFFIX;
 
 /// The names of the objects in a directory. Names that begin with a dot (staged files, editors'
 /// swap files) or do not end in `.yaml` are not objects. A missing directory has none.

@@ -6,7 +6,7 @@ use firecamp_core::failure::RegistryFailure;
 use serde::de::DeserializeOwned;
 
 use super::listing;
-use super::place::Place;
+use super::object_paths::Place;
 use super::store::{Store, io_failed};
 use crate::api::{Kind, Object};
 

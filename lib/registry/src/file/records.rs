@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::listing;
-use super::place::{Place, SUFFIX};
+use super::object_paths::{Place, SUFFIX};
 use super::store::{Store, invalid, io_failed};
 use crate::api::{InvalidObject, Kind, Object, StaticIP, StaticIPClaim, StaticIPPool};
 use crate::api::{StaticIPPoolSpec, StaticIPSpec};

@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::disk::{self, Content};
+use super::atomic_files::{self, Content};
 use super::lock::{self, LockFailure, ObjectLock};
-use super::place::Place;
+use super::object_paths::Place;
 use crate::api::{self, Kind, Object, StaticIPPoolSpec};
 use crate::failure::{failed, in_doubt};
 
@@ -85,7 +85,7 @@ impl Store {
         S: Kind + DeserializeOwned,
     {
         let path = place.file.display();
-        let content = disk::read(&place.file)
+        let content = atomic_files::read(&place.file)
             .map_err(|wrong| io_failed(&format!("read {}", place.label), &path, &wrong))?;
         let bytes = match content {
             Content::Bytes(bytes) => bytes,
@@ -131,7 +131,7 @@ impl Store {
         object.metadata.resource_version = Some("1".to_owned());
         let (bytes, version) = rendered(&what, &object, 1)?;
         let wrong = |wrong: io::Error| io_failed(&what, &path, &wrong);
-        disk::make_dirs(&place.dir).map_err(wrong)?;
+        atomic_files::make_dirs(&place.dir).map_err(wrong)?;
         stage(&what, place, &bytes)?;
         in_time(&what, by)?;
         // A link, unlike a rename, never replaces a file, even one that a user created.
@@ -143,7 +143,7 @@ impl Store {
             return Err(io_failed(&what, &path, &wrong));
         }
         remove_staged(place);
-        disk::sync_dirs_up_to(&place.dir, &self.root)
+        atomic_files::sync_dirs_up_to(&place.dir, &self.root)
             .map_err(|wrong| io_in_doubt(&what, &path, &wrong))?;
         Ok(version)
     }
@@ -185,7 +185,7 @@ impl Store {
         stage(&what, place, &bytes)?;
         in_time(&what, by)?;
         std::fs::rename(&place.staged, &place.file).map_err(wrong)?;
-        disk::sync_dir(&place.dir).map_err(|wrong| io_in_doubt(&what, &path, &wrong))?;
+        atomic_files::sync_dir(&place.dir).map_err(|wrong| io_in_doubt(&what, &path, &wrong))?;
         Ok(version)
     }
 
@@ -235,7 +235,7 @@ fn io_in_doubt(what: &str, path: &impl Display, wrong: &io::Error) -> RegistryFa
 
 /// Writes the staged file. Removes it on failure, so that a full disk regains the space.
 fn stage(what: &str, place: &Place, bytes: &[u8]) -> Result<(), RegistryFailure> {
-    disk::stage(&place.staged, bytes).map_err(|wrong| {
+    atomic_files::stage(&place.staged, bytes).map_err(|wrong| {
         remove_staged(place);
         io_failed(what, &place.staged.display(), &wrong)
     })
@@ -253,7 +253,7 @@ fn in_time(what: &str, by: Instant) -> Result<(), RegistryFailure> {
 
 /// Removes the staged file. A failure is only logged: the next writer removes the file.
 fn remove_staged(place: &Place) {
-    if let Err(error) = disk::forget(&place.staged) {
+    if let Err(error) = atomic_files::forget(&place.staged) {
         tracing::warn!(path = %place.staged.display(), %error, "failed to remove staged file");
     }
 }

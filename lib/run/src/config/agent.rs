@@ -7,7 +7,7 @@ use firecamp_core::contract::env;
 use firecamp_core::ids::{ClusterName, NodeName};
 
 use super::Places;
-use crate::fault::{Faults, Setting};
+use crate::config_errors::{Faults, Setting};
 use crate::flags::AgentFlags;
 use crate::parse;
 use crate::pod_identity::Surroundings;

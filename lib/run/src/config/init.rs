@@ -8,7 +8,7 @@ use firecamp_core::contract::{env, path};
 use firecamp_core::ids::{ClusterName, PoolName};
 
 use super::{Identity, Places};
-use crate::fault::{Faults, Setting};
+use crate::config_errors::{Faults, Setting};
 use crate::flags::{AddressFlags, InitFlags};
 use crate::parse::{self, InvalidSetting, invalid};
 use crate::pod_identity::Surroundings;

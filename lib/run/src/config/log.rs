@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use firecamp_core::contract::{env, path};
 use tracing_subscriber::EnvFilter;
 
-use crate::fault::{Faults, Setting, escaped};
+use crate::config_errors::{Faults, Setting, escaped};
 use crate::flags::LogFlags;
 use crate::parse::{self, InvalidSetting, invalid};
 

@@ -6,7 +6,7 @@ use firecamp_core::contract::{env, timing};
 use firecamp_core::ids::ClusterName;
 
 use super::{Identity, Places};
-use crate::fault::{Faults, Setting};
+use crate::config_errors::{Faults, Setting};
 use crate::flags::{StopFlags, StopMode};
 use crate::parse;
 use crate::pod_identity::Surroundings;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
-use firecamp_core::interface::Interface;
-use firecamp_core::node::{NodeIdentity, TypeLimits};
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_node::preflight::facts::{Clock, NodeFacts, Permission, Reading, Reservation, Right};
 use firecamp_node::preflight::{AccountChecks, CloudChecks, NodeChecks};
 

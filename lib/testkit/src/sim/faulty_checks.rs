@@ -2,8 +2,8 @@
 
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
-use firecamp_core::interface::Interface;
-use firecamp_core::node::{NodeIdentity, TypeLimits};
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_node::preflight::facts::{NodeFacts, Permission, Reading, Reservation, Right};
 use firecamp_node::preflight::{AccountChecks, CloudChecks, NodeChecks};
 

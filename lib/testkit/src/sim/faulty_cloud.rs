@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, Mac, SubnetId};
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::{Cloud, Owner};
 
 use crate::sim::script::{Op, Script};

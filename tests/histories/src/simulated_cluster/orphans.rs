@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::ids::{Epoch, Member, PodUid};
-use firecamp_core::interface::Interface;
 use firecamp_core::lock_rule::{Hold, LockRecord};
+use firecamp_core::network_interface::Interface;
 use firecamp_core::ports::{Holder, SocketUse};
 use firecamp_core::record::{Claim, OrphanPolicy, Pool, Write};
 use firecamp_core::time::Moment;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use firecamp_controllers::publish::facts::{AddressFact, Check, EniFact};
 use firecamp_controllers::publish::{Facts, Notice, Publisher};
 use firecamp_core::ids::{EniId, Epoch, NodeName};
-use firecamp_core::node::Eni;
+use firecamp_core::node_identity::Eni;
 use firecamp_core::record::{
     Attachment, OrphanPolicy, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
 };

@@ -9,8 +9,8 @@ use firecamp_core::agent::{
 };
 use firecamp_core::decide;
 use firecamp_core::ids::{ClusterName, EniId, NodeName, RunId};
-use firecamp_core::interface::Interface;
 use firecamp_core::lock_rule::LockRecord;
+use firecamp_core::network_interface::Interface;
 use firecamp_core::ports::{KernelTarget, KernelView, PodView};
 use firecamp_core::record::{Pool, StaticIp};
 use firecamp_core::time::Moment;

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::contract::timing;
 use firecamp_core::ids::EniId;
-use firecamp_core::interface::{Interface, places};
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::network_interface::{Interface, places};
+use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::Holder;
 use firecamp_core::time::Moment;
 

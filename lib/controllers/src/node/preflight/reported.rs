@@ -1,6 +1,6 @@
 //! The part of the status about the node itself: interfaces, their capacity, and the checks.
 
-use firecamp_core::node::Eni;
+use firecamp_core::node_identity::Eni;
 use firecamp_node::preflight::{Condition, Manager, Severity, Status};
 use firecamp_registry::api::EniManager;
 

@@ -10,7 +10,7 @@ use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{EniId, Epoch, Member};
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Holder, KernelTarget, Owner, OwnerEni, SocketScope};
 use firecamp_core::record::{
     Attachment, Claim, Mutation, PendingMutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,

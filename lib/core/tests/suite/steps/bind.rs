@@ -134,7 +134,7 @@ fn a_node_in_another_zone_is_final_and_a_missing_eni_is_retried() {
     }
 }
 
-fn without_enis() -> firecamp_core::node::NodeIdentity {
+fn without_enis() -> firecamp_core::node_identity::NodeIdentity {
     let mut node = Fixture::parked_elsewhere().node;
     node.enis.clear();
     node

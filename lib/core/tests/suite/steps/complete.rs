@@ -9,7 +9,7 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, FileFailure, HostKind, RegistryKind};
 use firecamp_core::machine::{Attached, Machine, Outcome};
-use firecamp_core::node::Eni;
+use firecamp_core::node_identity::Eni;
 use firecamp_core::ports::{Holder, KernelTarget, KernelView, SocketUse};
 use firecamp_core::record::{Mutation, PendingMutation, State, StaticIp};
 use firecamp_core::step::{AttachStep, Step};

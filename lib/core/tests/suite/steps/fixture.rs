@@ -9,7 +9,7 @@ use firecamp_core::attach::AttachInput;
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member};
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{KernelView, Owner, OwnerEni, PodLifecycle, PodView, SocketUse};
 use firecamp_core::record::{
     Attachment, Claim, MemberRecords, Pool, PoolSubnet, ReleasePolicy, State, StaticIp, Stored,

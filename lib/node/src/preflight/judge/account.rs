@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use firecamp_core::node::VolumeLimit;
+use firecamp_core::node_identity::VolumeLimit;
 
 use crate::preflight::condition::Condition;
 use crate::preflight::facts::{Fact, Facts, Range, Reservation};

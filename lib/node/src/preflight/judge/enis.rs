@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::contract::tag;
 use firecamp_core::ids::{EniId, SubnetId};
-use firecamp_core::interface::Interface;
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 
 use crate::preflight::condition::Condition;
 use crate::preflight::facts::{Fact, Facts, Link};

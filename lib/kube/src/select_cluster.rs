@@ -7,7 +7,7 @@ use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::call::Timeouts;
+use crate::http_request::Timeouts;
 
 /// The user's selection of a cluster. The default file is that of `KUBECONFIG`, then
 /// `~/.kube/config`, then the service account of the pod. The default context is the file's

@@ -2,7 +2,7 @@
 
 use aws_sdk_ec2::types::{AttachmentLimitType, EbsInfo, InstanceTypeHypervisor, InstanceTypeInfo};
 use firecamp_core::failure::{CloudFailure, CloudKind};
-use firecamp_core::node::{TypeLimits, VolumeLimit};
+use firecamp_core::node_identity::{TypeLimits, VolumeLimit};
 
 use crate::sdk_error;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use crate::ids::EniId;
-use crate::node::Eni;
+use crate::node_identity::Eni;
 
 /// Capacity for addresses on a node's ENIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

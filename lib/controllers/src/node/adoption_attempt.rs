@@ -160,5 +160,5 @@ impl AdoptionAttempt {
 }
 
 #[cfg(test)]
-#[path = "attempt_tests.rs"]
+#[path = "adoption_attempt_tests.rs"]
 mod tests;

@@ -7,7 +7,7 @@ use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::call::Timeouts;
+use crate::http_request::Timeouts;
 use crate::registry::KubeRegistry;
 
 /// The source of the API server's address and of the credentials.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use firecamp_core::agent::{Budget, Ec2Query, Want};
 use firecamp_core::contract::timing;
 use firecamp_core::ids::EniId;
-use firecamp_core::interface::Interface;
+use firecamp_core::network_interface::Interface;
 use firecamp_core::time::Moment;
 use firecamp_node::volumes::intervals::wants_cloud;
 

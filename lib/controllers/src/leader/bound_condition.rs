@@ -16,7 +16,7 @@ use firecamp_core::record::{Claim, Pool, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_registry::api::Condition;
 
-use crate::leader::findings::Findings;
+use crate::leader::persistent_findings::Findings;
 use crate::leader::planner::Operation;
 use crate::leader::pools::{Verdict, hands_out, is_unchanged, merged, usage};
 use crate::leader::round_robin::RoundRobin;
