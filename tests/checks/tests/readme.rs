@@ -1,5 +1,5 @@
-//! The README shows a part of what docs/development/demo.md shows, which is what the demo printed.
-//! `BLESS=1` writes it anew.
+//! The README shows a part of what docs/development/demo.md shows, which is what the demo printed
+//! (`BLESS=1` writes it anew), and ARCHITECTURE names files that exist.
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a page without its marks fails the test")]
 
@@ -34,4 +34,16 @@ fn the_readme_shows_what_the_demo_printed() {
         return;
     }
     assert!(kept == wanted, "README.md is out of date: BLESS=1 cargo test -p firecamp-checks");
+}
+
+#[test]
+fn every_path_that_the_architecture_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/ARCHITECTURE.md")).unwrap();
+    let code = page.split('`').skip(1).step_by(2);
+    let paths: Vec<_> = code
+        .filter(|text| ["lib/", "tests/", "agent/"].iter().any(|top| text.starts_with(top)))
+        .collect();
+    let missing: Vec<_> = paths.iter().filter(|path| !root.join(path).exists()).collect();
+    assert!(paths.len() > 50 && missing.is_empty(), "{} paths, missing: {missing:?}", paths.len());
 }
