@@ -11,6 +11,7 @@
 
 mod adopt;
 mod adoption_attempt;
+mod backoff;
 mod collect;
 mod ec2_queries;
 mod effect;

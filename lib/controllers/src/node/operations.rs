@@ -1,8 +1,7 @@
-//! The running operations, their backoff, and why the last ones failed.
+//! The running operations, and why the last ones failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use firecamp_core::agent::Operation;
 use firecamp_core::contract::exit::Exit;
@@ -11,13 +10,8 @@ use firecamp_core::machine::{Maintenance, Outcome, Release};
 use firecamp_core::time::Moment;
 
 use super::EndedOperation;
+use super::backoff::Backoff;
 use crate::publish::Notice;
-
-/// Backoff after the first operation without success; it doubles each time.
-const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// Backoff after EC2 denied an operation.
-const REFUSED_BACKOFF: Duration = Duration::from_mins(1);
 
 /// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,28 +81,6 @@ impl Running {
         let reassert = |operation: &Operation| matches!(operation, Operation::Reassert { .. });
         let beside = |one: &Operation, other: &Operation| reassert(one) && local(other);
         !beside(&self.operation, operation) && !beside(operation, &self.operation)
-    }
-}
-
-/// The backoff of one kind of operation on one address.
-#[derive(Debug, Clone, Copy)]
-struct Backoff {
-    until: Moment,
-    last: Duration,
-}
-
-impl Backoff {
-    /// Twice the last backoff, or `REFUSED_BACKOFF` if EC2 denied the operation.
-    fn after(last: Option<Self>, outcome: Option<&Outcome>, now: Moment) -> Self {
-        let last = last
-            .map_or(FIRST_BACKOFF, |backoff| backoff.last.saturating_mul(2))
-            .min(LONGEST_BACKOFF);
-        let backoff = if is_refused(outcome) { REFUSED_BACKOFF } else { last };
-        Self { until: now.plus(backoff), last }
-    }
-
-    fn is_over(&self, now: Moment) -> bool {
-        now >= self.until
     }
 }
 
@@ -211,14 +183,6 @@ fn has_mended(outcome: Option<&Outcome>) -> bool {
         },
         Some(Outcome::Attached(_)) => true,
         Some(Outcome::Failed(_)) | None => false,
-    }
-}
-
-fn is_refused(outcome: Option<&Outcome>) -> bool {
-    match outcome {
-        Some(Outcome::Failed(why)) => why.exit == Exit::CloudRefused,
-        Some(Outcome::Maintained { .. } | Outcome::Released { .. } | Outcome::Attached(_))
-        | None => false,
     }
 }
 
