@@ -4,23 +4,18 @@
 //! All are on the tmpfs of the node-local locks. A snapshot is useful only together with the locks,
 //! and a reboot deletes both.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use firecamp_core::agent::Snapshot;
 use firecamp_core::contract::path;
 use firecamp_core::failure::HostFailure;
-use firecamp_host::{ExcludedEnis, ExcludedEnisFile, own_directory, replace};
+use firecamp_host::{ExcludedEnis, ExcludedEnisFile, replace};
 use firecamp_node::preflight::{Manager, Verdict};
 use firecamp_run::agent_compatibility;
-use thiserror::Error;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Interval between attempts to take the lock of another agent.
-const RETRY: Duration = Duration::from_millis(200);
+use crate::agent_lock::{self, AgentLockError};
 
 /// The agent's files. Holds the lock until it is dropped.
 #[derive(Debug)]
@@ -33,62 +28,25 @@ pub(crate) struct AgentFiles {
     _lock: File,
 }
 
-/// Why the lock was not taken.
-#[derive(Debug, Error)]
-pub(crate) enum AgentLockError {
-    /// Another agent holds it.
-    #[error("lock {}: another agent runs on this node", .0.display())]
-    Taken(PathBuf),
-    /// The directory or the file cannot be used.
-    #[error("{0}")]
-    Broken(String),
-}
-
 impl AgentFiles {
     /// Waits for the lock and takes it. None if `end` is cancelled first.
     pub(crate) async fn wait(
         run_dir: &Path,
         end: &CancellationToken,
     ) -> Result<Option<Self>, String> {
-        let mut reported = false;
-        loop {
-            match Self::open(run_dir) {
-                Ok(files) => return Ok(Some(files)),
-                Err(why @ AgentLockError::Broken(_)) => return Err(why.to_string()),
-                Err(why @ AgentLockError::Taken(_)) if !reported => {
-                    reported = true;
-                    tracing::warn!(reason = %why, "waiting for another agent on this node to end");
-                }
-                Err(AgentLockError::Taken(_)) => {}
-            }
-            tokio::select! {
-                () = end.cancelled() => return Ok(None),
-                () = sleep(RETRY) => {}
-            }
-        }
+        agent_lock::wait(|| Self::open(run_dir), end).await
     }
 
     /// Takes the lock, and publishes the protocol versions for the init and stop containers.
     pub(crate) fn open(run_dir: &Path) -> Result<Self, AgentLockError> {
-        let lock = run_dir.join(path::AGENT_LOCK);
-        let failed = |what: &str, why: std::io::Error| {
-            AgentLockError::Broken(format!("failed to {what} {}: {why}", lock.display()))
-        };
-        own_directory(run_dir).map_err(|why| AgentLockError::Broken(why.detail))?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&lock).map_err(|why| failed("open", why))?;
-        file.try_lock().map_err(|why| match why {
-            TryLockError::WouldBlock => AgentLockError::Taken(lock.clone()),
-            TryLockError::Error(why) => failed("lock", why),
-        })?;
+        let lock = agent_lock::take(run_dir)?;
         let versions = run_dir.join(path::AGENT_PROTOCOL);
         replace(&versions, &agent_compatibility::agent_file()).map_err(|why| {
             AgentLockError::Broken(format!("failed to write {}: {why}", versions.display()))
         })?;
         let snapshot = run_dir.join(path::SNAPSHOT);
         let excluded_file = ExcludedEnisFile::new(run_dir);
-        Ok(Self { snapshot, written: None, excluded_file, excluded: None, _lock: file })
+        Ok(Self { snapshot, written: None, excluded_file, excluded: None, _lock: lock })
     }
 
     /// Writes the excluded ENIs for the init containers of this node, if they have changed. An
@@ -150,6 +108,8 @@ fn excluded(before: &ExcludedEnis, verdicts: &[Verdict]) -> ExcludedEnis {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn snapshot(node: &str) -> Snapshot {

@@ -7,6 +7,7 @@
 mod adopt;
 mod agent;
 mod agent_files;
+mod agent_lock;
 mod http;
 mod lazy_registry;
 mod leader;

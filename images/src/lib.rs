@@ -8,6 +8,7 @@ pub mod make;
 pub mod root_filesystem;
 pub mod sbom;
 pub mod spec;
+mod static_binary;
 pub mod verify;
 
 use std::path::PathBuf;

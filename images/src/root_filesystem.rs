@@ -11,6 +11,7 @@ use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 use crate::Fault;
 use crate::spec::{IMAGES, PROGRAM};
+use crate::static_binary::needs_loader;
 
 /// The path of the root certificates for TLS libraries on Linux.
 pub const ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -68,22 +69,6 @@ fn roots() -> String {
     let all = TLS_SERVER_ROOT_CERTS.iter().map(|root| Pem::new("CERTIFICATE", root.to_vec()));
     let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
     pem::encode_many_config(&all.collect::<Vec<_>>(), config)
-}
-
-/// Whether a 64-bit ELF file names a loader (PT_INTERP), which would have to be in the image. Any
-/// other file cannot start at all, which another test detects.
-fn needs_loader(binary: &[u8]) -> bool {
-    const PT_INTERP: u64 = 3;
-    let number = |at: usize, width: usize| {
-        let bytes = binary.get(at..at + width)?;
-        Some(bytes.iter().rev().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte)))
-    };
-    let place = |at, width| number(at, width).and_then(|it| usize::try_from(it).ok());
-    let (Some(table), Some(size), Some(count)) = (place(32, 8), place(54, 2), place(56, 2)) else {
-        return false;
-    };
-    binary.starts_with(b"\x7fELF\x02")
-        && (0..count).any(|index| number(table + index * size, 4) == Some(PT_INTERP))
 }
 
 /// Writes the files to `directory`, for an engine that copies them.

@@ -17,13 +17,13 @@ mod config;
 mod connect_on_first_call;
 mod ec2;
 mod identity;
-mod imds_token;
 mod instance_type_limits;
 mod interface;
 mod metadata;
 mod owner;
 mod sdk_error;
 mod transport;
+mod validate_imds_token;
 mod volume;
 
 pub use aws::AwsCloud;

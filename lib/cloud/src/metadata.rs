@@ -19,7 +19,7 @@ use crate::classify::{NotSentReason, classify_metadata};
 use crate::clock_skew::ClockSkews;
 use crate::config::CloudConfig;
 use crate::transport::Transport;
-use crate::{imds_token, sdk_error};
+use crate::{sdk_error, validate_imds_token};
 
 /// Far more than any value of the metadata service.
 const BODY_MAX: usize = 64 * 1024;
@@ -145,7 +145,7 @@ pub(crate) fn client(
     within: Duration,
 ) -> Result<Client, CloudFailure> {
     let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
-    let transport = imds_token::checked(config.http.clone().unwrap_or_else(network));
+    let transport = validate_imds_token::checked(config.http.clone().unwrap_or_else(network));
     let transport = skews.watch(Clock::Metadata, transport);
     let provider = ProviderConfig::empty()
         .with_http_client(transport)

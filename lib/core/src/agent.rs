@@ -7,24 +7,24 @@
 //! and no record claims, but no operation unassigns them: that needs a pending mutation in a
 //! record. The address gets a record ([`Adopter`]) if its pool's policy is Adopt.
 
-mod adopt;
-mod collect;
+mod adoption_rules;
 mod ec2_query_budget;
 mod execution;
+mod find_leftovers;
 mod node_capacity;
 mod readings;
 mod reassert;
 mod restore_and_collect;
-mod snapshot;
+mod saved_snapshot;
 mod withdraw;
 
-pub use self::adopt::{Adopter, Evidence, NotAdopted, Orphan, adopt, orphans};
-pub use self::collect::{Collector, KernelOwner, Leftover, Pass};
+pub use self::adoption_rules::{Adopter, Evidence, NotAdopted, Orphan, adopt, orphans};
 pub use self::ec2_query_budget::{Budget, Ec2Query, Want};
 pub use self::execution::Execution;
+pub use self::find_leftovers::{Collector, KernelOwner, Leftover, Pass};
 pub use self::node_capacity::{Slots, slots};
 pub use self::readings::{AddressReadings, Memory};
-pub use self::snapshot::{BadSnapshot, Snapshot};
+pub use self::saved_snapshot::{BadSnapshot, Snapshot};
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
