@@ -47,7 +47,7 @@ pub(crate) async fn run<C: Controller, D: Driver<C>>(
     period: Duration,
     end: &CancellationToken,
 ) -> Result<(), D::Failure> {
-    let mut run = Run { controller, driver, tasks: JoinSet::new(), origin: Instant::now() };
+    let mut run = Run { controller, tasks: JoinSet::new(), driver, origin: Instant::now() };
     let ended = run.handle_events(period, end).await;
     end.cancel();
     run.stop().await;
@@ -56,8 +56,9 @@ pub(crate) async fn run<C: Controller, D: Driver<C>>(
 
 struct Run<C: Controller, D> {
     controller: C,
-    driver: D,
+    /// Dropped before the driver, which may hold what the tasks rely on, such as a lock.
     tasks: JoinSet<C::Event>,
+    driver: D,
     origin: Instant,
 }
 
@@ -118,7 +119,14 @@ impl<C: Controller, D: Driver<C>> Run<C, D> {
                 self.handle(event).await;
             }
         }
-        self.tasks.shutdown().await;
+        self.tasks.abort_all();
+        while let Some(done) = self.tasks.join_next().await {
+            if let Err(why) = done
+                && why.is_panic()
+            {
+                std::panic::resume_unwind(why.into_panic());
+            }
+        }
     }
 }
 

@@ -16,9 +16,10 @@ pub trait Controller {
     /// Handles an event. Returns the effects in the order in which they are to be performed.
     fn handle(&mut self, event: Self::Event, now: Moment) -> Vec<Self::Effect>;
 
-    /// The process ends: from now on the controller only completes what runs.
+    /// The process ends: from now on the controller starts nothing and only completes what runs.
     fn stop(&mut self);
 
-    /// Whether nothing runs that must end before the process does.
+    /// Whether nothing runs that must end before the process does. What else runs is cancelled, so
+    /// a later process must be able to repeat it.
     fn is_idle(&self) -> bool;
 }

@@ -113,6 +113,8 @@ impl NodeController {
                 self.kernel.changed(changes, now, effects);
             }
             Event::RegistryChanged => self.registry.changed(),
+            // What nobody asked for may be older than what is known.
+            Event::KernelRead(..) | Event::KernelViewed(_) if !self.kernel.is_running() => {}
             Event::KernelRead(snapshot, links) => self.kernel_read(snapshot, links, effects),
             Event::KernelViewed(views) => self.kernel_viewed(views),
             Event::Listed(read) => {
@@ -258,7 +260,11 @@ impl Controller for NodeController {
         self.apply(event, now, &mut effects);
         let changed = self.preflight.take_changed().into_iter();
         effects.extend(changed.map(|condition| Effect::Report(Report::Condition(condition))));
-        if self.stopping || self.kernel.is_running() {
+        if self.stopping {
+            effects.retain(|effect| !matches!(effect, Effect::Start(_)));
+            return effects;
+        }
+        if self.kernel.is_running() {
             return effects;
         }
         // One read for each event: after a failed one, the old observations are planned from.

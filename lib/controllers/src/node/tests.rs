@@ -226,6 +226,28 @@ fn failed_list_leads_to_the_next_one_only_when_something_changes() {
 }
 
 #[test]
+fn kernel_read_that_nobody_requested_is_ignored() {
+    let mut node = Node::observed();
+    let empty = Event::KernelRead(Some(KernelSnapshot::default()), None);
+    let effects = node.controller.handle(empty, node.now);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::ViewKernel(_))), "{effects:?}");
+}
+
+#[test]
+fn stopped_controller_starts_nothing() {
+    let starts = |effects: Vec<Effect>| {
+        effects.into_iter().filter(|effect| matches!(effect, Effect::Start(_))).count()
+    };
+    let minute = |node: &mut Node| node.now = node.now.plus(Duration::from_mins(1));
+    let (mut running, mut stopped) = (Node::observed(), Node::observed());
+    minute(&mut running);
+    minute(&mut stopped);
+    stopped.controller.stop();
+    assert_ne!(starts(running.handle(TICK)), 0);
+    assert_eq!(starts(stopped.handle(TICK)), 0);
+}
+
+#[test]
 fn stopped_controller_completes_its_operations_and_plans_nothing() {
     let mut node = Node::observed();
     assert_eq!(node.strip(), [OperationKind::Restore]);
