@@ -1,7 +1,7 @@
 //! Builds the contents and the archives of the container images without a container engine.
 //!
-//! An image is a root filesystem ([`root`]) with metadata ([`spec`]). Both are the same whether
-//! [`archive`] or an engine with `images/Dockerfile` packs them.
+//! An image is a root filesystem ([`root_filesystem`]) with metadata ([`spec`]). Both are the same
+//! whether [`archive`] or an engine with `images/Dockerfile` packs them.
 
 pub mod archive;
 pub mod make;
