@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use firecamp_controllers::node::{Effect, Event, NodeController, QueryResult, TICK, Task, Tick};
+use firecamp_controllers::node::{Effect, Event, NodeController, QueryResult, Task, Tick};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{ClusterName, NodeName};
@@ -53,7 +53,7 @@ impl<'a, W: Environment> Agent<'a, W> {
         let source = ports.source();
         let followed = Arc::clone(&source);
         let outside = Outside { kernel, source, cluster, ports, files, status, shared_status, end };
-        let run = runner::run(controller, outside, TICK, end);
+        let run = runner::run(controller, outside, end);
         let ((), ended) = tokio::join!(Box::pin(followed.follow(end)), Box::pin(run));
         ended
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use firecamp_controllers::Controller;
 use firecamp_core::time::Moment;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The outside of a controller.
@@ -44,11 +44,10 @@ pub(crate) trait Driver<C: Controller> {
 pub(crate) async fn run<C: Controller, D: Driver<C>>(
     controller: C,
     driver: D,
-    period: Duration,
     end: &CancellationToken,
 ) -> Result<(), D::Failure> {
     let mut run = Run { controller, tasks: JoinSet::new(), driver, origin: Instant::now() };
-    let ended = run.handle_events(period, end).await;
+    let ended = run.handle_events(end).await;
     end.cancel();
     run.stop().await;
     ended
@@ -63,19 +62,13 @@ struct Run<C: Controller, D> {
 }
 
 impl<C: Controller, D: Driver<C>> Run<C, D> {
-    async fn handle_events(
-        &mut self,
-        period: Duration,
-        end: &CancellationToken,
-    ) -> Result<(), D::Failure> {
-        let mut tick = interval(period);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    async fn handle_events(&mut self, end: &CancellationToken) -> Result<(), D::Failure> {
         loop {
             let event = tokio::select! {
                 () = end.cancelled() => return Ok(()),
                 event = self.driver.changed() => Some(event?),
                 Some(done) = self.tasks.join_next() => self.task_ended(done),
-                _at = tick.tick() => Some(self.driver.tick()),
+                () = reached(self.controller.next_tick(), self.origin) => Some(self.driver.tick()),
             };
             if let Some(event) = event {
                 let begun = Instant::now();
@@ -87,12 +80,23 @@ impl<C: Controller, D: Driver<C>> Run<C, D> {
 
     /// Handles an event and those to which its effects lead at once.
     async fn handle(&mut self, event: C::Event) {
-        let mut open = VecDeque::from([event]);
-        while let Some(event) = open.pop_front() {
-            for effect in self.controller.handle(event, Moment(self.origin.elapsed())) {
+        let effects = self.controller.handle(event, self.now());
+        self.perform(effects).await;
+    }
+
+    async fn perform(&mut self, mut effects: Vec<C::Effect>) {
+        let mut open = VecDeque::new();
+        loop {
+            for effect in effects {
                 open.extend(self.driver.perform(effect, &mut self.tasks).await);
             }
+            let Some(event) = open.pop_front() else { return };
+            effects = self.controller.handle(event, self.now());
         }
+    }
+
+    fn now(&self) -> Moment {
+        Moment(self.origin.elapsed())
     }
 
     fn task_ended(&self, done: Result<C::Event, JoinError>) -> Option<C::Event> {
@@ -112,10 +116,16 @@ impl<C: Controller, D: Driver<C>> Run<C, D> {
 
     /// Awaits what must end, and cancels the rest.
     async fn stop(&mut self) {
-        self.controller.stop();
+        let effects = self.controller.stop(self.now());
+        self.perform(effects).await;
         while !self.controller.is_idle() {
-            let Some(done) = self.tasks.join_next().await else { break };
-            if let Some(event) = self.task_ended(done) {
+            let due = self.controller.next_tick();
+            let event = tokio::select! {
+                Some(done) = self.tasks.join_next() => self.task_ended(done),
+                () = reached(due, self.origin), if due.is_some() => Some(self.driver.tick()),
+                else => break,
+            };
+            if let Some(event) = event {
                 self.handle(event).await;
             }
         }
@@ -127,6 +137,14 @@ impl<C: Controller, D: Driver<C>> Run<C, D> {
                 std::panic::resume_unwind(why.into_panic());
             }
         }
+    }
+}
+
+/// Waits until then; forever if it is none.
+async fn reached(due: Option<Moment>, origin: Instant) {
+    match due {
+        Some(due) => sleep_until(origin + due.0).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -29,6 +29,7 @@ type Seen = Rc<RefCell<Vec<(u64, Event)>>>;
 struct Fixture {
     seen: Seen,
     operating: bool,
+    next_tick: Option<Moment>,
 }
 
 impl Controller for Fixture {
@@ -41,6 +42,7 @@ impl Controller for Fixture {
         match event {
             Event::Tick if seen.len() == 1 => {
                 self.operating = true;
+                self.next_tick = None;
                 vec![Effect::Read, Effect::Start("operation", 10), Effect::Start("read", 100)]
             }
             Event::Ended("operation") => {
@@ -51,7 +53,13 @@ impl Controller for Fixture {
         }
     }
 
-    fn stop(&mut self) {}
+    fn next_tick(&self) -> Option<Moment> {
+        self.next_tick
+    }
+
+    fn stop(&mut self, _now: Moment) -> Vec<Effect> {
+        Vec::new()
+    }
 
     fn is_idle(&self) -> bool {
         !self.operating
@@ -93,8 +101,9 @@ impl Driver<Fixture> for Outside {
 
 async fn seen(outside: Outside, end: &CancellationToken) -> (Vec<(u64, Event)>, bool) {
     let seen = Seen::default();
-    let fixture = Fixture { seen: Rc::clone(&seen), operating: false };
-    let run = LocalSet::new().run_until(run(fixture, outside, SECOND * 60, end)).await;
+    let next_tick = Some(Moment::default());
+    let fixture = Fixture { seen: Rc::clone(&seen), operating: false, next_tick };
+    let run = LocalSet::new().run_until(run(fixture, outside, end)).await;
     (seen.take(), run.is_ok())
 }
 

@@ -16,8 +16,13 @@ pub trait Controller {
     /// Handles an event. Returns the effects in the order in which they are to be performed.
     fn handle(&mut self, event: Self::Event, now: Moment) -> Vec<Self::Effect>;
 
-    /// The process ends: from now on the controller starts nothing and only completes what runs.
-    fn stop(&mut self);
+    /// When the next tick is due; at once if that time has passed. None: not before something else
+    /// happens. The tick moves it on, so that a tick does not lead to the next one at once.
+    fn next_tick(&self) -> Option<Moment>;
+
+    /// The process ends: from now on the controller completes what runs and starts only what must
+    /// happen before the end. Returns what that is.
+    fn stop(&mut self, now: Moment) -> Vec<Self::Effect>;
 
     /// Whether nothing runs that must end before the process does. What else runs is cancelled, so
     /// a later process must be able to repeat it.

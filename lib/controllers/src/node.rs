@@ -46,7 +46,6 @@ pub use self::effect::{Counts, Effect, EndedOperation, Report, Task};
 pub use self::event::{Event, QueryResult, Tick};
 pub use self::listing::Listing;
 pub use self::operations::OperationKind;
-pub use self::schedule::TICK;
 pub use self::withhold::{Finding, LostAddress};
 
 use self::collect::Leftovers;
@@ -276,8 +275,13 @@ impl Controller for NodeController {
         effects
     }
 
-    fn stop(&mut self) {
+    fn next_tick(&self) -> Option<Moment> {
+        (!self.stopping).then_some(self.schedule.next_tick)
+    }
+
+    fn stop(&mut self, _now: Moment) -> Vec<Effect> {
         self.stopping = true;
+        Vec::new()
     }
 
     fn is_idle(&self) -> bool {

@@ -7,7 +7,7 @@ use firecamp_core::time::Moment;
 use super::{Effect, NodeController, Task, Tick};
 
 /// Period of the ticks, and of the plans without other events.
-pub const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_secs(1);
 /// Read the metadata service every so many ticks: it is local and cheap.
 const METADATA_EVERY: u32 = 5;
 /// Full resync of the kernel every so many ticks, because events may be lost.
@@ -23,6 +23,7 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(900);
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     ticks: u32,
+    pub(super) next_tick: Moment,
     pub(super) identifying: bool,
     pub(super) reading_files: bool,
     /// When the facts were last published.
@@ -44,6 +45,7 @@ impl NodeController {
         let ticks = self.schedule.ticks;
         let due = |every: u32| ticks.is_multiple_of(every);
         self.schedule.ticks = ticks.wrapping_add(1);
+        self.schedule.next_tick = now.plus(TICK);
         if due(METADATA_EVERY) && !std::mem::replace(&mut self.schedule.identifying, true) {
             effects.push(Effect::Start(Task::Identify));
         }

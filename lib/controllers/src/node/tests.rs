@@ -242,7 +242,7 @@ fn stopped_controller_starts_nothing() {
     let (mut running, mut stopped) = (Node::observed(), Node::observed());
     minute(&mut running);
     minute(&mut stopped);
-    stopped.controller.stop();
+    assert_eq!(stopped.controller.stop(stopped.now), []);
     assert_ne!(starts(running.handle(TICK)), 0);
     assert_eq!(starts(stopped.handle(TICK)), 0);
 }
@@ -251,7 +251,7 @@ fn stopped_controller_starts_nothing() {
 fn stopped_controller_completes_its_operations_and_plans_nothing() {
     let mut node = Node::observed();
     assert_eq!(node.strip(), [OperationKind::Restore]);
-    node.controller.stop();
+    assert_eq!(node.controller.stop(node.now), []);
     let interrupted = Event::OperationEnded(ADDRESS, OperationKind::Restore, None);
     let effects = node.handle(interrupted);
     assert!(matches!(effects.as_slice(), [Effect::Report(Report::Ended(_))]), "{effects:?}");
