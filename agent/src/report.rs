@@ -149,7 +149,7 @@ fn log_end(EndedOperation { operation, address, member, outcome, .. }: &EndedOpe
         Some(Outcome::Failed(why)) => {
             tracing::warn!(%address, %member, operation, epoch, podUID = pod, eni,
                 reason = why.exit.reason(), error = %why.message,
-                "operation failed");
+                "operation failed; will retry");
         }
         Some(
             outcome

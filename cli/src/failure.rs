@@ -61,13 +61,13 @@ pub enum Failure {
         why: String,
     },
     /// The result cannot be printed in the requested format.
-    #[error("print the result in the requested format: {why}")]
+    #[error("failed to print the result as JSON or YAML: {why}")]
     Show {
         /// Why.
         why: String,
     },
     /// Standard output cannot be written.
-    #[error("write to standard output")]
+    #[error("failed to write to standard output")]
     Output(#[source] io::Error),
 }
 

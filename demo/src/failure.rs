@@ -50,7 +50,7 @@ pub enum Failure {
     #[error("{0}")]
     Story(String),
     /// Standard output cannot be written.
-    #[error("write to standard output")]
+    #[error("failed to write to standard output")]
     Output(#[source] io::Error),
 }
 

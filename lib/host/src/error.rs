@@ -49,7 +49,9 @@ pub(crate) enum HostError {
     NoLink(Mac),
     #[error("failed to choose the link with the MAC {mac}: {why}")]
     WhichLink { mac: Mac, why: String },
-    #[error("table {table} has a foreign route {route}; remove it by hand")]
+    #[error(
+        "routing table {table} has a route that FireCamp did not add: {route}; remove it by hand"
+    )]
     ForeignRoute { table: u32, route: String },
     #[error("failed to set reverse-path filtering of {link} from strict to loose")]
     StrictFilter {
@@ -73,8 +75,8 @@ pub(crate) enum HostError {
     #[error("an incompatible version wrote the lock record {}: {why}", path.display())]
     Apart { path: PathBuf, why: String },
     #[error(
-        "the lock record {} is torn, so the holder of the address is unknown; nothing was removed; \
-         the next attach on this node replaces the record",
+        "the lock record {} is incomplete or damaged, so the holder of the address is unknown; \
+         nothing was removed; the next attach on this node replaces the record",
         path.display()
     )]
     Torn { path: PathBuf },

@@ -112,7 +112,7 @@ impl MemberFile for StaticIpFile {
         let Some(staged) = self.staged() else {
             let path = self.dir.path();
             return Err(FileFailure {
-                detail: format!("nothing is staged for {}", path.display()),
+                detail: format!("no new content was written for {}", path.display()),
             });
         };
         self.run(move |dir| dir.publish(&staged)).await?;

@@ -172,7 +172,9 @@ pub enum NotAdopted {
     )]
     Claimed(Member),
     /// Not exactly one range has it, or the pool's policy is not Adopt.
-    #[error("not exactly one pool has it in this subnet, or that pool's orphanPolicy is Report")]
+    #[error(
+        "no pool or more than one pool has it in this subnet, or its pool's orphanPolicy is Report"
+    )]
     NotDeclared,
     /// EC2 reports it elsewhere now, or its ENI is not tagged for the cluster.
     #[error("EC2 does not show it as a secondary address of an ENI of the cluster on this node")]

@@ -67,7 +67,7 @@ pub(crate) enum Denied {
 
 /// The lock file has no complete record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the record is torn")]
+#[error("the lock record is incomplete or damaged")]
 pub struct TornRecord;
 
 /// Parses a lock file: the last holder of the address on this node, if any.

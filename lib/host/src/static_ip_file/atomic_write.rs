@@ -40,7 +40,7 @@ pub(crate) enum WriteError {
     },
     #[error("{} is {what}, possibly planted; remove it from the volume", path.display())]
     Planted { path: PathBuf, what: &'static str },
-    #[error("{} is not the file that was staged: another process replaced it", path.display())]
+    #[error("{} is not the file that this process wrote: another process replaced it", path.display())]
     Replaced { path: PathBuf },
     #[error(
         "{} is not a mount point, so the file would be lost with the container; mount the \

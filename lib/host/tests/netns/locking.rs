@@ -68,7 +68,7 @@ pub(crate) fn a_torn_record_blocks_removal_until_the_next_attach_replaces_it() {
     let whole = record();
     fs::write(lock_file(), &whole[..whole.len() / 2]).unwrap();
     let before = node.net.everything();
-    let words = ["is torn", "/run/firecamp/ip/10.0.1.10"];
+    let words = ["is incomplete or damaged", "/run/firecamp/ip/10.0.1.10"];
     fails(node.remove(ADDRESS, &holder("pod", 9)), HostKind::Refused, &words);
     fails(node.unroute(ADDRESS, &holder("pod", 9)), HostKind::Refused, &words);
     assert_eq!(node.net.everything(), before);

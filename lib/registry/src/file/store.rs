@@ -254,7 +254,7 @@ fn in_time(what: &str, by: Instant) -> Result<(), RegistryFailure> {
 /// Removes the staged file. A failure is only logged: the next writer removes the file.
 fn remove_staged(place: &Place) {
     if let Err(error) = atomic_files::forget(&place.staged) {
-        tracing::warn!(path = %place.staged.display(), %error, "failed to remove staged file");
+        tracing::warn!(path = %place.staged.display(), %error, "failed to remove temporary file");
     }
 }
 
