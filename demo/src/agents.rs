@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use firecamp_core::contract::env;
 use nix::sys::signal::Signal;
 
-use super::stage::Stage;
+use super::environment::Stage;
 use super::world;
 use crate::failure::Failure;
 use crate::process::Process;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firecamp_core::record::{State, StaticIp};
 
-use super::stage::Stage;
+use super::environment::Stage;
 use super::world;
 use crate::event::Check;
 use crate::failure::Failure;

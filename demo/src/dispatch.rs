@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 
 use crate::args::{Cli, Part};
 use crate::failure::Failure;
-use crate::{inside, member, run};
+use crate::{member, run_inside_box, run_outside_box};
 
 /// Parses the command line and runs the demo. Exit codes are documented in `--help`.
 pub fn main() -> ExitCode {
@@ -42,8 +42,8 @@ pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn act(cli: &Cli) -> Result<u8, Failure> {
     match &cli.part {
-        None => run::run(&cli.demo),
-        Some(Part::DemoInside(arguments)) => inside::run(arguments),
+        None => run_outside_box::run(&cli.demo),
+        Some(Part::DemoInside(arguments)) => run_inside_box::run(arguments),
         Some(Part::MemberServer(arguments)) => block_on(member::server::run(arguments)),
         Some(Part::MemberClient(arguments)) => block_on(member::client::run(arguments)),
         Some(Part::MemberStart(arguments)) => Err(member::start::run(arguments)),

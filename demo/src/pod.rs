@@ -7,11 +7,11 @@ use firecamp_core::contract::env;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::stage::Stage;
+use super::environment::Stage;
 use super::world;
 use crate::event::{Ran, Role};
 use crate::failure::Failure;
-use crate::measure::Term;
+use crate::measurements::Term;
 use crate::member::READY;
 use crate::process::{DEADLINE, Ended, Process};
 

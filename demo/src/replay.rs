@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::inside::{finish, write_report};
+use super::run_inside_box::{finish, write_report};
 use crate::args::DemoArguments;
 use crate::event::Event;
 use crate::failure::Failure;

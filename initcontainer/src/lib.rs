@@ -1,6 +1,6 @@
 //! Attaches the static IP address of a StatefulSet member to this node.
 
-mod wiring;
+mod attach_setup;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
 use firecamp_run::{agent_compatibility, container_events, preview, require_mount, start};
 
-use crate::wiring::{Node, input, systems};
+use crate::attach_setup::{Node, input, systems};
 
 /// Runs the program: parses arguments and environment variables, and returns the exit code.
 pub fn main() -> ExitCode {

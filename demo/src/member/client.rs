@@ -14,7 +14,7 @@ use vpcbox::clock::Clock;
 
 use crate::args::ClientArguments;
 use crate::failure::Failure;
-use crate::measure::{Attempt, Outcome};
+use crate::measurements::{Attempt, Outcome};
 
 /// The maximum number of attempts that are running or not printed yet.
 const QUEUE: usize = 4096;

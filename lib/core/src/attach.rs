@@ -11,10 +11,10 @@ mod acquire;
 mod assign;
 mod bind;
 mod complete;
-mod excluded;
 mod held;
 mod input;
 mod messages;
+mod refused_addresses;
 mod undo;
 
 pub use self::input::AttachInput;

@@ -4,10 +4,10 @@
 //! a dump, but a needed attribute that is malformed fails it.
 
 pub(crate) mod address;
-pub(crate) mod conf;
 pub(crate) mod link;
 pub(crate) mod nat;
 pub(crate) mod route;
+pub(crate) mod rp_filter_and_arp;
 pub(crate) mod rule;
 pub(crate) mod socket;
 

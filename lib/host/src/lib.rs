@@ -8,33 +8,33 @@
 //! [`MemberFile`]: firecamp_core::ports::MemberFile
 
 mod assign_times;
+mod atomic_replace;
 mod cleanup;
-pub mod dump;
 mod eni_links;
 mod error;
-mod excluded;
+mod excluded_enis_file;
 mod foreign_rules;
 mod kernel;
+mod kernel_events;
+mod kernel_listing;
 mod kernel_snapshot;
+mod kernel_tables;
 mod linux;
-mod listing;
 mod lock;
-mod monitor;
 mod netlink;
+pub mod parse_netlink_dump;
+mod policy_routing;
 pub mod preflight;
-mod replace;
-mod routing;
 mod static_ip_file;
-mod tables;
 pub mod volumes;
 
+pub use atomic_replace::replace;
 pub use cleanup::{AgentLock, Cleared};
-pub use excluded::{ExcludedEnis, ExcludedEnisFile};
+pub use excluded_enis_file::{ExcludedEnis, ExcludedEnisFile};
+pub use kernel_events::{Monitor, changes};
+pub use kernel_listing::Listing;
 pub use linux::{AddressTags, HostTimeouts, LinuxHost};
-pub use listing::Listing;
 pub use lock::dir::own_directory;
 pub use lock::record::{TornRecord, read_record};
-pub use monitor::{Monitor, changes};
-pub use replace::replace;
 pub use static_ip_file::parse::{ParseError, parse};
 pub use static_ip_file::{FileOptions, StaticIpFile};

@@ -16,11 +16,11 @@ use crate::eni_links;
 use crate::error::HostError;
 use crate::kernel::{address, failed, link, socket};
 use crate::kernel_snapshot;
+use crate::kernel_tables::Tables;
 use crate::lock::record::{Record, Recorded, Versions};
 use crate::lock::{Lock, Locks};
 use crate::netlink::Netlink;
-use crate::routing;
-use crate::tables::Tables;
+use crate::policy_routing;
 
 /// `NETLINK_ROUTE`: links, addresses, rules and routes.
 pub(crate) const ROUTE: isize = netlink_sys::protocols::NETLINK_ROUTE;
@@ -180,7 +180,7 @@ impl LinuxHost {
         let mut added = recorded.added() || !present;
         record(&lock, &recorded, holder, Hold::Held, added)?;
 
-        let mut changed = routing::bring_up(&mut netlink, &links, eni, target).await?;
+        let mut changed = policy_routing::bring_up(&mut netlink, &links, eni, target).await?;
         if !present {
             let tag = self.tags == AddressTags::Kept;
             added = address::add(&mut netlink, eni.index, target.address, tag).await?;
@@ -230,7 +230,7 @@ impl LinuxHost {
         let mut netlink = self.netlink(ROUTE)?;
         let removed = self.take_out(&mut netlink, address, &recorded).await?;
         let _tables = self.locks.routing().await?;
-        Ok(routing::remove(&mut netlink, address).await? || removed)
+        Ok(policy_routing::remove(&mut netlink, address).await? || removed)
     }
 
     async fn route(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostError> {
@@ -243,8 +243,8 @@ impl LinuxHost {
         let eni = link::of_eni(&links, target.mac)?.ok_or(HostError::NoLink(target.mac))?;
         record(&lock, &recorded, holder, Hold::Held, recorded.added())?;
         let _tables = self.locks.routing().await?;
-        let up = routing::bring_up(&mut netlink, &links, eni, target).await?;
-        Ok(routing::ensure(&mut netlink, eni, target.address, routing).await? || up)
+        let up = policy_routing::bring_up(&mut netlink, &links, eni, target).await?;
+        Ok(policy_routing::ensure(&mut netlink, eni, target.address, routing).await? || up)
     }
 
     async fn unroute(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
@@ -252,7 +252,7 @@ impl LinuxHost {
         self.release(&lock, holder)?;
         let mut netlink = self.netlink(ROUTE)?;
         let _tables = self.locks.routing().await?;
-        routing::remove(&mut netlink, address).await
+        policy_routing::remove(&mut netlink, address).await
     }
 
     /// Compares the lock record and marks it as released; returns the old record.

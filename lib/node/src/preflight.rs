@@ -21,7 +21,7 @@ mod reason;
 
 pub use condition::{Condition, Severity, Status, passes, summary};
 pub use facts::Facts;
-pub use judge::enis::{Manager, Verdict, verdicts};
+pub use judge::interfaces::{Manager, Verdict, verdicts};
 pub use judge::judge;
 pub use page::table;
 pub use ports::{AccountChecks, CloudChecks, Ec2Checks, KernelChecks, NodeChecks, gather};

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::failure::{Failure, exit};
-use crate::{holder, init, outer};
+use crate::{init, node_namespaces, run_command};
 use arguments::{Cli, Command, Hidden};
 
 /// Parses the command line, runs the command, and exits as documented in `--help`.
@@ -44,7 +44,7 @@ fn run(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(arguments) => enter::run(&arguments),
         Command::Exec(arguments) => enter::exec(&arguments),
-        Command::Attach(arguments) => outer::attach(arguments.outer, &arguments.command),
+        Command::Attach(arguments) => run_command::attach(arguments.outer, &arguments.command),
         Command::Truth(arguments) => query::truth(&arguments),
         Command::Calls(arguments) => query::calls(&arguments),
         Command::Router(arguments) => query::router(&arguments),
@@ -60,7 +60,7 @@ fn run(command: Command) -> Result<u8, Failure> {
 fn run_hidden(hidden: Hidden) -> Result<u8, Failure> {
     match hidden {
         Hidden::Init { pipe } => init::run(pipe),
-        Hidden::Holder { name } => holder::hold(&name),
+        Hidden::Holder { name } => node_namespaces::hold(&name),
         Hidden::Guest { command } => enter::guest(&command),
         Hidden::Probe { step } => doctor::probe(&step),
     }

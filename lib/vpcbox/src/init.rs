@@ -17,14 +17,14 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::boot::Boot;
+use crate::boot_record::Boot;
 use crate::clock::Clock;
-use crate::driver::{BoxInfo, Driver};
 use crate::failure::{Failure, exit};
 use crate::namespace::{self, SOCKET};
 use crate::network::Network;
-use crate::outer::take_inherited_pipe;
 use crate::protocol::Hello;
+use crate::real_time_simulator::{BoxInfo, Driver};
+use crate::run_command::take_inherited_pipe;
 use crate::{server, supervise};
 
 /// Runs as the first process of a box. `pipe` is the number of the inherited control pipe.
@@ -152,7 +152,7 @@ fn start_command(boot: &Boot) -> Result<Option<Pid>, Failure> {
         .env_remove("VPCBOX_BOX")
         .spawn()
         .map_err(|source| Failure::command(program.as_ref(), source))?;
-    Ok(Some(crate::outer::child_pid(&child)))
+    Ok(Some(crate::run_command::child_pid(&child)))
 }
 
 /// Announces to a user, or to a test, that the box is up and how to enter it.

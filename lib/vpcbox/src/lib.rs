@@ -5,22 +5,22 @@
 //! Programs use [`client::Client`] (inside or outside a box) and [`testing::RunningBox`]; the
 //! binary is [`cli::main`].
 
-mod boot;
+mod boot_record;
 pub mod cli;
 pub mod client;
 pub mod clock;
-mod driver;
 pub mod failure;
-mod holder;
 mod init;
 mod namespace;
+mod namespace_sysctls;
 mod netlink;
 mod network;
-mod outer;
+mod node_namespaces;
 pub mod protocol;
+mod real_time_simulator;
+mod run_command;
 mod server;
 mod supervise;
-mod sysctl;
 pub mod testing;
 
 pub use firecamp_vpc as vpc;

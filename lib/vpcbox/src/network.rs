@@ -1,8 +1,8 @@
 //! The box's network: the router, a namespace for each node and client, and the veth pairs between
 //! them. [`Network::reconcile`] makes it match the simulated VPC.
 
+pub(crate) mod node_interfaces;
 mod processes;
-pub(crate) mod veth;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -10,13 +10,13 @@ use std::net::Ipv4Addr;
 use firecamp_vpc::{ClientView, NodeState, NodeView, SubnetView};
 use ipnet::Ipv4Net;
 
-use crate::boot::ExtraEnis;
+use crate::boot_record::ExtraEnis;
 use crate::failure::Failure;
-use crate::holder::Holder;
+use crate::namespace_sysctls;
 use crate::netlink::{self, Net};
+use crate::node_namespaces::Holder;
 use crate::protocol::Routed;
-use crate::sysctl;
-use veth::{Plan, Port, Site};
+use node_interfaces::{Plan, Port, Site};
 
 /// The address of the metadata service.
 pub(crate) const IMDS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
@@ -51,7 +51,7 @@ impl Network {
     /// The router without ports. Call it in the namespace that becomes the router's.
     pub(crate) async fn new(subnets: &[SubnetView], extra: ExtraEnis) -> Result<Self, Failure> {
         check_ranges(subnets)?;
-        sysctl::router()?;
+        namespace_sysctls::router()?;
         let router = Net::here("the router")?;
         let lo = router.link("lo").await?.index;
         router.set_up(lo, true).await?;
@@ -81,7 +81,7 @@ impl Network {
         wanted: &DesiredState,
     ) -> Result<Vec<Routed>, Failure> {
         let mut changed = self.route(&wanted.data_path).await?;
-        let plans = veth::plans(wanted);
+        let plans = node_interfaces::plans(wanted);
         if self.reconcile_sites(wanted, &plans).await? {
             changed.extend(self.route(&wanted.data_path).await?);
         }
@@ -141,8 +141,8 @@ impl Network {
         };
         let name = format!("port{}", self.next_port);
         self.next_port = self.next_port.saturating_add(1);
-        let port = veth::lay(&self.router, site, plan, &name).await?;
-        veth::configure(site, plan, self.extra).await?;
+        let port = node_interfaces::lay(&self.router, site, plan, &name).await?;
+        node_interfaces::configure(site, plan, self.extra).await?;
         self.routes.insert(plan.primary, key.to_owned());
         self.ports.insert(key.to_owned(), port);
         Ok(())

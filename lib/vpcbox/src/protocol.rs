@@ -2,8 +2,8 @@
 //! Every request gets one reply, `{"ok": …}` or `{"error": {…}}`. Later versions may add fields but
 //! never change the meaning of one; clients ignore unknown fields.
 
+mod actual_state;
 mod calls;
-mod truth;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -11,10 +11,10 @@ use std::net::Ipv4Addr;
 use firecamp_vpc::{Act, FaultSpec};
 use serde::{Deserialize, Serialize};
 
-pub use calls::{Call, Effect};
-pub use truth::{
+pub use actual_state::{
     Address, Client, Eni, Listing, Node, PreviousOwner, Subnet, Truth, Volume, VolumeAttachment,
 };
+pub use calls::{Call, Effect};
 
 /// A request to the box.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,8 +3,8 @@
 
 mod admin;
 mod http;
-mod kernel;
-mod report;
+mod kernel_faults;
+mod state_report;
 mod waiting;
 
 use std::net::Ipv4Addr;
@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::namespace::SOCKET;
 use crate::network;
+use crate::real_time_simulator::Driver;
 
 /// Opens every socket and serves it until the box ends.
 pub(crate) async fn start(driver: &Arc<Driver>) -> Result<(), Failure> {

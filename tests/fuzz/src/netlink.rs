@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use firecamp_host::dump::{Datagram, Entry, List, read};
+use firecamp_host::parse_netlink_dump::{Datagram, Entry, List, read};
 
 use crate::carrier::is_one_short_line;
 use crate::draw::Draw;

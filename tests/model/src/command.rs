@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{CONFIGS, Config, named};
-use crate::run::{Report, explore};
+use crate::explore::{Report, explore};
 
 /// Explores the core's machines in a small model, exhaustively.
 #[derive(Debug, Parser)]

@@ -65,29 +65,29 @@
 )]
 
 mod agent;
-mod budget;
 pub mod canonical;
 mod command;
 mod config;
+mod ec2_call_limits;
+mod enabled_transitions;
+mod explore;
 mod fixture;
-mod heal;
 mod intern;
 mod kubelet;
+mod liveness;
 mod machines;
 mod model;
-mod ports;
 mod process;
 mod properties;
 mod reply;
-mod run;
+mod simulated_systems;
 mod state;
 mod trace;
-pub mod transition;
-mod transitions;
+pub mod transition_table;
 
 pub use command::command;
 pub use config::{CONFIGS, Config, Hooks, named};
+pub use enabled_transitions::Transition;
+pub use explore::{Broken, Report, explore};
 pub use model::ProtocolModel;
-pub use run::{Broken, Report, explore};
 pub use state::{Budget, ModelState};
-pub use transitions::Transition;

@@ -21,7 +21,7 @@ use crate::canonical::{ORIGIN, canonical};
 use crate::fixture::{Fixture, HolderId, Kind, epoch_number, version_numbers};
 use crate::intern::{Interner, Memo};
 use crate::reply::{Answer, Context};
-use crate::transition::Row;
+use crate::transition_table::Row;
 
 /// The unit of time: T / 2.
 pub(crate) const TICK: Duration = Duration::from_millis(2_500);

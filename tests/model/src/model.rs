@@ -3,14 +3,14 @@
 use stateright::{Model, Property};
 
 use crate::config::Config;
+use crate::enabled_transitions::Transition;
 use crate::fixture::{FOREIGN, Fixture, small};
-use crate::heal::Healed;
+use crate::liveness::Healed;
 use crate::machines::{Machines, Request};
 use crate::properties;
 use crate::state::{
     Address, Api, Budget, CALLS, Kernel, ModelState, PROCS, Phase, Pod, Reassigned,
 };
-use crate::transitions::Transition;
 
 /// The model of one configuration.
 #[derive(Debug)]

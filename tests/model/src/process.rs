@@ -1,12 +1,12 @@
 //! One step of one process: performs its machine's action on the model.
 
 use crate::agent::of_execution;
-use crate::budget::CallCount;
+use crate::ec2_call_limits::CallCount;
 use crate::fixture::{Fixture, Kind, OWNERS, small};
 use crate::machines::Request;
 use crate::model::ProtocolModel;
-use crate::ports::{BEGUN, KernelWrite};
 use crate::reply::{Answer, Context};
+use crate::simulated_systems::{BEGUN, KernelWrite};
 use crate::state::{Call, CallKind, ModelState, Proc, Violation};
 
 /// The number of one of the possible replies.

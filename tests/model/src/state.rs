@@ -3,7 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::budget::CallCount;
+use crate::ec2_call_limits::CallCount;
 use crate::fixture::{HolderId, Kind, MEMBERS, NO_ENI, NODES, OWNERS, PODS};
 use crate::machines::Request;
 

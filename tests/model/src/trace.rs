@@ -2,9 +2,9 @@
 
 use stateright::Path;
 
+use crate::enabled_transitions::Transition;
 use crate::model::ProtocolModel;
 use crate::state::ModelState;
-use crate::transitions::Transition;
 
 /// One line for each transition: what happened, to which process, and the resulting state.
 pub(crate) fn lines(model: &ProtocolModel, path: Path<ModelState, Transition>) -> Vec<String> {

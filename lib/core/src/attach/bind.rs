@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::excluded::{may_carry, may_hand_out};
 use super::held::Bound;
 use super::input::AttachInput;
 use super::messages::{in_use, no_eni_in_pool, no_eni_in_subnet};
+use super::refused_addresses::{may_carry, may_hand_out};
 use crate::action::{Action, Reply};
 use crate::allocate;
 use crate::contract::exit::Exit;

@@ -1,8 +1,8 @@
 //! The facts about a node.
 
-mod account;
-mod cluster;
-mod rules;
+mod foreign_rules_and_nat;
+mod node_object;
+mod subnet_reservations;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,9 +15,9 @@ use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
 
-pub use account::Reservation;
-pub use cluster::{InCluster, KubeNode, Snat};
-pub use rules::{Chain, ForeignRule, Nat};
+pub use foreign_rules_and_nat::{Chain, ForeignRule, Nat};
+pub use node_object::{InCluster, KubeNode, Snat};
+pub use subnet_reservations::Reservation;
 
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,10 +1,10 @@
 //! From facts to conditions, without clock and I/O.
 
-mod account;
-mod cloud;
-mod cluster;
-pub mod enis;
-mod host;
+mod files_and_kernel;
+mod imds_permissions_and_clock;
+pub mod interfaces;
+mod node_object_and_snat;
+mod subnets_and_volume_slots;
 
 use crate::preflight::condition::Condition;
 use crate::preflight::facts::Facts;
@@ -13,23 +13,23 @@ use crate::preflight::facts::Facts;
 /// not apply is left out. [`summary`](crate::preflight::summary) summarizes them.
 pub fn judge(facts: &Facts) -> Vec<Condition> {
     let found = [
-        Some(cloud::metadata(facts)),
-        Some(cloud::rights(facts)),
-        Some(enis::usable(facts)),
-        enis::tagged(facts),
-        enis::linked(facts),
-        enis::survives(facts),
-        account::reserved(facts),
-        enis::groups(facts),
-        account::slots(facts),
-        cluster::node_address(facts),
-        host::rules(facts),
-        cluster::sources(facts),
-        Some(host::networkd(facts)),
-        Some(host::net_utils(facts)),
-        Some(host::net_admin(facts)),
-        Some(cloud::clock(facts)),
-        Some(host::run_dir(facts)),
+        Some(imds_permissions_and_clock::metadata(facts)),
+        Some(imds_permissions_and_clock::rights(facts)),
+        Some(interfaces::usable(facts)),
+        interfaces::tagged(facts),
+        interfaces::linked(facts),
+        interfaces::survives(facts),
+        subnets_and_volume_slots::reserved(facts),
+        interfaces::groups(facts),
+        subnets_and_volume_slots::slots(facts),
+        node_object_and_snat::node_address(facts),
+        files_and_kernel::rules(facts),
+        node_object_and_snat::sources(facts),
+        Some(files_and_kernel::networkd(facts)),
+        Some(files_and_kernel::net_utils(facts)),
+        Some(files_and_kernel::net_admin(facts)),
+        Some(imds_permissions_and_clock::clock(facts)),
+        Some(files_and_kernel::run_dir(facts)),
     ];
     found.into_iter().flatten().collect()
 }

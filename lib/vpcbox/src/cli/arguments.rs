@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use firecamp_vpc::ProfileName;
 
-use crate::boot::ExtraEnis;
+use crate::boot_record::ExtraEnis;
 pub(super) use hidden::Hidden;
 pub(super) use probe::{
     DialArguments, HttpArguments, ProbeArguments, ProbeCommand, ServeArguments, StripArguments,

@@ -7,11 +7,11 @@ use tokio::net::TcpListener;
 
 use super::arguments::DoctorArguments;
 use super::print;
-use crate::boot::ExtraEnis;
+use crate::boot_record::ExtraEnis;
 use crate::failure::{Failure, exit};
-use crate::holder::Holder;
 use crate::network::{IMDS, Network};
-use crate::outer::self_command;
+use crate::node_namespaces::Holder;
+use crate::run_command::self_command;
 use crate::{namespace, supervise};
 
 /// A kernel feature, and how to get it.
@@ -126,7 +126,7 @@ pub(super) fn probe(step: &str) -> Result<u8, Failure> {
         .args(["box-probe", &format!("inner-{step}")])
         .spawn()
         .map_err(|e| Failure::kernel("start", "a process in new namespaces", e))?;
-    let pid = crate::outer::child_pid(&child);
+    let pid = crate::run_command::child_pid(&child);
     Ok(supervise::exit_code(signals.wait_for(pid, supervise::Forward::Kill)?))
 }
 

@@ -12,10 +12,10 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use super::arguments::{BoxAddress, ExecArguments, RunArguments};
-use crate::boot::Boot;
+use crate::boot_record::Boot;
 use crate::client::{Client, socket_of};
 use crate::failure::Failure;
-use crate::{init, namespace, outer, supervise};
+use crate::{init, namespace, run_command, supervise};
 
 /// Proxy variables of the caller, which would send a program's requests elsewhere.
 const PROXIES: [&str; 8] = [
@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8, Failure> {
     let spec = read_spec(&arguments.spec)?;
     // Checked before anything is created, so that a mistake costs nothing.
     init::parse_spec(&spec)?;
-    outer::run(&Boot {
+    run_command::run(&Boot {
         spec,
         profile: arguments.profile.map(Into::into),
         seed: arguments.seed,
@@ -96,14 +96,18 @@ fn exec_from_outside(outer: u32, arguments: &ExecArguments) -> Result<u8, Failur
         .map_err(|_source| super::fields::usage(format!("--box {outer} is not a process ID")))?;
     // Checks first that the box exists and has this node, for a clear error.
     Client::attach(outer)?.place(&arguments.node)?;
-    let mut words: Vec<OsString> =
-        vec![outer::SELF_EXE.into(), "exec".into(), "--socket".into(), namespace::SOCKET.into()];
+    let mut words: Vec<OsString> = vec![
+        run_command::SELF_EXE.into(),
+        "exec".into(),
+        "--socket".into(),
+        namespace::SOCKET.into(),
+    ];
     for variable in &arguments.variables {
         words.extend(["--env".into(), variable.into()]);
     }
     words.extend([arguments.node.clone().into(), "--".into()]);
     words.extend(arguments.command.iter().cloned());
-    outer::attach(number, &words)
+    run_command::attach(number, &words)
 }
 
 /// The child of a process outside the box: dies with it, and becomes the command.
@@ -118,8 +122,8 @@ pub(super) fn guest(words: &[OsString]) -> Result<u8, Failure> {
     }
     let (program, rest) = split(words)?;
     // A multi-call binary must see the name under which it was called.
-    let ours = program == outer::SELF_EXE;
-    let mut command = if ours { outer::self_command() } else { Command::new(program) };
+    let ours = program == run_command::SELF_EXE;
+    let mut command = if ours { run_command::self_command() } else { Command::new(program) };
     let source = command.args(rest).exec();
     Err(Failure::command(program, source))
 }

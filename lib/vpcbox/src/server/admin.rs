@@ -8,9 +8,9 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{kernel, report, waiting};
-use crate::driver::Driver;
+use super::{kernel_faults, state_report, waiting};
 use crate::protocol::{Refusal, RefusalKind, Reply, Request};
+use crate::real_time_simulator::Driver;
 
 /// The longest request; typical ones have a few hundred bytes.
 const MAX_LINE: u64 = 1024 * 1024;
@@ -82,8 +82,8 @@ async fn handle(driver: &Driver, request: Request) -> Outcome {
     })?;
     match request {
         Request::Hello => json(&driver.hello),
-        Request::Truth => report::truth(driver).await,
-        Request::Calls { since } => report::calls(driver, since),
+        Request::Truth => state_report::truth(driver).await,
+        Request::Calls { since } => state_report::calls(driver, since),
         Request::Router { since } => json(driver.router_events(since)),
         Request::FaultSet { spec } => json(
             driver
@@ -105,8 +105,8 @@ async fn handle(driver: &Driver, request: Request) -> Outcome {
             driver.reconcile().await.map_err(|failure| refused(failure.chain()))?;
             json(())
         }
-        Request::Kernel { act } => kernel::act(driver, act).await,
-        Request::Enter { name } => report::enter(driver, &name).await,
+        Request::Kernel { act } => kernel_faults::act(driver, act).await,
+        Request::Enter { name } => state_report::enter(driver, &name).await,
         Request::Wait { condition, timeout_ms } => {
             waiting::wait(driver, &condition, timeout_ms).await
         }

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::driver::Driver;
+use crate::real_time_simulator::Driver;
 
 /// The largest request body; EC2's own limit is lower.
 const MAX_BODY: usize = 4 * 1024 * 1024;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use firecamp_vpc::{AddressTruth, Simulator};
 
 use super::admin::{Outcome, json, refused};
-use crate::driver::Driver;
 use crate::protocol::{Condition, Refusal, RefusalKind};
+use crate::real_time_simulator::Driver;
 
 /// The polling interval: a tenth of the shortest time that tests measure.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);

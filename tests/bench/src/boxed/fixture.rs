@@ -5,8 +5,8 @@ use std::process::Command;
 
 use firecamp_core::contract::{env, path};
 use firecamp_demo::event::Call;
+use firecamp_demo::observe_client::Watch;
 use firecamp_demo::process::{Process, Traces};
-use firecamp_demo::watch::Watch;
 use nix::sys::signal::Signal;
 use vpcbox::client::Client;
 use vpcbox::clock::Clock;

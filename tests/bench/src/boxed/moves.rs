@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use firecamp_demo::event::{Call, Ran};
-use firecamp_demo::measure;
-use firecamp_demo::watch::Watch;
+use firecamp_demo::measurements;
+use firecamp_demo::observe_client::Watch;
 
 use super::fixture::{Fixture, Place};
 use super::job::Job;
@@ -90,7 +90,7 @@ fn first(
     let since = fixture.last_call()?;
     let place = lifecycle.place(false);
     let pod = Pod::start(fixture, place, build, None, &[])?;
-    let time = measure::init_time(&pod.init, &fixture.ec2_calls(since)?);
+    let time = measurements::init_time(&pod.init, &fixture.ec2_calls(since)?);
     samples.add("init.first", ms(time.own_us.saturating_sub(time.describe_us)));
     lifecycle.pod = Some(pod);
     Ok(lifecycle)
@@ -148,7 +148,7 @@ fn note_calls(samples: &mut Samples, name: &str, calls: &[Call]) {
 }
 
 fn note_init(samples: &mut Samples, name: &str, pod: &Pod, calls: &[Call]) {
-    let time = measure::init_time(&pod.init, calls);
+    let time = measurements::init_time(&pod.init, calls);
     samples.add(format!("init.{name}"), ms(time.own_us.saturating_sub(time.describe_us)));
     samples.add(format!("init.{name}.describe"), ms(time.own_us));
     samples.add(format!("cpu.{name}"), ms(pod.cost.cpu_us));
@@ -166,8 +166,8 @@ fn note_outage(
 ) {
     let spans: Vec<Ran> = vec![end.server.clone(), pod.init.clone(), pod.start.clone()];
     let attempts = watch.lock().within(from_us.saturating_sub(BEFORE_US), u64::MAX);
-    let Some(outage) = measure::outage(&attempts, &spans, calls) else { return };
-    let describe_us = measure::init_time(&pod.init, calls).describe_us;
+    let Some(outage) = measurements::outage(&attempts, &spans, calls) else { return };
+    let describe_us = measurements::init_time(&pod.init, calls).describe_us;
     let without = outage.beyond_us.saturating_sub(describe_us);
     samples.add(format!("outage.{name}"), ms(without));
     samples.add(format!("outage.{name}.describe"), ms(outage.beyond_us));

@@ -5,9 +5,9 @@ use std::process::Stdio;
 
 use firecamp_core::contract::env;
 use firecamp_demo::event::{Ran, Role};
-use firecamp_demo::measure::Term;
+use firecamp_demo::measurements::Term;
+use firecamp_demo::observe_client::Watch;
 use firecamp_demo::process::{DEADLINE, Process};
-use firecamp_demo::watch::Watch;
 use nix::sys::signal::Signal;
 
 use super::fixture::{Fixture, PORT, Place};

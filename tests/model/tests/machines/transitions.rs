@@ -13,7 +13,7 @@ use firecamp_core::machine::Machine;
 use firecamp_core::ports::{PodLifecycle, PodView};
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_model::canonical::state_name;
-use firecamp_model::transition::Row;
+use firecamp_model::transition_table::Row;
 use serde::Serialize;
 
 use crate::chaos::fixture::{ADDRESS, ChaosSystems, Choices, attach_input, parsed, release_input};

@@ -3,8 +3,8 @@
 use crate::fixture::{FOREIGN, Kind, NO_ENI, OWNERS, small};
 use crate::machines::Request;
 use crate::model::ProtocolModel;
-use crate::ports::BEGUN;
 use crate::process::Pick;
+use crate::simulated_systems::BEGUN;
 use crate::state::{Address, Api, Budget, ModelState, PROCS, Phase};
 
 /// A transition of the model.

@@ -4,12 +4,12 @@ use firecamp_core::ports::{KernelTarget, Routing};
 
 use crate::error::HostError;
 use crate::kernel::address::{self, Assigned};
-use crate::kernel::conf::Filters;
 use crate::kernel::link::{self, Link};
 use crate::kernel::route::{self, Installed};
+use crate::kernel::rp_filter_and_arp::Filters;
 use crate::kernel::rule::{self, OurRule};
 use crate::netlink::Netlink;
-use crate::routing;
+use crate::policy_routing;
 
 /// Links and addresses, and routing if a target needs it.
 pub(crate) struct Tables {
@@ -67,7 +67,7 @@ impl Tables {
         let Some(RoutingTables { rules, routes, filters }) = &self.routing else { return false };
         let there = |wanted| routes.iter().any(|one| one.route == wanted);
         rules.contains(&OurRule::wanted(target.address, wanted.table))
-            && routing::routes(link, wanted).into_iter().all(there)
+            && policy_routing::routes(link, wanted).into_iter().all(there)
             && !filters.strict(link)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::event::Strip;
 use crate::failure::Failure;
-use crate::measure::{self, Attempt, Outcome, Term};
+use crate::measurements::{self, Attempt, Outcome, Term};
 
 /// Time for each character of a strip in the realistic profile, and in the fast one.
 pub const BUCKET_US: u64 = 50_000;
@@ -79,7 +79,7 @@ impl Watch {
             seen.step_from_us.filter(|_| due).map(|from_us| {
                 let attempts = seen.within(from_us, at_us);
                 let span = (from_us, at_us);
-                measure::strip(&attempts, &seen.terms, &self.nodes, span, BUCKET_US)
+                measurements::strip(&attempts, &seen.terms, &self.nodes, span, BUCKET_US)
             })
         };
         self.seen.1.notify_all();

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
-use crate::boot::Boot;
+use crate::boot_record::Boot;
 use crate::failure::Failure;
 use crate::namespace;
 use crate::supervise::{self, Forward, Signals};

@@ -10,8 +10,8 @@ use firecamp_core::contract::path::EXCLUDED_ENIS;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::EniId;
 
+use crate::atomic_replace::replace;
 use crate::error::HostError;
-use crate::replace::replace;
 
 /// The excluded ENIs, each with the reason.
 pub type ExcludedEnis = BTreeMap<EniId, String>;

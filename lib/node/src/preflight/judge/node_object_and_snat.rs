@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::preflight::condition::Condition;
 use crate::preflight::facts::{Chain, Fact, Facts, KubeNode, Snat};
-use crate::preflight::judge::enis::chosen;
+use crate::preflight::judge::interfaces::chosen;
 use crate::preflight::reason::{Kind, Reason};
 
 /// None where the Kubernetes API was not queried.

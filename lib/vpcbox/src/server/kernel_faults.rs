@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::admin::{Outcome, json, refused};
-use crate::driver::Driver;
 use crate::netlink::Net;
 use crate::protocol::{KernelAct, Refusal};
+use crate::real_time_simulator::Driver;
 
 /// The link of the primary ENI, and of a client.
 const PRIMARY_LINK: &str = "ens5";

@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::sethostname;
 
 use crate::failure::Failure;
-use crate::outer::self_command;
-use crate::{namespace, sysctl};
+use crate::run_command::self_command;
+use crate::{namespace, namespace_sysctls};
 
 /// A running holder process. Its namespaces exist as long as it does.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub(crate) fn hold(name: &str) -> Result<u8, Failure> {
     prctl::set_pdeathsig(Signal::SIGKILL)
         .map_err(|e| Failure::kernel("set the parent-death signal of", name, e))?;
     namespace::mount_node()?;
-    sysctl::node()?;
+    namespace_sysctls::node()?;
     sethostname(name).map_err(|e| Failure::kernel("name", name, e))?;
     let failed = |e| Failure::kernel("report to", "the box", e);
     stdout().write_all(b"ready\n").and_then(|()| stdout().flush()).map_err(failed)?;

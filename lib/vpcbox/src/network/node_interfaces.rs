@@ -7,11 +7,11 @@ use firecamp_vpc::{ClientView, EniView, NodeState};
 use rtnetlink::packet_route::route::RouteMessage;
 
 use super::{DesiredState, OUTSIDE_GATEWAY};
-use crate::boot::ExtraEnis;
+use crate::boot_record::ExtraEnis;
 use crate::failure::Failure;
-use crate::holder::Holder;
+use crate::namespace_sysctls;
 use crate::netlink::{self, Net, VethPair};
-use crate::sysctl;
+use crate::node_namespaces::Holder;
 
 /// Number of the first interface: `ens5`, as on Nitro, so that no program relies on `eth0`.
 const FIRST_LINK: u32 = 5;
@@ -137,7 +137,7 @@ pub(crate) async fn lay(
 ) -> Result<Port, Failure> {
     let veth_pair = VethPair { port, link: &plan.link, mac: plan.mac, holder: site.holder.pid() };
     let index = router.create_veth_pair(&veth_pair).await?;
-    sysctl::router_port(port)?;
+    namespace_sysctls::router_port(port)?;
     router.set_up(index, true).await?;
     router.add_address(index, plan.gateway, 32).await?;
     // A VPC delivers to the MAC, even if the link has no address yet.

@@ -8,7 +8,7 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use crate::config::Config;
 use crate::model::ProtocolModel;
 use crate::properties::HEALS;
-use crate::transition::Row;
+use crate::transition_table::Row;
 
 /// The result of an exploration.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -7,7 +7,7 @@ use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::Mac;
 
 use crate::error::NetlinkError;
-use crate::kernel::{address, conf, failed, link, route, rule, socket};
+use crate::kernel::{address, failed, link, route, rp_filter_and_arp, rule, socket};
 use crate::netlink::digest;
 
 /// The kind of a dump.
@@ -125,9 +125,8 @@ fn entry(list: List, message: &[u8]) -> Result<Option<Entry>, NetlinkError> {
         }),
         List::Rules => rule::decode(message)?
             .map(|rule| Entry::Rule { source: rule.source, table: rule.table }),
-        List::Filters => {
-            conf::decode(message).map(|(link, value)| Some(Entry::Filter { link, value }))?
-        }
+        List::Filters => rp_filter_and_arp::decode(message)
+            .map(|(link, value)| Some(Entry::Filter { link, value }))?,
         List::Sockets => socket::decode(message).map(|socket| {
             let local = socket.socket_id.source_address;
             Some(Entry::Socket { local, state: socket.state })

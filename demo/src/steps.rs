@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use super::agents::Agents;
 use super::agreement::{Expected, POLL, agreement, record, withdrawn};
+use super::environment::Stage;
 use super::pod::{AtStop, PROOF, Pod, release_hook};
-use super::stage::Stage;
 use super::world::{self, NODE_A, NODE_B, NODE_C, NODE_D};
 use crate::args::Profile;
 use crate::event::{Check, Event, Kind, Ran, StepResult};
 use crate::failure::Failure;
-use crate::measure;
+use crate::measurements;
+use crate::observe_client::BUCKET_US;
 use crate::render::text::span;
-use crate::watch::BUCKET_US;
 
 /// Describe shows 99 % of changes after this time.
 const DESCRIBE_LAG: Duration = Duration::from_secs(3);
@@ -299,19 +299,19 @@ fn measured(stage: &mut Stage, step: Step, done: Done) -> Result<StepResult, Fai
     let seen = stage.watch.lock();
     let attempts = seen.within(step.from_us, to_us);
     let window = (step.from_us, to_us);
-    let strip = measure::strip(&attempts, &seen.terms, &stage.nodes(), window, BUCKET_US);
-    let tally = measure::tally(&attempts, &seen.terms);
+    let strip = measurements::strip(&attempts, &seen.terms, &stage.nodes(), window, BUCKET_US);
+    let tally = measurements::tally(&attempts, &seen.terms);
     // The last response before an outage may be older than the step.
     let around = seen.within(step.from_us.saturating_sub(BEFORE_US), to_us);
     let own: Vec<_> = calls.iter().filter(|call| !call.is_agents()).cloned().collect();
-    let outage = done.outage.then(|| measure::outage(&around, &spans, &own)).flatten();
+    let outage = done.outage.then(|| measurements::outage(&around, &spans, &own)).flatten();
     Ok(StepResult {
         step: stage.step,
         kind: step.kind,
         title: step.title,
         from_us: step.from_us,
         to_us,
-        init: done.init.map(|ran| measure::init_time(&ran, &own)),
+        init: done.init.map(|ran| measurements::init_time(&ran, &own)),
         stop_us: done.stop_us,
         restored_us: done.restored_us,
         outage,

@@ -11,9 +11,9 @@ use firecamp_core::ports::{KernelTarget, Routing};
 
 use crate::eni_links;
 use crate::error::{HostError, NetlinkError};
-use crate::kernel::conf::{self, Filters};
 use crate::kernel::link::{self, Link};
 use crate::kernel::route::{self, Installed, Route};
+use crate::kernel::rp_filter_and_arp::{self, Filters};
 use crate::kernel::rule::{self, OurRule};
 use crate::kernel::{address, failed};
 use crate::netlink::Netlink;
@@ -106,7 +106,13 @@ pub(crate) fn routes(eni: u32, routing: &Routing) -> [Route; 2] {
 async fn settings(netlink: &mut Netlink, eni: &Link, routing: &Routing) -> Result<bool, HostError> {
     let mut changed = false;
     if Filters::read(netlink).await?.strict(eni.index) {
-        let set = link::set_conf(netlink, eni.index, conf::RP_FILTER, conf::LOOSE).await;
+        let set = link::set_conf(
+            netlink,
+            eni.index,
+            rp_filter_and_arp::RP_FILTER,
+            rp_filter_and_arp::LOOSE,
+        )
+        .await;
         set.map_err(|source| strict(eni, source))?;
         if Filters::read(netlink).await?.strict(eni.index) {
             return Err(strict(eni, NetlinkError::Incomplete));
@@ -117,7 +123,9 @@ async fn settings(netlink: &mut Netlink, eni: &Link, routing: &Routing) -> Resul
     let shared =
         addresses.iter().any(|one| one.link != eni.index && routing.subnet.contains(&one.local));
     if shared {
-        for (setting, value) in [(conf::ARP_IGNORE, 1), (conf::ARP_ANNOUNCE, 2)] {
+        for (setting, value) in
+            [(rp_filter_and_arp::ARP_IGNORE, 1), (rp_filter_and_arp::ARP_ANNOUNCE, 2)]
+        {
             if eni.conf(setting) < value {
                 let set = link::set_conf(netlink, eni.index, setting, value).await;
                 set.map_err(failed("set ARP behaviour of link", &eni.name))?;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::event::{Began, Call, Check, Kind, Row, StepResult, Strip, Summary, Verdict};
 use crate::format::ms;
-use crate::measure::Tally;
+use crate::measurements::Tally;
 
 /// The maximum number of EC2 calls of a step.
 struct Budget {

@@ -16,9 +16,9 @@ use super::records::Records;
 use super::world;
 use crate::event::{Call, Event, Place, Ran};
 use crate::failure::Failure;
+use crate::observe_client::Watch;
 use crate::process::{Process, Traces};
 use crate::render::Sink;
-use crate::watch::Watch;
 
 /// The interval between attempts of the client, and the timeout of an attempt. The timeout is below
 /// the kernel's first retransmission of a SYN after 1 s, so that no attempt hides an outage.

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use firecamp_core::contract::exit::Exit;
 
 use super::config::DemoConfig;
-use super::stage::{EVERY_MS, Stage};
-use super::{story, world};
+use super::environment::{EVERY_MS, Stage};
+use super::{steps, world};
 use crate::args::InsideArguments;
 use crate::event::{Began, Call, Check, Event};
 use crate::failure::Failure;
-use crate::measure;
+use crate::goals::{self, Run};
+use crate::measurements;
+use crate::observe_client::BUCKET_US;
 use crate::render::{Form, Sink, html};
-use crate::verdict::{self, Run};
-use crate::watch::BUCKET_US;
 
 /// Runs the demo. The variables of the box must be set.
 pub(crate) fn run(arguments: &InsideArguments) -> Result<u8, Failure> {
@@ -43,9 +43,9 @@ pub(crate) fn run(arguments: &InsideArguments) -> Result<u8, Failure> {
 fn report_all(stage: &mut Stage) -> Result<(), Failure> {
     let began = began(stage)?;
     stage.report(Event::Began(began.clone()))?;
-    let steps = story::run(stage)?;
+    let steps = steps::run(stage)?;
     let run = whole_run(stage)?;
-    let summary = verdict::summarise(&began, &steps, run);
+    let summary = goals::summarise(&began, &steps, run);
     stage.report(Event::Ended(Box::new(summary)))
 }
 
@@ -84,12 +84,12 @@ fn whole_run(stage: &mut Stage) -> Result<Run, Failure> {
     let holders = history.iter().map(|past| past.eni.as_deref());
     let lost = holders.clone().rev().skip(1).any(|eni| eni.is_none_or(|eni| !ours.contains(&eni)));
     let seen = stage.watch.lock();
-    let order = measure::out_of_order(&seen.attempts, &seen.terms);
-    let tally = measure::tally(&seen.attempts, &seen.terms);
+    let order = measurements::out_of_order(&seen.attempts, &seen.terms);
+    let tally = measurements::tally(&seen.attempts, &seen.terms);
     let first_us = seen.attempts.first().map_or(0, |first| first.from_us);
     let last_us = seen.attempts.last().map_or(0, |last| last.from_us);
     let span = (first_us, last_us);
-    let strip = measure::strip(&seen.attempts, &seen.terms, &stage.nodes(), span, BUCKET_US);
+    let strip = measurements::strip(&seen.attempts, &seen.terms, &stage.nodes(), span, BUCKET_US);
     let check = |what: &str, held: bool, seen: String| Check { what: what.to_owned(), held, seen };
     Ok(Run {
         at_us: stage.clock.now_us(),

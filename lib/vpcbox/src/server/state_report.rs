@@ -6,9 +6,9 @@ use firecamp_vpc::{Commit, Simulator};
 use serde_json::{Value, json as object};
 
 use super::admin::{Outcome, because, json, refused};
-use crate::driver::Driver;
 use crate::network::{EC2, Network};
 use crate::protocol::{Call, Effect, Place, RouterEvent};
+use crate::real_time_simulator::Driver;
 
 /// The simulator's state, with the router's actual routes.
 pub(super) async fn truth(driver: &Driver) -> Outcome {

@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 
 use crate::preflight::condition::Condition;
 use crate::preflight::facts::{Fact, Facts, ForeignRule, LinkPolicy, Networkd};
-use crate::preflight::judge::enis::{Manager, verdicts};
+use crate::preflight::judge::interfaces::{Manager, verdicts};
 use crate::preflight::reason::{Kind, Reason};
 
 /// The filesystem whose content ends with the boot.
