@@ -16,10 +16,10 @@ use firecamp_core::ids::Member;
 use firecamp_run::redact::Redactor;
 use jiff::Timestamp;
 
-use crate::common::agent;
-use crate::common::outcome::CheckResult;
-use crate::common::reader::RegistryReader;
-use crate::common::target::RegistryArguments;
+use crate::common::agent_client;
+use crate::common::command_result::CheckResult;
+use crate::common::registry_reader::RegistryReader;
+use crate::common::select_registry::RegistryArguments;
 use crate::explain::Environment;
 use crate::failure::Failure;
 use archive::Files;
@@ -76,7 +76,7 @@ pub struct BundleArguments {
           default_value = path::RUN_DIR)]
     pub run_dir: PathBuf,
     /// The address of this machine's agent
-    #[arg(long, value_name = "URL", default_value = agent::DEFAULT)]
+    #[arg(long, value_name = "URL", default_value = agent_client::DEFAULT)]
     pub agent: String,
     /// The name of this node. Default: the host name in lower case
     #[arg(long, env = env::NODE_NAME, hide_env_values = true, value_name = "NAME")]

@@ -13,7 +13,7 @@ use firecamp_node::cleanup::{Kept, Object, Observation, Plan, Step, Subject, Why
 
 use crate::common::local_node::node_name;
 use crate::common::print::{Output, out};
-use crate::common::target::RegistryArguments;
+use crate::common::select_registry::RegistryArguments;
 use crate::failure::Failure;
 
 pub use gather::{Machine, Members, members};

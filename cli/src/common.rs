@@ -1,12 +1,12 @@
 //! Code that the commands share.
 
 pub mod age;
-pub mod agent;
-pub mod answer;
+pub mod agent_client;
+pub mod command_result;
+pub mod known_or_unknown;
 pub mod local_node;
-pub mod outcome;
 pub mod print;
 pub mod progress;
-pub mod reader;
+pub mod registry_reader;
+pub mod select_registry;
 pub mod table;
-pub mod target;

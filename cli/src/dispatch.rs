@@ -10,7 +10,7 @@ use firecamp_core::contract::exit::{CheckExit, Exit};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Cli, Command};
-use crate::common::outcome::CheckResult;
+use crate::common::command_result::CheckResult;
 use crate::failure::Failure;
 use crate::{bundle, cleanup, doctor, explain, import, node, status, wait};
 

@@ -1,21 +1,21 @@
 //! `firecamp doctor`: checks whether registry, cluster and node are ready for members.
 
-mod cluster;
+mod cluster_checks;
 pub mod finding;
 mod gather;
-pub mod node;
-mod registry;
-pub mod rights;
+pub mod node_checks;
+mod pool_and_claim_checks;
+pub mod rbac_checks;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use firecamp_core::contract::{env, path};
 
-use crate::common::outcome::CheckResult;
+use crate::common::command_result::CheckResult;
 use crate::common::print::{Output, out};
-use crate::common::reader::RegistryReader;
-use crate::common::target::RegistryArguments;
+use crate::common::registry_reader::RegistryReader;
+use crate::common::select_registry::RegistryArguments;
 use crate::failure::Failure;
 use finding::{Diagnosis, Finding, Role};
 use jiff::Timestamp;
@@ -99,7 +99,7 @@ pub(crate) async fn run(arguments: &DoctorArguments) -> CheckResult {
         match RegistryReader::open(&arguments.place.target()?).await {
             Ok(reader) => {
                 let seen = gather(&reader, arguments.role).await;
-                subnets = registry::subnets(&seen);
+                subnets = pool_and_claim_checks::subnets(&seen);
                 diagnosis = judge(&seen, Timestamp::now());
                 looked = Some((reader, seen));
             }
@@ -112,17 +112,19 @@ pub(crate) async fn run(arguments: &DoctorArguments) -> CheckResult {
     }
     if arguments.node() {
         let cluster = looked.as_ref().and_then(nodes);
-        diagnosis.findings.extend(node::examine(arguments, subnets, cluster.as_ref()).await?);
+        diagnosis
+            .findings
+            .extend(node_checks::examine(arguments, subnets, cluster.as_ref()).await?);
     }
     let text = arguments.output.text(&diagnosis, |wide| diagnosis.people(wide))?;
     out(&text)?;
     Ok(diagnosis.exit())
 }
 
-fn nodes((reader, seen): &(RegistryReader, RegistrySnapshot)) -> Option<node::Nodes<'_>> {
+fn nodes((reader, seen): &(RegistryReader, RegistrySnapshot)) -> Option<node_checks::Nodes<'_>> {
     match (reader, &seen.cluster) {
         (RegistryReader::Cluster(cluster), Some(seen)) => {
-            Some(node::Nodes { inventory: &cluster.inventory, all: &seen.nodes })
+            Some(node_checks::Nodes { inventory: &cluster.inventory, all: &seen.nodes })
         }
         (RegistryReader::File(_), _) | (_, None) => None,
     }
@@ -135,9 +137,9 @@ pub async fn of(reader: &RegistryReader, role: Role, now: Timestamp) -> Result<D
 
 /// The diagnosis of what was read. Pure.
 pub fn judge(seen: &RegistrySnapshot, now: Timestamp) -> Diagnosis {
-    let mut findings = cluster::api(seen);
-    findings.extend(registry::pools(seen));
-    findings.extend(registry::members(seen, now));
-    findings.extend(cluster::agents(seen));
+    let mut findings = cluster_checks::api(seen);
+    findings.extend(pool_and_claim_checks::pools(seen));
+    findings.extend(pool_and_claim_checks::members(seen, now));
+    findings.extend(cluster_checks::agents(seen));
     Diagnosis { registry: seen.registry.clone(), findings }
 }

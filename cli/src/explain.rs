@@ -12,12 +12,12 @@ use clap::Args;
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::contract::{env, path};
 
-use crate::common::agent::{self, Agent};
+use crate::common::agent_client::{self, Agent};
+use crate::common::command_result::CheckResult;
 use crate::common::local_node;
-use crate::common::outcome::CheckResult;
 use crate::common::print::{Output, out};
-use crate::common::reader::RegistryReader;
-use crate::common::target::RegistryArguments;
+use crate::common::registry_reader::RegistryReader;
+use crate::common::select_registry::RegistryArguments;
 use crate::failure::Failure;
 
 pub use gather::{Environment, gather};
@@ -65,7 +65,7 @@ pub struct ExplainArguments {
     #[arg(long, value_name = "DIR")]
     pub conf_dir: Option<PathBuf>,
     /// The address of this machine's agent
-    #[arg(long, value_name = "URL", default_value = agent::DEFAULT)]
+    #[arg(long, value_name = "URL", default_value = agent_client::DEFAULT)]
     pub agent: String,
     /// The output format
     #[arg(short, long, value_enum, default_value_t)]

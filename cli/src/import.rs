@@ -2,7 +2,7 @@
 
 pub mod apply;
 pub mod gather;
-pub mod old;
+pub mod parse_original;
 pub mod plan;
 pub mod refusal;
 mod show;
@@ -13,8 +13,8 @@ use firecamp_core::ids::Member;
 
 use crate::common::print::{Output, out};
 use crate::common::progress;
-use crate::common::reader::RegistryReader;
-use crate::common::target::{DEFAULT_NAMESPACE, RegistryArguments};
+use crate::common::registry_reader::RegistryReader;
+use crate::common::select_registry::{DEFAULT_NAMESPACE, RegistryArguments};
 use crate::failure::Failure;
 
 pub use show::Report;

@@ -6,11 +6,11 @@ use clap::Args;
 use firecamp_core::contract::exit::CheckExit;
 use firecamp_registry::api::{Kind, NodeAttachmentsSpec, NodeReport};
 
-use crate::common::agent::{self, Agent};
-use crate::common::outcome::CheckResult;
+use crate::common::agent_client::{self, Agent};
+use crate::common::command_result::CheckResult;
 use crate::common::print::{Output, out};
-use crate::common::reader::RegistryReader;
-use crate::common::target::RegistryArguments;
+use crate::common::registry_reader::RegistryReader;
+use crate::common::select_registry::RegistryArguments;
 use crate::failure::Failure;
 
 pub(crate) use show::people;
@@ -34,7 +34,7 @@ pub struct NodeArguments {
     #[arg(value_name = "NODE")]
     pub node: Option<String>,
     /// The address of this machine's agent
-    #[arg(long, value_name = "URL", default_value = agent::DEFAULT)]
+    #[arg(long, value_name = "URL", default_value = agent_client::DEFAULT)]
     pub agent: String,
     /// The registry.
     #[command(flatten)]
@@ -69,9 +69,9 @@ pub async fn of_agent(
 
 /// Reads the report from the agent.
 pub(crate) async fn ask(agent: &Agent) -> Result<NodeReport, Failure> {
-    let page = agent.page(agent::NODE).await?;
+    let page = agent.page(agent_client::NODE).await?;
     serde_json::from_slice(&page).map_err(|why| Failure::Agent {
-        what: format!("parse the agent's response for {}", agent::NODE),
+        what: format!("parse the agent's response for {}", agent_client::NODE),
         why: why.to_string(),
     })
 }

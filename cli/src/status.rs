@@ -9,10 +9,10 @@ use firecamp_core::ids::Member;
 use firecamp_registry::api::{StaticIPClaimSpec, StaticIPSpec};
 use jiff::Timestamp;
 
-use crate::common::outcome::{CheckResult, UnreadableObject};
+use crate::common::command_result::{CheckResult, UnreadableObject};
 use crate::common::print::{Output, out};
-use crate::common::reader::RegistryReader;
-use crate::common::target::RegistryArguments;
+use crate::common::registry_reader::RegistryReader;
+use crate::common::select_registry::RegistryArguments;
 use crate::failure::Failure;
 use rows::{RegistryObjects, StatusReport};
 pub(crate) use show::{people, state};

@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::common::print::{Output, out};
-use crate::common::reader::RegistryReader;
-use crate::common::target::RegistryArguments;
+use crate::common::registry_reader::RegistryReader;
+use crate::common::select_registry::RegistryArguments;
 use crate::failure::Failure;
 use decide::Missing;
 use facts::{Facts, Want};

@@ -6,7 +6,7 @@ use firecamp_core::contract::env;
 use nix::sys::signal::Signal;
 
 use super::environment::Stage;
-use super::world;
+use super::fixture;
 use crate::failure::Failure;
 use crate::process::Process;
 
@@ -32,7 +32,7 @@ impl Agents {
         let traces = stage.traces(&format!("agent-{node}"));
         let mut command = stage.in_node(node, &traces, &stage.config.tools.agent);
         command
-            .env(env::CLUSTER, world::CLUSTER)
+            .env(env::CLUSTER, fixture::CLUSTER)
             .env(env::NODE_NAME, node)
             .env(env::REGISTRY, stage.registry_url())
             .env(env::LOG_FORMAT, "json")

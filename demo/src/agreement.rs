@@ -8,7 +8,7 @@ use std::time::Duration;
 use firecamp_core::record::{State, StaticIp};
 
 use super::environment::Stage;
-use super::world;
+use super::fixture;
 use crate::event::Check;
 use crate::failure::Failure;
 use crate::process::DEADLINE;
@@ -39,8 +39,8 @@ struct Observed {
 
 /// The member's record.
 pub(super) fn record(stage: &Stage) -> Result<StaticIp, Failure> {
-    let stored = stage.records.static_ip(world::ADDRESS)?;
-    let missing = || Failure::Registry(format!("StaticIP {} does not exist", world::ADDRESS));
+    let stored = stage.records.static_ip(fixture::ADDRESS)?;
+    let missing = || Failure::Registry(format!("StaticIP {} does not exist", fixture::ADDRESS));
     Ok(stored.ok_or_else(missing)?.object)
 }
 
@@ -48,12 +48,12 @@ pub(super) fn record(stage: &Stage) -> Result<StaticIp, Failure> {
 pub(super) fn agreement(stage: &mut Stage, expected: Expected<'_>) -> Result<Check, Failure> {
     let observed = observe(stage)?;
     let held = observed.agree(expected);
-    Ok(Check { what: world::ADDRESS.to_string(), held, seen: observed.summary() })
+    Ok(Check { what: fixture::ADDRESS.to_string(), held, seen: observed.summary() })
 }
 
 fn observe(stage: &mut Stage) -> Result<Observed, Failure> {
     let record = record(stage)?;
-    let truth = stage.vpc.address(world::ADDRESS)?;
+    let truth = stage.vpc.address(fixture::ADDRESS)?;
     let file = std::fs::read_to_string(stage.static_ip_file()).unwrap_or_default();
     let mut kernels = Vec::new();
     for node in stage.nodes().into_iter().filter(|node| !stage.dead.contains(node)) {
@@ -66,7 +66,7 @@ fn observe(stage: &mut Stage) -> Result<Observed, Failure> {
         routed: truth.and_then(|truth| truth.routed_node),
         kernels,
         record,
-        in_file: file.contains(&world::ADDRESS.to_string()),
+        in_file: file.contains(&fixture::ADDRESS.to_string()),
     })
 }
 
@@ -99,7 +99,7 @@ fn in_kernel(stage: &Stage, node: &str) -> Result<bool, Failure> {
         return Err(failed(std::io::Error::other(text)));
     }
     let table = String::from_utf8_lossy(&output.stdout);
-    let leaf = format!("|-- {}", world::ADDRESS);
+    let leaf = format!("|-- {}", fixture::ADDRESS);
     Ok(table.lines().any(|line| line.trim_end().ends_with(&leaf)))
 }
 
@@ -112,7 +112,7 @@ impl Observed {
             self.owner.as_deref() == Some(node) && self.routed.as_deref() == Some(node)
         };
         let kernel_of = |node: &str| self.kernels.iter().any(|name| name == node);
-        let ours = member.namespace() == world::NAMESPACE && member.name() == world::MEMBER;
+        let ours = member.namespace() == fixture::NAMESPACE && member.name() == fixture::MEMBER;
         ours && match expected {
             Expected::Attached(pod, node) => {
                 let by = attachment

@@ -12,8 +12,8 @@ use vpcbox::protocol::Truth;
 use vpcbox::vpc::Act;
 
 use super::config::DemoConfig;
+use super::fixture;
 use super::records::Records;
-use super::world;
 use crate::event::{Call, Event, Place, Ran};
 use crate::failure::Failure;
 use crate::observe_client::Watch;
@@ -137,10 +137,10 @@ impl Stage {
     ) -> Command {
         let mut command = self.in_node(node, traces, program);
         command
-            .env(env::CLUSTER, world::CLUSTER)
-            .env(env::SERVICE_NAME, world::SERVICE)
-            .env(env::POD_NAME, world::MEMBER)
-            .env(env::K8S_NAMESPACE, world::NAMESPACE)
+            .env(env::CLUSTER, fixture::CLUSTER)
+            .env(env::SERVICE_NAME, fixture::SERVICE)
+            .env(env::POD_NAME, fixture::MEMBER)
+            .env(env::K8S_NAMESPACE, fixture::NAMESPACE)
             .env(env::POD_UID, pod)
             .env(env::NODE_NAME, node)
             .env(env::REGISTRY, self.registry_url())
@@ -171,9 +171,9 @@ impl Stage {
     pub(crate) fn strip(&mut self, node: &str) -> Result<u64, Failure> {
         let traces = self.traces(&format!("strip-{node}"));
         let mut command = self.in_node(node, &traces, &self.config.tools.vpcbox);
-        command.args(["probe", "strip", &world::ADDRESS.to_string()]);
+        command.args(["probe", "strip", &fixture::ADDRESS.to_string()]);
         let failed = |why: String| {
-            Failure::Story(format!("remove {} from the kernel of {node}: {why}", world::ADDRESS))
+            Failure::Story(format!("remove {} from the kernel of {node}: {why}", fixture::ADDRESS))
         };
         let output = command.stdin(Stdio::null()).output().map_err(|e| failed(e.to_string()))?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -212,7 +212,7 @@ fn traces(dir: &Path, number: u32, name: &str) -> Traces {
 fn places(truth: &Truth) -> Vec<Place> {
     let primary = |node: &vpcbox::protocol::Node| node.enis.first().map(|eni| eni.primary);
     let nodes = truth.nodes.iter();
-    nodes.filter_map(|node| Some(world::place(&node.name, &node.zone, primary(node)?))).collect()
+    nodes.filter_map(|node| Some(fixture::place(&node.name, &node.zone, primary(node)?))).collect()
 }
 
 /// The variables of the user's environment that programs in the box get: for finding programs, and
@@ -240,10 +240,10 @@ fn in_place(
 fn start_client(config: &DemoConfig, vpc: &Client, dir: &Path) -> Result<Process, Failure> {
     let traces = traces(dir, 0, "client");
     let clock = vpc.clock();
-    let mut command = in_place(config, vpc, (world::CLIENT, &traces), &config.tools.demo);
+    let mut command = in_place(config, vpc, (fixture::CLIENT, &traces), &config.tools.demo);
     command
-        .args(["member-client", "--address", &world::ADDRESS.to_string()])
-        .args(["--port", &world::PORT.to_string()])
+        .args(["member-client", "--address", &fixture::ADDRESS.to_string()])
+        .args(["--port", &fixture::PORT.to_string()])
         .args(["--every-ms", &EVERY_MS.to_string(), "--patience-ms", &PATIENCE_MS.to_string()])
         .args(["--origin-ns", &clock.origin_ns().to_string()]);
     Process::start("the client", &mut command, traces, clock)

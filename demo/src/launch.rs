@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::config::DemoConfig;
-use super::world;
+use super::fixture;
 use crate::failure::Failure;
 
 /// Directories that a box does not share with the machine.
@@ -33,7 +33,7 @@ fn prepare(config: &DemoConfig) -> Result<Command, Failure> {
     let failed = |e| Failure::process("hand the spec to", "the box", e);
     let (reader, mut writer) = pipe().map_err(failed)?;
     // The spec fits in a pipe buffer, so the write does not block.
-    writer.write_all(world::SPEC.as_bytes()).map_err(failed)?;
+    writer.write_all(fixture::SPEC.as_bytes()).map_err(failed)?;
     drop(writer);
     let text = serde_json::to_string(config).map_err(|e| failed(e.into()))?;
     let mut command = vpcbox_command(&tools.vpcbox);
@@ -122,6 +122,6 @@ mod tests {
 
     #[test]
     fn the_spec_fits_in_a_pipe() {
-        assert!(world::SPEC.len() < 4096);
+        assert!(fixture::SPEC.len() < 4096);
     }
 }

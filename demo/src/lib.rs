@@ -13,6 +13,7 @@ mod dispatch;
 mod environment;
 pub mod event;
 pub mod failure;
+mod fixture;
 pub mod format;
 pub mod goals;
 mod launch;
@@ -27,7 +28,6 @@ mod replay;
 mod run_inside_box;
 mod run_outside_box;
 mod steps;
-mod world;
 
 pub use dispatch::{main, main_of};
 pub use member::READY;

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::environment::Stage;
-use super::world;
+use super::fixture;
 use crate::event::{Ran, Role};
 use crate::failure::Failure;
 use crate::measurements::Term;
@@ -150,7 +150,7 @@ fn run_init(stage: &mut Stage, pod: (&str, &str)) -> Result<Ran, Failure> {
     let traces = stage.traces(&format!("init-{}", pod.0));
     let mut command = stage.container(pod, &traces, &stage.config.tools.init);
     command
-        .env(env::POOL, world::POOL)
+        .env(env::POOL, fixture::POOL)
         .env(env::CONF_DIR, stage.conf_dir())
         .env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs()));
     let process = Process::start("the init container", &mut command, traces, stage.clock)?;
@@ -178,9 +178,9 @@ fn start_sidecar(
 fn start_server(stage: &mut Stage, (uid, node): (&str, &str)) -> Result<Process, Failure> {
     let traces = stage.traces(&format!("server-{uid}"));
     let mut command = stage.in_node(node, &traces, &stage.config.tools.demo);
-    command.args(["member-server", "--address", &world::ADDRESS.to_string()]).args([
+    command.args(["member-server", "--address", &fixture::ADDRESS.to_string()]).args([
         "--port",
-        &world::PORT.to_string(),
+        &fixture::PORT.to_string(),
         "--pod",
         uid,
     ]);

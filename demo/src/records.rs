@@ -8,7 +8,7 @@ use firecamp_core::record::{StaticIp, Stored};
 use firecamp_registry::{FileRegistry, Timeouts};
 use tokio::runtime::{Builder, Runtime};
 
-use super::world::POOL_YAML;
+use super::fixture::POOL_YAML;
 use crate::failure::Failure;
 
 /// The registry of the demo.

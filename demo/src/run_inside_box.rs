@@ -7,7 +7,7 @@ use firecamp_core::contract::exit::Exit;
 
 use super::config::DemoConfig;
 use super::environment::{EVERY_MS, Stage};
-use super::{steps, world};
+use super::{fixture, steps};
 use crate::args::InsideArguments;
 use crate::event::{Began, Call, Check, Event};
 use crate::failure::Failure;
@@ -51,10 +51,10 @@ fn report_all(stage: &mut Stage) -> Result<(), Failure> {
 
 fn began(stage: &mut Stage) -> Result<Began, Failure> {
     let truth = stage.vpc.truth()?;
-    let client = truth.clients.iter().find(|client| client.name == world::CLIENT);
+    let client = truth.clients.iter().find(|client| client.name == fixture::CLIENT);
     let client = client.ok_or_else(|| Failure::Box("the VPC has no client".to_owned()))?;
     let zone = |address| {
-        let subnet = truth.subnets.iter().find(|subnet| world::contains(&subnet.cidr, address));
+        let subnet = truth.subnets.iter().find(|subnet| fixture::contains(&subnet.cidr, address));
         subnet.map(|subnet| subnet.zone.clone()).unwrap_or_default()
     };
     Ok(Began {
@@ -63,10 +63,10 @@ fn began(stage: &mut Stage) -> Result<Began, Failure> {
         profile: stage.config.profile,
         build: stage.config.build.clone(),
         seed: stage.config.seed,
-        member: format!("{}/{}", world::NAMESPACE, world::MEMBER),
-        pool: world::POOL_TEXT.to_owned(),
+        member: format!("{}/{}", fixture::NAMESPACE, fixture::MEMBER),
+        pool: fixture::POOL_TEXT.to_owned(),
         nodes: stage.places.clone(),
-        client: world::place(&client.name, &zone(client.address), client.address),
+        client: fixture::place(&client.name, &zone(client.address), client.address),
         every_ms: EVERY_MS,
     })
 }
@@ -78,7 +78,7 @@ fn whole_run(stage: &mut Stage) -> Result<Run, Failure> {
     agents.retain(Call::is_agents);
     let ours: Vec<&str> =
         truth.nodes.iter().flat_map(|node| &node.enis).map(|eni| eni.id.as_str()).collect();
-    let record = truth.addresses.iter().find(|record| record.address == world::ADDRESS);
+    let record = truth.addresses.iter().find(|record| record.address == fixture::ADDRESS);
     let history = record.map(|record| record.history.as_slice()).unwrap_or_default();
     // The last entry is the release that unassigns it.
     let holders = history.iter().map(|past| past.eni.as_deref());
@@ -93,7 +93,7 @@ fn whole_run(stage: &mut Stage) -> Result<Run, Failure> {
     let check = |what: &str, held: bool, seen: String| Check { what: what.to_owned(), held, seen };
     Ok(Run {
         at_us: stage.clock.now_us(),
-        address: world::ADDRESS,
+        address: fixture::ADDRESS,
         tally,
         strip,
         agents,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::agents::Agents;
 use super::agreement::{Expected, POLL, agreement, record, withdrawn};
 use super::environment::Stage;
+use super::fixture::{self, NODE_A, NODE_B, NODE_C, NODE_D};
 use super::pod::{AtStop, PROOF, Pod, release_hook};
-use super::world::{self, NODE_A, NODE_B, NODE_C, NODE_D};
 use crate::args::Profile;
 use crate::event::{Check, Event, Kind, Ran, StepResult};
 use crate::failure::Failure;
@@ -211,7 +211,7 @@ fn is_consistent(stage: &mut Stage, node: &str) -> Result<bool, Failure> {
         Profile::Realistic => vpcbox::vpc::Profile::realistic(),
     };
     let lag = Duration::from_secs_f64(profile.describe_lag.max_ms / 1000.0).min(DESCRIBE_LAG);
-    let Some(record) = stage.vpc.address(world::ADDRESS)? else { return Ok(true) };
+    let Some(record) = stage.vpc.address(fixture::ADDRESS)? else { return Ok(true) };
     let changed_us = record.history.last().map_or(0, |past| past.since_us);
     let shown = stage.clock.now().saturating_sub(Duration::from_micros(changed_us)) > lag;
     Ok(shown && record.imds.iter().all(|place| place.node != node))

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::BundleArguments;
 use super::gather::Bundle;
-use crate::common::agent::Agent;
+use crate::common::agent_client::Agent;
 use crate::common::local_node;
-use crate::common::reader::RegistryReader;
+use crate::common::registry_reader::RegistryReader;
 use crate::explain::{Environment, explain, gather, people};
 use crate::failure::Failure;
 

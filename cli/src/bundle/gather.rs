@@ -16,9 +16,9 @@ use serde_json::Value;
 
 use super::BundleArguments;
 use super::archive::Files;
-use crate::common::agent::Agent;
+use crate::common::agent_client::Agent;
 use crate::common::progress;
-use crate::common::reader::{Cluster, RegistryReader};
+use crate::common::registry_reader::{Cluster, RegistryReader};
 use crate::doctor::finding::Role;
 use crate::{doctor, node, status};
 

@@ -13,8 +13,8 @@ use firecamp_registry::api::StaticIPSpec;
 
 use super::refused;
 use crate::common::progress;
-use crate::common::reader::{Cluster, RegistryReader};
-use crate::common::target::Target;
+use crate::common::registry_reader::{Cluster, RegistryReader};
+use crate::common::select_registry::Target;
 use crate::failure::Failure;
 
 /// This machine.

@@ -9,7 +9,7 @@ use firecamp_core::ports::{KernelView, Owner, PodView};
 use firecamp_core::record::{Claim, StaticIp};
 use firecamp_registry::api::{AddressStatus, Condition};
 
-pub use crate::common::answer::Answer;
+pub use crate::common::known_or_unknown::Answer;
 
 /// The facts about a member.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use firecamp_host::{HostTimeouts, LinuxHost};
 use firecamp_registry::api::{AddressStatus, Condition, NodeAttachments, StaticIPSpec};
 
 use super::facts::{Answer, Facts, FileState, NodeFacts};
-use crate::common::agent::Agent;
+use crate::common::agent_client::Agent;
 use crate::common::progress;
-use crate::common::reader::RegistryReader;
+use crate::common::registry_reader::RegistryReader;
 use crate::node;
 
 /// Timeout for EC2, including the search for credentials.

@@ -12,10 +12,10 @@ use firecamp_registry::api::{
 };
 use serde::de::DeserializeOwned;
 
-use super::old::OldRecords;
+use super::parse_original::OldRecords;
 use super::plan::{Known, KnownPool, PodPhase};
 use crate::common::progress;
-use crate::common::reader::{Cluster, Found, RegistryReader};
+use crate::common::registry_reader::{Cluster, Found, RegistryReader};
 use crate::failure::Failure;
 
 /// The phase of a pod whose init containers have not completed.

@@ -13,7 +13,7 @@ use firecamp_core::ids::{Epoch, InstanceId, Member, NodeName, PodUid, RunId};
 use firecamp_core::record::{Attachment, Claim, Pool, PoolSubnet, State, StaticIp};
 use firecamp_registry::api::ReclaimPolicy;
 
-use super::old::{OldAddress, OldMember, OldRecords};
+use super::parse_original::{OldAddress, OldMember, OldRecords};
 use super::refusal::Refusal;
 
 /// Whether a member's pod may be moving its address.

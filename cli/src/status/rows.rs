@@ -9,8 +9,8 @@ use firecamp_registry::api::{
 };
 use serde::Serialize;
 
-use crate::common::outcome::UnreadableObject;
-use crate::common::reader::{Found, Listing, Reported};
+use crate::common::command_result::UnreadableObject;
+use crate::common::registry_reader::{Found, Listing, Reported};
 
 /// The objects that were read.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use firecamp_kube::{ObservedPod, ObservedSet};
 use firecamp_registry::api::AttachmentState;
 use serde::Serialize;
 
-use crate::common::outcome::UnreadableObject;
+use crate::common::command_result::UnreadableObject;
 
 /// The state to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]

@@ -8,7 +8,7 @@ use firecamp_registry::api::StaticIPSpec;
 use serde_json::Value;
 
 use super::facts::{Address, Facts, Holder};
-use crate::common::outcome::UnreadableObject;
+use crate::common::command_result::UnreadableObject;
 use crate::common::progress;
 
 /// Polls once. Reads the StatefulSet first and the addresses after the pods: whatever is found

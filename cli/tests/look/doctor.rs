@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use firecamp_apiserver::{ApiServer, Fault};
-use firecamp_cli::common::reader::RegistryReader;
+use firecamp_cli::common::registry_reader::RegistryReader;
 use firecamp_cli::doctor::finding::{Diagnosis, Level, Role};
-use firecamp_cli::doctor::{judge, of, rights};
+use firecamp_cli::doctor::{judge, of, rbac_checks};
 use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Pool, Write};
@@ -109,7 +109,7 @@ async fn missing_or_outdated_definitions_fail() {
         let cluster = gathered.cluster.as_mut().unwrap();
         let mut all = cluster.served.known().unwrap().clone().unwrap();
         change(&mut all);
-        cluster.served = firecamp_cli::common::answer::Answer::Known(Some(all));
+        cluster.served = firecamp_cli::common::known_or_unknown::Answer::Known(Some(all));
         judge(&gathered, now())
     };
     let missing = changed(|all| all.retain(|one| !one.name.starts_with("nodeattachments")));
@@ -323,7 +323,7 @@ fn checked_permissions(role: Role) -> BTreeSet<[String; 4]> {
     };
     let one =
         |right: Right| [right.group.into(), resource(&right), right.name.into(), right.verb.into()];
-    rights::of(role, "prod").into_iter().map(one).collect()
+    rbac_checks::of(role, "prod").into_iter().map(one).collect()
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use firecamp_apiserver::{ApiServer, Fault};
-use firecamp_cli::common::reader::RegistryReader;
+use firecamp_cli::common::registry_reader::RegistryReader;
 use firecamp_cli::doctor::finding::{Diagnosis, Level, Role};
-use firecamp_cli::doctor::node;
+use firecamp_cli::doctor::node_checks;
 use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::ids::InstanceId;
 use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
@@ -27,7 +27,7 @@ async fn each_preflight_condition_is_a_finding() {
     let root = tempfile::tempdir().unwrap();
     let files = NodeFiles::new(root.path(), Path::new("/run/firecamp"), true);
     let asked = (Purpose::default(), Ec2Checks::All);
-    let findings = node::findings(&cloud, &files, asked, None).await;
+    let findings = node_checks::findings(&cloud, &files, asked, None).await;
     let diagnosis = Diagnosis { registry: String::new(), findings };
     assert_ne!(diagnosis.exit(), CheckExit::Fine, "{diagnosis:#?}");
     golden("doctor-node.txt", &diagnosis.people(true));
@@ -76,13 +76,13 @@ async fn on_node(server: &ApiServer) -> Diagnosis {
     let gathered = firecamp_cli::doctor::gather(&reader, Role::Viewer).await;
     let RegistryReader::Cluster(cluster) = &reader else { panic!("{reader:?}") };
     let all = &gathered.cluster.as_ref().unwrap().nodes;
-    let nodes = node::Nodes { inventory: &cluster.inventory, all };
+    let nodes = node_checks::Nodes { inventory: &cluster.inventory, all };
     let cloud = instance();
     let range = (address(20), address(29));
     let subnets = [("subnet-00000001".parse().unwrap(), vec![range])];
     let purpose = Purpose { subnets: Some(subnets.into()), ..Purpose::default() };
     let asked = (purpose, Ec2Checks::All);
-    let findings = node::findings(&cloud, &cloud, asked, Some(&nodes)).await;
+    let findings = node_checks::findings(&cloud, &cloud, asked, Some(&nodes)).await;
     Diagnosis { registry: String::new(), findings }
 }
 

@@ -1,7 +1,7 @@
 //! `firecamp import`, over an API server and as a process.
 
 use firecamp_apiserver::{ApiServer, Fault};
-use firecamp_cli::common::reader::RegistryReader;
+use firecamp_cli::common::registry_reader::RegistryReader;
 use firecamp_cli::failure::Failure;
 use firecamp_cli::import::{self, Outcome};
 use firecamp_core::contract::exit::{Exit, Imported};

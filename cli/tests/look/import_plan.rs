@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use firecamp_cli::import::old::{OldRecords, Texts};
+use firecamp_cli::import::parse_original::{OldRecords, Texts};
 use firecamp_cli::import::plan::{AddressStep, ClaimStep, Known, KnownPool, Plan, PodPhase, plan};
 use firecamp_core::contract::exit::Imported;
 use firecamp_core::ids::{EniId, Epoch, InstanceId, Member, NodeName, PoolName, RunId, Zone};

@@ -2,7 +2,7 @@
 
 use firecamp_apiserver::Fault;
 use firecamp_cli::args::Command;
-use firecamp_cli::common::reader::RegistryReader;
+use firecamp_cli::common::registry_reader::RegistryReader;
 use firecamp_cli::failure::Failure;
 use firecamp_cli::status::{self, StatusArguments};
 use firecamp_core::contract::exit::CheckExit;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use clap::Parser;
 use firecamp_apiserver::ApiServer;
 use firecamp_cli::args::Cli;
-use firecamp_cli::common::reader::RegistryReader;
+use firecamp_cli::common::registry_reader::RegistryReader;
 use firecamp_core::ids::{EniId, Member, NodeName};
 use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Pool, State, StaticIp, Write};

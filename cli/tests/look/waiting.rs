@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use firecamp_cli::common::outcome::UnreadableObject;
+use firecamp_cli::common::command_result::UnreadableObject;
 use firecamp_cli::failure::Failure;
 use firecamp_cli::wait::decide::missing;
 use firecamp_cli::wait::facts::{Address, Facts, Holder, Want};

@@ -23,7 +23,7 @@ use kube::Client;
 
 use crate::classify;
 use crate::http_request::{self, Answer, Call, Timeouts};
-use crate::object::{self, Place};
+use crate::object_paths::{self, Place};
 use crate::registry::KubeRegistry;
 use crate::status_writer::KubeStatusWriter;
 use crate::watch::Watched;
@@ -132,17 +132,17 @@ impl Cluster for KubeCluster {
 impl KubeCluster {
     /// All StaticIPs.
     pub fn addresses(&self) -> Watched<ObservedStaticIp> {
-        self.all("StaticIPs", object::collection::<StaticIPSpec>(), parse::address)
+        self.all("StaticIPs", object_paths::collection::<StaticIPSpec>(), parse::address)
     }
 
     /// All claims, of all namespaces.
     pub fn claims(&self) -> Watched<ObservedClaim> {
-        self.all("StaticIPClaims", object::collection::<StaticIPClaimSpec>(), parse::claim)
+        self.all("StaticIPClaims", object_paths::collection::<StaticIPClaimSpec>(), parse::claim)
     }
 
     /// All pools.
     pub fn pools(&self) -> Watched<ObservedPool> {
-        self.all("StaticIPPools", object::collection::<StaticIPPoolSpec>(), parse::pool)
+        self.all("StaticIPPools", object_paths::collection::<StaticIPPoolSpec>(), parse::pool)
     }
 
     /// All StatefulSets, of all namespaces.

@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::http_request::{self, Answer, Call, Timeouts};
-use crate::object::Place;
-use crate::{classify, list, object};
+use crate::object_paths::Place;
+use crate::{classify, list, object_paths};
 
 pub use node::ObservedNode;
 pub use workload::{ObservedPod, ObservedSet, PodState};
@@ -84,7 +84,7 @@ impl Inventory {
 
     /// All objects of a FireCamp kind, in all namespaces.
     pub async fn ours<S: Kind>(&self) -> Result<Vec<Value>, RegistryFailure> {
-        self.all(S::KIND, object::collection::<S>()).await
+        self.all(S::KIND, object_paths::collection::<S>()).await
     }
 
     /// All nodes of the cluster, by name.
@@ -126,7 +126,7 @@ impl Inventory {
 
     /// One object of a cluster-scoped FireCamp kind.
     pub async fn one<S: Kind>(&self, name: &str) -> Result<Option<Value>, RegistryFailure> {
-        let path = format!("{}/{name}", object::collection::<S>());
+        let path = format!("{}/{name}", object_paths::collection::<S>());
         let call = Call::get(format!("read {} {name}", S::KIND), path);
         self.object(&call, S::PLURAL, name).await
     }

@@ -6,13 +6,13 @@
 //! owners and the status are preserved.
 
 mod api_server_credentials;
-mod census;
 mod classify;
 mod cluster;
 mod http_request;
 mod inventory;
 mod list;
-mod object;
+mod object_paths;
+mod orphan_census;
 mod pod;
 mod registry;
 mod select_cluster;
@@ -22,10 +22,10 @@ mod watch;
 mod write;
 
 pub use api_server_credentials::Source;
-pub use census::Census;
 pub use cluster::KubeCluster;
 pub use http_request::Timeouts;
 pub use inventory::{Inventory, ObservedNode, ObservedPod, ObservedSet, PodState, Right, Served};
+pub use orphan_census::Census;
 pub use registry::KubeRegistry;
 pub use select_cluster::{Choice, Chosen};
 pub use status_writer::KubeStatusWriter;

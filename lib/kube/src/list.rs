@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::http_request::{self, Answer, Call, Timeouts};
-use crate::{classify, object};
+use crate::{classify, object_paths};
 
 /// Objects for each page, like client-go's pager.
 const PAGE: usize = 500;
@@ -55,7 +55,7 @@ where
     T: Ord,
 {
     let what = format!("list the objects of kind {}", S::KIND);
-    let call = Call::list(what, object::collection::<S>(), Vec::new());
+    let call = Call::list(what, object_paths::collection::<S>(), Vec::new());
     let items: Vec<Item> = all(client, timeouts, &call, PAGE).await?;
     let name = |item: Item| {
         let name = item.metadata.name;

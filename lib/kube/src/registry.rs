@@ -17,7 +17,7 @@ use kube::Client;
 use serde::de::DeserializeOwned;
 
 use crate::http_request::{self, Answer, Call, Timeouts};
-use crate::object::{self, Place};
+use crate::object_paths::{self, Place};
 use crate::status_writer::KubeStatusWriter;
 use crate::volumes::VolumeReader;
 use crate::{classify, list, pod, write};
@@ -79,7 +79,7 @@ impl KubeRegistry {
         if answer.status != StatusCode::OK {
             return Err(classify::refused(&call, &answer));
         }
-        let (object, version) = object::read::<S>(&call, place, &answer)?;
+        let (object, version) = object_paths::read::<S>(&call, place, &answer)?;
         let object = convert(&object)
             .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
         Ok(Some(Stored { version, object }))
@@ -133,9 +133,9 @@ impl KubeRegistry {
             return Err(classify::refused(call, answer));
         }
         let version = if place.plural == StaticIPClaimSpec::PLURAL {
-            object::read::<StaticIPClaimSpec>(call, place, answer)?.1
+            object_paths::read::<StaticIPClaimSpec>(call, place, answer)?.1
         } else {
-            object::read::<StaticIPSpec>(call, place, answer)?.1
+            object_paths::read::<StaticIPSpec>(call, place, answer)?.1
         };
         Ok(version)
     }

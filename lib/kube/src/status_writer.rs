@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::classify;
 use crate::http_request::{self, Answer, Call, Timeouts};
-use crate::object::Place;
+use crate::object_paths::Place;
 use crate::write::{bytes, is_resource_version, strict};
 
 const JSON_PATCH: &str = "application/json-patch+json";

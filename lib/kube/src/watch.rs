@@ -23,7 +23,7 @@ use thiserror::Error;
 use self::lines::Lines;
 use crate::http_request::{self, Answer, Call, Stream, Timeouts};
 use crate::registry::KubeRegistry;
-use crate::{classify, list, object, pod};
+use crate::{classify, list, object_paths, pod};
 
 /// Objects for each page: a pod has ten kilobytes or more, and is dropped once it is parsed.
 const PAGE: usize = 50;
@@ -82,8 +82,8 @@ pub struct Watched<T> {
 impl KubeRegistry {
     /// The static IPs that a node holds or held last.
     pub fn static_ips_of(&self, node: &NodeName) -> Watched<StaticIp> {
-        let read = object::decided::<StaticIPSpec, StaticIp>;
-        let path = object::collection::<StaticIPSpec>();
+        let read = object_paths::decided::<StaticIPSpec, StaticIp>;
+        let path = object_paths::collection::<StaticIPSpec>();
         let selector = Some(format!("spec.attachment.nodeName={node}"));
         self.watched((format!("StaticIPs of {node}"), path), selector, read)
     }
@@ -97,8 +97,8 @@ impl KubeRegistry {
 
     /// All pools.
     pub fn pools(&self) -> Watched<Pool> {
-        let read = object::decided::<StaticIPPoolSpec, Pool>;
-        let path = object::collection::<StaticIPPoolSpec>();
+        let read = object_paths::decided::<StaticIPPoolSpec, Pool>;
+        let path = object_paths::collection::<StaticIPPoolSpec>();
         self.watched(("StaticIPPools".to_owned(), path), None, read)
     }
 

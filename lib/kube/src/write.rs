@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::http_request::Call;
-use crate::object::Place;
+use crate::object_paths::Place;
 
 /// The field manager in `metadata.managedFields`.
 const MANAGER: &str = "fieldManager=firecamp";

@@ -10,13 +10,13 @@
 
 mod atomic_files;
 mod cache;
-mod follow;
+mod change_detection;
 mod listing;
-mod lock;
+mod object_lock;
 mod object_paths;
 mod objects;
+mod poll_changes;
 mod records;
-mod stamp;
 mod store;
 
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ use crate::failure::{failed, in_doubt};
 use store::Store;
 
 pub use cache::FileListing;
-pub use follow::Follower;
+pub use poll_changes::Follower;
 
 /// How long a request to the file registry may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

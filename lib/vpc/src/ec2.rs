@@ -3,6 +3,7 @@
 mod actions;
 mod assign;
 mod attach;
+mod automatic_addresses;
 mod create;
 mod describe;
 mod errors;
@@ -12,7 +13,6 @@ mod interface_xml;
 mod interfaces;
 mod pages;
 mod params;
-mod pick;
 mod reservations;
 mod subnets;
 mod tags;

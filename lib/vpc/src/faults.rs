@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 mod check;
 mod fault_set;
-mod sort;
+mod fault_stage;
 mod status;
 
 pub(crate) use check::kind_of;
 pub(crate) use fault_set::{FaultContext, FaultSet};
-pub(crate) use sort::Stage;
+pub(crate) use fault_stage::Stage;
 pub use status::{FaultError, FaultStatus};
 
 /// The ID of a fault.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::buckets::Size;
 use crate::faults::{Fault, FaultContext, Stage};
 use crate::model::Instance;
 use crate::rng::key_of;
 use crate::simulator::Simulator;
+use crate::token_buckets::Size;
 use crate::view::NodeState;
 use crate::wire::{WireRequest, WireResponse};
 

@@ -42,11 +42,10 @@
 //! due, and then programs its routes from [`Simulator::data_path`]. Every other entry point also
 //! advances the simulation.
 
-mod act;
 mod auth;
-mod buckets;
 mod calendar;
 mod ec2;
+mod external_actions;
 mod faults;
 mod imds;
 mod log;
@@ -56,10 +55,11 @@ mod rng;
 mod simulator;
 mod spec;
 mod timeline;
+mod token_buckets;
 mod view;
 mod wire;
 
-pub use act::{Act, ActError};
+pub use external_actions::{Act, ActError};
 pub use faults::{
     Body, CutAt, Fault, FaultError, FaultId, FaultSpec, FaultStatus, FullForm, OwnAnswer, Selector,
     StuckIn, ThrottleForm,

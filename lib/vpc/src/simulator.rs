@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::act::{Act, ActError};
 use crate::auth::Keys;
-use crate::buckets::Buckets;
+use crate::external_actions::{Act, ActError};
 use crate::faults::{FaultError, FaultId, FaultSet, FaultSpec, FaultStatus};
 use crate::log::{Call, Commit, Service, Violation};
 use crate::model::Topology;
@@ -14,21 +13,22 @@ use crate::profile::Profile;
 use crate::rng::{SeededRng, key_of};
 use crate::spec::{Spec, SpecError};
 use crate::timeline::Timeline;
+use crate::token_buckets::Buckets;
 use crate::view::{ClientView, Credentials, NodeView, SubnetView, Truth};
 use crate::wire::{Answer, CallId, Exchange, WireRequest};
 
-mod acting;
-mod actors;
-mod arrival;
-mod delivery;
-mod events;
-mod power;
-mod progress;
-mod storage;
-mod truth;
+mod actual_state;
+mod attachment_progress;
+mod background_actors;
+mod deliver_response;
+mod instance_lifecycle;
+mod perform_external_actions;
+mod receive_call;
+mod scheduled_events;
+mod volume_actions;
 
-use events::Event;
-pub(crate) use storage::{device_names, is_device};
+use scheduled_events::Event;
+pub(crate) use volume_actions::{device_names, is_device};
 
 /// The largest numbers of logged calls and of responses that wait to be taken.
 const MAX_CALLS: usize = 200_000;

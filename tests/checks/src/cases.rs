@@ -1,6 +1,6 @@
 //! The table of failure cases: what can go wrong when a member carries a fixed address, and which
-//! test shows that it does not. `docs/proof/failure-cases.md` is generated from it; the tests of
-//! this package hold it against the sources, in both directions.
+//! test shows that it does not. `docs/proof/failure-cases.md` is generated from it. The tests of
+//! this package check that each test in the table exists, and that each such test is in the table.
 
 mod page;
 mod sources;

@@ -1,6 +1,6 @@
-//! What is under `deploy`, read as it is applied. The tests of this package hold it to the code
-//! and to the documents; those of `tests/apiserver` give it to a real API server, and
-//! `make test-deploy` compares it with what Helm and Kustomize make of it.
+//! Parses the files under `deploy`. The tests of this package compare them with the code and the
+//! documents, `tests/apiserver` applies them to a real API server, and `make test-deploy` compares
+//! them with the output of Helm and Kustomize.
 
 pub mod iam;
 

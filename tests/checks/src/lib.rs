@@ -1,9 +1,9 @@
-//! What holds the repository itself: its sources, tables and files against each other.
+//! Checks of the repository: whether sources, tables, manifests and documents agree.
 //!
-//! * [`tidy`]: the house numbers, and which package may depend on which.
-//! * [`cases`]: the table of failure cases, against the tests that it names.
-//! * [`deploy`]: what is under `deploy`, against code and documents.
-//! * `trace`, with the feature of this name: what a real binary did, against the core.
+//! * [`tidy`]: size limits, and which package may depend on which.
+//! * [`cases`]: the table of failure cases and the tests that it names.
+//! * [`deploy`]: the files under `deploy`, compared with code and documents.
+//! * `trace` (a feature): the trace of a real process, compared with the core.
 
 pub mod cases;
 pub mod deploy;

@@ -1,10 +1,9 @@
-//! Refinement: traces that real binaries left are checked against the core.
+//! Refinement: compares the traces of real processes with the core.
 //!
-//! [`check`] rebuilds the machine from the input that a trace names, tells it each reply at its
-//! moment, and requires that every action, every boundary and the outcome are exactly those that
-//! the core names. Then it holds what was done against the rules of the protocol, which are
-//! written down here a second time, without the core's decisions. A trace may break off, as its
-//! process may be killed; it may not lie.
+//! [`check`] creates the machine from the input in the trace, passes each reply to it at its time,
+//! and requires exactly the recorded actions, steps and outcome. Then it checks the recorded
+//! actions against the rules of the protocol, which are implemented here a second time, without the
+//! core's decisions. A trace may end early, because its process may have been killed.
 
 mod path;
 mod rules;

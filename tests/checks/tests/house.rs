@@ -1,4 +1,4 @@
-//! The house numbers hold in the whole tree.
+//! The size limits hold in the whole tree.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 

@@ -1,5 +1,5 @@
-//! The README shows a part of what docs/development/demo.md shows, which is what the demo printed
-//! (`BLESS=1` writes it anew), and ARCHITECTURE names files that exist.
+//! The README shows a part of the demo's output in docs/development/demo.md (`BLESS=1` updates it),
+//! and ARCHITECTURE names only files that exist.
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a page without its marks fails the test")]
 

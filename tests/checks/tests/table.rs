@@ -1,4 +1,4 @@
-//! The table of failure cases is complete, true and printed.
+//! The table of failure cases is complete, and its page is up to date.
 
 use std::path::{Path, PathBuf};
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::http_request::Call;
-use crate::object::Place;
+use crate::object_paths::Place;
 use crate::write;
 
 const MERGE: &str = "application/merge-patch+json";

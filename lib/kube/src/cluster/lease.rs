@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::http_request::Call;
-use crate::object::Place;
+use crate::object_paths::Place;
 use crate::write;
 
 const VERSION: &str = "coordination.k8s.io/v1";

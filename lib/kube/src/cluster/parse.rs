@@ -17,7 +17,7 @@ use firecamp_registry::api::{
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::object::Place;
+use crate::object_paths::Place;
 use crate::pod::{self as pods, Reference};
 
 /// Taints of a node whose machine is shut down: set by an administrator, and by the cloud

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Inventory;
 use crate::http_request::Call;
 use crate::list;
-use crate::object::Place;
+use crate::object_paths::Place;
 
 /// Names for each page, like client-go's pager.
 const PAGE: usize = 500;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{Inventory, PAGE, read};
 use crate::http_request::Call;
 use crate::pod::Reference;
-use crate::{classify, list, object};
+use crate::{classify, list, object_paths};
 
 /// The label that the StatefulSet controller sets to the pod's name. The pod keeps it when the set
 /// is deleted with `--cascade=orphan`, which removes the owner reference.
@@ -167,7 +167,7 @@ impl Inventory {
     /// All StaticIPs of the members of a namespace, as complete objects.
     pub async fn addresses_in(&self, namespace: &str) -> Result<Vec<Value>, RegistryFailure> {
         let what = format!("list the StaticIPs of namespace {namespace}");
-        let mut call = Call::get(what, object::collection::<StaticIPSpec>());
+        let mut call = Call::get(what, object_paths::collection::<StaticIPSpec>());
         let field = list::escaped(&format!("spec.claimRef.namespace={namespace}"));
         call.query.push(format!("fieldSelector={field}"));
         list::all(&self.client, self.timeouts, &call, PAGE).await

@@ -10,8 +10,8 @@ use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::PoolName;
 use firecamp_core::record::{Pool, StaticIp, Stored};
 
+use super::change_detection::Stamp;
 use super::object_paths::SUFFIX;
-use super::stamp::Stamp;
 use super::store::Store;
 use crate::api::{Kind, StaticIPPoolSpec, StaticIPSpec};
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::atomic_files::{self, Content};
-use super::lock::{self, LockFailure, ObjectLock};
+use super::object_lock::{self, LockFailure, ObjectLock};
 use super::object_paths::Place;
 use crate::api::{self, Kind, Object, StaticIPPoolSpec};
 use crate::failure::{failed, in_doubt};
@@ -191,7 +191,7 @@ impl Store {
 
     fn lock(&self, what: &str, place: &Place) -> Result<ObjectLock, RegistryFailure> {
         let path = place.lock.display();
-        match lock::acquire(&place.lock, self.lock_patience) {
+        match object_lock::acquire(&place.lock, self.lock_patience) {
             Ok(lock) => Ok(lock),
             Err(LockFailure::Io(wrong)) => Err(io_failed(what, &path, &wrong)),
             Err(LockFailure::Busy { holder }) => {

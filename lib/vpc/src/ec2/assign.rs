@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::actions::{ActionContext, Effect};
-use super::pick;
+use super::automatic_addresses;
 use super::xml::Xml;
 use super::{ApiError, Form, is_id};
 use crate::model::{Eni, Subnet, VpcState};
@@ -80,15 +80,15 @@ pub(crate) fn execute(request: &Assign, on: &ActionContext<'_>) -> Result<Effect
             named(texts, request.reassign, (eni, subnet), on, &mut next)?
         }
         Selection::Count(count) => {
-            let picked = pick::addresses(*count, (eni, subnet), on)?;
+            let picked = automatic_addresses::addresses(*count, (eni, subnet), on)?;
             add_secondary(&mut next, eni, &picked);
             Assigned { addresses: picked, prefixes: Vec::new() }
         }
         Selection::Prefixes(texts) => {
-            prefixes(pick::prefixes_named(texts, subnet, on)?, eni, &mut next)
+            prefixes(automatic_addresses::prefixes_named(texts, subnet, on)?, eni, &mut next)
         }
         Selection::PrefixCount(count) => {
-            prefixes(pick::prefixes(*count, (eni, subnet), on)?, eni, &mut next)
+            prefixes(automatic_addresses::prefixes(*count, (eni, subnet), on)?, eni, &mut next)
         }
     };
     within_limit(eni, on, &next)?;

@@ -12,7 +12,7 @@ use super::actions::{ActionContext, Effect};
 use super::interface_xml::{GROUP, described};
 use super::tags::{check_tags, same_key_twice};
 use super::xml::Xml;
-use super::{ApiError, Form, assign, is_id, pick};
+use super::{ApiError, Form, assign, automatic_addresses, is_id};
 use crate::model::{Eni, Id, Subnet, UNATTACHED_SLOTS, VpcState};
 use crate::rng::key_of;
 
@@ -179,7 +179,7 @@ fn make(request: &Create, subnet: &Subnet, on: &ActionContext<'_>) -> Result<Eni
         return Err(ApiError::limit());
     }
     let missing = request.count.saturating_add(u32::from(primary.is_none()));
-    let mut picked = pick::free(missing, (subnet, &given), on)?.into_iter();
+    let mut picked = automatic_addresses::free(missing, (subnet, &given), on)?.into_iter();
     primary = primary.or_else(|| picked.next());
     secondary.extend(picked);
     let primary = primary.ok_or_else(ApiError::subnet_full)?;

@@ -63,7 +63,7 @@ fn tests() -> BTreeSet<String> {
     let by_hand = [
         ("simulator::interfaces", include_str!("../simulator/interfaces.rs")),
         ("simulator::limits", include_str!("../simulator/limits.rs")),
-        ("simulator::power", include_str!("../simulator/power.rs")),
+        ("simulator::instance_lifecycle", include_str!("../simulator/power.rs")),
         ("simulator::tags", include_str!("../simulator/tags.rs")),
         ("simulator::volumes", include_str!("../simulator/volumes.rs")),
     ];

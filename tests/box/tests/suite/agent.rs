@@ -10,14 +10,14 @@ use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::member::{Cost, Member};
 use crate::support::process::Process;
-use crate::support::world::{World, binaries};
+use crate::support::test_box::{TestBox, binaries};
 
 const NODE: &str = "node-a";
 
 /// Removes the address from the kernel; returns the milliseconds until the agent restores it.
 #[track_caller]
-fn strip(world: &World, address: Ipv4Addr) -> f64 {
-    let ended = world.probe(NODE, &["strip", &address.to_string()]).end();
+fn strip(test_box: &TestBox, address: Ipv4Addr) -> f64 {
+    let ended = test_box.probe(NODE, &["strip", &address.to_string()]).end();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     let text = ended
         .out
@@ -45,12 +45,12 @@ fn stop_agent(agent: Process) {
 
 #[test]
 fn f063_agent_restores_an_address_removed_from_the_kernel() {
-    let world = World::start();
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::start();
+    let mut member = Member::new(&test_box, "redis-0");
     let pod = member.pod("pod-1", NODE);
     let up = member.bring_up(&pod);
-    let agent = world.agent(NODE);
-    let times: Vec<f64> = (0..10).map(|_| strip(&world, member.address())).collect();
+    let agent = test_box.agent(NODE);
+    let times: Vec<f64> = (0..10).map(|_| strip(&test_box, member.address())).collect();
     println!("milliseconds from removal to restore: {times:?}");
     // The resync timer fires every ten seconds, so the agent reacted to netlink events.
     assert!(times.iter().all(|time| *time < 5_000.0), "{times:?}");
@@ -65,22 +65,22 @@ fn f063_agent_restores_an_address_removed_from_the_kernel() {
 
 #[test]
 fn f033_f040_agent_restart_changes_nothing() {
-    let world = World::start();
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::start();
+    let mut member = Member::new(&test_box, "redis-0");
     let pod = member.pod("pod-1", NODE);
     let up = member.bring_up(&pod);
-    let (record, since) = (world.record(member.address()), world.last_call());
-    let mut watch = world.tool(NODE, &["watch", &member.address().to_string()]);
+    let (record, since) = (test_box.record(member.address()), test_box.last_call());
+    let mut watch = test_box.tool(NODE, &["watch", &member.address().to_string()]);
     watch.wait_for_output("watching");
-    let before = world.kernel(NODE);
+    let before = test_box.kernel(NODE);
     for _ in 0..3 {
-        let agent = world.agent(NODE);
+        let agent = test_box.agent(NODE);
         assert_eq!(executions(&agent), [""; 0]);
         stop_agent(agent);
     }
     // A second agent waits until the first one is killed.
-    let agent = world.agent(NODE);
-    let mut second = world.agent_beside(NODE);
+    let agent = test_box.agent(NODE);
+    let mut second = test_box.agent_beside(NODE);
     second.wait_for_log("another agent runs on this node");
     assert!(!second.log().contains("agent started"), "{}", second.log());
     drop(agent);
@@ -88,47 +88,47 @@ fn f033_f040_agent_restart_changes_nothing() {
     assert_eq!(executions(&second), [""; 0]);
     stop_agent(second);
 
-    let cost = Cost::of(&world.calls_of(NODE, since), NODE);
+    let cost = Cost::of(&test_box.calls_of(NODE, since), NODE);
     assert_eq!((cost.mutating, cost.moves), (0, 0), "{cost:?}");
     assert_eq!(watch.out().trim(), "watching", "the address was added or removed in the kernel");
-    assert_eq!(world.kernel(NODE), before);
-    assert_eq!(world.record(member.address()), record);
+    assert_eq!(test_box.kernel(NODE), before);
+    assert_eq!(test_box.record(member.address()), record);
     member.assert_healthy(&pod, &up.started);
 }
 
 /// An agent of the version after this one.
-fn next_version(world: &World) -> Process {
+fn next_version(test_box: &TestBox) -> Process {
     let current = Protocol::OURS.current;
-    let mut command = world.command(NODE, &binaries().agent);
+    let mut command = test_box.command(NODE, &binaries().agent);
     command.env(PASSES_FOR, format!("{}:{current}:7.7.7", current + 1));
-    world.agent_as(NODE, command, &world.file_registry())
+    test_box.agent_as(NODE, command, &test_box.file_registry())
 }
 
 #[test]
 fn p12_only_one_of_two_agent_versions_on_a_node_restores_at_a_time() {
-    let world = World::start();
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::start();
+    let mut member = Member::new(&test_box, "redis-0");
     let pod = member.pod("pod-1", NODE);
     let up = member.bring_up(&pod);
-    let since = world.last_call();
-    let old = world.agent(NODE);
-    let mut new = next_version(&world);
+    let since = test_box.last_call();
+    let old = test_box.agent(NODE);
+    let mut new = next_version(&test_box);
     new.wait_for_log("another agent runs on this node");
-    strip(&world, member.address());
+    strip(&test_box, member.address());
     assert_eq!((executions(&old), executions(&new)), (vec!["restore".to_owned()], vec![]));
     // After a kill the other version takes over, also in a rollback.
     drop(old);
     new.wait_for_log("agent ready");
-    strip(&world, member.address());
-    let mut back = world.agent_beside(NODE);
+    strip(&test_box, member.address());
+    let mut back = test_box.agent_beside(NODE);
     back.wait_for_log("another agent runs on this node");
-    strip(&world, member.address());
+    strip(&test_box, member.address());
     assert_eq!((executions(&new), executions(&back)), (vec!["restore".to_owned(); 2], vec![]));
     drop(new);
     back.wait_for_log("agent ready");
-    strip(&world, member.address());
+    strip(&test_box, member.address());
     assert_eq!(executions(&back), ["restore"]);
-    let cost = Cost::of(&world.calls_of(NODE, since), NODE);
+    let cost = Cost::of(&test_box.calls_of(NODE, since), NODE);
     assert_eq!((cost.mutating, cost.moves), (0, 0), "{cost:?}");
     member.assert_healthy(&pod, &up.started);
     stop_agent(back);
@@ -136,19 +136,19 @@ fn p12_only_one_of_two_agent_versions_on_a_node_restores_at_a_time() {
 
 #[test]
 fn f032_f071_agent_of_the_old_node_withdraws_when_a_member_moves_without_stop() {
-    let world = World::start();
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::start();
+    let mut member = Member::new(&test_box, "redis-0");
     let first = member.pod("pod-1", NODE);
     drop(member.bring_up(&first).server);
-    let agent = world.agent(NODE);
+    let agent = test_box.agent(NODE);
     // While the old node's kernel has the address, it answers clients on that node itself.
-    let there = Client::start_on(&world, NODE, member.address());
+    let there = Client::start_on(&test_box, NODE, member.address());
     let second = member.pod("pod-2", "node-b");
     let up = member.bring_up(&second);
     there.wait_for_answer_of("pod-2", up.started.at_us);
     let text = format!("{}/", member.address());
     eventually("the old node's agent withdraws the address", || {
-        let left = world.kernel(NODE).iter().any(|line| line.starts_with(&text));
+        let left = test_box.kernel(NODE).iter().any(|line| line.starts_with(&text));
         (!left).then_some(())
     });
     assert!(

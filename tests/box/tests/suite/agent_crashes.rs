@@ -17,7 +17,7 @@ use crate::support::cluster::Cluster;
 use crate::support::member::{Cost, Member};
 use crate::support::pod::Pod;
 use crate::support::process::Process;
-use crate::support::world::World;
+use crate::support::test_box::TestBox;
 use crate::support::{parallel, within};
 
 const NODE: &str = "node-a";
@@ -99,7 +99,7 @@ const OPERATIONS: [Operation; 6] = [
 
 /// A member on the node, which has no agent yet.
 struct Scene<'w> {
-    world: &'w World,
+    test_box: &'w TestBox,
     cluster: &'w Cluster<'w>,
     member: Member<'w>,
     pod: Pod<'w>,
@@ -118,12 +118,12 @@ struct Observed {
 }
 
 impl<'w> Scene<'w> {
-    fn new(world: &'w World, cluster: &'w Cluster<'w>, name: &str) -> Self {
-        let member = Member::new(world, name);
+    fn new(test_box: &'w TestBox, cluster: &'w Cluster<'w>, name: &str) -> Self {
+        let member = Member::new(test_box, name);
         let pod = member.pod("pod-1", NODE);
         cluster.set_pod(&pod);
         let address = pod.started(&cluster.init(&pod).end()).address;
-        Self { world, cluster, member, pod, address }
+        Self { test_box, cluster, member, pod, address }
     }
 
     fn record(&self) -> StaticIp {
@@ -138,19 +138,19 @@ impl<'w> Scene<'w> {
             state,
             pod: pod.to_string(),
             node: node.to_string(),
-            owner: self.world.control().address(self.address).unwrap().and_then(|now| now.node),
-            kernel: self.world.kernel(NODE).into_iter().filter_map(of_it).collect(),
+            owner: self.test_box.control().address(self.address).unwrap().and_then(|now| now.node),
+            kernel: self.test_box.kernel(NODE).into_iter().filter_map(of_it).collect(),
         }
     }
 }
 
 fn remove_from_kernel(scene: &Scene<'_>) {
     let strip = KernelAct::KernelStrip { node: NODE.to_owned(), address: scene.address };
-    scene.world.control().kernel(strip).unwrap();
+    scene.test_box.control().kernel(strip).unwrap();
 }
 
 fn unassign_externally(scene: &Scene<'_>) {
-    scene.world.control().act(Act::Unassign { address: scene.address }).unwrap();
+    scene.test_box.control().act(Act::Unassign { address: scene.address }).unwrap();
 }
 
 fn delete_pod(scene: &Scene<'_>) {
@@ -172,7 +172,7 @@ fn move_from_a_later_version(scene: &Scene<'_>) {
     let file = Path::new(path::RUN_DIR).join(path::LOCK_SUBDIR).join(scene.address.to_string());
     let (file, old) = (file.display().to_string(), text(current, oldest));
     let words = ["replace", &file, &old, &text(current + 2, current + 1)];
-    let ended = scene.world.tool(NODE, &words).end();
+    let ended = scene.test_box.tool(NODE, &words).end();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     move_member(scene);
 }
@@ -195,20 +195,20 @@ fn stop_agent(agent: Process) {
 }
 
 /// The cost of the node's EC2 calls after this number.
-fn cost(world: &World, since: u64) -> Cost {
-    Cost::of(&world.calls_of(NODE, since), NODE)
+fn cost(test_box: &TestBox, since: u64) -> Cost {
+    Cost::of(&test_box.calls_of(NODE, since), NODE)
 }
 
 /// Runs the operation undisturbed and returns the final state.
 fn undisturbed(operation: &Operation, scene: &Scene<'_>) -> Observed {
     (operation.cause)(scene);
-    let since = scene.world.last_call();
+    let since = scene.test_box.last_call();
     let agent = scene.cluster.agent(NODE);
     within(PATIENCE, "the operation ends", || {
         agent.log().contains("operation succeeded").then_some(())
     });
     stop_agent(agent);
-    let cost = cost(scene.world, since);
+    let cost = cost(scene.test_box, since);
     assert_eq!((cost.mutating, cost.moves), (operation.changes, operation.changes), "{cost:?}");
     assert!(scene.record().pending_mutations.is_empty(), "{:?}", scene.record());
     scene.observe()
@@ -218,24 +218,27 @@ fn undisturbed(operation: &Operation, scene: &Scene<'_>) -> Observed {
 /// run. A call without a known answer may be sent once more, and then changes nothing.
 fn disturbed(operation: &Operation, scene: &Scene<'_>, step: &str, wanted: &Observed) {
     (operation.cause)(scene);
-    let (since, epoch) = (scene.world.last_call(), scene.record().epoch);
+    let (since, epoch) = (scene.test_box.last_call(), scene.record().epoch);
     kill_agent_at(scene.cluster, step);
     let agent = scene.cluster.agent(NODE);
     within(PATIENCE, &format!("{step}: {wanted:?}"), || (scene.observe() == *wanted).then_some(()));
     stop_agent(agent);
     assert_eq!(scene.observe(), *wanted, "{step}");
-    let cost = cost(scene.world, since);
+    let cost = cost(scene.test_box, since);
     assert_eq!(cost.moves, operation.changes, "{step}: {cost:?}");
     assert!(cost.mutating <= operation.changes * 2, "{step}: {cost:?}");
     assert!(scene.record().epoch >= epoch, "{step}: the epoch decreased");
-    assert_eq!(scene.world.control().truth().unwrap().violations, Vec::<serde_json::Value>::new());
+    assert_eq!(
+        scene.test_box.control().truth().unwrap().violations,
+        Vec::<serde_json::Value>::new()
+    );
 }
 
 /// What the operation must not change: another member on the node, and kernel addresses that
 /// FireCamp does not manage.
-fn bystanders(world: &World, other: &Scene<'_>) -> (StaticIp, Observed, Vec<String>) {
+fn bystanders(test_box: &TestBox, other: &Scene<'_>) -> (StaticIp, Observed, Vec<String>) {
     let foreign = FOREIGN.to_string();
-    let mut kernel = world.kernel(NODE);
+    let mut kernel = test_box.kernel(NODE);
     kernel.retain(|line| line.contains(&foreign) || line.starts_with("10.0.1.11/"));
     assert_eq!(kernel.len(), 3, "expected two addresses and the route to one of them: {kernel:?}");
     (other.record(), other.observe(), kernel)
@@ -243,22 +246,22 @@ fn bystanders(world: &World, other: &Scene<'_>) -> (StaticIp, Observed, Vec<Stri
 
 /// Runs one operation in its own box: undisturbed, and then with a kill at each step.
 fn play(operation: &Operation) {
-    let world = World::start();
-    let cluster = Cluster::start(&world);
+    let test_box = TestBox::start();
+    let cluster = Cluster::start(&test_box);
     cluster.set_release_policy(operation.policy);
     let _forwards = (cluster.connect(NODE), cluster.connect(OTHER));
     let node = NODE.to_owned();
     let foreign = KernelAct::KernelAdd { node, address: FOREIGN, link: None };
-    world.control().kernel(foreign).unwrap();
-    let other = Scene::new(&world, &cluster, "web-0");
-    let before = bystanders(&world, &other);
-    let wanted = undisturbed(operation, &Scene::new(&world, &cluster, "redis-0"));
+    test_box.control().kernel(foreign).unwrap();
+    let other = Scene::new(&test_box, &cluster, "web-0");
+    let before = bystanders(&test_box, &other);
+    let wanted = undisturbed(operation, &Scene::new(&test_box, &cluster, "redis-0"));
     for (step, number) in operation.steps.iter().zip(1..) {
-        let scene = Scene::new(&world, &cluster, &format!("redis-{number}"));
+        let scene = Scene::new(&test_box, &cluster, &format!("redis-{number}"));
         disturbed(operation, &scene, step, &wanted);
     }
     assert_eq!(
-        bystanders(&world, &other),
+        bystanders(&test_box, &other),
         before,
         "the operation changed another member or a foreign address"
     );

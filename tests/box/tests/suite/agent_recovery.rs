@@ -11,7 +11,7 @@ use crate::support::member::{Cost, Member};
 use crate::support::parallel;
 use crate::support::pod::Pod;
 use crate::support::process::Process;
-use crate::support::world::World;
+use crate::support::test_box::TestBox;
 
 const NODES: [&str; 2] = ["node-a", "node-b"];
 
@@ -23,7 +23,7 @@ const FIRST: [u8; 4] = [3, 4, 5, 6];
 /// A cluster with an agent on each of two nodes.
 struct Fixture<'w> {
     cluster: Cluster<'w>,
-    world: &'w World,
+    test_box: &'w TestBox,
     /// The final records of the members.
     final_records: Mutex<Vec<StaticIp>>,
     _agents: Vec<Process>,
@@ -31,13 +31,13 @@ struct Fixture<'w> {
 }
 
 impl<'w> Fixture<'w> {
-    fn start(world: &'w World) -> Self {
-        let cluster = Cluster::start(world);
+    fn start(test_box: &'w TestBox) -> Self {
+        let cluster = Cluster::start(test_box);
         let forwards = NODES.map(|node| cluster.connect(node)).into();
         let agents = NODES.map(|node| cluster.agent(node)).into();
         Self {
             cluster,
-            world,
+            test_box,
             final_records: Mutex::default(),
             _agents: agents,
             _forwards: forwards,
@@ -64,7 +64,7 @@ impl<'w> Fixture<'w> {
         let (at, from) = (format!("{address}/"), format!("from {address}"));
         for node in NODES {
             eventually(&format!("{address} is removed from the kernel of {node}"), || {
-                let kernel = self.world.kernel(node);
+                let kernel = self.test_box.kernel(node);
                 let left = kernel.iter().any(|line| line.starts_with(&at) || line.contains(&from));
                 (!left).then_some(())
             });
@@ -91,14 +91,14 @@ fn name(step: u8) -> String {
 /// A member's pod on node-a is deleted by force. The successor's init container is killed on
 /// node-b after the step, and its pod is deleted as well.
 fn crash_of_a_move(fixture: &Fixture<'_>, step: u8) {
-    let mut member = Member::new(fixture.world, &format!("redis-{step}"));
+    let mut member = Member::new(fixture.test_box, &format!("redis-{step}"));
     let first = member.pod("pod-1", "node-a");
     let server = fixture.bring_up(&mut member, &first);
     if step == 15 {
         // Init does not rewrite a file that is correct.
         first.delete_static_ip_file();
     }
-    let since = fixture.world.last_call();
+    let since = fixture.test_box.last_call();
     let second = member.pod("pod-2", "node-b");
     fixture.cluster.set_pod(&second);
     fixture.cluster.init(&second).crash_at(&name(step)).end().crashed();
@@ -113,22 +113,22 @@ fn crash_of_a_move(fixture: &Fixture<'_>, step: u8) {
         (moves, moves),
         "only the killed container's Assign is expected"
     );
-    let owner = fixture.world.control().address(member.address()).unwrap().unwrap().node;
+    let owner = fixture.test_box.control().address(member.address()).unwrap().unwrap().node;
     assert_eq!(owner.as_deref(), Some(NODES[moves]), "after {step}");
-    fixture.world.assert_always_on_an_eni(member.address());
+    fixture.test_box.assert_always_on_an_eni(member.address());
 }
 
 #[test]
 fn f026_f028_agents_release_after_a_crash_at_any_step_of_a_move() {
-    let world = World::start();
-    let fixture = Fixture::start(&world);
+    let test_box = TestBox::start();
+    let fixture = Fixture::start(&test_box);
     parallel::each(&MOVE, |step| name(*step), |step| crash_of_a_move(&fixture, *step));
     fixture.assert_unchanged(MOVE.len());
 }
 
 /// The init container of a new member is killed on node-a, and its pod is deleted.
 fn crash_of_a_first_start(fixture: &Fixture<'_>, step: u8) {
-    let member = Member::new(fixture.world, &format!("redis-{step}"));
+    let member = Member::new(fixture.test_box, &format!("redis-{step}"));
     let pod = member.pod("pod-1", "node-a");
     fixture.cluster.set_pod(&pod);
     fixture.cluster.init(&pod).crash_at(&name(step)).end().crashed();
@@ -142,18 +142,18 @@ fn records(fixture: &Fixture<'_>) -> Vec<serde_json::Value> {
 
 #[test]
 fn claim_and_address_survive_a_crash_during_the_first_start() {
-    let world = World::start();
-    let fixture = Fixture::start(&world);
-    let since = world.last_call();
+    let test_box = TestBox::start();
+    let fixture = Fixture::start(&test_box);
+    let since = test_box.last_call();
     parallel::each(&FIRST, |step| name(*step), |step| crash_of_a_first_start(&fixture, *step));
     let before = records(&fixture);
     // Each member has a claim, and each but the one killed at step 3 has an address.
     assert_eq!(before.len(), 2 * FIRST.len() - 1, "{before:#?}");
     let mutating = |call: &vpcbox::protocol::Call| call.mutating;
-    assert!(!world.control().calls(since).unwrap().iter().any(mutating));
+    assert!(!test_box.control().calls(since).unwrap().iter().any(mutating));
 
     // Meanwhile the agents attach and release another member, so they have seen all objects.
-    let mut other = Member::new(&world, "redis-9");
+    let mut other = Member::new(&test_box, "redis-9");
     let pod = other.pod("pod-1", "node-a");
     drop(fixture.bring_up(&mut other, &pod));
     fixture.cluster.remove_pod(&pod);
@@ -165,10 +165,10 @@ fn claim_and_address_survive_a_crash_during_the_first_start() {
 /// The stop container of a pod is killed after the step, or never runs; the pod is deleted.
 fn crash_of_a_release(fixture: &Fixture<'_>, step: &str) {
     let unassigns = step.starts_with("free");
-    let mut member = Member::new(fixture.world, &format!("redis{}-0", step.replace('.', "")));
+    let mut member = Member::new(fixture.test_box, &format!("redis{}-0", step.replace('.', "")));
     let pod = member.pod("pod-1", "node-a");
     drop(fixture.bring_up(&mut member, &pod));
-    let since = fixture.world.last_call();
+    let since = fixture.test_box.last_call();
     if step != NEVER {
         fixture.cluster.terminate_pod(&pod);
         let container = fixture.cluster.stop(&pod, "release");
@@ -182,7 +182,7 @@ fn crash_of_a_release(fixture: &Fixture<'_>, step: &str) {
     // Reads lag, so the agent that completes an unfinished Unassign sends it again; EC2 rejects it.
     let again = usize::from(["free.3", "free.4"].contains(&step));
     assert_eq!((cost.mutating, cost.moves), (moves + again, moves), "after {step}");
-    let owner = fixture.world.control().address(member.address()).unwrap().unwrap().node;
+    let owner = fixture.test_box.control().address(member.address()).unwrap().unwrap().node;
     assert_eq!(owner.as_deref(), (!unassigns).then_some("node-a"), "after {step}");
 }
 
@@ -206,8 +206,8 @@ const RELEASE: [&str; 11] = [
 
 #[test]
 fn f026_f027_agents_complete_a_release_after_a_crash_at_any_step() {
-    let world = World::start();
-    let fixture = Fixture::start(&world);
+    let test_box = TestBox::start();
+    let fixture = Fixture::start(&test_box);
     parallel::each(&RELEASE, |step| (*step).to_owned(), |step| crash_of_a_release(&fixture, step));
     fixture.assert_unchanged(RELEASE.len());
 }

@@ -1,7 +1,7 @@
 //! Budgets of EC2 calls, counted by the box.
 
 use crate::support::member::{Cost, Member};
-use crate::support::world::World;
+use crate::support::test_box::TestBox;
 
 /// At most `calls` calls, of which exactly `mutating` change something.
 struct Budget {
@@ -12,13 +12,13 @@ struct Budget {
 
 #[test]
 fn f001_f108_every_lifecycle_step_stays_within_its_ec2_call_budget() {
-    let world = World::start();
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::start();
+    let mut member = Member::new(&test_box, "redis-0");
     let mut costs = Vec::new();
-    let mut since = world.last_call();
+    let mut since = test_box.last_call();
     let mut count = |member: &Member<'_>, what, calls, mutating| {
         let made = member.ec2_calls(since);
-        since = world.last_call();
+        since = test_box.last_call();
         costs.push((Budget { what, calls, mutating }, Cost::of(&made, ""), made));
     };
 
@@ -65,12 +65,12 @@ fn f001_f108_every_lifecycle_step_stays_within_its_ec2_call_budget() {
 #[test]
 fn f046_success_is_reported_only_after_the_data_path_has_switched() {
     // With the latencies of EC2, the data path mostly switches a second or more after the response.
-    let world = World::realistic();
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::realistic();
+    let mut member = Member::new(&test_box, "redis-0");
     let mut answered_before = 0;
     for (uid, node) in [("pod-1", "node-a"), ("pod-2", "node-b"), ("pod-3", "node-c")] {
         let pod = member.pod(uid, node);
-        let since = world.last_call();
+        let since = test_box.last_call();
         let up = member.bring_up(&pod);
         let calls = member.ec2_calls(since);
         let moves: Vec<_> = calls.iter().filter(|call| !call.effects.is_empty()).collect();

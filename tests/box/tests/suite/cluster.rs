@@ -11,7 +11,7 @@ use crate::support::eventually;
 use crate::support::member::{Cost, Member};
 use crate::support::pod::Pod;
 use crate::support::process::Ended;
-use crate::support::world::World;
+use crate::support::test_box::TestBox;
 
 /// The budget of a restart on the same node.
 const RESTART: RequestCounts = RequestCounts { reads: 4, writes: 2, events: 1 };
@@ -53,10 +53,10 @@ fn event_of(
 
 #[test]
 fn f108_lifecycle_in_a_cluster_stays_within_its_api_request_budget() {
-    let world = World::start();
-    let cluster = Cluster::start(&world);
+    let test_box = TestBox::start();
+    let cluster = Cluster::start(&test_box);
     let (_a, _b) = (cluster.connect("node-a"), cluster.connect("node-b"));
-    let mut member = Member::new(&world, "redis-0");
+    let mut member = Member::new(&test_box, "redis-0");
 
     let first = member.pod("pod-1", "node-a");
     cluster.set_pod(&first);
@@ -69,7 +69,7 @@ fn f108_lifecycle_in_a_cluster_stays_within_its_api_request_budget() {
 
     let second = member.pod("pod-2", "node-a");
     cluster.set_pod(&second);
-    let (asked, calls) = (cluster.api.requests().len(), world.last_call());
+    let (asked, calls) = (cluster.api.requests().len(), test_box.last_call());
     let ended = cluster.init(&second).end();
     let started = second.started(&ended);
     member.add_holder(&second, &started);
@@ -83,14 +83,14 @@ fn f108_lifecycle_in_a_cluster_stays_within_its_api_request_budget() {
 
     let third = member.pod("pod-3", "node-b");
     cluster.set_pod(&third);
-    let calls = world.last_call();
+    let calls = test_box.last_call();
     let ended = cluster.init(&third).end();
     let started = third.started(&ended);
     event_of((&cluster, &ended), ATTACHED, "pod-3", shown);
     member.add_holder(&third, &started);
     let server = member.start_service(&third, &started);
     assert_eq!(Cost::of(&member.ec2_calls(calls), "").mutating, 1);
-    world.assert_always_on_an_eni(started.address);
+    test_box.assert_always_on_an_eni(started.address);
 
     assert_superseded(&cluster, &second, shown);
 
@@ -127,10 +127,10 @@ fn assert_superseded(cluster: &Cluster<'_>, second: &Pod<'_>, shown: Option<&str
 
 #[test]
 fn missing_permission_error_names_the_request_and_the_roles() {
-    let world = World::start();
-    let cluster = Cluster::start(&world);
+    let test_box = TestBox::start();
+    let cluster = Cluster::start(&test_box);
     let _a = cluster.connect("node-a");
-    let pod = Member::new(&world, "redis-0").pod("pod-1", "node-a");
+    let pod = Member::new(&test_box, "redis-0").pod("pod-1", "node-a");
     cluster.set_pod(&pod);
     let denied = Fault::Code(403, "Forbidden");
     let requests = [
@@ -151,7 +151,7 @@ fn missing_permission_error_names_the_request_and_the_roles() {
     let events = cluster.events();
     assert!((1..=requests.len()).contains(&events.len()), "{events:#?}");
     assert!(events.iter().all(|event| event["reason"] == "AddressAttachFailed"), "{events:#?}");
-    assert!(!world.control().calls(0).unwrap().iter().any(|call| call.mutating));
+    assert!(!test_box.control().calls(0).unwrap().iter().any(|call| call.mutating));
     // Init succeeds although the API server denies its Event, and logs the failure.
     cluster.api.fail_next("POST", "events", denied);
     let ended = cluster.init(&pod).end();
@@ -161,9 +161,9 @@ fn missing_permission_error_names_the_request_and_the_roles() {
 
 #[test]
 fn f022_init_waits_for_an_unavailable_api_server_and_logs_it() {
-    let world = World::start();
-    let cluster = Cluster::start(&world);
-    let pod = Member::new(&world, "redis-0").pod("pod-1", "node-a");
+    let test_box = TestBox::start();
+    let cluster = Cluster::start(&test_box);
+    let pod = Member::new(&test_box, "redis-0").pod("pod-1", "node-a");
     cluster.set_pod(&pod);
     // Nothing listens on the API server's port.
     let ended = cluster.init(&pod).set("FIRECAMP_TIMEOUT", "2s").end();
@@ -175,17 +175,17 @@ fn f022_init_waits_for_an_unavailable_api_server_and_logs_it() {
     init.wait_for_log("read StaticIPClaim demo/redis-0: no answer within");
     drop(forward);
     init.wait_for_log("waiting");
-    assert!(!world.control().calls(0).unwrap().iter().any(|call| call.mutating));
+    assert!(!test_box.control().calls(0).unwrap().iter().any(|call| call.mutating));
     let _back = cluster.connect("node-a");
     init.end().succeeded();
 }
 
 #[test]
 fn sidecar_waits_until_its_pod_terminates() {
-    let world = World::start();
-    let cluster = Cluster::start(&world);
+    let test_box = TestBox::start();
+    let cluster = Cluster::start(&test_box);
     let _a = cluster.connect("node-a");
-    let pod = Member::new(&world, "redis-0").pod("pod-1", "node-a");
+    let pod = Member::new(&test_box, "redis-0").pod("pod-1", "node-a");
     cluster.set_pod(&pod);
     let started = pod.started(&cluster.init(&pod).end());
     let mut sidecar = cluster.stop(&pod, "wait").start();
@@ -197,15 +197,15 @@ fn sidecar_waits_until_its_pod_terminates() {
     assert_eq!(ended.succeeded()["path"], "parked");
     assert_ne!(ended.code, Some(128 + Signal::SIGTERM as i32));
     let address = started.address.to_string();
-    assert!(!world.kernel("node-a").iter().any(|line| line.contains(&address)));
+    assert!(!test_box.kernel("node-a").iter().any(|line| line.contains(&address)));
 }
 
 #[test]
 fn dry_run_in_a_cluster_writes_nothing_and_emits_no_event() {
-    let world = World::start();
-    let cluster = Cluster::start(&world);
+    let test_box = TestBox::start();
+    let cluster = Cluster::start(&test_box);
     let _a = cluster.connect("node-a");
-    let pod = Member::new(&world, "redis-0").pod("pod-1", "node-a");
+    let pod = Member::new(&test_box, "redis-0").pod("pod-1", "node-a");
     cluster.set_pod(&pod);
     let ended = cluster.init(&pod).arg("--dry-run").end();
     ended.succeeded();
@@ -219,10 +219,10 @@ const PODS_ELSEWHERE: u32 = 5_000;
 
 #[test]
 fn f109_five_thousand_pods_on_other_nodes_cost_an_agent_less_than_one_mebibyte() {
-    let world = World::start();
-    let cluster = Cluster::start(&world);
+    let test_box = TestBox::start();
+    let cluster = Cluster::start(&test_box);
     let _a = cluster.connect("node-a");
-    let mut member = Member::new(&world, "redis-0");
+    let mut member = Member::new(&test_box, "redis-0");
     let pod = member.pod("pod-1", "node-a");
     cluster.set_pod(&pod);
     let started = pod.started(&cluster.init(&pod).end());
@@ -241,7 +241,7 @@ fn f109_five_thousand_pods_on_other_nodes_cost_an_agent_less_than_one_mebibyte()
     (0..4).for_each(|_time| relist());
     let before = agent.resident_kib();
     for number in 0..PODS_ELSEWHERE {
-        let other = Member::new(&world, &format!("web-{number}"));
+        let other = Member::new(&test_box, &format!("web-{number}"));
         cluster.set_pod(&other.pod(&format!("uid-{number}"), "node-b"));
     }
     (0..2).for_each(|_time| relist());

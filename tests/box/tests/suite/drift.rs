@@ -10,7 +10,7 @@ use crate::secondary::TWO_ENIS;
 use crate::support::member::{Cost, Member, Up};
 use crate::support::pod::Pod;
 use crate::support::process::Process;
-use crate::support::world::World;
+use crate::support::test_box::TestBox;
 use crate::support::{eventually, within};
 
 const NODE: &str = "node-a";
@@ -37,43 +37,43 @@ fn on_the_second_eni<'w>(member: &mut Member<'w>) -> (Pod<'w>, Up) {
 
 /// Waits until the kernel has the same addresses, rules and routes as before.
 #[track_caller]
-fn wait_until_restored(world: &World, before: &[String], what: &str) {
-    eventually(&format!("{what}: {before:#?}"), || (world.kernel(NODE) == before).then_some(()));
+fn wait_until_restored(test_box: &TestBox, before: &[String], what: &str) {
+    eventually(&format!("{what}: {before:#?}"), || (test_box.kernel(NODE) == before).then_some(()));
 }
 
 /// Runs the tests' tool on the node.
 #[track_caller]
-fn run_tool(world: &World, words: &[&str]) {
-    let ended = world.tool(NODE, words).end();
+fn run_tool(test_box: &TestBox, words: &[&str]) {
+    let ended = test_box.tool(NODE, words).end();
     assert_eq!(ended.code, Some(0), "{words:?}: {}", ended.log);
 }
 
 #[test]
 fn f065_agent_restores_removed_rules_and_routes() {
-    let world = World::of(TWO_ENIS);
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::of(TWO_ENIS);
+    let mut member = Member::new(&test_box, "redis-0");
     let (pod, up) = on_the_second_eni(&mut member);
-    let _agent = world.agent(NODE);
-    let (before, since) = (world.kernel(NODE), world.last_call());
+    let _agent = test_box.agent(NODE);
+    let (before, since) = (test_box.kernel(NODE), test_box.last_call());
     for _ in 0..3 {
-        run_tool(&world, &["unrule", &member.address().to_string(), TABLE]);
-        wait_until_restored(&world, &before, "the removed rule is restored");
-        run_tool(&world, &["unroute", TABLE]);
-        wait_until_restored(&world, &before, "the removed route is restored");
+        run_tool(&test_box, &["unrule", &member.address().to_string(), TABLE]);
+        wait_until_restored(&test_box, &before, "the removed rule is restored");
+        run_tool(&test_box, &["unroute", TABLE]);
+        wait_until_restored(&test_box, &before, "the removed route is restored");
     }
-    member.client().wait_for_answer_of(&pod.uid, world.clock().now_us());
+    member.client().wait_for_answer_of(&pod.uid, test_box.clock().now_us());
     member.assert_healthy(&pod, &up.started);
-    let cost = Cost::of(&world.calls_of(NODE, since), NODE);
+    let cost = Cost::of(&test_box.calls_of(NODE, since), NODE);
     assert_eq!((cost.mutating, cost.moves), (0, 0), "{cost:?}");
 }
 
 #[test]
 fn f068_agent_restores_addresses_rules_and_routes_after_a_link_flap() {
-    let world = World::of(TWO_ENIS);
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::of(TWO_ENIS);
+    let mut member = Member::new(&test_box, "redis-0");
     let (pod, up) = on_the_second_eni(&mut member);
-    let _agent = world.agent(NODE);
-    let before = world.kernel(NODE);
+    let _agent = test_box.agent(NODE);
+    let before = test_box.kernel(NODE);
     let (node, link) = (NODE.to_owned(), Some(LINK.to_owned()));
     let acts = [
         KernelAct::LinkFlap { node: node.clone(), link: link.clone(), down_ms: 0 },
@@ -83,11 +83,11 @@ fn f068_agent_restores_addresses_rules_and_routes_after_a_link_flap() {
     for act in acts {
         let what = format!("{act:?}");
         let outage = || {
-            let begun = world.clock().now_us();
-            world.control().kernel(act.clone()).unwrap();
-            wait_until_restored(&world, &before, &what);
-            member.client().wait_for_answer_of(&pod.uid, world.clock().now_us());
-            Duration::from_micros(world.clock().now_us() - begun)
+            let begun = test_box.clock().now_us();
+            test_box.control().kernel(act.clone()).unwrap();
+            wait_until_restored(&test_box, &before, &what);
+            member.client().wait_for_answer_of(&pod.uid, test_box.clock().now_us());
+            Duration::from_micros(test_box.clock().now_us() - begun)
         };
         // On a busy machine an attempt may take longer, so one of three suffices.
         let times: Vec<Duration> = (0..3).map(|_try| outage()).collect();
@@ -104,42 +104,44 @@ fn mutating(mut calls: Vec<Call>) -> Vec<Call> {
 
 /// Asserts that the agent re-asserts an address that is on no ENI or on another node of its
 /// cluster, by one Assign, and then clears the pending mutation.
-fn assert_reasserted(act: impl FnOnce(&World, std::net::Ipv4Addr)) {
-    let world = World::start();
-    let mut member = Member::new(&world, "redis-0");
+fn assert_reasserted(act: impl FnOnce(&TestBox, std::net::Ipv4Addr)) {
+    let test_box = TestBox::start();
+    let mut member = Member::new(&test_box, "redis-0");
     let pod = member.pod("pod-1", NODE);
     let up = member.bring_up(&pod);
-    let _agent = world.agent(NODE);
-    let since = world.last_call();
+    let _agent = test_box.agent(NODE);
+    let since = test_box.last_call();
     let address = member.address();
-    act(&world, address);
+    act(&test_box, address);
     within(EC2_PATIENCE, "the address is on its ENI again", || {
-        let truth = world.control().address(address).unwrap()?;
+        let truth = test_box.control().address(address).unwrap()?;
         (truth.node.as_deref() == Some(NODE)).then_some(())
     });
     eventually("the agent clears the pending mutation", || {
-        let record = world.record(address);
+        let record = test_box.record(address);
         record.pending_mutations.is_empty().then_some(())
     });
-    member.client().wait_for_answer_of(&pod.uid, world.clock().now_us());
-    world.assert_settled(&pod, &up.started);
-    let calls = mutating(world.calls_of(NODE, since));
+    member.client().wait_for_answer_of(&pod.uid, test_box.clock().now_us());
+    test_box.assert_settled(&pod, &up.started);
+    let calls = mutating(test_box.calls_of(NODE, since));
     assert_eq!(calls.len(), 1, "{calls:#?}");
     assert_eq!(calls[0].action, "AssignPrivateIpAddresses");
 }
 
 #[test]
 fn f007_externally_unassigned_address_is_reasserted_by_one_call() {
-    assert_reasserted(|world, address| world.control().act(Act::Unassign { address }).unwrap());
+    assert_reasserted(|test_box, address| {
+        test_box.control().act(Act::Unassign { address }).unwrap()
+    });
 }
 
 #[test]
 fn f007_address_moved_by_a_late_call_is_reasserted_by_one_call() {
-    assert_reasserted(|world, address| {
-        let truth = world.control().truth().unwrap();
+    assert_reasserted(|test_box, address| {
+        let truth = test_box.control().truth().unwrap();
         let other = truth.nodes.iter().find(|node| node.name == "node-b").unwrap();
         let to = Some(other.enis[0].id.clone());
-        world.control().act(Act::Reassign { address, to }).unwrap();
+        test_box.control().act(Act::Reassign { address, to }).unwrap();
     });
 }
 
@@ -153,23 +155,23 @@ fn failures(agent: &Process) -> Vec<String> {
 
 #[test]
 fn f119_address_on_a_foreign_interface_is_reported_and_never_reasserted() {
-    let world = World::start();
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::start();
+    let mut member = Member::new(&test_box, "redis-0");
     let pod = member.pod("pod-1", NODE);
     let _up = member.bring_up(&pod);
-    let agent = world.agent(NODE);
-    let since = world.last_call();
+    let agent = test_box.agent(NODE);
+    let since = test_box.last_call();
     let address = member.address();
-    world.control().act(Act::Reassign { address, to: Some("stranger".to_owned()) }).unwrap();
-    let foreign = world.control().address(address).unwrap().unwrap();
+    test_box.control().act(Act::Reassign { address, to: Some("stranger".to_owned()) }).unwrap();
+    let foreign = test_box.control().address(address).unwrap().unwrap();
     within(EC2_PATIENCE, "the agent reports a failed re-assert", || {
         let failures = failures(&agent);
         assert!(failures.iter().all(|reason| reason == "AddressUnavailable"), "{failures:?}");
         (!failures.is_empty()).then_some(())
     });
-    let calls = mutating(world.calls_of(NODE, since));
+    let calls = mutating(test_box.calls_of(NODE, since));
     assert!(calls.is_empty(), "{calls:#?}");
-    assert_eq!(world.control().address(address).unwrap().unwrap().owner, foreign.owner);
-    let record = world.record(address);
+    assert_eq!(test_box.control().address(address).unwrap().unwrap().owner, foreign.owner);
+    let record = test_box.record(address);
     assert!(record.pending_mutations.is_empty(), "{record:#?}");
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::support::member::Member;
-use crate::support::world::World;
+use crate::support::test_box::TestBox;
 
 /// All files below a directory, with their content.
 fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -35,25 +35,25 @@ fn mutations(plan: &Value) -> usize {
 
 #[test]
 fn dry_run_changes_nothing_and_predicts_the_real_run() {
-    let world = World::start();
-    let mut member = Member::new(&world, "redis-0");
+    let test_box = TestBox::start();
+    let mut member = Member::new(&test_box, "redis-0");
     let plans = [("pod-1", "node-a", 1), ("pod-2", "node-a", 0), ("pod-3", "node-b", 1)];
     for (uid, node, expected) in plans {
         let pod = member.pod(uid, node);
-        let (registry, kernel) = (files(&world.registry_dir()), world.kernel(node));
-        let (file, since) = (pod.file(), world.last_call());
+        let (registry, kernel) = (files(&test_box.registry_dir()), test_box.kernel(node));
+        let (file, since) = (pod.file(), test_box.last_call());
         let human = pod.init().arg("--dry-run").end();
         assert_eq!(human.succeeded()["path"], "dry-run", "{}", human.log);
         let plan = pod.init().arg("--dry-run").arg("--output=json").end();
         plan.succeeded();
         let plan: Value = serde_json::from_str(&plan.out).unwrap();
-        assert_eq!(files(&world.registry_dir()), registry);
-        assert_eq!(world.kernel(node), kernel);
+        assert_eq!(files(&test_box.registry_dir()), registry);
+        assert_eq!(test_box.kernel(node), kernel);
         assert_eq!(pod.file(), file);
-        let calls = world.control().calls(since).unwrap();
+        let calls = test_box.control().calls(since).unwrap();
         assert!(!calls.iter().any(|call| call.mutating), "{calls:#?}");
 
-        let since = world.last_call();
+        let since = test_box.last_call();
         let up = member.bring_up(&pod);
         assert_eq!(mutations(&plan), expected, "{plan:#}");
         let made = member.ec2_calls(since).iter().filter(|call| call.mutating).count();

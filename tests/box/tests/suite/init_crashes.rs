@@ -9,7 +9,7 @@ use firecamp_core::record::StaticIp;
 
 use crate::support::member::{Cost, Member};
 use crate::support::parallel;
-use crate::support::world::World;
+use crate::support::test_box::TestBox;
 
 /// The steps that a move of a bound member passes (3 and 4 create its records).
 const MOVE: [u8; 16] = [0, 1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17];
@@ -23,8 +23,8 @@ fn name(step: u8) -> String {
 /// A member of node-a moves to node-b, where its init container is killed after the step. Then
 /// init runs on `node`, as pod `uid`. The killed container may leave the address in the kernel of
 /// node-b. Without an agent nothing removes it, so the test does not check it.
-fn crash_of_a_move(world: &World, step: u8, (uid, node): (&str, &str)) {
-    let mut member = Member::new(world, &format!("redis-{step}"));
+fn crash_of_a_move(test_box: &TestBox, step: u8, (uid, node): (&str, &str)) {
+    let mut member = Member::new(test_box, &format!("redis-{step}"));
     let first = member.pod("pod-1", "node-a");
     let up = member.bring_up(&first);
     drop(up.server);
@@ -34,7 +34,7 @@ fn crash_of_a_move(world: &World, step: u8, (uid, node): (&str, &str)) {
         // Init does not rewrite a file that is correct.
         first.delete_static_ip_file();
     }
-    let since = world.last_call();
+    let since = test_box.last_call();
     member.pod("pod-2", "node-b").init().crash_at(&name(step)).end().crashed();
     let last = member.pod(uid, node);
     let up = member.bring_up(&last);
@@ -54,21 +54,21 @@ fn crash_of_a_move(world: &World, step: u8, (uid, node): (&str, &str)) {
 
 #[test]
 fn same_pod_attaches_again_after_a_crash_at_any_step_of_a_move() {
-    let world = World::start();
+    let test_box = TestBox::start();
     parallel::each(
         &MOVE,
         |step| name(*step),
-        |step| crash_of_a_move(&world, *step, ("pod-2", "node-b")),
+        |step| crash_of_a_move(&test_box, *step, ("pod-2", "node-b")),
     );
 }
 
 #[test]
 fn successor_attaches_on_another_node_after_a_crash_at_any_step_of_a_move() {
-    let world = World::start();
+    let test_box = TestBox::start();
     parallel::each(
         &MOVE,
         |step| name(*step),
-        |step| crash_of_a_move(&world, *step, ("pod-3", "node-c")),
+        |step| crash_of_a_move(&test_box, *step, ("pod-3", "node-c")),
     );
 }
 
@@ -77,8 +77,8 @@ type State = (StaticIp, Option<String>);
 
 /// A member's pod is deleted by force and still serves on node-a. The successor's init container
 /// is killed on node-b after the step, and nothing else starts.
-fn crash_without_recovery(world: &World, step: u8) -> State {
-    let mut member = Member::new(world, &format!("redis-{step}"));
+fn crash_without_recovery(test_box: &TestBox, step: u8) -> State {
+    let mut member = Member::new(test_box, &format!("redis-{step}"));
     let first = member.pod("pod-1", "node-a");
     let _up = member.bring_up(&first);
     if step == 15 {
@@ -89,42 +89,42 @@ fn crash_without_recovery(world: &World, step: u8) -> State {
     let address = member.address();
     let moved = step >= 8;
     if !moved {
-        member.client().wait_for_answer_of("pod-1", world.clock().now_us());
+        member.client().wait_for_answer_of("pod-1", test_box.clock().now_us());
     }
-    let owner = world.control().address(address).unwrap().unwrap().node;
+    let owner = test_box.control().address(address).unwrap().unwrap().node;
     assert_eq!(owner.as_deref(), Some(if moved { "node-b" } else { "node-a" }), "after {step}");
     let text = format!("{address}/32");
-    let has = |node: &str| world.kernel(node).iter().any(|line| line.starts_with(&text));
+    let has = |node: &str| test_box.kernel(node).iter().any(|line| line.starts_with(&text));
     assert!(has("node-a"), "only the agent may remove the address from the old node");
     assert_eq!(has("node-b"), step >= 11, "after {step}");
-    let record = world.record(address);
+    let record = test_box.record(address);
     let pod = if [0, 1, 2, 5, 6].contains(&step) { "pod-1" } else { "pod-2" };
     assert_eq!(record.attachment.as_ref().unwrap().pod.as_str(), pod, "after {step}");
-    world.assert_always_on_an_eni(address);
+    test_box.assert_always_on_an_eni(address);
     member.assert_only_holders_answered();
     (record, owner)
 }
 
 #[test]
 fn nothing_changes_after_a_crash_of_a_move_until_something_acts() {
-    let world = World::start();
+    let test_box = TestBox::start();
     let states = Mutex::new(Vec::new());
     parallel::each(
         &MOVE,
         |step| name(*step),
-        |step| states.lock().unwrap().push(crash_without_recovery(&world, *step)),
+        |step| states.lock().unwrap().push(crash_without_recovery(&test_box, *step)),
     );
     let states = states.into_inner().unwrap();
     assert_eq!(states.len(), MOVE.len());
     for (record, owner) in states {
-        assert_eq!(world.record(record.address), record);
-        assert_eq!(world.control().address(record.address).unwrap().unwrap().node, owner);
+        assert_eq!(test_box.record(record.address), record);
+        assert_eq!(test_box.control().address(record.address).unwrap().unwrap().node, owner);
     }
 }
 
 /// The init container of a new member is killed on node-a; then init runs on `node`.
-fn crash_of_a_first_start(world: &World, step: u8, node: &str) {
-    let mut member = Member::new(world, &format!("redis-{step}"));
+fn crash_of_a_first_start(test_box: &TestBox, step: u8, node: &str) {
+    let mut member = Member::new(test_box, &format!("redis-{step}"));
     member.pod("pod-1", "node-a").init().crash_at(&name(step)).end().crashed();
     let uid = if node == "node-a" { "pod-1" } else { "pod-2" };
     let last = member.pod(uid, node);
@@ -132,34 +132,34 @@ fn crash_of_a_first_start(world: &World, step: u8, node: &str) {
     member.assert_healthy(&last, &up.started);
 
     // The member has exactly one address.
-    let registry = world.registry();
+    let registry = test_box.registry();
     let pool = PoolName::new("main").unwrap();
-    let all = World::block_on(registry.allocated(&pool)).unwrap();
+    let all = TestBox::block_on(registry.allocated(&pool)).unwrap();
     let own: BTreeSet<_> =
-        all.into_iter().filter(|ip| world.record(*ip).member.name() == last.member).collect();
+        all.into_iter().filter(|ip| test_box.record(*ip).member.name() == last.member).collect();
     assert_eq!(own, BTreeSet::from([member.address()]));
 }
 
 #[test]
 fn member_gets_one_address_after_a_crash_at_any_step_of_its_first_start() {
     for node in ["node-a", "node-b"] {
-        let world = World::start();
+        let test_box = TestBox::start();
         parallel::each(
             &FIRST,
             |step| name(*step),
-            |step| crash_of_a_first_start(&world, *step, node),
+            |step| crash_of_a_first_start(&test_box, *step, node),
         );
     }
 }
 
 #[test]
 fn restart_after_a_recovered_crash_makes_no_extra_ec2_call() {
-    let world = World::start();
-    crash_of_a_move(&world, 8, ("pod-2", "node-b"));
-    let pod = Member::new(&world, "redis-8").pod("pod-3", "node-b");
-    let since = world.last_call();
+    let test_box = TestBox::start();
+    crash_of_a_move(&test_box, 8, ("pod-2", "node-b"));
+    let pod = Member::new(&test_box, "redis-8").pod("pod-3", "node-b");
+    let since = test_box.last_call();
     let started = pod.run_init();
-    let calls = world.ec2_calls(started.address, since);
+    let calls = test_box.ec2_calls(started.address, since);
     assert!(calls.len() <= 1 && !calls.iter().any(|call| call.mutating), "{calls:#?}");
-    assert!(world.record(started.address).pending_mutations.is_empty());
+    assert!(test_box.record(started.address).pending_mutations.is_empty());
 }

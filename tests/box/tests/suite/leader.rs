@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::cluster::Cluster;
 use crate::support::member::Member;
+use crate::support::test_box::TestBox;
 use crate::support::within;
-use crate::support::world::World;
 
 /// Members of the whole cluster.
 const MEMBERS: u32 = 10_000;
@@ -58,10 +58,10 @@ fn limit() -> u64 {
 
 #[test]
 fn leader_of_ten_thousand_members_uses_less_than_half_of_its_memory_limit() {
-    let world = World::start();
-    let cluster = Cluster::start(&world);
+    let test_box = TestBox::start();
+    let cluster = Cluster::start(&test_box);
     let _a = cluster.connect("node-a");
-    let mut member = Member::new(&world, "redis-0");
+    let mut member = Member::new(&test_box, "redis-0");
     let pod = member.pod("pod-1", "node-a");
     cluster.set_pod(&pod);
     let started = pod.started(&cluster.init(&pod).end());

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use firecamp_cli::common::reader::RegistryReader;
+use firecamp_cli::common::registry_reader::RegistryReader;
 use firecamp_cli::import;
 use firecamp_core::contract::env;
 use firecamp_core::contract::exit::Imported;
@@ -19,7 +19,7 @@ use crate::support::eventually;
 use crate::support::member::Cost;
 use crate::support::pod::{Pod, Started};
 use crate::support::process::Process;
-use crate::support::world::{NAMESPACE, World};
+use crate::support::test_box::{NAMESPACE, TestBox};
 
 const NODE: &str = "node-a";
 /// The node that a member moves to.
@@ -31,14 +31,14 @@ const OUTAGE_US: u64 = 300_000;
 
 /// The state of the original: the address in EC2 and in the node's kernel, and its ConfigMaps.
 struct Original<'w> {
-    world: &'w World,
+    test_box: &'w TestBox,
     cluster: Cluster<'w>,
 }
 
 impl<'w> Original<'w> {
-    fn new(world: &'w World) -> Self {
-        let cluster = Cluster::start(world);
-        let mut vpc = world.control();
+    fn new(test_box: &'w TestBox) -> Self {
+        let cluster = Cluster::start(test_box);
+        let mut vpc = test_box.control();
         for node in vpc.truth().unwrap().nodes {
             let provider = format!("aws:///{}/{}", node.zone, node.instance);
             let object = json!({ "metadata": {}, "spec": { "providerID": provider } });
@@ -50,7 +50,7 @@ impl<'w> Original<'w> {
         let kernel = KernelAct::KernelAdd { node: NODE.to_owned(), address: ADDRESS, link: None };
         vpc.kernel(kernel).unwrap();
         eventually("the router delivers the original's address to its node", || {
-            let seen = world.control().address(ADDRESS).unwrap()?;
+            let seen = test_box.control().address(ADDRESS).unwrap()?;
             (seen.routed_node.as_deref() == Some(NODE)).then_some(())
         });
         let spec = json!({
@@ -72,7 +72,7 @@ impl<'w> Original<'w> {
             "MemberMeta": "{}",
             "MemberSpec": spec.to_string(),
         });
-        let original = Self { world, cluster };
+        let original = Self { test_box, cluster };
         original.config_map(&format!("firecamp-staticip-{ADDRESS}"), &address);
         original.config_map(&format!("firecamp-servicemember-{SERVICE}-redis-0"), &member);
         original
@@ -87,7 +87,7 @@ impl<'w> Original<'w> {
     #[track_caller]
     fn import(&self) {
         // A kube client works only in the runtime in which it was created.
-        let outcome = World::block_on(async {
+        let outcome = TestBox::block_on(async {
             let (client, namespace) = (self.cluster.api.client(), NAMESPACE.to_owned());
             let reader =
                 RegistryReader::of_client(client, Timeouts::default(), namespace, "box".to_owned());
@@ -101,9 +101,9 @@ impl<'w> Original<'w> {
     /// Starts the original's service on the node and a client, and waits for an answer.
     fn start_service(&self) -> (Process, Client) {
         // It listens on 0.0.0.0, because init would wait for a socket on exactly this address.
-        let mut server = self.world.tool(NODE, &["serve", "0.0.0.0", "old"]);
+        let mut server = self.test_box.tool(NODE, &["serve", "0.0.0.0", "old"]);
         server.wait_for_output("listening");
-        let client = Client::start(self.world, ADDRESS);
+        let client = Client::start(self.test_box, ADDRESS);
         client.wait_for_answer_of("old", 0);
         (server, client)
     }
@@ -118,7 +118,7 @@ impl<'w> Original<'w> {
 
     /// The lines of the node's kernel about the address on a link.
     fn in_kernel(&self, node: &str) -> Vec<String> {
-        let mut lines = self.world.kernel(node);
+        let mut lines = self.test_box.kernel(node);
         lines.retain(|line| line.starts_with(&format!("{ADDRESS}/")));
         lines
     }
@@ -126,20 +126,20 @@ impl<'w> Original<'w> {
 
 #[test]
 fn f098_first_start_on_the_current_node_loses_no_connection_and_changes_nothing_in_ec2() {
-    let world = World::start();
-    let original = Original::new(&world);
+    let test_box = TestBox::start();
+    let original = Original::new(&test_box);
     let _forwards = (original.cluster.connect(NODE), original.cluster.connect(OTHER));
     let (server, client) = original.start_service();
     let kernel = original.in_kernel(NODE);
     assert!(kernel.len() == 1 && !kernel[0].contains("proto 201"), "{kernel:?}");
-    let mut watch = world.tool(NODE, &["watch", &ADDRESS.to_string()]);
+    let mut watch = test_box.tool(NODE, &["watch", &ADDRESS.to_string()]);
     watch.wait_for_output("watching\n");
-    let before = world.control().router(0).unwrap().last().map_or(0, |event| event.seq);
-    let since = world.last_call();
+    let before = test_box.control().router(0).unwrap().last().map_or(0, |event| event.seq);
+    let since = test_box.last_call();
 
     let _agent = original.cluster.agent(NODE);
     original.import();
-    let pod = Pod::new(&world, "redis-0", "pod-1", NODE);
+    let pod = Pod::new(&test_box, "redis-0", "pod-1", NODE);
     let started = original.run_init(&pod);
     assert_eq!(started.address, ADDRESS);
     assert_eq!(started.report["path"], "same-node", "{}", started.report);
@@ -154,12 +154,12 @@ fn f098_first_start_on_the_current_node_loses_no_connection_and_changes_nothing_
     };
     let outages: Vec<_> = attempts.chunk_by(alike).filter(is_long).collect();
     assert!(attempts.len() > 20 && outages.is_empty(), "{outages:?} of {}", attempts.len());
-    let routes = world.control().router(before).unwrap();
+    let routes = test_box.control().router(before).unwrap();
     let moved: Vec<_> = routes.iter().filter(|event| event.routed.address == ADDRESS).collect();
     assert!(moved.is_empty(), "{moved:?}");
-    assert_eq!(Cost::of(&world.ec2_calls(ADDRESS, since), "").mutating, 0);
+    assert_eq!(Cost::of(&test_box.ec2_calls(ADDRESS, since), "").mutating, 0);
     assert_eq!(watch.out(), "watching\n", "the kernel's address changed");
-    world.assert_always_on_an_eni(ADDRESS);
+    test_box.assert_always_on_an_eni(ADDRESS);
     let record = original.cluster.record(ADDRESS);
     assert_eq!((record.epoch.0, record.attachment.unwrap().state), (2, State::Attached));
     assert_eq!(pod.file(), Some(ADDRESS.to_string()));
@@ -174,26 +174,26 @@ fn f098_first_start_on_the_current_node_loses_no_connection_and_changes_nothing_
     original.cluster.stop(&pod, "release").end().succeeded();
     assert_eq!(original.in_kernel(NODE), kernel);
     assert_eq!(original.cluster.record(ADDRESS).attachment.unwrap().state, State::Parked);
-    assert_eq!(Cost::of(&world.ec2_calls(ADDRESS, since), "").mutating, 0);
+    assert_eq!(Cost::of(&test_box.ec2_calls(ADDRESS, since), "").mutating, 0);
 }
 
 #[test]
 fn f098_first_start_on_another_node_is_one_reassignment_from_the_recorded_interface() {
-    let world = World::start();
-    let original = Original::new(&world);
+    let test_box = TestBox::start();
+    let original = Original::new(&test_box);
     let _forwards = (original.cluster.connect(NODE), original.cluster.connect(OTHER));
     original.import();
-    let since = world.last_call();
-    let pod = Pod::new(&world, "redis-0", "pod-1", OTHER);
+    let since = test_box.last_call();
+    let pod = Pod::new(&test_box, "redis-0", "pod-1", OTHER);
     let started = original.run_init(&pod);
     assert_eq!(started.address, ADDRESS);
-    let calls = world.ec2_calls(ADDRESS, since);
+    let calls = test_box.ec2_calls(ADDRESS, since);
     let changes: Vec<_> = calls.iter().filter(|call| call.mutating).collect();
     let [assign] = changes.as_slice() else { panic!("{changes:?}") };
     assert_eq!(assign.action, "AssignPrivateIpAddresses");
     let forced = assign.parameters.get("AllowReassignment").map(String::as_str);
     assert_eq!(forced, Some("true"), "{assign:?}");
-    world.assert_always_on_an_eni(ADDRESS);
+    test_box.assert_always_on_an_eni(ADDRESS);
     let _server = pod.start_service(ADDRESS);
-    Client::start(&world, ADDRESS).wait_for_answer_of("pod-1", started.at_us);
+    Client::start(&test_box, ADDRESS).wait_for_answer_of("pod-1", started.at_us);
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::support::member::Member;
 use crate::support::pod::{Container, Pod};
-use crate::support::world::{World, binaries};
+use crate::support::test_box::{TestBox, binaries};
 
 /// The shared libraries and the loader that the container binaries need.
 fn libraries() -> BTreeSet<PathBuf> {
@@ -27,9 +27,9 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A root directory with the binary as `/container` and its libraries at their own paths.
-pub(crate) fn image(world: &World, binary: &Path) -> PathBuf {
+pub(crate) fn image(test_box: &TestBox, binary: &Path) -> PathBuf {
     let name = binary.file_name().unwrap().to_str().unwrap();
-    let root = world.path(format!("image-{name}"));
+    let root = test_box.path(format!("image-{name}"));
     fs::create_dir(&root).unwrap();
     copy(binary, &root.join("container"));
     for library in libraries() {
@@ -61,15 +61,15 @@ fn programs(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn in_image<'w>(pod: &Pod<'w>, name: &str, root: &Path) -> Container<'w> {
-    let mounts = [pod.world().path("").display().to_string(), "/run".to_owned()].join(":");
-    let container = pod.container(name, World::tool_path().as_os_str());
+    let mounts = [pod.test_box().path("").display().to_string(), "/run".to_owned()].join(":");
+    let container = pod.container(name, TestBox::tool_path().as_os_str());
     container.set("FIRECAMP_TEST_MOUNTS", mounts).arg("jail").arg(root).arg("/container")
 }
 
 #[test]
 fn f014_init_and_stop_work_without_any_other_program() {
-    let world = World::start();
-    let (init, stop) = (image(&world, &binaries().init), image(&world, &binaries().stop));
+    let test_box = TestBox::start();
+    let (init, stop) = (image(&test_box, &binaries().init), image(&test_box, &binaries().stop));
     for root in [&init, &stop] {
         let mut found = Vec::new();
         programs(root, &mut found);
@@ -78,7 +78,7 @@ fn f014_init_and_stop_work_without_any_other_program() {
         };
         assert_eq!(found.iter().filter(other).count(), 0, "{found:?}");
     }
-    let mut member = Member::new(&world, "redis-0");
+    let mut member = Member::new(&test_box, "redis-0");
     for (uid, node) in [("pod-1", "node-a"), ("pod-2", "node-b")] {
         let pod = member.pod(uid, node);
         let ended = pod.with_init_settings(in_image(&pod, "init", &init)).end();

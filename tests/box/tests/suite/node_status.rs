@@ -14,7 +14,7 @@ use crate::support::cluster::{Cluster, pool};
 use crate::support::eventually;
 use crate::support::member::Member;
 use crate::support::process::Process;
-use crate::support::world::{World, binaries};
+use crate::support::test_box::{TestBox, binaries};
 
 const NODE: &str = "node-a";
 
@@ -57,9 +57,9 @@ fn with_both_subnets(pool: Pool) -> Pool {
 }
 
 /// A cluster with the node and a pool in both subnets.
-fn cluster(world: &World) -> Cluster<'_> {
-    let cluster = Cluster::start(world);
-    let pool = pool(world);
+fn cluster(test_box: &TestBox) -> Cluster<'_> {
+    let cluster = Cluster::start(test_box);
+    let pool = pool(test_box);
     assert!(cluster.api.delete_pool(&pool));
     cluster.api.create_pool(&with_both_subnets(pool));
     let node = json!({ "metadata": { "uid": "node-uid" }, "status": { "capacity": {} } });
@@ -76,8 +76,8 @@ const AUTHORITIES: [&str; 4] = [
 ];
 
 /// The agent's root file system, with an empty directory of CNI configurations.
-fn root(world: &World) -> PathBuf {
-    let root = image(world, &binaries().agent);
+fn root(test_box: &TestBox) -> PathBuf {
+    let root = image(test_box, &binaries().agent);
     fs::create_dir_all(root.join("etc/cni/net.d")).unwrap();
     let given = std::env::var("SSL_CERT_FILE").ok();
     let known = given.iter().map(String::as_str).chain(AUTHORITIES);
@@ -87,12 +87,12 @@ fn root(world: &World) -> PathBuf {
     root
 }
 
-fn agent(world: &World, cluster: &Cluster<'_>, root: &Path) -> Process {
-    let mut command = world.command(NODE, World::tool_path());
-    let mounts = [world.path("").display().to_string(), "/run".to_owned()].join(":");
+fn agent(test_box: &TestBox, cluster: &Cluster<'_>, root: &Path) -> Process {
+    let mut command = test_box.command(NODE, TestBox::tool_path());
+    let mounts = [test_box.path("").display().to_string(), "/run".to_owned()].join(":");
     command.env("FIRECAMP_TEST_MOUNTS", mounts).env("SSL_CERT_FILE", "/authorities.pem");
     command.arg("jail").arg(root).arg("/container");
-    world.agent_as(NODE, command, &cluster.url())
+    test_box.agent_as(NODE, command, &cluster.url())
 }
 
 fn stop_agent(agent: Process) {
@@ -133,11 +133,11 @@ fn wait_for_capacity(cluster: &Cluster<'_>, slots: &str) {
 
 #[test]
 fn f021_node_publishes_its_interfaces_and_their_capacity() {
-    let world = World::of(TWO_SUBNETS);
-    let cluster = cluster(&world);
+    let test_box = TestBox::of(TWO_SUBNETS);
+    let cluster = cluster(&test_box);
     let _reach = cluster.connect(NODE);
-    let root = root(&world);
-    let running = agent(&world, &cluster, &root);
+    let root = root(&test_box);
+    let running = agent(&test_box, &cluster, &root);
     wait_for_capacity(&cluster, "18");
     wait_for_condition(&cluster, "Ready", "True AllHealthy");
     let shown = status(&cluster);
@@ -155,7 +155,7 @@ fn f021_node_publishes_its_interfaces_and_their_capacity() {
     }
 
     // An attached member uses one slot.
-    let mut member = Member::new(&world, "redis-0");
+    let mut member = Member::new(&test_box, "redis-0");
     let pod = member.pod("pod-1", NODE);
     cluster.set_pod(&pod);
     let started = pod.started(&cluster.init(&pod).end());
@@ -166,7 +166,7 @@ fn f021_node_publishes_its_interfaces_and_their_capacity() {
     assert_eq!(capacity(&cluster).as_deref(), Some("18"));
 
     // A detached ENI no longer counts.
-    world.control().act(Act::Detach { eni: "eni-0000000000000a001".to_owned() }).unwrap();
+    test_box.control().act(Act::Detach { eni: "eni-0000000000000a001".to_owned() }).unwrap();
     wait_for_capacity(&cluster, "9");
     eventually("the status shows one ENI", || {
         let shown = status(&cluster);
@@ -177,13 +177,13 @@ fn f021_node_publishes_its_interfaces_and_their_capacity() {
 
 #[test]
 fn f049_f053_node_reports_blocking_conditions_and_clears_them() {
-    let world = World::of(TWO_SUBNETS);
-    let cluster = cluster(&world);
+    let test_box = TestBox::of(TWO_SUBNETS);
+    let cluster = cluster(&test_box);
     let _reach = cluster.connect(NODE);
-    let root = root(&world);
+    let root = root(&test_box);
     let denied = Selector { caller: Some(NODE.to_owned()), ..Selector::default() };
-    let fault = world.fault(Fault::IamDeny {}, denied);
-    let running = agent(&world, &cluster, &root);
+    let fault = test_box.fault(Fault::IamDeny {}, denied);
+    let running = agent(&test_box, &cluster, &root);
     wait_for_condition(&cluster, "Ec2Allowed", "False Denied");
     wait_for_condition(&cluster, "Ready", "False Denied");
     assert_eq!(
@@ -192,13 +192,13 @@ fn f049_f053_node_reports_blocking_conditions_and_clears_them() {
         "the agent must not publish a capacity that it does not know"
     );
     stop_agent(running);
-    world.control().fault_clear(Some(fault)).unwrap();
+    test_box.control().fault_clear(Some(fault)).unwrap();
 
-    let running = agent(&world, &cluster, &root);
+    let running = agent(&test_box, &cluster, &root);
     wait_for_condition(&cluster, "Ready", "True AllHealthy");
     wait_for_capacity(&cluster, "18");
     let silent = Selector { caller: Some(NODE.to_owned()), ..Selector::default() };
-    let fault = world.fault(Fault::ImdsDown {}, silent);
+    let fault = test_box.fault(Fault::ImdsDown {}, silent);
     wait_for_condition(&cluster, "MetadataReachable", "False MetadataUnreachable");
     wait_for_condition(&cluster, "Ready", "False MetadataUnreachable");
     assert_eq!(
@@ -206,7 +206,7 @@ fn f049_f053_node_reports_blocking_conditions_and_clears_them() {
         Some("18"),
         "an unknown capacity must not replace the last one"
     );
-    world.control().fault_clear(Some(fault)).unwrap();
+    test_box.control().fault_clear(Some(fault)).unwrap();
     wait_for_condition(&cluster, "Ready", "True AllHealthy");
     stop_agent(running);
 }

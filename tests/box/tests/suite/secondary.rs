@@ -2,7 +2,7 @@
 //! packets that leave by another ENI.
 
 use crate::support::member::Member;
-use crate::support::world::World;
+use crate::support::test_box::TestBox;
 
 /// Two nodes, each with a second ENI in the same subnet whose link is down.
 pub(crate) const TWO_ENIS: &str = r#"
@@ -42,9 +42,9 @@ address = "10.0.1.200"
 
 #[test]
 fn f065_f068_secondary_eni_is_brought_up_and_replies_leave_by_it() {
-    let world = World::of(TWO_ENIS);
-    let mut member = Member::new(&world, "redis-0");
-    let before = world.kernel("node-a");
+    let test_box = TestBox::of(TWO_ENIS);
+    let mut member = Member::new(&test_box, "redis-0");
+    let before = test_box.kernel("node-a");
     let first = member.pod("pod-1", "node-a");
     let ended = first.init().arg("--eni=1").end();
     let started = first.started(&ended);
@@ -53,7 +53,7 @@ fn f065_f068_secondary_eni_is_brought_up_and_replies_leave_by_it() {
     let server = member.start_service(&first, &started);
     member.assert_healthy(&first, &started);
     let address = member.address();
-    let kernel = world.kernel("node-a");
+    let kernel = test_box.kernel("node-a");
     let with = |text: &str| kernel.iter().any(|line| line.contains(text));
     assert!(with(&format!("from {address}/32 lookup 20001 priority 700 proto 201")), "{kernel:#?}");
     assert!(with("20001: default via 10.0.1.1"), "{kernel:#?}");
@@ -61,7 +61,7 @@ fn f065_f068_secondary_eni_is_brought_up_and_replies_leave_by_it() {
     // The stop container removes everything but leaves the link up.
     drop(server);
     first.stop("release").end().succeeded();
-    let after = world.kernel("node-a");
+    let after = test_box.kernel("node-a");
     let ours = |lines: &[String]| lines.iter().filter(|l| l.contains("proto 201")).count();
     assert_eq!(ours(&after), 0, "{after:#?}");
     let gone: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
@@ -79,10 +79,10 @@ fn f065_f068_secondary_eni_is_brought_up_and_replies_leave_by_it() {
 
 #[test]
 fn f065_stop_of_one_member_keeps_the_route_table_shared_on_a_secondary_eni() {
-    let world = World::of(TWO_ENIS);
+    let test_box = TestBox::of(TWO_ENIS);
     let mut members: Vec<_> = (0..2)
         .map(|ordinal| {
-            let mut member = Member::new(&world, &format!("redis-{ordinal}"));
+            let mut member = Member::new(&test_box, &format!("redis-{ordinal}"));
             let pod = member.pod(&format!("pod-{ordinal}"), "node-a");
             let ended = pod.init().arg("--eni=1").end();
             let started = pod.started(&ended);
@@ -95,6 +95,6 @@ fn f065_stop_of_one_member_keeps_the_route_table_shared_on_a_secondary_eni() {
     drop(server);
     gone.stop("release").end().succeeded();
     let (member, pod, started, _server) = &members[0];
-    member.client().wait_for_answer_of(&pod.uid, world.clock().now_us());
+    member.client().wait_for_answer_of(&pod.uid, test_box.clock().now_us());
     member.assert_healthy(pod, started);
 }

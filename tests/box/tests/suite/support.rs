@@ -7,7 +7,7 @@ pub(crate) mod member;
 pub(crate) mod parallel;
 pub(crate) mod pod;
 pub(crate) mod process;
-pub(crate) mod world;
+pub(crate) mod test_box;
 
 use std::thread;
 use std::time::{Duration, SystemTime};

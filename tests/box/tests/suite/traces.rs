@@ -12,7 +12,7 @@ use firecamp_core::record::{Mutation, PendingMutation, StaticIp, Stored, Write};
 use firecamp_engine::Event;
 
 use crate::support::member::Member;
-use crate::support::world::World;
+use crate::support::test_box::TestBox;
 
 /// The traces of a first start, a move, a release and one that unassigns.
 struct Recorded {
@@ -23,8 +23,8 @@ struct Recorded {
 }
 
 fn record() -> Recorded {
-    let world = World::start();
-    let member = Member::new(&world, "redis-0");
+    let test_box = TestBox::start();
+    let member = Member::new(&test_box, "redis-0");
     let (one, two) = (member.pod("pod-1", "node-a"), member.pod("pod-2", "node-b"));
     let first = one.init().end();
     first.succeeded();

@@ -1,4 +1,4 @@
-//! The two tables as they are written down.
+//! Parses `cases.toml`.
 
 use std::collections::BTreeMap;
 

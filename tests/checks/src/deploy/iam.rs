@@ -1,5 +1,5 @@
-//! `deploy/iam-policy.json`, as AWS evaluates it: what no statement allows is denied. It knows what
-//! that policy uses, and nothing else; what it does not know is an error, never ignored.
+//! Evaluates `deploy/iam-policy.json` like AWS: what no statement allows is denied. Supports only
+//! the elements that this policy uses; any other element is an error.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The core, driven by a trace.
+//! Replays a trace in the core.
 
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::Attach;

@@ -1,9 +1,9 @@
-//! The rules of the protocol, held against what was done: written from its description, without
-//! the core's decisions.
+//! Checks recorded actions against the rules of the protocol: implemented from its description,
+//! without the core's decisions.
 
 mod calls;
+mod history;
 mod local;
-mod seen;
 mod writes;
 
 use firecamp_core::action::Action;
@@ -12,7 +12,7 @@ use firecamp_core::record::State;
 use firecamp_core::time::Moment;
 use firecamp_engine::Event;
 
-use self::seen::Seen;
+use self::history::History;
 use crate::trace::Refused;
 
 /// A rule of the protocol.
@@ -67,9 +67,9 @@ fn holds(rule: Rule, held: bool, why: &str) -> Result<(), Broken> {
 /// Holds every rule against every event.
 pub(crate) fn hold(events: &[Event]) -> Result<(), Refused> {
     let Some(Event::Began { input, .. }) = events.first() else { return Ok(()) };
-    let mut seen = Seen::new(input);
+    let mut history = History::new(input);
     for (index, event) in events.iter().enumerate() {
-        step(&mut seen, event).map_err(|(rule, why)| Refused::Rule {
+        step(&mut history, event).map_err(|(rule, why)| Refused::Rule {
             line: index + 1,
             rule,
             why,
@@ -78,43 +78,45 @@ pub(crate) fn hold(events: &[Event]) -> Result<(), Refused> {
     Ok(())
 }
 
-fn step(seen: &mut Seen, event: &Event) -> Result<(), Broken> {
+fn step(history: &mut History, event: &Event) -> Result<(), Broken> {
     match event {
         Event::Asked { action, now } => {
-            asked(seen, action, *now)?;
-            seen.asked(action, *now);
+            asked(history, action, *now)?;
+            history.asked(action, *now);
             Ok(())
         }
         Event::Replied { reply, now } => {
-            calls::replied(seen, reply)?;
-            seen.replied(reply, *now);
+            calls::replied(history, reply)?;
+            history.replied(reply, *now);
             Ok(())
         }
-        Event::Ended(outcome) => ended(seen, outcome),
+        Event::Ended(outcome) => ended(history, outcome),
         Event::Began { .. } | Event::Crossed(_) | Event::Interrupted => Ok(()),
     }
 }
 
-fn asked(seen: &Seen, action: &Action, now: Moment) -> Result<(), Broken> {
+fn asked(history: &History, action: &Action, now: Moment) -> Result<(), Broken> {
     match action {
-        Action::Write(write) => writes::allowed(seen, write, now),
+        Action::Write(write) => writes::allowed(history, write, now),
         Action::Assign { eni, address, force, not_after } => {
             calls::assign(
-                seen,
+                history,
                 &calls::Call { eni, address: *address, not_after: *not_after, now },
             )?;
-            calls::force(seen, *force, now)
+            calls::force(history, *force, now)
         }
         Action::Unassign { eni, address, not_after } => calls::unassign(
-            seen,
+            history,
             &calls::Call { eni, address: *address, not_after: *not_after, now },
         ),
-        Action::AddAddress(_, holder) | Action::AddRouting(_, holder) => local::add(seen, holder),
-        Action::RemoveAddress(_, holder) | Action::RemoveRouting(_, holder) => {
-            local::remove(seen, holder)
+        Action::AddAddress(_, holder) | Action::AddRouting(_, holder) => {
+            local::add(history, holder)
         }
-        Action::StageFile(address) => local::stage(seen, *address),
-        Action::PublishFile => local::publish(seen),
+        Action::RemoveAddress(_, holder) | Action::RemoveRouting(_, holder) => {
+            local::remove(history, holder)
+        }
+        Action::StageFile(address) => local::stage(history, *address),
+        Action::PublishFile => local::publish(history),
         Action::Wait(delay) => local::wait(delay),
         Action::ReadMember
         | Action::ReadRecord(_)
@@ -136,8 +138,8 @@ fn asked(seen: &Seen, action: &Action, now: Moment) -> Result<(), Broken> {
 }
 
 /// Success is what the record says by this run's own hand.
-fn ended(seen: &Seen, outcome: &Outcome) -> Result<(), Broken> {
-    let state = seen.own_record().and_then(|record| Some(record.attachment.as_ref()?.state));
+fn ended(history: &History, outcome: &Outcome) -> Result<(), Broken> {
+    let state = history.own_record().and_then(|record| Some(record.attachment.as_ref()?.state));
     let (wanted, what): (&[State], _) = match outcome {
         Outcome::Attached(_) => (&[State::Attached], "attached"),
         Outcome::Released { release, .. } => match release {
@@ -149,6 +151,6 @@ fn ended(seen: &Seen, outcome: &Outcome) -> Result<(), Broken> {
     };
     let recorded = state.is_some_and(|state| wanted.contains(&state));
     holds(Rule::RecordedSuccess, recorded, &format!("{what}, but the record says {state:?}"))?;
-    let complete = !matches!(outcome, Outcome::Attached(_)) || seen.synced;
+    let complete = !matches!(outcome, Outcome::Attached(_)) || history.synced;
     holds(Rule::RecordedSuccess, complete, "the file was never synced")
 }

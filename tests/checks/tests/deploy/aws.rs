@@ -1,4 +1,4 @@
-//! What docs/install.md does in AWS, run by a shell in which `aws` and `kubectl` only tell.
+//! Runs the commands of docs/install.md for AWS in a shell whose `aws` and `kubectl` only record.
 
 use std::fs;
 use std::net::Ipv4Addr;

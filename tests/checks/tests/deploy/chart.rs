@@ -1,4 +1,4 @@
-//! The Helm chart, as far as it can be seen without Helm.
+//! Checks of the Helm chart that need no Helm.
 
 use std::collections::BTreeSet;
 use std::fs;

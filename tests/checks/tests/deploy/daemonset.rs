@@ -1,4 +1,4 @@
-//! `deploy/daemonset.yaml`: how agents run where nobody changes anything.
+//! `deploy/daemonset.yaml`: how agents run by default.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The rights in EC2: those that the code names, and no further.
+//! The permissions in EC2 are exactly those that the code needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

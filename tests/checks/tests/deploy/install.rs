@@ -1,4 +1,4 @@
-//! docs/install.md names what is there.
+//! docs/install.md names only objects and files that exist.
 
 use firecamp_checks::deploy::{files, objects, parsed, place, text};
 use firecamp_core::contract::api::EXTENDED_RESOURCE;

@@ -1,4 +1,4 @@
-//! What is deployed is what the code needs and what the documents say.
+//! The manifests are what the code needs and what the documents describe.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 #![expect(clippy::indexing_slicing, reason = "what a value lacks reads as null")]

@@ -1,4 +1,4 @@
-//! Alerts, their pages and dashboards are about metrics that the agent has.
+//! Alerts, runbooks and dashboards use only metrics that the agent has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! The admission policies, as far as they can be seen without an API server.
+//! Checks of the admission policies that need no API server.
 
 use firecamp_checks::deploy::{files, objects, text};
 use serde_json::Value;

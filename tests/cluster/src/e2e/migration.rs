@@ -4,8 +4,8 @@
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 
-use firecamp_cli::common::reader::RegistryReader;
-use firecamp_cli::common::target::Target;
+use firecamp_cli::common::registry_reader::RegistryReader;
+use firecamp_cli::common::select_registry::Target;
 use firecamp_cli::import::{self, Outcome as Import};
 use firecamp_core::contract::exit::Imported;
 use firecamp_kube::Choice;

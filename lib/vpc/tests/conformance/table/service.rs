@@ -73,7 +73,7 @@ const PATHOLOGIES: &[Row] = &[
     ),
     served(
         "missing after a reboot",
-        "simulator::power::after_a_reboot_the_metadata_may_list_only_the_primary_eni",
+        "simulator::instance_lifecycle::after_a_reboot_the_metadata_may_list_only_the_primary_eni",
     ),
     served(
         "empty on error",
@@ -144,7 +144,7 @@ const KNOBS: &[Row] = &[
     served("reassign, unassign, strip (acts)", "faults::acts_perform_the_actions_of_other_parties"),
     served(
         "reboot (act)",
-        "simulator::power::a_reboot_keeps_attachments_and_increments_the_boot_count",
+        "simulator::instance_lifecycle::a_reboot_keeps_attachments_and_increments_the_boot_count",
     ),
     served(
         "limit of ENIs (`eni_limit`), of the account (`eni_quota`)",

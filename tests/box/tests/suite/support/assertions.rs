@@ -7,7 +7,7 @@ use firecamp_core::record::State;
 
 use super::client::Attempt;
 use super::pod::{Pod, Started};
-use super::world::World;
+use super::test_box::TestBox;
 
 /// The node that may answer from this time until the next pod's init container has succeeded.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Holders {
     }
 }
 
-impl World {
+impl TestBox {
     /// Asserts that the address has been on an ENI of the cluster ever since its first assignment
     /// (K1), and that EC2 was never in an impossible state.
     #[track_caller]

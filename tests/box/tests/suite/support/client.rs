@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::eventually;
 use super::process::Process;
-use super::world::World;
+use super::test_box::TestBox;
 
 /// One attempt to connect. Times are on the box's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +20,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn start(world: &World, address: Ipv4Addr) -> Self {
-        Self::start_on(world, "client", address)
+    pub(crate) fn start(test_box: &TestBox, address: Ipv4Addr) -> Self {
+        Self::start_on(test_box, "client", address)
     }
 
     /// Starts the client in this node or client of the box.
-    pub(crate) fn start_on(world: &World, place: &str, address: Ipv4Addr) -> Self {
-        let origin = world.clock().origin_ns().to_string();
-        Self { process: world.tool(place, &["dial", &address.to_string(), &origin]) }
+    pub(crate) fn start_on(test_box: &TestBox, place: &str, address: Ipv4Addr) -> Self {
+        let origin = test_box.clock().origin_ns().to_string();
+        Self { process: test_box.tool(place, &["dial", &address.to_string(), &origin]) }
     }
 
     /// All attempts so far.

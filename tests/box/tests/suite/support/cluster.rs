@@ -13,32 +13,32 @@ use serde_json::{Value, json};
 
 use super::pod::{Container, Pod};
 use super::process::Process;
-use super::world::{NAMESPACE, World, binaries};
+use super::test_box::{NAMESPACE, TestBox, binaries};
 
 const PORT: u16 = 6443;
 
 /// The API server and its Unix socket.
 pub(crate) struct Cluster<'w> {
-    world: &'w World,
+    test_box: &'w TestBox,
     pub(crate) api: ApiServer,
     _listening: Listening,
 }
 
 impl<'w> Cluster<'w> {
     /// Starts the API server with the pool of the box.
-    pub(crate) fn start(world: &'w World) -> Self {
+    pub(crate) fn start(test_box: &'w TestBox) -> Self {
         let api = ApiServer::default();
-        api.create_pool(&pool(world));
-        let listening = api.listen(&socket(world)).unwrap();
-        fs::write(kubeconfig(world), firecamp_apiserver::socket::kubeconfig(PORT)).unwrap();
-        Self { world, api, _listening: listening }
+        api.create_pool(&pool(test_box));
+        let listening = api.listen(&socket(test_box)).unwrap();
+        fs::write(kubeconfig(test_box), firecamp_apiserver::socket::kubeconfig(PORT)).unwrap();
+        Self { test_box, api, _listening: listening }
     }
 
     /// Forwards a port of the node's loopback device to the API server until the value is dropped.
     pub(crate) fn connect(&self, node: &str) -> Process {
-        let socket = socket(self.world);
+        let socket = socket(self.test_box);
         let mut forward =
-            self.world.tool(node, &["forward", &PORT.to_string(), socket.to_str().unwrap()]);
+            self.test_box.tool(node, &["forward", &PORT.to_string(), socket.to_str().unwrap()]);
         forward.wait_for_output(firecamp_apiserver::socket::FORWARDING);
         forward
     }
@@ -74,21 +74,21 @@ impl<'w> Cluster<'w> {
     /// Starts the agent of a node and waits until it is ready.
     #[track_caller]
     pub(crate) fn agent(&self, node: &str) -> Process {
-        let mut agent = self.world.start_agent(node, &self.url());
+        let mut agent = self.test_box.start_agent(node, &self.url());
         agent.wait_for_log("agent ready");
         agent
     }
 
     /// Starts an agent that kills itself at this step.
     pub(crate) fn agent_that_crashes_at(&self, node: &str, step: &str) -> Process {
-        let mut command = self.world.command(node, &binaries().agent);
+        let mut command = self.test_box.command(node, &binaries().agent);
         command.env(env::CRASH_AT, step);
-        self.world.agent_as(node, command, &self.url())
+        self.test_box.agent_as(node, command, &self.url())
     }
 
     /// Sets the release policy of the pool.
     pub(crate) fn set_release_policy(&self, policy: ReleasePolicy) {
-        let pool = pool(self.world);
+        let pool = pool(self.test_box);
         assert!(self.api.delete_pool(&pool));
         self.api.create_pool(&Pool { release_policy: policy, ..pool });
     }
@@ -104,7 +104,7 @@ impl<'w> Cluster<'w> {
 
     /// The registry URL for containers and agents.
     pub(crate) fn url(&self) -> String {
-        format!("kubernetes://{}", kubeconfig(self.world).display())
+        format!("kubernetes://{}", kubeconfig(self.test_box).display())
     }
 
     /// Configures the container to use this registry.
@@ -149,14 +149,14 @@ pub(crate) struct RequestCounts {
 }
 
 /// The pool of the box.
-pub(crate) fn pool(world: &World) -> Pool {
-    world.member_records("redis-0").pool.expect("the box has one pool")
+pub(crate) fn pool(test_box: &TestBox) -> Pool {
+    test_box.member_records("redis-0").pool.expect("the box has one pool")
 }
 
-fn socket(world: &World) -> PathBuf {
-    world.path("apiserver.sock")
+fn socket(test_box: &TestBox) -> PathBuf {
+    test_box.path("apiserver.sock")
 }
 
-fn kubeconfig(world: &World) -> PathBuf {
-    world.path("kubeconfig")
+fn kubeconfig(test_box: &TestBox) -> PathBuf {
+    test_box.path("kubeconfig")
 }

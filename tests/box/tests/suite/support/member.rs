@@ -8,10 +8,10 @@ use super::assertions::Holders;
 use super::client::{Attempt, Client};
 use super::pod::{Pod, Started};
 use super::process::Process;
-use super::world::World;
+use super::test_box::TestBox;
 
 pub(crate) struct Member<'w> {
-    pub(crate) world: &'w World,
+    pub(crate) test_box: &'w TestBox,
     name: String,
     holders: Holders,
     client: Option<Client>,
@@ -25,13 +25,13 @@ pub(crate) struct Up {
 }
 
 impl<'w> Member<'w> {
-    pub(crate) fn new(world: &'w World, name: &str) -> Self {
+    pub(crate) fn new(test_box: &'w TestBox, name: &str) -> Self {
         let holders = Holders::default();
-        Self { world, name: name.to_owned(), holders, client: None, address: None }
+        Self { test_box, name: name.to_owned(), holders, client: None, address: None }
     }
 
     pub(crate) fn pod(&self, uid: &str, node: &str) -> Pod<'w> {
-        Pod::new(self.world, &self.name, uid, node)
+        Pod::new(self.test_box, &self.name, uid, node)
     }
 
     /// Its address, which it has from its first start.
@@ -55,7 +55,7 @@ impl<'w> Member<'w> {
         let address = *self.address.get_or_insert(started.address);
         assert_eq!(address, started.address, "a member keeps its address");
         self.holders.then(pod, started);
-        self.client.get_or_insert_with(|| Client::start(self.world, address));
+        self.client.get_or_insert_with(|| Client::start(self.test_box, address));
     }
 
     /// Runs the init container, starts the service and waits until it answers the client.
@@ -79,8 +79,8 @@ impl<'w> Member<'w> {
     /// ENI of the cluster, and that only its holders answered the client.
     #[track_caller]
     pub(crate) fn assert_healthy(&self, pod: &Pod<'_>, started: &Started) {
-        self.world.assert_settled(pod, started);
-        self.world.assert_always_on_an_eni(self.address());
+        self.test_box.assert_settled(pod, started);
+        self.test_box.assert_always_on_an_eni(self.address());
         self.assert_only_holders_answered();
     }
 
@@ -91,7 +91,7 @@ impl<'w> Member<'w> {
 
     /// The EC2 calls that name its address, after the call with this number.
     pub(crate) fn ec2_calls(&self, since: u64) -> Vec<Call> {
-        self.world.ec2_calls(self.address(), since)
+        self.test_box.ec2_calls(self.address(), since)
     }
 }
 

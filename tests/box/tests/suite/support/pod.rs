@@ -10,24 +10,24 @@ use firecamp_core::contract::{env, path};
 use serde_json::Value;
 
 use super::process::{Ended, OutputFiles, Process};
-use super::world::{NAMESPACE, World, binaries};
+use super::test_box::{NAMESPACE, TestBox, binaries};
 
 /// A pod: a member's name, a UID and a node.
 pub(crate) struct Pod<'w> {
-    world: &'w World,
+    test_box: &'w TestBox,
     pub(crate) member: String,
     pub(crate) uid: String,
     pub(crate) node: String,
 }
 
 impl<'w> Pod<'w> {
-    pub(crate) fn new(world: &'w World, member: &str, uid: &str, node: &str) -> Self {
-        Self { world, member: member.to_owned(), uid: uid.to_owned(), node: node.to_owned() }
+    pub(crate) fn new(test_box: &'w TestBox, member: &str, uid: &str, node: &str) -> Self {
+        Self { test_box, member: member.to_owned(), uid: uid.to_owned(), node: node.to_owned() }
     }
 
     /// The directory of the static-IP file, on the member's volume.
     pub(crate) fn conf_dir(&self) -> PathBuf {
-        self.world.path(format!("volume-{}/conf", self.member))
+        self.test_box.path(format!("volume-{}/conf", self.member))
     }
 
     /// The content of the static-IP file.
@@ -47,7 +47,7 @@ impl<'w> Pod<'w> {
 
     /// The init container with a read-only volume.
     pub(crate) fn init_on_a_read_only_volume(&self) -> Container<'w> {
-        let tool = self.container("init", World::tool_path().as_os_str());
+        let tool = self.container("init", TestBox::tool_path().as_os_str());
         let volume = self.conf_dir();
         let tool = tool.arg("read-only").arg(volume.parent().unwrap()).arg(&binaries().init);
         self.with_init_settings(tool)
@@ -62,8 +62,8 @@ impl<'w> Pod<'w> {
             .set(env::TIMEOUT, "50s")
     }
 
-    pub(crate) fn world(&self) -> &'w World {
-        self.world
+    pub(crate) fn test_box(&self) -> &'w TestBox {
+        self.test_box
     }
 
     /// The stop container: `wait` or `release`.
@@ -89,17 +89,18 @@ impl<'w> Pod<'w> {
     /// Starts its service and waits until clients can connect.
     #[track_caller]
     pub(crate) fn start_service(&self, address: Ipv4Addr) -> Process {
-        let mut server = self.world.tool(&self.node, &["serve", &address.to_string(), &self.uid]);
+        let mut server =
+            self.test_box.tool(&self.node, &["serve", &address.to_string(), &self.uid]);
         server.wait_for_output("listening");
         server
     }
 
     /// A container of this pod that runs `program`.
     pub(crate) fn container(&self, name: &str, program: &OsStr) -> Container<'w> {
-        let files = self.world.output_files(&format!("{name}-{}-{}", self.member, self.uid));
-        let registry = format!("file://{}", self.world.registry_dir().display());
+        let files = self.test_box.output_files(&format!("{name}-{}-{}", self.member, self.uid));
+        let registry = format!("file://{}", self.test_box.registry_dir().display());
         let service = self.member.rsplit_once('-').expect("SERVICE-ORDINAL").0;
-        let mut command = self.world.command(&self.node, program);
+        let mut command = self.test_box.command(&self.node, program);
         command
             .env(env::CLUSTER, "prod")
             .env(env::SERVICE_NAME, service)
@@ -110,7 +111,7 @@ impl<'w> Pod<'w> {
             .env(env::REGISTRY, registry)
             .env(env::TERMINATION_LOG, &files.termination_log)
             .env(env::TRACE, &files.trace);
-        Container { world: self.world, command, files }
+        Container { test_box: self.test_box, command, files }
     }
 }
 
@@ -124,7 +125,7 @@ pub(crate) struct Started {
 
 /// A container that is about to run.
 pub(crate) struct Container<'w> {
-    world: &'w World,
+    test_box: &'w TestBox,
     command: Command,
     files: OutputFiles,
 }
@@ -156,7 +157,7 @@ impl Container<'_> {
     }
 
     pub(crate) fn start(mut self) -> Process {
-        Process::start(&mut self.command, self.files, self.world.clock())
+        Process::start(&mut self.command, self.files, self.test_box.clock())
     }
 
     #[track_caller]

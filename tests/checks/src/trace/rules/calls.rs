@@ -11,7 +11,7 @@ use firecamp_core::record::{Mutation, PendingMutation};
 use firecamp_core::time::Moment;
 use firecamp_engine::Input;
 
-use super::seen::{Looked, Seen, Taken};
+use super::history::{History, Looked, Taken};
 use super::{Broken, Rule, broken, holds};
 
 /// A call that is about to be sent.
@@ -23,9 +23,9 @@ pub(super) struct Call<'a> {
 }
 
 /// An Assign: authorised, marked, past the barrier.
-pub(super) fn assign(seen: &Seen, call: &Call<'_>) -> Result<(), Broken> {
-    authorised(seen, call, Mutation::Assign)?;
-    let taken = taken(seen)?;
+pub(super) fn assign(history: &History, call: &Call<'_>) -> Result<(), Broken> {
+    authorised(history, call, Mutation::Assign)?;
+    let taken = taken(history)?;
     let threat = |mark: &PendingMutation| match mark.mutation {
         Mutation::Assign => mark.eni != *call.eni,
         Mutation::Unassign => mark.eni == *call.eni,
@@ -34,17 +34,17 @@ pub(super) fn assign(seen: &Seen, call: &Call<'_>) -> Result<(), Broken> {
 }
 
 /// An Unassign, likewise; only an Assign to the very same ENI can undo it.
-pub(super) fn unassign(seen: &Seen, call: &Call<'_>) -> Result<(), Broken> {
-    authorised(seen, call, Mutation::Unassign)?;
-    let taken = taken(seen)?;
+pub(super) fn unassign(history: &History, call: &Call<'_>) -> Result<(), Broken> {
+    authorised(history, call, Mutation::Unassign)?;
+    let taken = taken(history)?;
     let first = taken.before.attachment.as_ref().and_then(|a| a.eni.as_ref());
     let threat =
         |mark: &PendingMutation| mark.mutation == Mutation::Assign && mark.eni == *call.eni;
     if first == Some(call.eni) { past_the_barrier(taken, call, threat) } else { Ok(()) }
 }
 
-fn taken(seen: &Seen) -> Result<&Taken, Broken> {
-    seen.taken.as_ref().ok_or((Rule::NextEpoch, "no epoch was taken before the call".to_owned()))
+fn taken(history: &History) -> Result<&Taken, Broken> {
+    history.taken.as_ref().ok_or((Rule::NextEpoch, "no epoch was taken before the call".to_owned()))
 }
 
 fn past_the_barrier(
@@ -61,29 +61,29 @@ fn past_the_barrier(
     )
 }
 
-fn authorised(seen: &Seen, call: &Call<'_>, mutation: Mutation) -> Result<(), Broken> {
-    let Some(authority) = seen.authority else {
+fn authorised(history: &History, call: &Call<'_>, mutation: Mutation) -> Result<(), Broken> {
+    let Some(authority) = history.authority else {
         return broken(Rule::OncePerAuthority, "no read or write of the own record since the last");
     };
     let bound = authority.plus(timing::CALL_BOUND);
     let why = format!("its bound is {:?}, T after its authority is {bound:?}", call.not_after);
     holds(Rule::FreshAuthority, call.not_after <= bound, &why)?;
-    let Some(record) = seen.own_record() else {
+    let Some(record) = history.own_record() else {
         return broken(Rule::Marked, "the record is not known");
     };
-    let ours = record.address == call.address && seen.is_of_this_run(record);
+    let ours = record.address == call.address && history.is_of_this_run(record);
     holds(Rule::FreshAuthority, ours, "the record is not this run's")?;
-    let mark = PendingMutation { mutation, eni: call.eni.clone(), run: seen.run().clone() };
+    let mark = PendingMutation { mutation, eni: call.eni.clone(), run: history.run().clone() };
     holds(Rule::Marked, record.pending_mutations.contains(&mark), "the record does not name it")
 }
 
 /// By force only from an owner that was looked up, and that the record or the tag names.
-pub(super) fn force(seen: &Seen, force: bool, now: Moment) -> Result<(), Broken> {
+pub(super) fn force(history: &History, force: bool, now: Moment) -> Result<(), Broken> {
     if !force {
         return Ok(());
     }
     let (Some(taken), Some(Looked { address, owner, asked }), Input::Attach(input)) =
-        (&seen.taken, &seen.looked, &seen.input)
+        (&history.taken, &history.looked, &history.input)
     else {
         return broken(Rule::NoTheft, "nobody was looked up");
     };
@@ -103,8 +103,8 @@ pub(super) fn force(seen: &Seen, force: bool, now: Moment) -> Result<(), Broken>
 }
 
 /// What is named too late is not sent.
-pub(super) fn replied(seen: &Seen, reply: &Reply) -> Result<(), Broken> {
-    let (Some((action, asked)), Reply::Cloud(answer)) = (seen.asking(), reply) else {
+pub(super) fn replied(history: &History, reply: &Reply) -> Result<(), Broken> {
+    let (Some((action, asked)), Reply::Cloud(answer)) = (history.asking(), reply) else {
         return Ok(());
     };
     let (Action::Assign { not_after, .. } | Action::Unassign { not_after, .. }) = action else {

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::Simulator;
-use super::events::Event;
-use crate::act::Act;
+use super::scheduled_events::Event;
 use crate::ec2::Knobs;
+use crate::external_actions::Act;
 use crate::faults::{Fault, FaultError, FaultId, FaultSpec};
 use crate::model::Id;
 use crate::rng::key_of;

@@ -13,8 +13,8 @@ use firecamp_registry::api::{
 
 use super::finding::{Finding, Level};
 use super::gather::{Kubernetes, RegistrySnapshot};
-use crate::common::answer::Answer;
-use crate::common::reader::Found;
+use crate::common::known_or_unknown::Answer;
+use crate::common::registry_reader::Found;
 
 /// The nodes of a cluster, by name.
 type Nodes = BTreeMap<String, ObservedNode>;

@@ -32,7 +32,7 @@ const TOOL: &str = env!("CARGO_BIN_EXE_firecamp-box-tool");
 
 pub(crate) const NAMESPACE: &str = "demo";
 
-pub(crate) struct World {
+pub(crate) struct TestBox {
     running: RunningBox,
     dir: TempDir,
     clock: Clock,
@@ -58,7 +58,7 @@ fn sweep() {
     }
 }
 
-impl World {
+impl TestBox {
     pub(crate) fn start() -> Self {
         Self::of(SPEC)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Simulator;
-use crate::act::{Act, ActError};
+use crate::external_actions::{Act, ActError};
 use crate::model::{Id, Instance, Step, Volume, VolumeAttachment, VpcState};
 use crate::rng::key_of;
 use crate::view::NodeState;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tidy::tree::{Source, Tree};
+use crate::tidy::source_files::{Source, Tree};
 
 /// Stands between the two halves of a word below, so that this file does not contain it.
 const CUT: char = '|';

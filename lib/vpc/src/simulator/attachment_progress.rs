@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Simulator;
-use super::events::Event;
-use crate::act::{Act, ActError};
+use super::scheduled_events::Event;
 use crate::ec2::Knobs;
+use crate::external_actions::{Act, ActError};
 use crate::faults::{Fault, FaultContext, Stage as FaultStage, StuckIn};
 use crate::model::{Attachment, Id, Stage, Step, VolumeAttachment, VpcState};
 use crate::rng::key_of;

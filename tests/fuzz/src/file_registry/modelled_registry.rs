@@ -27,7 +27,7 @@ pub(super) enum Basis {
 /// The versions of an object in the file and in the model, oldest first.
 type Versions = Vec<(Version, Version)>;
 
-pub(super) struct World {
+pub(super) struct ModelledRegistry {
     dir: tempfile::TempDir,
     file: FileRegistry,
     model: Snapshot,
@@ -60,7 +60,7 @@ fn directory() -> tempfile::TempDir {
     made.expect("a directory")
 }
 
-impl World {
+impl ModelledRegistry {
     pub(super) async fn new() -> Self {
         let dir = directory();
         let pool = conformance::pool("a", &[1]).expect("a sample");

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::delivery::{Delivery, respond};
-use super::events::{Event, InFlightCall};
+use super::deliver_response::{Delivery, respond};
+use super::scheduled_events::{Event, InFlightCall};
 use super::{Simulator, micros};
 use crate::auth::shifted;
-use crate::buckets::Size;
 use crate::ec2::{Action, ApiError, Form, parse, read_form};
 use crate::faults::{Fault, FaultContext, Stage, ThrottleForm};
 use crate::log::{Call, Service};
 use crate::profile::Distribution;
+use crate::token_buckets::Size;
 use crate::wire::{CallId, Exchange, WireRequest};
 
 type Faults = Vec<(u64, Duration, Fault)>;
@@ -71,7 +71,7 @@ impl Simulator {
         let usual = self.effect_delay(latency, seq);
         let effect_at = self.now + delivery.effect_after.unwrap_or(usual);
         let answers_at = (self.now + latency + delivery.delay).max(effect_at);
-        let never = delivery.show == super::delivery::Show::Never;
+        let never = delivery.show == super::deliver_response::Show::Never;
         let respond_at = (!never).then_some(answers_at);
         self.log_arrival(&draft, (action, known), &delivery, respond_at);
         let clock = shifted(self.epoch + answers_at, draft.skew);

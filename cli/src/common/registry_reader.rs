@@ -15,9 +15,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::outcome::UnreadableObject;
+use super::command_result::UnreadableObject;
 use super::progress;
-use super::target::Target;
+use super::select_registry::Target;
 use crate::failure::Failure;
 
 /// An object; unknown fields are ignored.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use crate::event::Place;
 
 /// The spec of the VPC for `vpcbox`.
-pub(crate) const SPEC: &str = include_str!("world.toml");
+pub(crate) const SPEC: &str = include_str!("vpc.toml");
 
 /// The StaticIPPool.
 pub(crate) const POOL_YAML: &str = include_str!("pool.yaml");

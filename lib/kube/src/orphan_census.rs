@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::http_request::Call;
 use crate::registry::KubeRegistry;
-use crate::{list, object};
+use crate::{list, object_paths};
 
 /// Objects for each page: a pod may have tens of kilobytes.
 const PAGE: usize = 50;
@@ -70,9 +70,9 @@ impl KubeRegistry {
         address: Ipv4Addr,
         node: &NodeName,
     ) -> Result<Census, RegistryFailure> {
-        let path = object::collection::<StaticIPPoolSpec>();
+        let path = object_paths::collection::<StaticIPPoolSpec>();
         let pools = self.list("list the pools", path, None, pool).await?;
-        let (path, text) = (object::collection::<StaticIPClaimSpec>(), address.to_string());
+        let (path, text) = (object_paths::collection::<StaticIPClaimSpec>(), address.to_string());
         let naming = |item: &str| claim(item, &text);
         let claims = self.list("list the claims", path, None, naming).await?;
         let selector = format!("fieldSelector={}", list::escaped(&format!("spec.nodeName={node}")));
@@ -108,7 +108,7 @@ fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 fn pool(text: &str) -> Result<Pool, String> {
-    object::decided::<StaticIPPoolSpec, Pool>(text)
+    object_paths::decided::<StaticIPPoolSpec, Pool>(text)
 }
 
 /// The member of the claim, if the claim is bound to the address or requests it.

@@ -14,7 +14,7 @@ use firecamp_node::preflight::{AccountChecks, Condition, Ec2Checks, NodeChecks, 
 
 use super::DoctorArguments;
 use super::finding::{Finding, Level};
-use crate::common::answer::Answer;
+use crate::common::known_or_unknown::Answer;
 use crate::common::progress;
 use crate::failure::Failure;
 

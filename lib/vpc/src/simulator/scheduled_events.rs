@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::delivery::{Delivery, respond};
+use super::deliver_response::{Delivery, respond};
 use super::{Simulator, micros};
 use crate::ec2::{Action, ActionContext, ApiError, Effect, Knobs, Request, execute};
 use crate::faults::{Fault, OwnAnswer};

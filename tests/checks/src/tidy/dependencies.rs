@@ -1,4 +1,4 @@
-//! Who depends on whom, as cargo sees it.
+//! The dependencies between packages, as cargo reports them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

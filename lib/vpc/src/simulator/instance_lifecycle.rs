@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Simulator;
-use crate::act::{Act, ActError};
+use crate::external_actions::{Act, ActError};
 use crate::model::{Id, Instance, Step, VpcState};
 use crate::rng::key_of;
 use crate::view::NodeState;

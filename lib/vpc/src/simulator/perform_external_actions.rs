@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Simulator;
-use crate::act::{Act, ActError};
 use crate::ec2::Knobs;
+use crate::external_actions::{Act, ActError};
 use crate::model::{Eni, Id, VpcState};
 use crate::timeline::Author;
 use crate::view::{HeldAs, NodeState};

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::tidy::scan::Scan;
+use crate::tidy::rust_tokens::Scan;
 
 /// One file.
 #[derive(Debug)]

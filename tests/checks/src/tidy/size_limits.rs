@@ -1,10 +1,10 @@
-//! The house numbers. Each function returns what breaks its rule, as `file:line: what`.
+//! The size limits. Each function returns the violations of its rule, as `file:line: what`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::tidy::scan::Kind;
-use crate::tidy::tree::{Source, Tree};
+use crate::tidy::rust_tokens::Kind;
+use crate::tidy::source_files::{Source, Tree};
 
 const FILE_LINES: usize = 400;
 const MAIN_LINES: usize = 80;

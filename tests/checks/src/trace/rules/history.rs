@@ -1,4 +1,4 @@
-//! What a run has seen and done so far, from its trace alone.
+//! What a run has read and done so far, according to its trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -32,7 +32,7 @@ pub(super) struct Looked {
 }
 
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct History {
     pub(super) input: Input,
     asking: Option<(Action, Moment)>,
     begun: Option<(Ipv4Addr, Moment)>,
@@ -67,7 +67,7 @@ pub(super) struct Seen {
     pub(super) superseded: bool,
 }
 
-impl Seen {
+impl History {
     pub(super) fn new(input: &Input) -> Self {
         Self {
             input: input.clone(),

@@ -13,9 +13,9 @@ use jiff::Timestamp;
 
 use super::finding::{Finding, Level};
 use super::gather::RegistrySnapshot;
-use crate::common::answer::Answer;
-use crate::common::outcome::UnreadableObject;
-use crate::common::reader::Found;
+use crate::common::command_result::UnreadableObject;
+use crate::common::known_or_unknown::Answer;
+use crate::common::registry_reader::Found;
 use crate::status::rows::{self, MemberStatus};
 
 /// A pool with less free addresses than this percentage is nearly full.
