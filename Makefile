@@ -17,7 +17,7 @@ SEED ?= 1
 LEVEL ?= model
 SIM_FLAGS ?=
 
-.PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
+.PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release demo-image bench \
 	oracle steady images reproducible test-images test-user test-apiserver test-deploy test-rules \
 	bless-deploy test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean \
 	cluster-up cluster-down e2e chaos figures
@@ -67,6 +67,9 @@ demo: ## Run the demo: four nodes, real packets, a member that keeps its address
 
 demo-release: ## Run the demo with optimized binaries, to measure
 	cargo demo --release
+
+demo-image: ## Draw docs/images/demo.png from the recorded run (needs chromium)
+	scripts/demo-image.sh
 
 steady: images ## Test an idle node for ten minutes: few EC2 calls, no writes (STEADY=flags)
 	cargo run --locked --bin firecamp-bench -- steady --images $(TARGET_DIR)/images $(STEADY)

@@ -3,7 +3,6 @@
 
 mod adopt;
 mod api_server_outage;
-mod cloud;
 mod ec2;
 mod ec2_failures;
 mod handover;

@@ -23,7 +23,7 @@ const ADOPTED: &str = "firecamp_agent_adopted_addresses_total";
 /// A node on whose ENI EC2 has an address of the pool that has no record.
 async fn node(policy: Option<&str>) -> Node {
     let node = Node::new().await;
-    node.cloud.0.lock().unwrap().enis[0].listed.insert(ORPHAN);
+    node.cloud.give(ORPHAN);
     if let Some(policy) = policy {
         declare(&node, policy);
     }
@@ -92,7 +92,7 @@ async fn orphan_is_only_reported_without_the_adopt_policy() {
         .await;
         assert!(!is_recorded(&node), "{policy:?}");
         assert_eq!(node.asked("GET staticipclaims"), 0, "{policy:?}");
-        assert_eq!(node.cloud.0.lock().unwrap().lookups, 0, "{policy:?}");
+        assert_eq!(node.cloud.account().calls.owners, 0, "{policy:?}");
     }
 }
 
@@ -164,9 +164,10 @@ impl Reason {
             Self::AnotherPoolHasItToo => {
                 node.server.create_pool(&conformance::pool("b", &[1]).unwrap());
             }
-            Self::TheVpcCniHasTheInterface => node.cloud.0.lock().unwrap().operator = true,
+            Self::TheVpcCniHasTheInterface => node.is_managed_by(Some("eks.amazonaws.com")),
             Self::Ec2HasItElsewhereByNow => {
-                node.cloud.0.lock().unwrap().elsewhere.insert(ORPHAN);
+                node.cloud.own(|own| own.stale_interfaces = Some(own.interfaces.clone()));
+                node.is_elsewhere(ORPHAN);
             }
         }
     }
@@ -188,9 +189,10 @@ impl Reason {
             Self::AnotherPoolHasItToo => {
                 assert!(node.server.delete_pool(&conformance::pool("b", &[1]).unwrap()));
             }
-            Self::TheVpcCniHasTheInterface => node.cloud.0.lock().unwrap().operator = false,
+            Self::TheVpcCniHasTheInterface => node.is_managed_by(None),
             Self::Ec2HasItElsewhereByNow => {
-                node.cloud.0.lock().unwrap().elsewhere.remove(&ORPHAN);
+                node.cloud.own(|own| own.stale_interfaces = None);
+                node.cloud.give(ORPHAN);
             }
         }
     }
@@ -254,7 +256,7 @@ async fn registry_outage_restarts_the_grace_period() {
 #[tokio::test(start_paused = true)]
 async fn ec2_outage_restarts_the_grace_period() {
     let node = node(Some("Adopt")).await;
-    let refuse = |why| node.cloud.0.lock().unwrap().refuses = why;
+    let refuse = |why| node.cloud.refuse(why, why);
     node.agent(async |agent| {
         agent.ready().await;
         sleep(Duration::from_mins(8)).await;
@@ -271,7 +273,7 @@ async fn ec2_outage_restarts_the_grace_period() {
 #[tokio::test(start_paused = true)]
 async fn address_that_only_the_metadata_service_lists_is_not_adopted() {
     let node = node(Some("Adopt")).await;
-    node.cloud.0.lock().unwrap().lost.insert(ORPHAN);
+    node.cloud.lose(ORPHAN);
     node.agent(async |agent| {
         agent.ready().await;
         sleep(LONG).await;

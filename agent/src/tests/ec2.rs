@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use firecamp_node::preflight::facts::Right;
+use firecamp_testkit::sim::Calls;
 use tokio::time::sleep;
 
 use super::harness::{ADDRESS, Node, until};
@@ -14,9 +16,7 @@ async fn idle_node_queries_ec2_at_most_once_per_minute() {
         sleep(Duration::from_hours(1)).await;
     })
     .await;
-    let vpc = node.cloud.0.lock().unwrap();
-    let (interfaces, volumes, types) = (vpc.looks, vpc.volume_looks, vpc.type_looks);
-    drop(vpc);
+    let Calls { interfaces, volumes, types, .. } = node.cloud.account().calls.clone();
     let all = interfaces + volumes + types;
     assert!((40..=60).contains(&all), "{interfaces} + {volumes} + {types} looks in an hour");
     assert!(interfaces >= 30 && volumes >= 8, "{interfaces} + {volumes}");
@@ -30,7 +30,7 @@ async fn f007_address_still_listed_by_a_frozen_metadata_service_is_reasserted() 
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        node.cloud.0.lock().unwrap().lost.insert(ADDRESS);
+        node.cloud.lose(ADDRESS);
         let took = until("it is assigned again", || node.cloud.mutations() > 0).await;
         assert!(took <= Duration::from_mins(2), "{took:?}");
     })
@@ -42,14 +42,14 @@ async fn f007_address_still_listed_by_a_frozen_metadata_service_is_reasserted() 
 #[tokio::test(start_paused = true)]
 async fn address_missing_in_the_metadata_service_triggers_a_query_at_once() {
     let node = Node::new().await;
-    node.cloud.0.lock().unwrap().enis[0].listed.clear();
+    node.loses_for_good(ADDRESS);
     node.agent(async |agent| {
         agent.ready().await;
-        let took = until("EC2 is asked", || node.cloud.looks() > 0).await;
+        let took = until("EC2 is asked", || node.cloud.queries() > 0).await;
         assert!(took <= Duration::from_secs(2), "{took:?}");
-        let before = node.cloud.looks();
+        let before = node.cloud.queries();
         sleep(Duration::from_secs(55)).await;
-        assert_eq!(node.cloud.looks(), before + 1, "again after EC2's lag, and once a minute");
+        assert_eq!(node.cloud.queries(), before + 1, "again after EC2's lag, and once a minute");
     })
     .await;
 }
@@ -59,17 +59,17 @@ async fn f007_attach_not_yet_visible_in_ec2_is_not_repeated() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        let looks = node.cloud.looks();
-        until("EC2 was asked", || node.cloud.looks() > looks).await;
+        let looks = node.cloud.queries();
+        until("EC2 was asked", || node.cloud.queries() > looks).await;
         // The next look comes a minute after that one, if it is wanted at once.
         sleep(Duration::from_secs(58)).await;
         // Both EC2 and the metadata service show the owner of before for eight seconds.
-        let looks = node.cloud.looks();
+        let looks = node.cloud.queries();
         node.held_again(6).await;
-        node.cloud.moves_away(ADDRESS);
+        node.moves_away(ADDRESS);
         sleep(Duration::from_secs(8)).await;
-        let young = node.cloud.looks() - looks;
-        node.cloud.is_back(ADDRESS);
+        let young = node.cloud.queries() - looks;
+        node.cloud.give(ADDRESS);
         sleep(Duration::from_mins(5)).await;
         assert!(young > 0, "EC2 was asked meanwhile");
     })
@@ -80,14 +80,13 @@ async fn f007_attach_not_yet_visible_in_ec2_is_not_repeated() {
 #[tokio::test(start_paused = true)]
 async fn denied_instance_type_query_is_repeated_and_delays_nothing() {
     let node = Node::new().await;
-    node.cloud.0.lock().unwrap().limits = None;
+    node.cloud.account().denied.insert(Right::DescribeInstanceTypes);
     node.agent(async |agent| {
         agent.ready().await;
         sleep(Duration::from_hours(1)).await;
     })
     .await;
-    let vpc = node.cloud.0.lock().unwrap();
-    let (interfaces, volumes, types) = (vpc.looks, vpc.volume_looks, vpc.type_looks);
+    let Calls { interfaces, volumes, types, .. } = node.cloud.account().calls.clone();
     assert!(interfaces + volumes + types <= 60, "{interfaces} + {volumes} + {types}");
     assert!(interfaces >= 10 && volumes >= 4 && types >= 4, "{interfaces} + {volumes} + {types}");
 }
@@ -95,14 +94,12 @@ async fn denied_instance_type_query_is_repeated_and_delays_nothing() {
 #[tokio::test(start_paused = true)]
 async fn address_that_ec2_shows_nowhere_does_not_block_volume_queries() {
     let node = Node::new().await;
-    node.cloud.0.lock().unwrap().misplaced = true;
-    node.cloud.0.lock().unwrap().enis[0].listed.clear();
+    node.loses_for_good(ADDRESS);
     node.agent(async |agent| {
         agent.ready().await;
         sleep(Duration::from_hours(1)).await;
     })
     .await;
-    let vpc = node.cloud.0.lock().unwrap();
-    let (interfaces, volumes) = (vpc.looks, vpc.volume_looks);
+    let Calls { interfaces, volumes, .. } = node.cloud.account().calls.clone();
     assert!(interfaces >= 50 && (4..=12).contains(&volumes), "{interfaces} + {volumes}");
 }

@@ -1,5 +1,6 @@
 //! EC2 and the metadata service refuse, are away, or have done what nobody asked for.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use firecamp_controllers::publish::Notice;
@@ -31,7 +32,7 @@ async fn f007_address_moved_by_a_late_call_is_reasserted_once_and_reported() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        node.cloud.moves_away(ADDRESS);
+        node.moves_away(ADDRESS);
         let took = until("it is taken back", || node.cloud.mutations() > 0).await;
         assert!(took < Duration::from_mins(2), "{took:?}");
         sleep(HOUR).await;
@@ -50,7 +51,7 @@ async fn f042_address_lost_repeatedly_costs_at_most_three_mutations_per_minute()
         let begun = Instant::now();
         while begun.elapsed() < HOUR {
             // Somebody takes it as soon as it is back.
-            node.cloud.moves_away(ADDRESS);
+            node.moves_away(ADDRESS);
             sleep(Duration::from_secs(1)).await;
         }
         let mutations = node.cloud.mutations();
@@ -67,16 +68,21 @@ async fn f042_address_lost_repeatedly_costs_at_most_three_mutations_per_minute()
 #[tokio::test(start_paused = true)]
 async fn f115_reassert_records_a_pending_mutation_before_the_call() {
     let node = Node::new().await;
-    node.cloud.0.lock().unwrap().witness = Some(node.server.clone());
+    let (server, marks) = (node.server.clone(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&marks);
+    node.cloud.on_assign(move |address| {
+        let record = server.object("staticips", None, &address.to_string()).unwrap();
+        seen.lock().unwrap().push(record["spec"]["pendingMutations"].clone());
+    });
     node.agent(async |agent| {
         agent.ready().await;
-        node.cloud.moves_away(ADDRESS);
+        node.moves_away(ADDRESS);
         until("it is taken back", || node.cloud.mutations() > 0).await;
         sleep(Duration::from_mins(1)).await;
         is_untouched(&node).await;
     })
     .await;
-    let marks = node.cloud.0.lock().unwrap().marks.clone();
+    let marks = marks.lock().unwrap().clone();
     assert_eq!(marks.len(), 1);
     let mark = marks[0].as_array().expect("marks");
     assert_eq!((mark.len(), &mark[0]["mutation"]), (1, &json!("Assign")), "{marks:#?}");
@@ -87,14 +93,14 @@ async fn address_stripped_during_a_reassert_is_restored_and_the_pending_mutation
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        node.cloud.0.lock().unwrap().assign_hangs = true;
-        node.cloud.moves_away(ADDRESS);
+        node.cloud.account().faults.assigns_hang = true;
+        node.moves_away(ADDRESS);
         until("it was sent", || node.cloud.mutations() > 0).await;
         agent.restores().await;
         assert_eq!(node.record().await.pending_mutations.len(), 1, "and is marked");
         sleep(Duration::from_secs(2)).await;
-        node.cloud.0.lock().unwrap().assign_hangs = false;
-        until("it is here", || node.cloud.is_here(ADDRESS)).await;
+        node.cloud.account().faults.assigns_hang = false;
+        until("it is here", || node.cloud.is_listed(ADDRESS)).await;
         sleep(HOUR).await;
         assert_eq!((node.cloud.mutations(), reasserts(&agent)), (1, 1), "nothing ended it");
         is_untouched(&node).await;
@@ -113,7 +119,7 @@ async fn failing_restore_does_not_hide_a_loss_in_ec2() {
         agent.drop_events();
         let failed = "firecamp_agent_operation_failures_total{kind=\"Restore\"}";
         until("a restore has failed", || agent.metric(failed) > 0).await;
-        node.cloud.0.lock().unwrap().lost.insert(ADDRESS);
+        node.cloud.lose(ADDRESS);
         let took = until("it is taken back", || node.cloud.mutations() > 0).await;
         assert!(took < Duration::from_mins(3), "{took:?}");
     })
@@ -126,21 +132,15 @@ async fn f061_ec2_outage_removes_nothing_and_a_loss_is_repaired_after_it() {
         let node = Node::new().await;
         node.agent(async |agent| {
             agent.ready().await;
-            {
-                let mut vpc = node.cloud.0.lock().unwrap();
-                vpc.hangs = hangs;
-                vpc.refuses = Some(CloudKind::Transient);
-            }
+            node.cloud.refuse(Some(CloudKind::Transient), Some(CloudKind::Transient));
+            node.cloud.account().faults.hangs = hangs;
             sleep(HOUR).await;
             is_untouched(&node).await;
             agent.restores().await;
-            node.cloud.moves_away(ADDRESS);
+            node.moves_away(ADDRESS);
             sleep(HOUR).await;
             assert!(node.holds(), "nobody could tell");
-            {
-                let mut vpc = node.cloud.0.lock().unwrap();
-                (vpc.hangs, vpc.refuses) = (false, None);
-            }
+            node.cloud.recover();
             let took = until("it is taken back", || node.cloud.mutations() > 0).await;
             assert!(took < Duration::from_mins(12), "{took:?}");
             is_untouched(&node).await;
@@ -155,11 +155,11 @@ async fn f053_denied_credentials_cost_one_call_per_minute_and_no_address() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        node.cloud.0.lock().unwrap().refuses = Some(CloudKind::Auth);
+        node.cloud.refuse(Some(CloudKind::Auth), Some(CloudKind::Auth));
         sleep(HOUR).await;
         agent.restores().await;
         is_untouched(&node).await;
-        let looks = node.cloud.looks();
+        let looks = node.cloud.queries();
         assert!((5..=61).contains(&looks), "{looks} looks in an hour");
     })
     .await;
@@ -171,11 +171,8 @@ async fn f053_denied_assign_is_retried_once_per_minute_and_reported() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        {
-            let mut vpc = node.cloud.0.lock().unwrap();
-            (vpc.refuses, vpc.reads) = (Some(CloudKind::Auth), true);
-        }
-        node.cloud.moves_away(ADDRESS);
+        node.cloud.refuse(None, Some(CloudKind::Auth));
+        node.moves_away(ADDRESS);
         until("it was tried", || node.cloud.mutations() > 0).await;
         sleep(HOUR).await;
         let tried = node.cloud.mutations();
@@ -186,8 +183,8 @@ async fn f053_denied_assign_is_retried_once_per_minute_and_reported() {
         let (reason, message) = addresses[0].failing.clone().expect("a failure is told");
         assert_eq!(reason, "CloudRefused");
         assert!(message.contains("refused on purpose"), "{message}");
-        node.cloud.0.lock().unwrap().refuses = None;
-        let took = until("it is taken back", || node.cloud.is_here(ADDRESS)).await;
+        node.cloud.recover();
+        let took = until("it is taken back", || node.cloud.is_listed(ADDRESS)).await;
         assert!(took < Duration::from_mins(10), "{took:?}");
     })
     .await;
@@ -197,8 +194,8 @@ async fn f053_denied_assign_is_retried_once_per_minute_and_reported() {
 async fn f049_unreachable_metadata_service_is_polled_every_five_seconds_and_nothing_is_lost() {
     let node = Node::new().await;
     node.agent(async |agent| agent.ready().await).await;
-    let identities = || node.cloud.0.lock().unwrap().identities;
-    node.cloud.0.lock().unwrap().is_silent = true;
+    let identities = || node.cloud.account().calls.metadata;
+    node.cloud.own(|own| own.identity = None);
     // What it knows of the node's ENIs outlives the agent, but not the boot.
     node.agent(async |agent| {
         agent.ready().await;

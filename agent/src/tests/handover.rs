@@ -41,7 +41,7 @@ async fn address_that_left_the_node_is_read_once() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        node.cloud.0.lock().unwrap().enis[0].listed.clear();
+        node.loses_for_good(ADDRESS);
         node.hand_to("node-2", OTHER_POD, 6).await;
         until("the address is gone", || !node.holds()).await;
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -121,12 +121,9 @@ async fn f041_unresponsive_ec2_delays_no_restore() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        {
-            let mut vpc = node.cloud.0.lock().unwrap();
-            vpc.enis[0].listed.clear();
-        }
+        node.loses_for_good(ADDRESS);
         tokio::time::sleep(Duration::from_secs(10)).await;
-        node.cloud.0.lock().unwrap().hangs = true;
+        node.cloud.hang();
         tokio::time::sleep(Duration::from_secs(90)).await;
         agent.strip();
         let took = until("the address is back", || node.holds()).await;

@@ -10,7 +10,7 @@ use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{Epoch, InstanceId, Mac, Member};
 use firecamp_core::lock_rule::{Hold, LockRecord};
-use firecamp_core::node_identity::{Eni, TypeLimits};
+use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
 use firecamp_core::ports::{Holder, HostNet as _, KernelTarget, KernelView, Registry};
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_kube::{KubeRegistry, Timeouts};
@@ -18,13 +18,12 @@ use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
 use firecamp_node::preflight::facts::{Fact, NodeFacts};
 use firecamp_registry::conformance;
 use firecamp_run::connect::AnyRegistry;
-use firecamp_testkit::sim::{Account, SimChecks, SimHost, SimVolumes, Tag};
+use firecamp_testkit::sim::{Account, SimEc2, SimHost, SimVolumes, Tag, interface};
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::cloud::FixedCloud;
 use crate::agent::Agent;
 use crate::agent_files::AgentFiles;
 use crate::lazy_registry::LazyRegistry;
@@ -41,6 +40,11 @@ pub(crate) const POD: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11";
 pub(crate) const OTHER_POD: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e22";
 pub(crate) const IPS: &str = "staticips";
 const ENI: &str = "eni-0000000a";
+const OWN: &str = "i-0000000a";
+const TYPE: &str = "m5.large";
+/// The instance of another node of the cluster, and its ENI.
+const OTHER: &str = "i-0000000b";
+const OTHER_ENI: &str = "eni-0000000b";
 const MAC: &str = "06:00:00:00:00:01";
 
 /// Nothing that is waited for takes longer, by the clock that jumps.
@@ -50,11 +54,11 @@ pub(crate) const DEADLINE: Duration = Duration::from_mins(20);
 pub(crate) struct SimEnvironment;
 
 impl Environment for SimEnvironment {
-    type Cloud = MeteredCloud<FixedCloud>;
+    type Cloud = MeteredCloud<SimEc2>;
     type Kernel = SimHost;
     type Registry = LazyRegistry;
     type Source = KubeSource;
-    type Files = SimChecks;
+    type Files = SimEc2;
 }
 
 impl Kernel for SimHost {
@@ -116,12 +120,33 @@ impl KernelEvents for WorkResult {
     }
 }
 
+/// The node's instance, with one ENI that has the member's address.
+fn ec2() -> SimEc2 {
+    let limits = TypeLimits { name: TYPE.to_owned(), enis: 3, addresses: 10, volumes: None };
+    let account = Account {
+        types: [(TYPE.to_owned(), limits)].into(),
+        node: NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() },
+        ..Account::default()
+    };
+    let ec2 = SimEc2::new(InstanceId::new(OWN).unwrap(), account);
+    let identity = NodeIdentity {
+        instance: OWN.parse().unwrap(),
+        instance_type: TYPE.to_owned(),
+        zone: "us-east-1a".parse().unwrap(),
+        region: "us-east-1".to_owned(),
+        enis: Vec::new(),
+    };
+    ec2.own(|own| own.identity = Some(identity));
+    ec2.set_enis(&[eni()]);
+    ec2
+}
+
 /// All that outlives an agent.
 pub(crate) struct Node {
     pub(crate) server: ApiServer,
     pub(crate) registry: KubeRegistry,
     pub(crate) host: SimHost,
-    pub(crate) cloud: FixedCloud,
+    pub(crate) cloud: SimEc2,
     pub(crate) volumes: SimVolumes,
     run_dir: tempfile::TempDir,
 }
@@ -169,13 +194,7 @@ impl Node {
         };
         server.create_pool(&pool);
         let registry = KubeRegistry::new(server.client(), Timeouts::default());
-        let cloud = FixedCloud::default();
-        {
-            let mut vpc = cloud.0.lock().unwrap();
-            vpc.enis = vec![eni()];
-            let name = "m5.large".to_owned();
-            vpc.limits = Some(TypeLimits { name, enis: 3, addresses: 10, volumes: None });
-        }
+        let cloud = ec2();
         let host = SimHost::with_links([MAC.parse().unwrap()]);
         let run_dir = tempfile::tempdir().unwrap();
         let node = Self { server, registry, host, cloud, volumes: SimVolumes::default(), run_dir };
@@ -192,6 +211,36 @@ impl Node {
             kernel.locks.insert(ADDRESS, LockRecord { holder, hold: Hold::Held });
         });
         node
+    }
+
+    /// EC2 has the address on another node. The metadata service still lists it here.
+    pub(crate) fn is_elsewhere(&self, address: Ipv4Addr) {
+        let other = interface(OTHER_ENI.parse().unwrap(), eni().subnet);
+        self.cloud.put(address, &OTHER.parse().unwrap(), other);
+    }
+
+    /// Another node of the cluster has taken the address.
+    pub(crate) fn moves_away(&self, address: Ipv4Addr) {
+        self.cloud.unlist(address);
+        self.is_elsewhere(address);
+    }
+
+    /// No ENI has the address, and no Assign brings it back.
+    pub(crate) fn loses_for_good(&self, address: Ipv4Addr) {
+        self.cloud.unlist(address);
+        self.cloud.lose(address);
+        self.cloud.account().faults.assigns_are_lost = true;
+    }
+
+    /// The other node's ENI does not belong to the cluster.
+    pub(crate) fn other_is_foreign(&self) {
+        let mut account = self.cloud.account();
+        account.instances.get_mut(OTHER).unwrap().interfaces[0].cluster = None;
+    }
+
+    /// Which service of AWS manages the node's ENI.
+    pub(crate) fn is_managed_by(&self, operator: Option<&str>) {
+        self.cloud.own(|own| own.interfaces[0].operator = operator.map(str::to_owned));
     }
 
     /// The record, read afresh.
@@ -278,13 +327,10 @@ impl Node {
         let status = Status::default();
         let registry = LazyRegistry::from(AnyRegistry::Kube(self.registry.clone()));
         let source = KubeSource::new(NODE.parse().unwrap(), registry.clone());
-        let own = InstanceId::new("i-0000000a").unwrap();
-        let facts = NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() };
-        let files = SimChecks::new(own, Account { node: facts, ..Account::default() });
         let status_writer = LazyStatusWriter::new(registry.clone(), NODE.parse().unwrap());
         let cloud = MeteredCloud::new(self.cloud.clone(), &status.calls);
         let host = self.host.clone();
-        let ports = Ports::<SimEnvironment>::new(cloud, host, registry, source, files);
+        let ports = Ports::<SimEnvironment>::new(cloud, host, registry, source, self.cloud.clone());
         let keep = AgentFiles::open(self.run_dir.path()).unwrap();
         let names = (NODE.parse().unwrap(), "prod".parse().unwrap(), EniRule::Auto);
         let shared_status = SharedStatus::default();

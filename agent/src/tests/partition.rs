@@ -13,9 +13,9 @@ const BOUND: Duration = Duration::from_secs(10);
 
 /// EC2 has it elsewhere; how long after EC2 was seen to say so the kernel lets it go.
 async fn lets_go(node: &Node) {
-    node.cloud.moves_away(ADDRESS);
-    let looks = node.cloud.looks();
-    until("EC2 was asked", || node.cloud.looks() > looks).await;
+    node.moves_away(ADDRESS);
+    let looks = node.cloud.queries();
+    until("EC2 was asked", || node.cloud.queries() > looks).await;
     let took = until("the address is gone", || !node.holds()).await;
     assert!(took < BOUND, "{took:?}");
 }
@@ -31,7 +31,7 @@ async fn f089_partitioned_node_withholds_an_address_that_ec2_shows_elsewhere() {
         lets_go(&node).await;
         sleep(Duration::from_mins(30)).await;
         assert!(!node.holds(), "nothing restores it meanwhile");
-        let owners = node.cloud.0.lock().unwrap().lookups;
+        let owners = node.cloud.account().calls.owners;
         assert!(owners <= 40, "{owners} look-ups in half an hour");
 
         // The partition is healed: somebody else has it, by the record as well.
@@ -67,11 +67,9 @@ async fn f089_metadata_service_alone_withholds_nothing() {
         node.server.go_away();
         // EC2 goes on having it here, or does not answer at all.
         for fails in [false, true] {
-            {
-                let mut vpc = node.cloud.0.lock().unwrap();
-                vpc.unlisted.insert(ADDRESS);
-                vpc.refuses = fails.then_some(CloudKind::Transient);
-            }
+            node.cloud.unlist(ADDRESS);
+            let refused = fails.then_some(CloudKind::Transient);
+            node.cloud.refuse(refused, refused);
             sleep(Duration::from_mins(30)).await;
             assert!(node.holds());
         }
@@ -86,12 +84,8 @@ async fn f089_frozen_metadata_service_restores_no_withheld_address() {
     node.agent(async |agent| {
         agent.ready().await;
         node.server.go_away();
-        {
-            // It lists for ever what EC2 has given to another node.
-            let mut vpc = node.cloud.0.lock().unwrap();
-            vpc.lost.insert(ADDRESS);
-            vpc.elsewhere.insert(ADDRESS);
-        }
+        // It lists for ever what EC2 has given to another node.
+        node.is_elsewhere(ADDRESS);
         until("the kernel lets go", || !node.holds()).await;
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_mins(10) {
@@ -109,7 +103,7 @@ async fn f089_address_on_no_eni_stays_in_the_kernel_of_its_holder() {
     node.agent(async |agent| {
         agent.ready().await;
         node.server.go_away();
-        node.cloud.0.lock().unwrap().lost.insert(ADDRESS);
+        node.cloud.lose(ADDRESS);
         sleep(Duration::from_mins(30)).await;
         assert!(node.holds());
     })
@@ -130,7 +124,7 @@ async fn f089_withheld_address_is_restored_once_ec2_or_the_registry_confirms() {
                 node.server.come_back();
                 until("it is taken back in EC2", || node.cloud.mutations() > 0).await;
             } else {
-                node.cloud.is_back(ADDRESS);
+                node.cloud.give(ADDRESS);
             }
             let begun = Instant::now();
             until("it is in the kernel again", || node.holds()).await;
@@ -148,17 +142,17 @@ async fn f089_possibly_stale_query_withholds_nothing() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        let looks = node.cloud.looks();
-        until("EC2 was asked", || node.cloud.looks() > looks).await;
+        let looks = node.cloud.queries();
+        until("EC2 was asked", || node.cloud.queries() > looks).await;
         // The next look comes a minute after that one, if it is wanted at once.
         sleep(Duration::from_secs(55)).await;
         node.held_again(6).await;
         let attached = Instant::now();
         sleep(Duration::from_secs(2)).await;
         node.server.go_away();
-        node.cloud.moves_away(ADDRESS);
-        let looks = node.cloud.looks();
-        let took = until("EC2 was asked again", || node.cloud.looks() > looks).await;
+        node.moves_away(ADDRESS);
+        let looks = node.cloud.queries();
+        let took = until("EC2 was asked again", || node.cloud.queries() > looks).await;
         assert!(took < Duration::from_secs(8), "{took:?}: within the lag");
         sleep(Duration::from_secs(9).saturating_sub(attached.elapsed())).await;
         assert!(node.holds(), "EC2's reads lag by ten seconds");

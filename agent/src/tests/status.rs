@@ -68,7 +68,7 @@ async fn f021_capacity_follows_attached_and_detached_enis() {
         agent.ready().await;
         until("there is room for nine", || capacity(&node) == Some(9)).await;
         assert_eq!(said(&node, "EniUsable").as_deref(), Some("True Usable"));
-        let first = node.cloud.0.lock().unwrap().enis[0].clone();
+        let first = node.cloud.own(|own| own.identity.clone()).unwrap().enis[0].clone();
         let second = Eni {
             id: "eni-0000000b".parse().unwrap(),
             mac: "06:00:00:00:00:02".parse().unwrap(),
@@ -78,12 +78,12 @@ async fn f021_capacity_follows_attached_and_detached_enis() {
             listed: [].into(),
             ..first.clone()
         };
-        node.cloud.0.lock().unwrap().enis = vec![first.clone(), second.clone()];
+        node.cloud.set_enis(&[first.clone(), second.clone()]);
         until("it is shown", || status(&node)["enis"][1]["id"] == "eni-0000000b").await;
         assert_eq!(capacity(&node), Some(9), "no pool has addresses of its subnet");
         node.server.create_pool(&conformance::pool("b", &[2]).unwrap());
         until("there is room for eighteen", || capacity(&node) == Some(18)).await;
-        node.cloud.0.lock().unwrap().enis = vec![first];
+        node.cloud.set_enis(&[first]);
         until("there is room for nine again", || capacity(&node) == Some(9)).await;
         assert_eq!(status(&node)["slots"], json!({ "total": 9, "free": 8 }));
     })
@@ -98,13 +98,13 @@ async fn f049_unreachable_metadata_service_is_reported_and_its_last_data_kept() 
         until("the node is ready", || said(&node, "Ready").as_deref() == Some("True AllHealthy"))
             .await;
         let before = status(&node);
-        node.cloud.0.lock().unwrap().hangs = true;
+        node.cloud.hang();
         let silent = || said(&node, "Ready").as_deref() == Some("False MetadataUnreachable");
         until("its silence is told", silent).await;
         let now = status(&node);
         assert_eq!((&now["enis"], &now["slots"]), (&before["enis"], &before["slots"]));
         assert_eq!(capacity(&node), Some(9));
-        node.cloud.0.lock().unwrap().hangs = false;
+        node.cloud.recover();
         until("it is ready again", || said(&node, "Ready").as_deref() == Some("True AllHealthy"))
             .await;
     })

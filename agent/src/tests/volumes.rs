@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use firecamp_apiserver::Fault;
 use firecamp_node::volumes::observation::{
-    Amount, Attachment, AttachmentState, BlockDevice, DeviceNumber, Elsewhere, Mount, Usage,
+    Amount, Attachment, AttachmentState, BlockDevice, DeviceNumber, Mount, Usage,
 };
 use firecamp_node::volumes::path::KUBELET;
 use firecamp_registry::api::VOLUME_READY;
+use firecamp_testkit::sim::Instance;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -46,7 +47,11 @@ fn waiting_pod(node: &Node) {
 
 /// EC2 has it in this state for two minutes.
 fn in_ec2(node: &Node, state: AttachmentState) {
-    node.cloud.0.lock().unwrap().volumes = vec![Attachment {
+    node.cloud.own(|own| own.volumes = vec![attachment_in(state)]);
+}
+
+fn attachment_in(state: AttachmentState) -> Attachment {
+    Attachment {
         volume: VOLUME.parse().unwrap(),
         state,
         age: Some(Duration::from_mins(2)),
@@ -54,7 +59,7 @@ fn in_ec2(node: &Node, state: AttachmentState) {
         delete_on_termination: false,
         zone: "us-east-1a".parse().unwrap(),
         bytes: 1 << 30,
-    }];
+    }
 }
 
 /// EC2 has attached it at last, and kubelet mounts it.
@@ -159,11 +164,9 @@ async fn f081_stuck_volume_is_reported_on_node_and_claim_and_cleared_once_attach
 #[tokio::test(start_paused = true)]
 async fn f081_volume_stuck_on_another_instance_is_reported_on_the_claim() {
     let node = node().await;
-    node.cloud.0.lock().unwrap().volumes_elsewhere = vec![Elsewhere {
-        volume: VOLUME.parse().unwrap(),
-        instance: "i-0000000b".parse().unwrap(),
-        state: AttachmentState::Detaching,
-    }];
+    let stuck = vec![attachment_in(AttachmentState::Detaching)];
+    let other = Instance { volumes: stuck, ..Instance::default() };
+    node.cloud.account().instances.insert("i-0000000b".to_owned(), other);
     node.reporting_agent(async |agent| {
         agent.ready().await;
         until_said(&node, Some("False StuckDetaching")).await;
@@ -174,7 +177,7 @@ async fn f081_volume_stuck_on_another_instance_is_reported_on_the_claim() {
             of_the_node(&node).0.contains(&"StuckDetaching".to_owned())
         })
         .await;
-        node.cloud.0.lock().unwrap().volumes_elsewhere.clear();
+        node.cloud.account().instances.remove("i-0000000b");
         comes(&node);
         until_said(&node, Some("True Mounted")).await;
     })

@@ -13,7 +13,7 @@ use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_host::preflight::NodeFiles;
 use firecamp_node::preflight::Ec2Checks;
 use firecamp_node::preflight::facts::Purpose;
-use firecamp_testkit::sim::{Account, SimChecks};
+use firecamp_testkit::sim::{Account, Instance, SimEc2};
 use serde_json::{Value, json};
 
 use super::doctor::{diagnosed, found, healthy};
@@ -23,7 +23,7 @@ use super::support::{NODE, address, golden, reader_of};
 #[tokio::test]
 async fn each_preflight_condition_is_a_finding() {
     let instance = InstanceId::new("i-0123456789abcdef0").unwrap();
-    let cloud = SimChecks::new(instance, Account::default());
+    let cloud = SimEc2::new(instance, Account::default());
     let root = tempfile::tempdir().unwrap();
     let files = NodeFiles::new(root.path(), Path::new("/run/firecamp"), true);
     let asked = (Purpose::default(), Ec2Checks::All);
@@ -35,7 +35,7 @@ async fn each_preflight_condition_is_a_finding() {
 
 /// An instance whose primary address is 10.1.0.4, with a limit of 28 volumes and interfaces. It is
 /// a Node of the cluster.
-fn instance() -> SimChecks {
+fn instance() -> SimEc2 {
     let eni = Eni {
         id: "eni-00000001".parse().unwrap(),
         mac: "06:00:00:00:00:01".parse().unwrap(),
@@ -55,11 +55,12 @@ fn instance() -> SimChecks {
         enis: vec![eni],
     };
     let own = identity.instance.clone();
-    let instances = [(own.to_string(), (identity, vec![]))].into();
+    let instance = Instance { identity: Some(identity), ..Instance::default() };
+    let instances = [(own.to_string(), instance)].into();
     let volumes = Some(VolumeLimit { count: 28, shared: true });
     let limits = TypeLimits { name: "m5.large".to_owned(), enis: 3, addresses: 10, volumes };
     let types = [(limits.name.clone(), limits)].into();
-    SimChecks::new(own, Account { instances, types, ..Account::default() })
+    SimEc2::new(own, Account { instances, types, ..Account::default() })
 }
 
 fn node_of(internal: &str) -> Value {

@@ -48,7 +48,7 @@ fn complete() -> KernelView {
     }
 }
 
-pub(crate) fn shown_on(eni: &str, cluster: Option<&str>) -> Answer<Owner> {
+fn shown_on(eni: &str, cluster: Option<&str>) -> Answer<Owner> {
     Answer::Known(Owner::Eni(OwnerEni {
         id: EniId::new(eni).unwrap(),
         primary: false,

@@ -1,23 +1,17 @@
 //! `firecamp explain`: where the facts come from.
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
-use std::time::Duration;
-
 use firecamp_cli::args::Command;
-use firecamp_cli::explain::facts::Answer;
 use firecamp_cli::explain::links::LinkState;
 use firecamp_cli::explain::reason::Reason;
 use firecamp_cli::explain::{ExplainArguments, Explanation, around, of};
 use firecamp_cloud::AwsCloud;
 use firecamp_core::contract::exit::CheckExit;
-use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
-use firecamp_core::ids::{EniId, Mac, SubnetId};
-use firecamp_core::node_identity::NodeIdentity;
-use firecamp_core::ports::{Cloud, Owner};
+use firecamp_core::network_interface::Interface;
+use firecamp_node::preflight::facts::Right;
+use firecamp_testkit::sim::{Account, SimEc2, interface};
 use serde_json::json;
 
-use super::explain::{OTHER_ENI, shown_on};
+use super::explain::OTHER_ENI;
 use super::support::{Files, NODE, POD, address, cluster, parsed, reader_of, run};
 
 fn arguments(words: &[&str]) -> ExplainArguments {
@@ -122,80 +116,36 @@ async fn an_unreachable_registry_is_unknown_not_broken() {
     assert!(explanation.message.contains("read StaticIPClaim prod/redis-0"), "{explanation:?}");
 }
 
-/// EC2 that only supports looking up an address; `explain` needs nothing else.
-#[derive(Debug)]
-enum Ec2 {
-    Answers(Owner),
-    Refuses,
-    Silent,
-}
-
-impl Cloud for Ec2 {
-    async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
-        panic!("this is not the member's node")
-    }
-
-    async fn listed(&self, _mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
-        panic!("this is not the member's node")
-    }
-
-    async fn owner(&self, ip: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        assert_eq!((ip, subnet.as_str()), (address(20), "subnet-00000001"));
-        match self {
-            Self::Answers(owner) => Ok(owner.clone()),
-            Self::Refuses => Err(CloudFailure {
-                kind: CloudKind::Auth,
-                effect: Effect::None,
-                detail: "DescribeNetworkInterfaces: UnauthorizedOperation".to_owned(),
-            }),
-            Self::Silent => std::future::pending().await,
-        }
-    }
-
-    async fn assign(
-        &self,
-        _eni: &EniId,
-        _address: Ipv4Addr,
-        _force: bool,
-        _within: Duration,
-    ) -> Result<(), CloudFailure> {
-        panic!("explain changes nothing")
-    }
-
-    async fn unassign(
-        &self,
-        _eni: &EniId,
-        _address: Ipv4Addr,
-        _within: Duration,
-    ) -> Result<(), CloudFailure> {
-        panic!("explain changes nothing")
-    }
-}
-
-async fn with(cloud: Ec2) -> Explanation {
+async fn with(cloud: &SimEc2) -> Explanation {
     let server = cluster().await;
     let pod = json!({ "metadata": { "uid": POD }, "spec": { "nodeName": NODE } });
     server.set_pod("prod", "redis-0", pod);
     let arguments = arguments(&[&["redis-0", "--node-name", "laptop"], &NOWHERE[..]].concat());
-    let around = around(&arguments, Some(Ok(cloud))).unwrap();
+    let around = around(&arguments, Some(Ok(cloud.clone()))).unwrap();
     of(&reader_of(&server), &arguments, &around).await.unwrap()
 }
 
-fn ec2(explanation: &Explanation) -> (LinkState, &str) {
+fn state_in_ec2(explanation: &Explanation) -> (LinkState, &str) {
     let link = explanation.links.iter().find(|link| link.link == "ec2").unwrap();
     (link.state, &link.seen)
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_address_is_looked_up_in_ec2_and_a_failed_lookup_is_unknown() {
-    let Answer::Known(foreign) = shown_on(OTHER_ENI, None) else { panic!("no owner") };
-    let explanation = with(Ec2::Answers(foreign)).await;
+    let ec2 = SimEc2::new("i-00000009".parse().unwrap(), Account::default());
+    let foreign = interface(OTHER_ENI.parse().unwrap(), "subnet-00000001".parse().unwrap());
+    let instance = "i-00000008".parse().unwrap();
+    ec2.put(address(20), &instance, Interface { cluster: None, ..foreign });
+    let explanation = with(&ec2).await;
     assert_eq!(explanation.reason, Reason::HeldByForeignInterface);
-    assert_eq!(ec2(&explanation).0, LinkState::Broken);
-    let refused = with(Ec2::Refuses).await;
-    assert_eq!(ec2(&refused).0, LinkState::Unknown);
-    assert!(ec2(&refused).1.contains("UnauthorizedOperation"), "{refused:?}");
-    let silent = with(Ec2::Silent).await;
-    assert_eq!((ec2(&silent).0, silent.exit()), (LinkState::Unknown, CheckExit::Fine));
-    assert!(ec2(&silent).1.ends_with("no response within 10s"), "{silent:?}");
+    assert_eq!(state_in_ec2(&explanation).0, LinkState::Broken);
+    ec2.account().denied.insert(Right::DescribeNetworkInterfaces);
+    let refused = with(&ec2).await;
+    assert_eq!(state_in_ec2(&refused).0, LinkState::Unknown);
+    assert!(state_in_ec2(&refused).1.contains("UnauthorizedOperation"), "{refused:?}");
+    ec2.hang();
+    let silent = with(&ec2).await;
+    assert_eq!((state_in_ec2(&silent).0, silent.exit()), (LinkState::Unknown, CheckExit::Fine));
+    assert!(state_in_ec2(&silent).1.ends_with("no response within 10s"), "{silent:?}");
+    assert_eq!(ec2.mutations(), 0);
 }

@@ -6,7 +6,8 @@ use firecamp_core::ids::InstanceId;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_node::preflight::facts::{Fact, Purpose, Reservation, Right};
 use firecamp_node::preflight::{Ec2Checks, Kind, Reason, gather, judge};
-use firecamp_testkit::sim::{Account, Break, FaultyChecks, Op, Script, SimChecks};
+use firecamp_node::volumes::observation::{Attachment, AttachmentState};
+use firecamp_testkit::sim::{Account, Break, FaultyChecks, Instance, Op, Script, SimEc2};
 
 fn own() -> InstanceId {
     InstanceId::new("i-0000000a").unwrap()
@@ -17,7 +18,7 @@ fn limits() -> TypeLimits {
     TypeLimits { name: "m5.large".to_owned(), enis: 3, addresses: 10, volumes }
 }
 
-fn account() -> SimChecks {
+fn account() -> SimEc2 {
     let identity = NodeIdentity {
         instance: own(),
         instance_type: "m5.large".to_owned(),
@@ -25,9 +26,22 @@ fn account() -> SimChecks {
         region: "us-east-1".to_owned(),
         enis: vec![],
     };
-    let instances = [(own().to_string(), (identity, vec![]))].into();
+    let instance = Instance { identity: Some(identity), ..Instance::default() };
+    let instances = [(own().to_string(), instance)].into();
     let types = [("m5.large".to_owned(), limits())].into();
-    SimChecks::new(own(), Account { instances, types, ..Account::default() })
+    SimEc2::new(own(), Account { instances, types, ..Account::default() })
+}
+
+fn volume(_number: u32) -> Attachment {
+    Attachment {
+        volume: "vol-0123456789abcdef0".parse().unwrap(),
+        state: AttachmentState::Attached,
+        age: None,
+        label: "/dev/sdf".to_owned(),
+        delete_on_termination: false,
+        zone: "us-east-1a".parse().unwrap(),
+        bytes: 1 << 30,
+    }
 }
 
 fn purpose() -> Purpose {
@@ -46,7 +60,7 @@ async fn without_an_instance_id_a_dry_run_tests_describe_volumes() {
     let script = Script::new().breaking(Op::Identity, 1, Break::Before);
     let broken = FaultyChecks::new(sim.clone(), script);
     let facts = gather(&broken, &sim, purpose(), Ec2Checks::All).await;
-    assert_eq!((facts.volumes, sim.account().calls), (Fact::NotChecked, 1));
+    assert_eq!((facts.volumes, sim.reads()), (Fact::NotChecked, 1));
     let rights: Vec<Right> = facts.rights.keys().copied().collect();
     assert_eq!(rights, [Right::DescribeVolumes]);
 }
@@ -70,7 +84,7 @@ async fn f055_the_reservations_of_each_pool_subnet_are_read_and_checked() {
 #[tokio::test]
 async fn f085_slots_are_counted_from_the_instance_type_and_the_attachments() {
     let sim = account();
-    sim.account().volumes.insert(own().to_string(), 28);
+    sim.own(|own| own.volumes = (0..28).map(volume).collect());
     let conditions = judge(&gather(&sim, &sim, purpose(), Ec2Checks::All).await);
     let slots = conditions.iter().find(|one| one.kind == Kind::VolumeSlotsCounted).unwrap();
     assert_eq!(slots.reason, Reason::SlotsExhausted, "{}", slots.message);
@@ -80,7 +94,7 @@ async fn f085_slots_are_counted_from_the_instance_type_and_the_attachments() {
 async fn with_ec2_checks_skipped_no_ec2_call_is_made() {
     let sim = account();
     let facts = gather(&sim, &sim, purpose(), Ec2Checks::Skip).await;
-    assert_eq!(sim.account().calls, 0);
+    assert_eq!(sim.reads(), 0);
     assert_eq!((facts.interfaces, facts.rights.len()), (Fact::NotChecked, 0));
     assert_eq!(facts.identity.known().map(|it| it.instance.clone()), Some(own()));
 }
@@ -89,7 +103,7 @@ async fn with_ec2_checks_skipped_no_ec2_call_is_made() {
 async fn a_preflight_without_subnets_makes_three_ec2_calls() {
     let sim = account();
     let facts = gather(&sim, &sim, purpose(), Ec2Checks::All).await;
-    assert_eq!(sim.account().calls, 3);
+    assert_eq!(sim.reads(), 3);
     let rights: Vec<Right> = facts.rights.keys().copied().collect();
     let [interfaces, volumes, types] =
         [Right::DescribeNetworkInterfaces, Right::DescribeVolumes, Right::DescribeInstanceTypes];

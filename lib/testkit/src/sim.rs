@@ -3,7 +3,7 @@
 //!
 //! No release binary links this crate.
 
-mod checks;
+mod ec2;
 mod faulty_checks;
 mod faulty_cloud;
 mod faulty_file;
@@ -18,7 +18,7 @@ mod script;
 mod status_writer;
 mod volumes;
 
-pub use checks::{Account, SimChecks};
+pub use ec2::{Account, Calls, Faults, Instance, SimEc2, interface};
 pub use faulty_checks::FaultyChecks;
 pub use faulty_cloud::FaultyCloud;
 pub use faulty_file::FaultyFile;

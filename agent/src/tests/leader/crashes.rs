@@ -48,7 +48,7 @@ impl Execution {
         fixture.no_pod();
         match self {
             Self::GoneNode => {
-                fixture.ec2.terminate();
+                fixture.terminate_instance();
                 fixture.node("node-1", "Unknown");
             }
             Self::ScaledDown => {
@@ -106,7 +106,7 @@ fn is_step(asked: &str) -> bool {
 impl<'a> Steps<'a> {
     fn of(fixture: &'a ClusterFixture) -> Self {
         let asked = Cell::new(fixture.server.requests().len());
-        Self { fixture, asked, found: Cell::new(0), ec2: fixture.ec2.steps() }
+        Self { fixture, asked, found: Cell::new(0), ec2: fixture.ec2.account().calls.steps }
     }
 
     fn count(&self) -> usize {
@@ -114,7 +114,7 @@ impl<'a> Steps<'a> {
         self.asked.set(self.asked.get() + new.len());
         let found = self.found.get() + new.iter().filter(|one| is_step(one)).count();
         self.found.set(found);
-        found + self.fixture.ec2.steps() - self.ec2
+        found + self.fixture.ec2.account().calls.steps - self.ec2
     }
 }
 
@@ -191,7 +191,7 @@ async fn bystander(fixture: &ClusterFixture) {
         "status": { "phase": "Running" },
     });
     fixture.server.set_pod("prod", "web-0", pod);
-    fixture.ec2.put(OTHER, "eni-0000000c", "i-0000000c");
+    fixture.in_ec2(OTHER, "eni-0000000c", "i-0000000c");
 }
 
 /// All that there is of it, versions included, and whether EC2 has its address.
@@ -224,7 +224,7 @@ async fn run(execution: Execution, deaths: &[Death]) -> Option<(Left, Vec<String
         })
         .await;
     assert_eq!(untouched(&fixture), others, "{execution:?}, {deaths:?}");
-    let sent = fixture.ec2.steps().div_ceil(2);
+    let sent = fixture.ec2.account().calls.steps.div_ceil(2);
     let most = usize::try_from(execution.changes()).unwrap() * (deaths.len() + 1);
     assert!(sent <= most, "{execution:?}, {deaths:?}: EC2 was called {sent} times");
     Some((left(&fixture), fixture.server.requests_since(asked)))

@@ -31,7 +31,7 @@ async fn f077_leader_without_ec2_releases_the_lease() {
     let body = async {
         asking(&fixture).await;
         assert!(fixture.is_led_by("node-2"));
-        fixture.ec2.fall_silent();
+        fixture.ec2.hang();
         // The other one may take it in the very second in which it is given back.
         let took = until("it gives it back", || !fixture.is_led_by("node-2")).await;
         assert!(took >= MINUTE * 10 && took < MINUTE * 12, "{took:?}");
@@ -60,8 +60,8 @@ async fn only_agent_reacquires_the_lease_and_releases_once_ec2_responds() {
             until("it gives it back", || fixture.holder("default").is_none()).await;
             let took = until("it holds it again", || fixture.holder("default").is_some()).await;
             assert!(took >= MINUTE * 3 && took < MINUTE * 4, "{took:?}");
-            fixture.ec2.speak();
-            fixture.ec2.terminate();
+            fixture.ec2.recover();
+            fixture.terminate_instance();
             fixture.no_pod();
             until("it is released", || fixture.state().as_deref() == Some("Parked")).await;
         })
@@ -76,11 +76,11 @@ async fn short_ec2_outages_and_throttling_keep_the_lease() {
             asking(&fixture).await;
             for outage in 0..5 {
                 match outage % 2 {
-                    0 => fixture.ec2.fall_silent(),
+                    0 => fixture.ec2.hang(),
                     _ => fixture.ec2.refuse(Some(CloudKind::Auth), None),
                 }
                 lease_is_held(&fixture, MINUTE * 8).await;
-                fixture.ec2.speak();
+                fixture.ec2.recover();
                 sleep(MINUTE).await;
                 // A throttle is an answer: another agent of the account would hear the same.
                 fixture.ec2.refuse(Some(CloudKind::Throttled), None);
@@ -119,7 +119,7 @@ async fn leader_without_mutate_permission_releases_the_lease() {
             fixture.ec2.refuse(None, Some(CloudKind::Auth));
             until("it gives it back", || fixture.holder("default").is_none()).await;
             assert!(fixture.ec2.has(orphan));
-            fixture.ec2.speak();
+            fixture.ec2.recover();
             until("it is out of EC2", || !fixture.ec2.has(orphan)).await;
         })
         .await;

@@ -11,17 +11,22 @@ use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Wr
 use firecamp_kube::{KubeCluster, KubeRegistry, Timeouts};
 use firecamp_registry::conformance;
 use firecamp_run::connect::AnyRegistry;
+use firecamp_testkit::sim::{Account, SimEc2, interface};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::ec2::{ENI, Ec2};
 use crate::lazy_registry::LazyRegistry;
 use crate::leader::{Leader, RemoteSystems};
 use crate::status::Status;
 
 pub(in crate::tests) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
 const POD: &str = "pod-1";
+/// The member's instance and its ENI.
+const INSTANCE: &str = "i-0000000a";
+const ENI: &str = "eni-0000000a";
+/// The leader's instance, whose metadata service does not answer.
+const OWN: &str = "i-00000009";
 
 /// Nothing that is waited for takes longer, by the clock that jumps.
 const DEADLINE: Duration = Duration::from_mins(20);
@@ -30,7 +35,7 @@ const DEADLINE: Duration = Duration::from_mins(20);
 pub(in crate::tests) struct ClusterFixture {
     pub(in crate::tests) server: ApiServer,
     pub(in crate::tests) registry: KubeRegistry,
-    pub(in crate::tests) ec2: Ec2,
+    pub(in crate::tests) ec2: SimEc2,
     /// Of all its agents.
     pub(in crate::tests) status: Status,
 }
@@ -46,7 +51,12 @@ impl ClusterFixture {
         };
         server.create_pool(&pool);
         let registry = KubeRegistry::new(server.client(), Timeouts::default());
-        let fixture = Self { server, registry, ec2: Ec2::default(), status: Status::default() };
+        let fixture = Self {
+            server,
+            registry,
+            ec2: SimEc2::new(OWN.parse().unwrap(), Account::default()),
+            status: Status::default(),
+        };
         fixture.policies("Delete", "Delete");
         for node in ["node-1", "node-2", "node-3"] {
             fixture.node(node, "True");
@@ -110,7 +120,18 @@ impl ClusterFixture {
         let ip = conformance::static_ip(address, member, &pool).unwrap();
         self.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
         self.record_of(address, state, 5).await;
-        self.ec2.put(address, ENI, "i-0000000a");
+        self.in_ec2(address, ENI, INSTANCE);
+    }
+
+    /// EC2 has the address on this ENI of the cluster.
+    pub(in crate::tests) fn in_ec2(&self, address: Ipv4Addr, eni: &str, instance: &str) {
+        let eni = interface(eni.parse().unwrap(), "subnet-00000001".parse().unwrap());
+        self.ec2.put(address, &instance.parse().unwrap(), eni);
+    }
+
+    /// The member's instance and its ENI are gone.
+    pub(in crate::tests) fn terminate_instance(&self) {
+        self.ec2.account().instances.remove(INSTANCE);
     }
 
     /// The address of another member on node-1, whose pod stays on record.

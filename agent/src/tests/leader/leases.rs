@@ -141,8 +141,8 @@ async fn leader_stops_in_time_if_ec2_hangs() {
     let end = CancellationToken::new();
     let body = async {
         until("it holds the Lease", || fixture.holder("default").is_some()).await;
-        fixture.ec2.fall_silent();
-        until("a question waits", || fixture.ec2.unanswered() > 0).await;
+        fixture.ec2.hang();
+        until("a question waits", || fixture.ec2.account().calls.unanswered > 0).await;
         end.cancel();
         Instant::now()
     };

@@ -26,7 +26,7 @@ async fn f077_address_of_a_terminated_instance_is_released_with_or_without_its_n
         fixture
             .during(async || {
                 owned(&fixture).await;
-                fixture.ec2.terminate();
+                fixture.terminate_instance();
                 fixture.no_pod();
                 fixture.node("node-1", "Unknown");
                 if !object {
@@ -63,7 +63,7 @@ async fn f077_live_pod_keeps_its_address_when_its_node_is_lost() {
     let fixture = ClusterFixture::new().await;
     fixture
         .during(async || {
-            fixture.ec2.terminate();
+            fixture.terminate_instance();
             assert!(fixture.server.remove("nodes", None, "node-1"));
             sleep(LONG).await;
         })
@@ -106,7 +106,7 @@ async fn adopted_address_is_unassigned_then_deleted_while_a_member_keeps_its_own
     let attachment = adopted.attachment.as_mut().unwrap();
     attachment.state = State::Parked;
     attachment.pod = PodUid::orphaned();
-    fixture.ec2.put(orphan, "eni-0000000a", "i-0000000a");
+    fixture.in_ec2(orphan, "eni-0000000a", "i-0000000a");
     fixture.registry.write(&Write::CreateStaticIp(adopted)).await.unwrap();
     let object = || fixture.server.object("staticips", None, &orphan.to_string());
     fixture

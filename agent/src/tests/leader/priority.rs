@@ -21,7 +21,7 @@ async fn f077_release_for_a_lost_node_does_not_wait_for_slow_unassignments() {
     fixture
         .during(async || {
             until("the owner is on record", || fixture.owner().as_deref() == Some("set-1")).await;
-            fixture.ec2.slow_down(SLOW);
+            fixture.ec2.account().faults.unassign_delay = SLOW;
             until("orphans leave EC2", || left() < orphans.len()).await;
             fixture.ec2.lose(ADDRESS);
             fixture.no_pod();
@@ -48,7 +48,7 @@ async fn f077_every_address_of_an_unresponsive_node_is_looked_up_in_slow_ec2() {
             until("the owner is on record", || fixture.owner().as_deref() == Some("set-1")).await;
             // Its pods stay on record, and its machine may live.
             fixture.node("node-1", "Unknown");
-            fixture.ec2.answer_slowly(Duration::from_secs(1));
+            fixture.ec2.account().faults.read_delay = Duration::from_secs(1);
             fixture.no_pod();
             fixture.ec2.lose(ADDRESS);
             let took =

@@ -160,24 +160,21 @@ impl OfNode {
                 | Self::AnAddressIsTakenAwayAndEc2Denies
                 | Self::AStrangerHasTheAddress
         ) {
-            node.cloud.moves_away(ADDRESS);
+            node.moves_away(ADDRESS);
         }
-        let mut vpc = node.cloud.0.lock().unwrap();
+        let cloud = &node.cloud;
         match self {
-            Self::AnAddressIsTakenAwayAndEc2Denies => {
-                (vpc.refuses, vpc.reads) = (Some(CloudKind::Auth), true);
+            Self::AnAddressIsTakenAwayAndEc2Denies => cloud.refuse(None, Some(CloudKind::Auth)),
+            Self::AStrangerHasTheAddress => node.other_is_foreign(),
+            Self::Ec2Throttles => {
+                cloud.refuse(Some(CloudKind::Throttled), Some(CloudKind::Throttled));
             }
-            Self::AStrangerHasTheAddress => vpc.strangers = true,
-            Self::Ec2Throttles => vpc.refuses = Some(CloudKind::Throttled),
-            Self::AnAddressHasNoRecord => {
-                vpc.enis[0].listed.insert(Ipv4Addr::new(10, 1, 0, 21));
-            }
+            Self::AnAddressHasNoRecord => cloud.give(Ipv4Addr::new(10, 1, 0, 21)),
             Self::TheInterfaceIsFull => {
-                let others = (100..108).map(|last| Ipv4Addr::new(10, 1, 0, last));
-                vpc.enis[0].listed.extend(others);
+                (100..108).for_each(|last| cloud.give(Ipv4Addr::new(10, 1, 0, last)));
             }
-            Self::TheMetadataServiceIsSilent => vpc.is_silent = true,
-            Self::TheClockIsSet => vpc.ahead = 90,
+            Self::TheMetadataServiceIsSilent => cloud.own(|own| own.identity = None),
+            Self::TheClockIsSet => cloud.account().ahead = 90,
             Self::AnAddressIsTakenAway
             | Self::TheKernelLosesAnAddress
             | Self::TheKernelLosesAnAddressOfAnotherEpoch
