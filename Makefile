@@ -17,10 +17,10 @@ SEED ?= 1
 LEVEL ?= model
 SIM_FLAGS ?=
 
-.PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release demo-image bench \
-	oracle steady images reproducible test-images test-user test-apiserver test-deploy test-rules \
-	bless-deploy test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean \
-	cluster-up cluster-down e2e chaos figures
+.PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release \
+	demo-image bench oracle steady images reproducible test-images test-user test-apiserver \
+	test-deploy test-rules bless-deploy test-moto test-volumes coverage crashes fuzz sim mutants \
+	docs bless clean cluster-up cluster-down e2e chaos figures
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

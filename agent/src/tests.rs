@@ -7,6 +7,7 @@ mod ec2;
 mod ec2_failures;
 mod handover;
 mod harness;
+mod instance;
 mod leader;
 mod metrics;
 mod partition;

@@ -8,17 +8,16 @@ use firecamp_controllers::publish::Notice;
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::HostFailure;
-use firecamp_core::ids::{Epoch, InstanceId, Mac, Member};
+use firecamp_core::ids::{Epoch, Mac, Member};
 use firecamp_core::lock_rule::{Hold, LockRecord};
-use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
+use firecamp_core::node_identity::Eni;
 use firecamp_core::ports::{Holder, HostNet as _, KernelTarget, KernelView, Registry};
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
-use firecamp_node::preflight::facts::{Fact, NodeFacts};
 use firecamp_registry::conformance;
 use firecamp_run::connect::AnyRegistry;
-use firecamp_testkit::sim::{Account, SimEc2, SimHost, SimVolumes, Tag, interface};
+use firecamp_testkit::sim::{SimEc2, SimHost, SimVolumes, Tag};
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep};
@@ -40,11 +39,6 @@ pub(crate) const POD: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11";
 pub(crate) const OTHER_POD: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e22";
 pub(crate) const IPS: &str = "staticips";
 const ENI: &str = "eni-0000000a";
-const OWN: &str = "i-0000000a";
-const TYPE: &str = "m5.large";
-/// The instance of another node of the cluster, and its ENI.
-const OTHER: &str = "i-0000000b";
-const OTHER_ENI: &str = "eni-0000000b";
 const MAC: &str = "06:00:00:00:00:01";
 
 /// Nothing that is waited for takes longer, by the clock that jumps.
@@ -120,27 +114,6 @@ impl KernelEvents for WorkResult {
     }
 }
 
-/// The node's instance, with one ENI that has the member's address.
-fn ec2() -> SimEc2 {
-    let limits = TypeLimits { name: TYPE.to_owned(), enis: 3, addresses: 10, volumes: None };
-    let account = Account {
-        types: [(TYPE.to_owned(), limits)].into(),
-        node: NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() },
-        ..Account::default()
-    };
-    let ec2 = SimEc2::new(InstanceId::new(OWN).unwrap(), account);
-    let identity = NodeIdentity {
-        instance: OWN.parse().unwrap(),
-        instance_type: TYPE.to_owned(),
-        zone: "us-east-1a".parse().unwrap(),
-        region: "us-east-1".to_owned(),
-        enis: Vec::new(),
-    };
-    ec2.own(|own| own.identity = Some(identity));
-    ec2.set_enis(&[eni()]);
-    ec2
-}
-
 /// All that outlives an agent.
 pub(crate) struct Node {
     pub(crate) server: ApiServer,
@@ -159,7 +132,7 @@ pub(crate) struct Running<'a> {
     kernel: UnboundedSender<Vec<Change>>,
 }
 
-fn eni() -> Eni {
+pub(super) fn eni() -> Eni {
     Eni {
         id: ENI.parse().unwrap(),
         mac: MAC.parse().unwrap(),
@@ -194,7 +167,7 @@ impl Node {
         };
         server.create_pool(&pool);
         let registry = KubeRegistry::new(server.client(), Timeouts::default());
-        let cloud = ec2();
+        let cloud = super::instance::ec2(&eni());
         let host = SimHost::with_links([MAC.parse().unwrap()]);
         let run_dir = tempfile::tempdir().unwrap();
         let node = Self { server, registry, host, cloud, volumes: SimVolumes::default(), run_dir };
@@ -211,36 +184,6 @@ impl Node {
             kernel.locks.insert(ADDRESS, LockRecord { holder, hold: Hold::Held });
         });
         node
-    }
-
-    /// EC2 has the address on another node. The metadata service still lists it here.
-    pub(crate) fn is_elsewhere(&self, address: Ipv4Addr) {
-        let other = interface(OTHER_ENI.parse().unwrap(), eni().subnet);
-        self.cloud.put(address, &OTHER.parse().unwrap(), other);
-    }
-
-    /// Another node of the cluster has taken the address.
-    pub(crate) fn moves_away(&self, address: Ipv4Addr) {
-        self.cloud.unlist(address);
-        self.is_elsewhere(address);
-    }
-
-    /// No ENI has the address, and no Assign brings it back.
-    pub(crate) fn loses_for_good(&self, address: Ipv4Addr) {
-        self.cloud.unlist(address);
-        self.cloud.lose(address);
-        self.cloud.account().faults.assigns_are_lost = true;
-    }
-
-    /// The other node's ENI does not belong to the cluster.
-    pub(crate) fn other_is_foreign(&self) {
-        let mut account = self.cloud.account();
-        account.instances.get_mut(OTHER).unwrap().interfaces[0].cluster = None;
-    }
-
-    /// Which service of AWS manages the node's ENI.
-    pub(crate) fn is_managed_by(&self, operator: Option<&str>) {
-        self.cloud.own(|own| own.interfaces[0].operator = operator.map(str::to_owned));
     }
 
     /// The record, read afresh.
