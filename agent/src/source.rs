@@ -1,9 +1,9 @@
 //! The sources of the static IPs and pods of a node.
 
 mod cache;
-mod file;
+mod file_registry;
 mod follow;
-mod kube;
+mod kubernetes;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -14,9 +14,9 @@ use firecamp_core::ids::NodeName;
 use firecamp_registry::RegistryUrl;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::file::FileSource;
+pub(crate) use self::file_registry::FileSource;
 pub(crate) use self::follow::{Reported, follow};
-pub(crate) use self::kube::KubeSource;
+pub(crate) use self::kubernetes::KubeSource;
 use crate::lazy_registry::LazyRegistry;
 
 /// The static IPs and pods of a node, and their changes.

@@ -46,7 +46,7 @@ fn act(cli: &Cli) -> Result<u8, Failure> {
         Some(Part::DemoInside(arguments)) => run_inside_box::run(arguments),
         Some(Part::MemberServer(arguments)) => block_on(member::server::run(arguments)),
         Some(Part::MemberClient(arguments)) => block_on(member::client::run(arguments)),
-        Some(Part::MemberStart(arguments)) => Err(member::start::run(arguments)),
+        Some(Part::MemberStart(arguments)) => Err(member::record_start_time::run(arguments)),
     }
 }
 

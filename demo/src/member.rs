@@ -1,7 +1,7 @@
 //! The small programs of the demo that run on nodes and on the client.
 
 pub(crate) mod client;
+pub(crate) mod record_start_time;
 pub(crate) mod server;
-pub(crate) mod start;
 
 pub use server::READY;

@@ -4,12 +4,12 @@
 //! Guarantees: it writes nothing and runs no program; every file is small. Caveats: the link state
 //! of systemd-networkd is private data, so unparsable content counts as unknown.
 
-mod cni;
-mod config;
-mod kernel;
+mod foreign_kernel_objects;
 mod links;
 mod networkd;
-mod process;
+mod other_network_software;
+mod privileges;
+mod systemd_config;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use firecamp_node::preflight::facts::{Fact, NodeFacts};
 
 use firecamp_node::preflight::NodeChecks;
-pub use kernel::Node;
+pub use foreign_kernel_objects::Node;
 
 /// Maximum number of bytes to read; all these files are much smaller.
 const FILE_MAX: u64 = 256 * 1024;

@@ -11,6 +11,7 @@
 mod atomic_files;
 mod cache;
 mod change_detection;
+mod check_mounted;
 mod listing;
 mod object_lock;
 mod object_paths;

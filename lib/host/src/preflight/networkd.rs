@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::config::{boolean, setting};
+use super::systemd_config::{boolean, setting};
 use super::{NodeFiles, names};
 use firecamp_node::preflight::facts::{LinkPolicy, Networkd};
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::atomic_files::{self, Content};
 use super::object_lock::{self, LockFailure, ObjectLock};
 use super::object_paths::Place;
-use crate::api::{self, Kind, Object, StaticIPPoolSpec};
+use crate::api::{self, Kind, Object};
 use crate::failure::{failed, in_doubt};
 
 /// The kernel's source of random UUIDs.
@@ -49,34 +49,6 @@ impl Store {
     /// The directory of a kind.
     pub(super) fn kind_dir<S: Kind>(&self) -> PathBuf {
         self.root.join(S::PLURAL)
-    }
-
-    fn check_root(&self) -> Result<(), RegistryFailure> {
-        let root = self.root.display();
-        let found = std::fs::metadata(&self.root)
-            .map_err(|wrong| io_failed("open the registry", &root, &wrong))?;
-        if found.is_dir() {
-            return Ok(());
-        }
-        let detail = format!("open the registry: {root} is not a directory");
-        Err(failed(RegistryKind::Refused, detail))
-    }
-
-    /// Called when a file or directory is missing: fails if the whole registry is missing (not
-    /// mounted, moved away), because a missing registry must not look like an empty one.
-    pub(super) fn check_present(&self) -> Result<(), RegistryFailure> {
-        self.check_root()?;
-        let pools = self.kind_dir::<StaticIPPoolSpec>();
-        if pools.is_dir() {
-            return Ok(());
-        }
-        let detail = format!(
-            "{} contains no registry: it has no directory {}; mount the registry there, or create \
-             a pool there as docs/file-registry.md shows",
-            self.root.display(),
-            StaticIPPoolSpec::PLURAL
-        );
-        Err(failed(RegistryKind::NotFound, detail))
     }
 
     /// Reads an object.
