@@ -12,12 +12,13 @@ use firecamp_kube::{KubeCluster, KubeRegistry, Timeouts};
 use firecamp_registry::conformance;
 use firecamp_run::connect::AnyRegistry;
 use serde_json::{Value, json};
+use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::ec2::{ENI, Ec2};
 use crate::lazy_registry::LazyRegistry;
-use crate::leader::{Leader, RemoteSystems};
+use crate::leader::{RemoteSystems, lead};
 use crate::status::Status;
 
 pub(in crate::tests) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
@@ -207,8 +208,10 @@ impl ClusterFixture {
         let registry = LazyRegistry::from(AnyRegistry::Kube(self.registry.clone()));
         let cluster = KubeCluster::new(&self.registry).with_lease_in(namespace);
         let names = (node.parse().unwrap(), "prod".parse().unwrap());
-        let ports = RemoteSystems::new(self.ec2.clone(), registry);
-        Leader::new(names, cluster, ports, self.status.leader.clone()).run(end).await;
+        let remote = RemoteSystems::new(names, cluster, (self.ec2.clone(), registry));
+        // Dropping it drops the agent's tasks, as a crash does.
+        let agent = LocalSet::new();
+        agent.run_until(lead(remote, self.status.leader.clone(), end)).await;
     }
 
     /// Runs an agent on node-2, meanwhile `body`, and then ends the agent.
