@@ -14,7 +14,7 @@ use crate::source::{Reported, follow};
 /// Lists and watches the whole cluster until it is dropped.
 pub(super) struct Watches {
     run: Pin<Box<dyn Future<Output = ()>>>,
-    events: UnboundedReceiver<ClusterEvent>,
+    events: UnboundedReceiver<Box<ClusterEvent>>,
 }
 
 impl Watches {
@@ -24,7 +24,7 @@ impl Watches {
     }
 
     /// Waits for the next event. Cancel-safe.
-    pub(super) async fn next(&mut self) -> ClusterEvent {
+    pub(super) async fn next(&mut self) -> Box<ClusterEvent> {
         tokio::select! {
             Some(event) = self.events.recv() => event,
             () = &mut self.run => pending().await,
@@ -32,12 +32,12 @@ impl Watches {
     }
 }
 
-async fn run(cluster: KubeCluster, sink: UnboundedSender<ClusterEvent>) {
+async fn run(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
     let (static_ips, claims) = (cluster.addresses(), cluster.claims());
     let (pools, sets) = (cluster.pools(), cluster.sets());
     let nodes = cluster.nodes();
     // Without a receiver nobody needs the event.
-    let send = |event: Option<ClusterEvent>| drop(event.map(|event| sink.send(event)));
+    let send = |event: Option<ClusterEvent>| drop(event.map(|event| sink.send(Box::new(event))));
     tokio::join!(
         follow(&static_ips, |reported| {
             send(parse("staticips", reported, address).map(ClusterEvent::StaticIps));

@@ -1,5 +1,5 @@
-//! What the agent that holds the Lease does for the whole cluster: observe, plan, act, report. There
-//! is no central controller: each agent is a candidate, and one of them is the leader.
+//! What the leader, the agent that holds the Lease, does for the whole cluster: observe, plan, act,
+//! report. There is no central controller: each agent is a candidate, and one of them is the leader.
 //!
 //! * [`Event`]: ticks, changes of the cluster, and the results of the effects.
 //! * [`LeaderController`]: the state machine, from the first read of the Lease to its release.
@@ -154,7 +154,7 @@ impl Controller for LeaderController {
             }
             Event::Cluster(event) => {
                 if let Some(term) = &mut self.term {
-                    term.observe(event);
+                    term.observe(*event);
                 }
             }
             Event::StepEnded(result) => {

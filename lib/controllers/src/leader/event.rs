@@ -19,7 +19,7 @@ pub enum Event {
     /// The Lease was written.
     LeaseWritten(RequestId, Result<(), RegistryFailure>),
     /// A list or a watch of the running term reports this.
-    Cluster(ClusterEvent),
+    Cluster(Box<ClusterEvent>),
     /// The running step of the pass has ended.
     StepEnded(StepResult),
 }

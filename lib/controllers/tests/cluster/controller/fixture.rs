@@ -77,7 +77,7 @@ impl Agent {
             ClusterEvent::Sets(ObjectEvent::Listed(sets)),
             ClusterEvent::Nodes(ObjectEvent::Listed(nodes)),
         ] {
-            assert_eq!(self.handle(Event::Cluster(event)), Vec::new());
+            assert_eq!(self.handle(Event::Cluster(Box::new(event))), Vec::new());
         }
     }
 
@@ -101,8 +101,11 @@ impl Agent {
     /// What happens in this time.
     pub(super) fn run(&mut self, time: Duration) -> Seen {
         let (end, mut seen) = (self.now.plus(time), Seen::new());
+        let mut ticks = 0;
         while let Some(due) = self.controller.next_tick().filter(|due| *due <= end) {
             self.now = self.now.max(due);
+            ticks += 1;
+            assert!(ticks <= 10_000, "ticks without end: {due:?}");
             seen.extend(self.handle(Event::Tick(0.0)));
             if self.now == due {
                 let again = self.controller.handle(Event::Tick(0.0), self.now);

@@ -104,7 +104,7 @@ fn each_operation_uses_the_current_content_of_the_cache() {
     let retention = ClaimRetentionPolicy { when_scaled: ClaimRetention::Retain, ..retention };
     let changed = ObservedPool { retention, ..pool("pool", &[]) };
     let event = ClusterEvent::Pools(ObjectEvent::Set(parsed("pool"), Some(changed)));
-    assert_eq!(agent.handle(Event::Cluster(event)), Vec::new());
+    assert_eq!(agent.handle(Event::Cluster(Box::new(event))), Vec::new());
     let second = started(&agent.handle(step(StepResult::Performed(Vec::new()))));
     assert!(matches!(&second[0].0, Operation::RecordOwner { .. }), "{second:?}");
     assert_eq!(second[0].1.retention, retention);
@@ -113,7 +113,8 @@ fn each_operation_uses_the_current_content_of_the_cache() {
 #[test]
 fn no_pass_starts_while_a_kind_is_unavailable() {
     let mut agent = Agent::leading(&two_pools());
-    let event = |current| Event::Cluster(ClusterEvent::Sets(ObjectEvent::Current(current)));
+    let event =
+        |current| Event::Cluster(Box::new(ClusterEvent::Sets(ObjectEvent::Current(current))));
     drop(agent.handle(event(false)));
     assert!(!starts_step(&agent.run(MINUTE)));
     drop(agent.handle(event(true)));
