@@ -1,5 +1,5 @@
-//! Leader election, and what the leader does for the whole cluster: observe, plan, act, report. There
-//! is no central controller: each agent is a candidate, and the one that holds the Lease leads.
+//! Leader election, and what the leader does for the whole cluster: observe, plan, act, report.
+//! There is no central controller: each agent is a candidate, and the Lease names the leader.
 //!
 //! * [`Event`]: ticks, changes of the cluster, and the results of the effects.
 //! * [`LeaderController`]: the state machine, from the first read of the Lease to its release.
