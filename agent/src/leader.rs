@@ -1,58 +1,42 @@
-//! What the leader does for the whole cluster: observe, plan, apply, report. The plan is pure
-//! (`firecamp_controllers::leader`); this module does the I/O.
-//!
-//! Guarantees: an agent that is not the leader reads only the Lease, periodically. Every operation
-//! reads its objects again and writes with the version that it read. No operation starts after the
-//! leadership term, and a running one stops between two steps. When the process ends it gets
-//! `LAST_CALL`; the next leader continues from the records.
+//! The leader's outside: how the effects of [`LeaderController`], which makes all decisions, are
+//! performed.
 
-mod cache;
-mod leadership_term;
 mod operations;
 mod recorded_cloud;
 mod remote_systems;
+mod watches;
 
-use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::pending;
+use std::rc::Rc;
 use std::time::Duration;
 
-use firecamp_controllers::leader::{Candidate, Cluster, timing};
-use firecamp_core::failure::{RegistryFailure, RegistryKind};
+use firecamp_controllers::leader::{
+    Cluster as _, Effect, Event, LeaderController, PassStep, Report, StepResult,
+};
 use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_core::ports::Cloud;
-use firecamp_core::time::Moment;
 use firecamp_engine::Rng;
 use firecamp_kube::KubeCluster;
 use firecamp_run::connect::AnyRegistry;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 pub(crate) use self::remote_systems::RemoteSystems;
+use self::watches::Watches;
 use crate::lazy_registry::LazyRegistry;
 use crate::outage::Outage;
+use crate::runner::{self, Driver};
 use crate::status::LeadershipMetrics;
 
-/// Interval between attempts to open the registry or to renew the Lease.
+/// Interval between attempts to open the registry.
 const RETRY: Duration = Duration::from_secs(5);
-/// When the process ends, a running operation gets this long, and so does the release of the
-/// Lease: both fit into the termination grace period.
-const LAST_CALL: Duration = Duration::from_millis(300);
-
-/// An agent as candidate and leader.
-pub(crate) struct Leader<C> {
-    node: NodeName,
-    name: ClusterName,
-    cluster: KubeCluster,
-    ports: RemoteSystems<C>,
-    candidate: RefCell<Candidate>,
-    outage: RefCell<Outage>,
-    metrics: LeadershipMetrics,
-    rng: Rng,
-    origin: Instant,
-}
 
 /// Runs leader election and the leader's work until `end`. Returns at once for a file registry.
-pub(crate) async fn run<C: Cloud>(
-    (node, name): (NodeName, ClusterName),
+pub(crate) async fn run<C: Cloud + 'static>(
+    names: (NodeName, ClusterName),
     (cloud, registry): (C, LazyRegistry),
     metrics: &LeadershipMetrics,
     end: &CancellationToken,
@@ -67,126 +51,131 @@ pub(crate) async fn run<C: Cloud>(
             }
         }
     };
-    let cluster = tokio::select! {
-        () = end.cancelled() => return,
-        opened = opened => opened,
-    };
-    if let Some(cluster) = cluster {
-        let ports = RemoteSystems::new(cloud, registry.clone());
-        Leader::new((node, name), cluster, ports, metrics.clone()).run(end).await;
+    if let Some(Some(cluster)) = end.run_until_cancelled(opened).await {
+        let remote = RemoteSystems::new(names, cluster, (cloud, registry.clone()));
+        lead(remote, metrics.clone(), end).await;
     }
 }
 
-/// Runs work that must not delay the end of the process by more than `LAST_CALL`. The next reader
-/// of the record learns whether a cancelled write took effect.
-async fn in_time(end: &CancellationToken, work: impl Future<Output = ()>) {
-    let over = async {
-        end.cancelled().await;
-        sleep(LAST_CALL).await;
+/// Runs the controller until `end`. Needs a `LocalSet`.
+pub(crate) async fn lead<C: Cloud + 'static>(
+    remote: RemoteSystems<C>,
+    metrics: LeadershipMetrics,
+    end: &CancellationToken,
+) {
+    let (node, name) = (remote.node.clone(), remote.name.clone());
+    let controller = LeaderController::new(node, name, &Rng::default().run_id());
+    let outside = Outside {
+        remote: Rc::new(remote),
+        watches: None,
+        term: CancellationToken::new(),
+        dropped: CancellationToken::new(),
+        outage: Outage::new("the Lease"),
+        metrics,
     };
-    tokio::select! {
-        () = work => {}
-        () = over => {}
-    }
+    let Ok(()) = runner::run(controller, outside, end).await;
 }
 
-impl<C: Cloud> Leader<C> {
-    pub(crate) fn new(
-        (node, name): (NodeName, ClusterName),
-        cluster: KubeCluster,
-        ports: RemoteSystems<C>,
-        metrics: LeadershipMetrics,
-    ) -> Self {
-        let rng = Rng::default();
-        let candidate = Candidate::new(format!("{node}_{}", rng.run_id()));
-        Self {
-            node,
-            name,
-            cluster,
-            ports,
-            candidate: RefCell::new(candidate),
-            outage: RefCell::new(Outage::new("the Lease")),
-            metrics,
-            rng,
-            origin: Instant::now(),
+/// The outside of the controller.
+struct Outside<C> {
+    remote: Rc<RemoteSystems<C>>,
+    watches: Option<Watches>,
+    /// Cancelled at the end of the term.
+    term: CancellationToken,
+    /// Cancelled to drop a running step at the end of the process.
+    dropped: CancellationToken,
+    outage: Outage,
+    metrics: LeadershipMetrics,
+}
+
+impl<C: Cloud + 'static> Driver<LeaderController> for Outside<C> {
+    type Failure = Infallible;
+
+    async fn changed(&mut self) -> Result<Event, Infallible> {
+        match &mut self.watches {
+            Some(watches) => Ok(Event::Cluster(watches.next().await)),
+            None => pending().await,
         }
     }
 
-    fn now(&self) -> Moment {
-        Moment(self.origin.elapsed())
+    fn tick(&mut self) -> Event {
+        Event::Tick(Rng::default().part())
     }
 
-    /// Whether this agent holds the Lease now.
-    fn holds(&self) -> bool {
-        self.candidate.borrow().holds(self.now())
+    async fn perform(&mut self, effect: Effect, tasks: &mut JoinSet<Event>) -> Option<Event> {
+        match effect {
+            Effect::ReadLease(id) => self.spawn(tasks, async move |remote| {
+                Event::LeaseRead(id, remote.cluster.lease().await)
+            }),
+            Effect::WriteLease(id, write) => self.spawn(tasks, async move |remote| {
+                Event::LeaseWritten(id, remote.cluster.write_lease(&write).await)
+            }),
+            Effect::BeginTerm => {
+                self.term = CancellationToken::new();
+                self.watches = Some(Watches::begin(self.remote.cluster.clone()));
+            }
+            Effect::EndTerm => {
+                self.watches = None;
+                self.term.cancel();
+            }
+            Effect::Start(step) => self.start(step, tasks),
+            Effect::DropOperation => self.dropped.cancel(),
+            Effect::Report(what) => self.report(what),
+        }
+        None
     }
 
-    pub(crate) async fn run(&self, end: &CancellationToken) {
-        while !end.is_cancelled() {
-            let mut pause = timing::LEASE_CHECK_EVERY.mul_f64(1.0 + self.rng.part() / 2.0);
-            in_time(end, self.acquire_or_renew()).await;
-            if self.holds() && !end.is_cancelled() {
+    fn task_ended(&self, _event: &Event) {}
+
+    fn handled(&self, _took: Duration) {}
+}
+
+impl<C: Cloud + 'static> Outside<C> {
+    fn spawn<F>(&self, tasks: &mut JoinSet<Event>, task: F)
+    where
+        F: AsyncFnOnce(Rc<RemoteSystems<C>>) -> Event + 'static,
+    {
+        let remote = Rc::clone(&self.remote);
+        tasks.spawn_local(async move { task(remote).await }.in_current_span());
+    }
+
+    fn start(&self, step: PassStep, tasks: &mut JoinSet<Event>) {
+        let (term, dropped) = (self.term.clone(), self.dropped.clone());
+        self.spawn(tasks, async move |remote| {
+            let result = dropped.run_until_cancelled(remote.perform(step, &term)).await;
+            // Nobody waits for a step that was dropped.
+            Event::StepEnded(result.unwrap_or_else(|| StepResult::Performed(Vec::new())))
+        });
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::LeaseRead(Ok(())) => self.outage.ended(),
+            Report::LeaseRead(Err(why)) => self.outage.lasts(&why),
+            Report::LeaseNotWritten(why) => {
+                tracing::debug!(error = %why, "failed to write the Lease");
+            }
+            Report::LeaseNotReleased(why) => {
+                tracing::debug!(error = %why, "failed to release the Lease; it will expire");
+            }
+            Report::LeaseNotReleasedInTime => {
+                tracing::debug!("failed to release the Lease in time; it will expire");
+            }
+            Report::TermBegun => {
                 tracing::info!("leadership acquired");
                 self.metrics.begins();
-                // Boxed: the future is large and seldom needed.
-                Box::pin(self.leadership_term(end)).await;
+            }
+            Report::TermEnded => {
                 self.metrics.ends();
                 tracing::info!("leadership lost");
-                if self.ports.cloud.is_unreachable() && self.holds() && !end.is_cancelled() {
-                    tracing::warn!("EC2 unreachable; releasing the Lease to another agent");
-                    in_time(end, self.resign()).await;
-                    pause = timing::EC2_UNREACHABLE_PAUSE;
-                }
             }
-            tokio::select! {
-                () = end.cancelled() => {}
-                () = sleep(pause) => {}
+            Report::Ec2Unreachable => {
+                tracing::warn!("EC2 unreachable; releasing the Lease to another agent");
             }
-        }
-        if timeout(LAST_CALL, self.resign()).await.is_err() {
-            tracing::debug!("failed to release the Lease in time; it will expire");
-        }
-    }
-
-    /// One attempt to acquire or renew the Lease.
-    async fn acquire_or_renew(&self) {
-        let read = match self.cluster.lease().await {
-            Ok(read) => read,
-            Err(why) => return self.outage.borrow_mut().lasts(&why),
-        };
-        self.outage.borrow_mut().ended();
-        let write = self.candidate.borrow_mut().decide(read.as_ref(), self.now());
-        let Some(write) = write else { return };
-        let sent = self.now();
-        match self.cluster.write_lease(&write).await {
-            Ok(()) => self.candidate.borrow_mut().renewed(sent),
-            Err(why) => self.not_written(&why),
-        }
-    }
-
-    /// A conflict means that another agent wrote the Lease and the term is over. Any other failure
-    /// does not: the term lasts until the last renewal expires.
-    fn not_written(&self, why: &RegistryFailure) {
-        tracing::debug!(error = %why, "failed to write the Lease");
-        match why.kind {
-            RegistryKind::Conflict | RegistryKind::AlreadyExists | RegistryKind::NotFound => {
-                self.candidate.borrow_mut().refused();
+            Report::Pools(usage) => self.metrics.set_pools(&usage),
+            Report::PassOverdue(operation) => {
+                tracing::warn!(%operation, "pass exceeds its time limit; planning again");
             }
-            RegistryKind::Unavailable | RegistryKind::Invalid | RegistryKind::Refused => {}
-        }
-    }
-
-    /// Releases the Lease if this agent holds it, so that the next leader need not wait.
-    async fn resign(&self) {
-        if !self.holds() {
-            return;
-        }
-        let Ok(Some(read)) = self.cluster.lease().await else { return };
-        let write = self.candidate.borrow_mut().resign(&read);
-        if let Some(write) = write
-            && let Err(why) = self.cluster.write_lease(&write).await
-        {
-            tracing::debug!(error = %why, "failed to release the Lease; it will expire");
         }
     }
 }

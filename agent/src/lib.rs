@@ -1,8 +1,8 @@
 //! Maintains the static IP addresses of a node: observe, plan, apply, report.
 //!
-//! `firecamp_controllers::node` decides. `runner` passes events to it and performs its effects:
-//! `agent` connects it with the outside systems, of which slow reads and operations run as tasks
-//! beside the controller (`ports`), and `report` writes its log lines and metrics.
+//! `firecamp_controllers` decides. `runner` passes events to a controller and performs its effects:
+//! `agent` and `leader` connect theirs with the outside systems, of which slow reads and operations
+//! run as tasks beside the controller (`ports`), and `report` writes log lines and metrics.
 
 mod adopt;
 mod agent;

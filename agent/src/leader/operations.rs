@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use firecamp_controllers::leader::{
-    Change, Cluster, DeletionReason, Identity, Operation, Owner, SetName, UnassignReason, View,
-    deletion_reason, is_orphan, without_volume_wait,
+    Change, Cluster, DeletionReason, Ec2Call, Facts, Identity, Operation, Owner, SetName,
+    UnassignReason, deletion_reason, is_orphan, without_volume_wait,
 };
 use firecamp_core::agent::{Execution, Operation as NodeOperation};
 use firecamp_core::contract::timing;
@@ -13,14 +13,15 @@ use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::Member;
 use firecamp_core::machine::{Outcome, Release as Released};
 use firecamp_core::ports::{Cloud, PodView, Registry, SocketScope};
-use firecamp_core::record::{Attachment, Pool, State, StaticIp, Stored, Write};
+use firecamp_core::record::{Attachment, State, StaticIp, Stored, Write};
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
-use firecamp_engine::{Ended, Run, Signal};
-use firecamp_registry::api::ClaimRetentionPolicy;
+use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::Leader;
+use super::recorded_cloud::RecordedCloud;
+use super::remote_systems::{ByAddress, NoKernel, RemoteSystems};
+use crate::lazy_registry::LazyRegistry;
 
 /// Why an operation was not performed.
 #[derive(Debug, Error)]
@@ -34,89 +35,55 @@ enum PerformError {
     Failed(String),
 }
 
-/// Facts from the cache that an operation needs; none of them authorises a change.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Facts {
-    /// The address of the operation. Events about a claim refer to its StaticIP.
-    address: Option<Ipv4Addr>,
-    /// The member of that address.
-    member: Option<Member>,
-    pool: Option<Pool>,
-    retention: ClaimRetentionPolicy,
+/// An attempt to perform an operation, which stops between two steps at the end of the term.
+pub(super) struct Attempt<'a, C> {
+    remote: &'a RemoteSystems<C>,
+    cloud: RecordedCloud<'a, C>,
+    facts: &'a Facts,
+    term: &'a CancellationToken,
+    rng: Rng,
 }
 
-impl Facts {
-    pub(super) fn of(operation: &Operation, view: &View) -> Self {
-        let claim = member_of(operation).and_then(|member| view.claims.get(member)?.as_ref());
-        let address = address_of(operation).or_else(|| claim?.claim.address);
-        let record = address.and_then(|address| view.addresses.get(&address)?.as_ref());
-        let record = record.map(|seen| &seen.record);
-        let pool = claim.map(|seen| &seen.claim.pool).or(record.map(|record| &record.pool));
-        let pool = pool.and_then(|name| view.pools.get(name)?.as_ref());
-        Self {
-            address,
-            member: record.map(|record| record.member.clone()),
-            pool: pool.map(|seen| seen.pool.clone()),
-            retention: pool.map(|seen| seen.retention).unwrap_or_default(),
+impl<'a, C: Cloud> Attempt<'a, C> {
+    pub(super) fn new(
+        remote: &'a RemoteSystems<C>,
+        facts: &'a Facts,
+        term: &'a CancellationToken,
+    ) -> Self {
+        let cloud = RecordedCloud::new(&remote.cloud);
+        Self { remote, cloud, facts, term, rng: Rng::default() }
+    }
+
+    /// Performs the operation. Returns its calls to EC2.
+    pub(super) async fn perform(self, operation: &Operation) -> Vec<Ec2Call> {
+        match self.attempt(operation).await {
+            Ok(()) => {
+                tracing::info!(%operation, reason = operation.reason(), "operation succeeded");
+                self.report(operation).await;
+            }
+            Err(PerformError::Moot(why)) => {
+                tracing::debug!(%operation, why, "operation obsolete");
+            }
+            Err(why) => {
+                tracing::warn!(%operation, error = %why, "operation failed; will retry");
+            }
         }
+        self.cloud.into_calls()
     }
-}
 
-fn address_of(operation: &Operation) -> Option<Ipv4Addr> {
-    match operation {
-        Operation::Release { address, .. }
-        | Operation::Unassign { address, .. }
-        | Operation::DeleteStaticIp { address, .. }
-        | Operation::RemoveFinalizer { address, .. }
-        | Operation::UpdateStaticIpStatus { address, .. } => Some(*address),
-        Operation::RecordOwner { .. }
-        | Operation::DeleteClaim { .. }
-        | Operation::ClearVolumeWait { .. }
-        | Operation::UpdateClaimStatus { .. }
-        | Operation::UpdatePoolStatus { .. } => None,
-    }
-}
-
-/// The member whose claim the operation concerns.
-fn member_of(operation: &Operation) -> Option<&Member> {
-    match operation {
-        Operation::RecordOwner { member, .. } | Operation::DeleteClaim { member, .. } => {
-            Some(member)
-        }
-        Operation::Release { .. }
-        | Operation::Unassign { .. }
-        | Operation::DeleteStaticIp { .. }
-        | Operation::RemoveFinalizer { .. }
-        | Operation::ClearVolumeWait { .. }
-        | Operation::UpdateStaticIpStatus { .. }
-        | Operation::UpdateClaimStatus { .. }
-        | Operation::UpdatePoolStatus { .. } => None,
-    }
-}
-
-impl<C: Cloud> Leader<C> {
-    pub(super) async fn perform(
-        &self,
-        operation: &Operation,
-        facts: &Facts,
-        term: &CancellationToken,
-    ) {
-        let done = match operation {
+    async fn attempt(&self, operation: &Operation) -> Result<(), PerformError> {
+        match operation {
             Operation::Release { address, node_operation, .. } => {
-                self.release_for(*address, node_operation, facts, term).await
+                self.release_for(*address, node_operation).await
             }
             Operation::RecordOwner { member, id, owner } => {
                 self.change(Change::RecordOwner(member.clone(), id.clone(), owner.clone())).await
             }
             Operation::DeleteClaim { member, id, owner, why } => {
-                self.drop_claim(member, id, (owner, *why), facts).await
+                self.drop_claim(member, id, (owner, *why)).await
             }
-            Operation::Unassign { address, why, .. } => {
-                self.unassign(*address, *why, facts, term).await
-            }
-            Operation::DeleteStaticIp { address, id } => {
-                self.drop_address(*address, id, facts).await
-            }
+            Operation::Unassign { address, why, .. } => self.unassign(*address, *why).await,
+            Operation::DeleteStaticIp { address, id } => self.drop_address(*address, id).await,
             Operation::RemoveFinalizer { address, id, rest } => {
                 self.change(Change::RemoveFinalizer(*address, id.clone(), rest.clone())).await
             }
@@ -134,32 +101,22 @@ impl<C: Cloud> Leader<C> {
                 self.change(Change::UpdatePoolStatus(pool.clone(), id.clone(), status.clone()))
                     .await
             }
-        };
-        match done {
-            Ok(()) => {
-                tracing::info!(%operation, reason = operation.reason(), "operation succeeded");
-                self.report(operation, facts).await;
-            }
-            Err(PerformError::Moot(why)) => {
-                tracing::debug!(%operation, why, "operation obsolete");
-            }
-            Err(why) => {
-                tracing::warn!(%operation, error = %why, "operation failed; will retry");
-            }
         }
     }
 
     /// Emits the Event, in one attempt: the log has the same information.
-    async fn report(&self, operation: &Operation, facts: &Facts) {
-        let (Some(reason), Some(address)) = (operation.reason(), facts.address) else { return };
+    async fn report(&self, operation: &Operation) {
+        let (Some(reason), Some(address)) = (operation.reason(), self.facts.address) else {
+            return;
+        };
         let event = (operation.action(), reason, operation.to_string());
-        if let Err(why) = self.cluster.report(&self.node, address, event).await {
+        if let Err(why) = self.remote.cluster.report(&self.remote.node, address, event).await {
             tracing::debug!(%operation, error = %why, "failed to emit Event");
         }
     }
 
     async fn change(&self, change: Change) -> Result<(), PerformError> {
-        match self.cluster.change(&change).await {
+        match self.remote.cluster.change(&change).await {
             Ok(()) => Ok(()),
             Err(why) => Err(match why.kind {
                 RegistryKind::Conflict => PerformError::Moot("the object was modified"),
@@ -176,27 +133,35 @@ impl<C: Cloud> Leader<C> {
         &self,
         address: Ipv4Addr,
         node_operation: &NodeOperation,
-        facts: &Facts,
-        term: &CancellationToken,
     ) -> Result<(), PerformError> {
         let NodeOperation::Release { member, .. } = node_operation else {
             return Err(PerformError::Moot("the operation is not a release"));
         };
-        let (id, cluster) = (self.rng.run_id(), self.name.clone());
+        let (id, cluster) = (self.rng.run_id(), self.remote.name.clone());
         let node_operation = node_operation.clone();
         let machine = move |now| Execution::new(&node_operation, &cluster, id, now);
-        let systems = self.ports.systems(address, facts.pool.clone());
-        let ended = firecamp_engine::run(machine, &systems, &self.run_of(member, term)).await;
+        let ended =
+            firecamp_engine::run(machine, &self.systems(address), &self.run_of(member)).await;
         released(ended)
     }
 
-    fn run_of(&self, member: &Member, term: &CancellationToken) -> Run {
-        let signal = Signal::Interrupt(term.clone());
+    fn run_of(&self, member: &Member) -> Run {
+        let signal = Signal::Interrupt(self.term.clone());
         Run { member: member.clone(), pool: None, signal, rng: self.rng.clone() }
     }
 
+    /// The systems of a release in place of another node's agent.
+    fn systems(
+        &self,
+        address: Ipv4Addr,
+    ) -> Systems<&RecordedCloud<'a, C>, NoKernel, ByAddress<LazyRegistry>, NoFile> {
+        let (registry, pool) = (self.remote.registry.clone(), self.facts.pool.clone());
+        let registry = ByAddress { registry, address, pool };
+        Systems { cloud: &self.cloud, host: NoKernel, registry, file: NoFile }
+    }
+
     async fn record(&self, address: Ipv4Addr) -> Result<Stored<StaticIp>, PerformError> {
-        let read = self.ports.registry.static_ip(address).await?;
+        let read = self.remote.registry.static_ip(address).await?;
         read.ok_or(PerformError::Moot("the StaticIP is deleted"))
     }
 
@@ -206,22 +171,25 @@ impl<C: Cloud> Leader<C> {
         member: &Member,
         id: &Identity,
         (owner, why): (&Owner, DeletionReason),
-        facts: &Facts,
     ) -> Result<(), PerformError> {
-        let claim =
-            self.cluster.claim(member).await?.ok_or(PerformError::Moot("the object is deleted"))?;
+        let claim = self
+            .remote
+            .cluster
+            .claim(member)
+            .await?
+            .ok_or(PerformError::Moot("the object is deleted"))?;
         if claim.id != *id || claim.owner.as_ref() != Some(owner) {
             return Err(PerformError::Moot("the claim has changed"));
         }
-        let set = self.cluster.set(&SetName::of(member, owner)).await?;
-        if deletion_reason(member, owner, facts.retention, set.as_ref()) != Some(why) {
+        let set = self.remote.cluster.set(&SetName::of(member, owner)).await?;
+        if deletion_reason(member, owner, self.facts.retention, set.as_ref()) != Some(why) {
             return Err(PerformError::Moot("its StatefulSet has changed"));
         }
-        if self.cluster.pod(member).await?.view != PodView::Absent {
+        if self.remote.cluster.pod(member).await?.view != PodView::Absent {
             return Err(PerformError::Moot("the member has a pod"));
         }
         self.change(Change::DeleteClaim(member.clone(), id.clone())).await?;
-        let pod = self.cluster.pod(member).await;
+        let pod = self.remote.cluster.pod(member).await;
         if pod.is_ok_and(|seen| seen.view == PodView::Absent) {
             return Ok(());
         }
@@ -234,34 +202,32 @@ impl<C: Cloud> Leader<C> {
     /// Clears the claim's volume condition. If a later pod lacks the volume, its agent sets it
     /// again.
     async fn end_wait(&self, member: &Member, id: &Identity) -> Result<(), PerformError> {
-        let claim =
-            self.cluster.claim(member).await?.ok_or(PerformError::Moot("the object is deleted"))?;
+        let claim = self
+            .remote
+            .cluster
+            .claim(member)
+            .await?
+            .ok_or(PerformError::Moot("the object is deleted"))?;
         if claim.id != *id {
             return Err(PerformError::Moot("the claim has changed"));
         }
         let others = without_volume_wait(&claim)
             .ok_or(PerformError::Moot("the claim has no such condition"))?;
-        if self.cluster.pod(member).await?.view != PodView::Absent {
+        if self.remote.cluster.pod(member).await?.view != PodView::Absent {
             return Err(PerformError::Moot("the member has a pod"));
         }
         self.change(Change::UpdateClaimStatus(member.clone(), claim.id, others)).await
     }
 
     async fn orphan(&self, address: Ipv4Addr, member: &Member) -> Result<(), PerformError> {
-        let claim = self.cluster.claim(member).await?;
+        let claim = self.remote.cluster.claim(member).await?;
         let orphan = is_orphan(address, claim.as_ref());
         if orphan { Ok(()) } else { Err(PerformError::Moot("a claim names the address")) }
     }
 
     /// Records a release with unassignment under its own epoch, then performs it. The next pass
     /// completes a release that was recorded but not finished.
-    async fn unassign(
-        &self,
-        address: Ipv4Addr,
-        why: UnassignReason,
-        facts: &Facts,
-        term: &CancellationToken,
-    ) -> Result<(), PerformError> {
+    async fn unassign(&self, address: Ipv4Addr, why: UnassignReason) -> Result<(), PerformError> {
         let Stored { version, object } = self.record(address).await?;
         match why {
             UnassignReason::NoClaim => self.orphan(address, &object.member).await?,
@@ -279,10 +245,9 @@ impl<C: Cloud> Leader<C> {
             }
         }
         let input = self.input(&object.member, &attachment);
-        let systems = self.ports.systems(address, facts.pool.clone());
         let machine = move |now| Release::new(input, now);
-        let run = self.run_of(&object.member, term);
-        released(firecamp_engine::run(machine, &systems, &run).await)
+        let run = self.run_of(&object.member);
+        released(firecamp_engine::run(machine, &self.systems(address), &run).await)
     }
 
     async fn announce(
@@ -293,7 +258,7 @@ impl<C: Cloud> Leader<C> {
         let next = decide::releasing(record, &self.rng.run_id());
         let (object, _) = next.ok_or(PerformError::Moot("the record names no ENI"))?;
         let write = Write::UpdateStaticIp(Stored { version, object });
-        self.ports.registry.write(&write).await?;
+        self.remote.registry.write(&write).await?;
         Ok(())
     }
 
@@ -311,13 +276,9 @@ impl<C: Cloud> Leader<C> {
         }
     }
 
-    async fn drop_address(
-        &self,
-        address: Ipv4Addr,
-        id: &Identity,
-        facts: &Facts,
-    ) -> Result<(), PerformError> {
-        let member = facts.member.as_ref().ok_or(PerformError::Moot("the object is deleted"))?;
+    async fn drop_address(&self, address: Ipv4Addr, id: &Identity) -> Result<(), PerformError> {
+        let member =
+            self.facts.member.as_ref().ok_or(PerformError::Moot("the object is deleted"))?;
         self.orphan(address, member).await?;
         self.change(Change::DeleteStaticIp(address, id.clone())).await
     }

@@ -1,42 +1,33 @@
-//! EC2 as the leader calls it: records the result of each call for [`Ec2Reachability`].
+//! EC2 as an operation of the leader calls it: records each call for the leader's controller.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use firecamp_controllers::leader::{Call, Ec2Reachability};
+use firecamp_controllers::leader::{Call, Ec2Call};
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, Mac, SubnetId};
 use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::{Cloud, Owner};
-use firecamp_core::time::Moment;
 use tokio::time::Instant;
 
-/// A cloud that records its results.
+/// A cloud that records its calls.
 #[derive(Debug)]
-pub(super) struct RecordedCloud<C> {
-    cloud: C,
-    reachability: Mutex<Ec2Reachability>,
+pub(super) struct RecordedCloud<'a, C> {
+    cloud: &'a C,
+    calls: Mutex<Vec<Ec2Call>>,
     origin: Instant,
 }
 
-impl<C> RecordedCloud<C> {
-    pub(super) fn new(cloud: C) -> Self {
-        Self { cloud, reachability: Mutex::default(), origin: Instant::now() }
+impl<'a, C> RecordedCloud<'a, C> {
+    pub(super) fn new(cloud: &'a C) -> Self {
+        Self { cloud, calls: Mutex::default(), origin: Instant::now() }
     }
 
-    pub(super) fn is_unreachable(&self) -> bool {
-        self.reachability().is_unreachable()
-    }
-
-    /// Starts with an empty record.
-    pub(super) fn reset(&self) {
-        *self.reachability() = Ec2Reachability::default();
-    }
-
-    fn reachability(&self) -> MutexGuard<'_, Ec2Reachability> {
-        self.reachability.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The calls so far.
+    pub(super) fn into_calls(self) -> Vec<Ec2Call> {
+        self.calls.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records one call. A cancelled call counts as unanswered.
@@ -45,14 +36,18 @@ impl<C> RecordedCloud<C> {
         call: Call,
         request: impl Future<Output = Result<T, CloudFailure>>,
     ) -> Result<T, CloudFailure> {
-        self.reachability().sent(call, Moment(self.origin.elapsed()));
+        self.push(Ec2Call::Sent(call, self.origin.elapsed()));
         let answer = request.await;
-        self.reachability().ended(call, answer.as_ref().err().map(|failure| failure.kind));
+        self.push(Ec2Call::Ended(call, answer.as_ref().err().map(|failure| failure.kind)));
         answer
+    }
+
+    fn push(&self, call: Ec2Call) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 }
 
-impl<C: Cloud> Cloud for RecordedCloud<C> {
+impl<C: Cloud> Cloud for RecordedCloud<'_, C> {
     async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
         self.cloud.identity().await
     }

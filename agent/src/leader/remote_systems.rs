@@ -1,45 +1,99 @@
-//! The systems of an operation that the leader runs for another node: no kernel, and member records
-//! are found by address.
+//! What the leader reads and changes: the cluster, EC2, and for operations in place of another
+//! node's agent no kernel, and member records that are found by address.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use firecamp_core::failure::{HostFailure, HostKind, RegistryFailure};
-use firecamp_core::ids::{Member, PoolName, Version};
+use firecamp_controllers::leader::{Cluster as _, ObservedPod, PassStep, StepResult};
+use firecamp_core::failure::{CloudKind, HostFailure, HostKind, RegistryFailure};
+use firecamp_core::ids::{ClusterName, Member, NodeName, PoolName, SubnetId, Version};
+use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::{
-    Holder, HostNet, KernelTarget, KernelView, PodView, Registry, SocketUse,
+    Cloud, Holder, HostNet, KernelTarget, KernelView, Owner, PodView, Registry, SocketUse,
 };
 use firecamp_core::record::{MemberRecords, Pool, StaticIp, Stored, Write};
-use firecamp_engine::{NoFile, Systems};
+use firecamp_kube::KubeCluster;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use super::recorded_cloud::RecordedCloud;
+use super::operations::Attempt;
 use crate::lazy_registry::LazyRegistry;
 
-/// EC2 and the registry, shared by consecutive operations.
+/// Bound of one read of EC2 or the metadata service.
+const READ_BOUND: Duration = Duration::from_secs(10);
+
+/// The names of the leader, and the systems outside, which consecutive steps share.
 pub(crate) struct RemoteSystems<C> {
-    pub(super) cloud: RecordedCloud<C>,
+    pub(super) node: NodeName,
+    pub(super) name: ClusterName,
+    pub(super) cluster: KubeCluster,
+    pub(super) cloud: C,
     pub(super) registry: LazyRegistry,
 }
 
-impl<C> RemoteSystems<C> {
-    pub(crate) fn new(cloud: C, registry: LazyRegistry) -> Self {
-        Self { cloud: RecordedCloud::new(cloud), registry }
+impl<C: Cloud> RemoteSystems<C> {
+    pub(crate) fn new(
+        (node, name): (NodeName, ClusterName),
+        cluster: KubeCluster,
+        (cloud, registry): (C, LazyRegistry),
+    ) -> Self {
+        Self { node, name, cluster, cloud, registry }
     }
 
-    /// The systems of an operation on this address; `pool` is none if unknown.
-    pub(super) fn systems(
+    /// Performs a step of a pass. At the end of the term a read ends at once, and an operation
+    /// between two of its own steps.
+    pub(super) async fn perform(&self, step: PassStep, term: &CancellationToken) -> StepResult {
+        match step {
+            PassStep::Identify => {
+                let read = term.run_until_cancelled(self.identity()).await;
+                StepResult::Identified(read.flatten())
+            }
+            PassStep::ReadOwner(address, subnet) => {
+                let read = term.run_until_cancelled(self.owner(address, &subnet)).await;
+                StepResult::OwnerRead(read.flatten())
+            }
+            PassStep::ReadPod(member) => {
+                let read = term.run_until_cancelled(self.pod(&member)).await;
+                StepResult::PodRead(read.flatten())
+            }
+            PassStep::Perform(operation, facts) => {
+                StepResult::Performed(Attempt::new(self, &facts, term).perform(&operation).await)
+            }
+        }
+    }
+
+    async fn identity(&self) -> Option<NodeIdentity> {
+        timeout(READ_BOUND, self.cloud.identity()).await.ok()?.ok()
+    }
+
+    async fn owner(
         &self,
         address: Ipv4Addr,
-        pool: Option<Pool>,
-    ) -> Systems<&RecordedCloud<C>, NoKernel, ByAddress<LazyRegistry>, NoFile> {
-        let registry = ByAddress { registry: self.registry.clone(), address, pool };
-        Systems { cloud: &self.cloud, host: NoKernel, registry, file: NoFile }
+        subnet: &SubnetId,
+    ) -> Option<Result<Owner, CloudKind>> {
+        match timeout(READ_BOUND, self.cloud.owner(address, subnet)).await {
+            Ok(Ok(owner)) => Some(Ok(owner)),
+            Ok(Err(why)) => {
+                tracing::warn!(%address, error = %why, "failed to look up owner in EC2");
+                Some(Err(why.kind))
+            }
+            Err(_elapsed) => {
+                tracing::warn!(%address, "owner lookup in EC2 timed out");
+                None
+            }
+        }
+    }
+
+    async fn pod(&self, member: &Member) -> Option<ObservedPod> {
+        let read = self.cluster.pod(member).await;
+        read.inspect_err(|why| tracing::warn!(%member, error = %why, "failed to read pod")).ok()
     }
 }
 
 /// The kernel of another node: every call fails.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct NoKernel;
+pub(super) struct NoKernel;
 
 impl NoKernel {
     fn refuse<T>() -> Result<T, HostFailure> {
@@ -81,10 +135,11 @@ impl HostNet for NoKernel {
 /// A registry that finds the member's record by address instead of by claim, because the claim may
 /// be deleted. Only the record decides who holds the address.
 #[derive(Debug, Clone)]
-pub(crate) struct ByAddress<R> {
-    registry: R,
-    address: Ipv4Addr,
-    pool: Option<Pool>,
+pub(super) struct ByAddress<R> {
+    pub(super) registry: R,
+    pub(super) address: Ipv4Addr,
+    /// None if unknown.
+    pub(super) pool: Option<Pool>,
 }
 
 impl<R: Registry> Registry for ByAddress<R> {

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod cluster {
     mod bound;
+    mod controller;
     mod golden;
     mod lease;
     mod nodes;

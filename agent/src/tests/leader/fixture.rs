@@ -13,11 +13,12 @@ use firecamp_registry::conformance;
 use firecamp_run::connect::AnyRegistry;
 use firecamp_testkit::sim::{Account, SimEc2, interface};
 use serde_json::{Value, json};
+use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::lazy_registry::LazyRegistry;
-use crate::leader::{Leader, RemoteSystems};
+use crate::leader::{RemoteSystems, lead};
 use crate::status::Status;
 
 pub(in crate::tests) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
@@ -228,8 +229,10 @@ impl ClusterFixture {
         let registry = LazyRegistry::from(AnyRegistry::Kube(self.registry.clone()));
         let cluster = KubeCluster::new(&self.registry).with_lease_in(namespace);
         let names = (node.parse().unwrap(), "prod".parse().unwrap());
-        let ports = RemoteSystems::new(self.ec2.clone(), registry);
-        Leader::new(names, cluster, ports, self.status.leader.clone()).run(end).await;
+        let remote = RemoteSystems::new(names, cluster, (self.ec2.clone(), registry));
+        // Dropping it drops the agent's tasks, as a crash does.
+        let agent = LocalSet::new();
+        agent.run_until(lead(remote, self.status.leader.clone(), end)).await;
     }
 
     /// Runs an agent on node-2, meanwhile `body`, and then ends the agent.

@@ -1,0 +1,111 @@
+//! The leader's cache of the cluster, filled by lists and watches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use firecamp_core::ids::{Member, NodeName, PoolName};
+
+use super::{
+    ObservedClaim, ObservedNode, ObservedPool, ObservedStaticIp, SetName, StatefulSet, View,
+};
+
+/// What a list or a watch reports.
+#[derive(Debug)]
+pub enum ClusterEvent {
+    /// About StaticIPs.
+    StaticIps(ObjectEvent<Ipv4Addr, ObservedStaticIp>),
+    /// About StaticIPClaims.
+    Claims(ObjectEvent<Member, ObservedClaim>),
+    /// About StaticIPPools.
+    Pools(ObjectEvent<PoolName, ObservedPool>),
+    /// About StatefulSets.
+    Sets(ObjectEvent<SetName, StatefulSet>),
+    /// About Nodes.
+    Nodes(ObjectEvent<NodeName, ObservedNode>),
+}
+
+/// What a list or a watch reports about the objects of one kind. An object that exists and could
+/// not be parsed is none.
+#[derive(Debug)]
+pub enum ObjectEvent<K, T> {
+    /// A complete list.
+    Listed(BTreeMap<K, Option<T>>),
+    /// An object was added or modified.
+    Set(K, Option<T>),
+    /// An object was deleted.
+    Deleted(K),
+    /// Whether the API server answers.
+    Current(bool),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    StaticIps,
+    Claims,
+    Pools,
+    Sets,
+    Nodes,
+}
+
+/// Number of watched kinds.
+const KINDS: usize = 5;
+
+/// The cached objects.
+#[derive(Debug, Default)]
+pub(super) struct ClusterCache {
+    view: View,
+    synced: Synced,
+}
+
+#[derive(Debug, Default)]
+struct Synced {
+    listed: BTreeSet<Kind>,
+    /// Kinds whose last list or watch failed.
+    unavailable: BTreeSet<Kind>,
+}
+
+impl ClusterCache {
+    /// The cluster, if all kinds are listed and up to date.
+    pub(super) fn view(&self) -> Option<&View> {
+        let Synced { listed, unavailable } = &self.synced;
+        (listed.len() == KINDS && unavailable.is_empty()).then_some(&self.view)
+    }
+
+    /// What is known of the cluster, whether it is up to date or not.
+    pub(super) fn content(&self) -> &View {
+        &self.view
+    }
+
+    pub(super) fn apply(&mut self, event: ClusterEvent) {
+        let Self { view, synced } = self;
+        match event {
+            ClusterEvent::StaticIps(event) => {
+                synced.apply(Kind::StaticIps, &mut view.addresses, event);
+            }
+            ClusterEvent::Claims(event) => synced.apply(Kind::Claims, &mut view.claims, event),
+            ClusterEvent::Pools(event) => synced.apply(Kind::Pools, &mut view.pools, event),
+            ClusterEvent::Sets(event) => synced.apply(Kind::Sets, &mut view.sets, event),
+            ClusterEvent::Nodes(event) => synced.apply(Kind::Nodes, &mut view.nodes, event),
+        }
+    }
+}
+
+impl Synced {
+    fn apply<K: Ord, T>(
+        &mut self,
+        kind: Kind,
+        objects: &mut BTreeMap<K, Option<T>>,
+        event: ObjectEvent<K, T>,
+    ) {
+        match event {
+            ObjectEvent::Listed(all) => {
+                *objects = all;
+                self.listed.insert(kind);
+            }
+            ObjectEvent::Set(key, object) => drop(objects.insert(key, object)),
+            ObjectEvent::Deleted(key) => drop(objects.remove(&key)),
+            ObjectEvent::Current(true) => drop(self.unavailable.remove(&kind)),
+            ObjectEvent::Current(false) => drop(self.unavailable.insert(kind)),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! One leadership term: a cache of the cluster, and passes over it, one after the other.
+//!
+//! Guarantees: no step starts after the term, and no operation without the Lease. The cache may
+//! change during a pass: the queries, the plan and each operation use its current content.
+
+use std::time::Duration;
+
+use firecamp_core::node_identity::Eni;
+use firecamp_core::time::Moment;
+
+use super::cluster_cache::ClusterCache;
+use super::pass::{Pass, PlannedOperations, RunningQueries};
+use super::{
+    Call, ClusterEvent, Ec2Call, Ec2Reachability, Effect, Facts, PassStep, Planner, Report, Site,
+    StepResult, timing, usage,
+};
+
+/// Poll interval until everything is listed and the first pass can start.
+const FIRST_PASS_POLL: Duration = Duration::from_secs(1);
+
+/// The state of a term.
+#[derive(Debug)]
+pub(super) struct Term {
+    site: Site,
+    cache: ClusterCache,
+    planner: Planner,
+    reachability: Ec2Reachability,
+    /// The running pass.
+    pass: Option<Pass>,
+    next_pass: Moment,
+    is_over: bool,
+}
+
+impl Term {
+    pub(super) fn new(site: Site, now: Moment) -> Self {
+        Self {
+            site,
+            cache: ClusterCache::default(),
+            planner: Planner::default(),
+            reachability: Ec2Reachability::default(),
+            pass: None,
+            next_pass: now,
+            is_over: false,
+        }
+    }
+
+    /// Ends the term. Its running step may still end.
+    pub(super) fn end(&mut self, effects: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            effects.push(Effect::EndTerm);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Whether a step of a pass runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.pass.is_some()
+    }
+
+    pub(super) fn is_ec2_unreachable(&self) -> bool {
+        self.reachability.is_unreachable()
+    }
+
+    /// When the next pass is due.
+    pub(super) fn next_pass(&self) -> Option<Moment> {
+        (!self.is_over && self.pass.is_none()).then_some(self.next_pass)
+    }
+
+    pub(super) fn observe(&mut self, event: ClusterEvent) {
+        self.cache.apply(event);
+    }
+
+    /// Begins a pass if one is due and everything is listed.
+    pub(super) fn begin_pass(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.next_pass().is_none_or(|due| now < due) {
+            return;
+        }
+        if self.cache.view().is_some() {
+            self.start(Pass::Identifying, PassStep::Identify, effects);
+        } else {
+            self.next_pass = now.plus(FIRST_PASS_POLL);
+        }
+    }
+
+    /// The running step of the pass has ended. Starts the next one if the term is not over.
+    pub(super) fn step_ended(
+        &mut self,
+        result: StepResult,
+        holds: bool,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(pass) = self.pass.take() else { return };
+        if self.is_over {
+            return;
+        }
+        match (pass, result) {
+            (Pass::Identifying, StepResult::Identified(identity)) => {
+                // A failed read keeps the subnets.
+                if let Some(identity) = identity {
+                    let subnet = |eni: Eni| (eni.subnet, eni.cidr);
+                    self.site.subnets = identity.enis.into_iter().map(subnet).collect();
+                }
+                self.ask(holds, now, effects);
+            }
+            (Pass::Querying(mut queries), StepResult::OwnerRead(answer)) => {
+                if let Some(answer) = &answer {
+                    self.reachability.ended(Call::Read, answer.as_ref().err().copied());
+                }
+                queries.owner_read(answer.and_then(Result::ok));
+                self.query(queries, holds, now, effects);
+            }
+            (Pass::Querying(mut queries), StepResult::PodRead(pod)) => {
+                queries.pod_read(pod);
+                self.query(queries, holds, now, effects);
+            }
+            (Pass::Performing(operations), StepResult::Performed(calls)) => {
+                self.record(&calls, operations.started());
+                self.perform(operations, holds, now, effects);
+            }
+            // Nobody has started it.
+            (pass, _result) => self.pass = Some(pass),
+        }
+    }
+
+    /// Asks the planner which queries the pass runs.
+    fn ask(&mut self, holds: bool, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(view) = self.cache.view() else { return self.end_pass(now, effects) };
+        effects.push(Effect::Report(Report::Pools(usage(view))));
+        let queries = self.planner.ask(view, &self.site);
+        let queries = RunningQueries::new(queries, view, now);
+        self.query(queries, holds, now, effects);
+    }
+
+    /// Starts the next query; after the last one, plans.
+    fn query(
+        &mut self,
+        mut queries: RunningQueries,
+        holds: bool,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(step) = queries.next(now) {
+            if let PassStep::ReadOwner(..) = step {
+                self.reachability.sent(Call::Read, now);
+            }
+            return self.start(Pass::Querying(queries), step, effects);
+        }
+        let Some(view) = self.cache.view() else { return self.end_pass(now, effects) };
+        let operations = self.planner.plan(view, &self.site, queries.results(), now);
+        self.perform(queries.planned(operations), holds, now, effects);
+    }
+
+    /// Starts the next operation. If the API server or EC2 is slow, urgent operations do not wait
+    /// for the others: the next pass plans them again.
+    fn perform(
+        &mut self,
+        mut operations: PlannedOperations,
+        holds: bool,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let next = if holds { operations.next(now) } else { None };
+        let Some(operation) = next else { return self.end_pass(now, effects) };
+        if operations.is_overdue(now) {
+            effects.push(Effect::Report(Report::PassOverdue(Box::new(operation))));
+            return self.end_pass(now, effects);
+        }
+        let facts = Facts::of(&operation, self.cache.content());
+        let step = PassStep::Perform(Box::new(operation), Box::new(facts));
+        self.start(Pass::Performing(operations), step, effects);
+    }
+
+    fn start(&mut self, pass: Pass, step: PassStep, effects: &mut Vec<Effect>) {
+        self.pass = Some(pass);
+        effects.push(Effect::Start(step));
+    }
+
+    /// Ends the pass, and the term if EC2 does not answer this agent.
+    fn end_pass(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.next_pass = now.plus(timing::PASS_EVERY);
+        if self.is_ec2_unreachable() {
+            self.end(effects);
+        }
+    }
+
+    /// Records the calls of an operation that started then.
+    fn record(&mut self, calls: &[Ec2Call], started: Moment) {
+        for call in calls {
+            match *call {
+                Ec2Call::Sent(call, after) => self.reachability.sent(call, started.plus(after)),
+                Ec2Call::Ended(call, failure) => self.reachability.ended(call, failure),
+            }
+        }
+    }
+}

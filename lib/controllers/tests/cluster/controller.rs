@@ -1,0 +1,6 @@
+//! The leader's controller.
+
+mod fixture;
+mod passes;
+mod shutdown;
+mod terms;
