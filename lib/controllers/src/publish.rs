@@ -2,8 +2,9 @@
 //! IPs and of its pods' claims, Events, and the node's capacity of the extended resource.
 //!
 //! * [`facts`]: what the agent knows, as plain data; an unknown part is none.
-//! * [`Publisher`]: turns facts into one [`Step`] after the other, a state machine without clock,
-//!   randomness and I/O.
+//! * [`Reports`]: what the other controllers report.
+//! * [`PublishController`]: the state machine. It passes the latest facts to the [`Publisher`], which
+//!   turns them into one [`Step`] after the other, and sends one request at a time.
 //! * [`StatusWriter`]: the writes to the Kubernetes API, as a trait; [`carry_out`] executes a step.
 //!
 //! Guarantees: this is status only; no controller acts on it. An idle node writes nothing: neither
@@ -16,6 +17,7 @@ mod apply;
 mod backoff;
 mod capacity;
 mod claim;
+mod controller;
 mod debounce;
 mod event;
 pub mod facts;
@@ -23,16 +25,19 @@ mod node;
 mod ports;
 mod publisher;
 mod reason;
+mod reports;
 mod static_ip;
 mod step;
 mod volume;
 
 pub use apply::carry_out;
 pub use claim::VolumeReport;
+pub use controller::{PublishController, PublishEffect, PublishEvent, PublishTick};
 pub use event::{About, Event, Notice};
 pub use facts::Facts;
 pub use ports::{FetchedNode, ObservedStatus, StatusWriter, Subject};
 pub use publisher::Publisher;
 pub use reason::{AddressReason, EventReason};
+pub use reports::Reports;
 pub use step::{Done, Step};
 pub use volume::table;
