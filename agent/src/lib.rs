@@ -2,8 +2,8 @@
 //!
 //! `firecamp_controllers` decides. `runner` passes events to a controller and performs its effects;
 //! slow reads and operations run as tasks beside it. One file connects each controller with the
-//! outside systems: `agent` that of the node's addresses (`ports` has its tasks, and `report` writes
-//! its log lines and metrics), `volumes` that of the volumes, `publish` that of the status.
+//! outside systems: `agent` that of the node's addresses (`ports` has its tasks, and `report`
+//! writes its log lines and metrics), `volumes` that of the volumes, `publish` that of the status.
 
 mod adopt;
 mod agent;

@@ -71,7 +71,8 @@ impl<P: Publication> Driver<PublishController> for Outside<'_, P> {
     }
 
     fn tick(&mut self) -> PublishEvent {
-        PublishEvent::Tick(PublishTick { reports: self.shared_status.take(), timestamp: wall() })
+        let (reports, timestamp) = (self.shared_status.take(), wall());
+        PublishEvent::Tick(Box::new(PublishTick { reports, timestamp }))
     }
 
     async fn perform(
@@ -85,7 +86,7 @@ impl<P: Publication> Driver<PublishController> for Outside<'_, P> {
                 if let Some(capacity) = capacity {
                     self.status.capacity.set(i64::from(capacity));
                 }
-                self.status.would_publish(object);
+                self.status.would_publish(*object);
             }
             PublishEffect::PassPublished(volumes) => self.shared_status.set_published(volumes),
             PublishEffect::Emitted(event) => {

@@ -59,7 +59,7 @@ async fn run<P: Publication + Clone>(
 ) -> Status {
     let (status, end) = (Status::default(), CancellationToken::new());
     let cluster = cluster.cloned().map(Rc::new);
-    let published = super::run((node(), cluster), shared_status, &status, &end);
+    let published = Box::pin(super::run((node(), cluster), shared_status, &status, &end));
     let ended = async {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         end.cancel();

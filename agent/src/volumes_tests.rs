@@ -72,7 +72,7 @@ async fn watch(
         end.cancel();
     };
     let volumes = (Rc::new(volumes), Some(Rc::clone(cluster)));
-    let observed = run(volumes, shared_status, &status, &end);
+    let observed = Box::pin(run(volumes, shared_status, &status, &end));
     LocalSet::new().run_until(async { tokio::join!(observed, ended) }).await;
     status
 }
@@ -186,9 +186,9 @@ async fn hanging_read_delays_neither_publishing_nor_the_end() {
     let api = SimStatusWriter::default();
     api.add_node("uid-1");
     let volumes = (Rc::new(node()), Some(Rc::new(Hung)));
-    let observed = run(volumes, &shared_status, &status, &end);
+    let observed = Box::pin(run(volumes, &shared_status, &status, &end));
     let cluster = ("node-1".parse().unwrap(), Some(Rc::new(api.clone())));
-    let published = publish::run(cluster, &shared_status, &status, &end);
+    let published = Box::pin(publish::run(cluster, &shared_status, &status, &end));
     let ended = async {
         sleep(Duration::from_mins(1)).await;
         end.cancel();

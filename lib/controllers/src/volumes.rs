@@ -151,7 +151,7 @@ impl VolumesController {
         vec![Effect::Report(report), Effect::AwaitChange]
     }
 
-    fn changed(&mut self, change: Result<Change, VolumesFailure>, now: Moment) -> Vec<Effect> {
+    fn changed(&mut self, change: &Result<Change, VolumesFailure>, now: Moment) -> Vec<Effect> {
         let pause = match change {
             Ok(Change::Nothing) => return vec![Effect::ReadNode],
             Ok(Change::Mounts | Change::Devices) => {
@@ -179,7 +179,7 @@ impl Controller for VolumesController {
                 let node = self.node.take();
                 node.map_or_else(Vec::new, |node| self.observe(node, read.ok(), now))
             }
-            Event::Changed(change) => self.changed(change, now),
+            Event::Changed(change) => self.changed(&change, now),
         }
     }
 

@@ -13,8 +13,8 @@ use crate::publish::event::Event;
 use crate::publish::facts::Facts;
 use crate::publish::publisher::Publisher;
 use crate::publish::reports::Reports;
-use crate::publish::step::{Done, Step};
-use crate::publish::volume::table;
+use crate::publish::request::{Done, Step};
+use crate::publish::volume_status::table;
 
 /// How often the reports are checked.
 const TICK: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ const MAX_REQUESTS: u32 = 64;
 #[derive(Debug)]
 pub enum PublishEvent {
     /// The next check is due.
-    Tick(PublishTick),
+    Tick(Box<PublishTick>),
     /// The request has ended.
     Ended {
         /// Its result.
@@ -50,7 +50,7 @@ pub enum PublishEffect {
     /// Send a request, which ends with an event.
     Send(Step),
     /// Show the status that is to be published, and the capacity of the node if it is known.
-    Show(NodeAttachments, Option<u32>),
+    Show(Box<NodeAttachments>, Option<u32>),
     /// Pass the volumes that an earlier process published on.
     PassPublished(Table),
     /// Report to the operator: an Event was emitted.
@@ -119,8 +119,8 @@ impl PublishController {
         for notice in notices {
             self.publisher.notice(notice, now);
         }
-        let shown = PublishEffect::Show(self.publisher.wanted(), self.publisher.capacity());
-        effects.push(shown);
+        let object = Box::new(self.publisher.wanted());
+        effects.push(PublishEffect::Show(object, self.publisher.capacity()));
     }
 
     fn ended(
@@ -164,7 +164,7 @@ impl Controller for PublishController {
     fn handle(&mut self, event: PublishEvent, now: Moment) -> Vec<PublishEffect> {
         let mut effects = Vec::new();
         match event {
-            PublishEvent::Tick(tick) => self.check(tick, now, &mut effects),
+            PublishEvent::Tick(tick) => self.check(*tick, now, &mut effects),
             PublishEvent::Ended { result, jitter } => {
                 self.ended(result, (now, jitter), &mut effects);
             }

@@ -54,7 +54,8 @@ fn reported(facts: Facts) -> Reports {
 
 fn tick(controller: &mut PublishController, second: u64, reports: Reports) -> Vec<PublishEffect> {
     let timestamp = format!("2026-11-20T15:00:{:02}Z", second % 60);
-    controller.handle(PublishEvent::Tick(PublishTick { reports, timestamp }), at(second))
+    let tick = Box::new(PublishTick { reports, timestamp });
+    controller.handle(PublishEvent::Tick(tick), at(second))
 }
 
 fn end(

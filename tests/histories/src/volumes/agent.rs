@@ -15,7 +15,7 @@ use firecamp_node::volumes::Table;
 use firecamp_testkit::sim::SimStatusWriter;
 
 use crate::seed::{Purpose, SeededRng};
-use crate::volumes::outside::{Outside, Second, fraction};
+use crate::volumes::outside::{CurrentSecond, Outside, fraction};
 use crate::volumes::scenario::{Fault, Ix, Scenario, Source};
 use crate::volumes::simulated_node::{Changed, Names, SimulatedNode};
 
@@ -96,7 +96,7 @@ impl Agent {
     /// One second passes.
     pub fn tick(&mut self, second: u64, changed: Changed, env: &Environment<'_>) -> TickReport {
         let now = Moment(Duration::from_secs(second - self.began));
-        let mut at = Second { second, env, report: TickReport::default() };
+        let mut at = CurrentSecond { second, env, report: TickReport::default() };
         if changed.reported && !self.outside.fires(Fault::NoticeLost, &mut at) {
             self.outside.moved = true;
         }
@@ -107,9 +107,9 @@ impl Agent {
     }
 
     /// The node's controller: it queries EC2.
-    fn maintain(&mut self, now: Moment, at: &mut Second<'_>) {
+    fn maintain(&mut self, now: Moment, at: &mut CurrentSecond<'_>) {
         let Self { node, outside, .. } = self;
-        let mut events = Vec::from_iter(outside.answer(at.second));
+        let mut events: Vec<_> = outside.answer(at.second).into_iter().collect();
         if is_due(node, now) {
             let (random, suspects_volumes) = (fraction(&mut outside.rng), outside.volumes.pending);
             events.push(node::Event::Tick(Tick { random, suspects_volumes }));
@@ -117,7 +117,7 @@ impl Agent {
         handle(node, events, now, |effect| outside.maintain(effect, at));
     }
 
-    fn observe(&mut self, now: Moment, at: &mut Second<'_>) {
+    fn observe(&mut self, now: Moment, at: &mut CurrentSecond<'_>) {
         let Self { volumes, outside, .. } = self;
         let change = outside.change(at.second);
         handle(volumes, change, now, |effect| outside.observe(effect, at));
@@ -125,11 +125,11 @@ impl Agent {
         handle(volumes, tick, now, |effect| outside.observe(effect, at));
     }
 
-    fn publish(&mut self, now: Moment, at: &mut Second<'_>) {
+    fn publish(&mut self, now: Moment, at: &mut CurrentSecond<'_>) {
         let Self { publisher, outside, .. } = self;
         let tick = is_due(publisher, now).then(|| {
             let (reports, timestamp) = (std::mem::take(&mut outside.reports), wall(at.second));
-            PublishEvent::Tick(PublishTick { reports, timestamp })
+            PublishEvent::Tick(Box::new(PublishTick { reports, timestamp }))
         });
         handle(publisher, tick, now, |effect| outside.publish(effect, at));
     }
@@ -146,7 +146,7 @@ fn handle<C: Controller>(
     now: Moment,
     mut perform: impl FnMut(C::Effect) -> Option<C::Event>,
 ) {
-    let mut open = VecDeque::from_iter(events);
+    let mut open: VecDeque<_> = events.into_iter().collect();
     while let Some(event) = open.pop_front() {
         for effect in controller.handle(event, now) {
             open.extend(perform(effect));

@@ -26,7 +26,7 @@ use crate::volumes::views::Kernel;
 
 /// A second of a history, and what has happened in it so far.
 #[derive(Debug)]
-pub(super) struct Second<'a> {
+pub(super) struct CurrentSecond<'a> {
     pub(super) second: u64,
     pub(super) env: &'a Environment<'a>,
     pub(super) report: TickReport,
@@ -75,7 +75,7 @@ impl Outside {
     }
 
     /// Whether a fault fires.
-    pub(super) fn fires(&mut self, fault: Fault, at: &mut Second<'_>) -> bool {
+    pub(super) fn fires(&mut self, fault: Fault, at: &mut CurrentSecond<'_>) -> bool {
         let rate = if at.env.healing { 0 } else { at.env.scenario.rate(fault) };
         let fires = self.rng.at_rate(rate);
         if fires {
@@ -91,9 +91,8 @@ impl Outside {
 
     /// The end of the wait for a change, once it has come.
     pub(super) fn change(&mut self, second: u64) -> Option<Event> {
-        let until = self.waits_until.take_if(|until| self.moved || *until <= second)?;
+        self.waits_until.take_if(|until| self.moved || *until <= second)?;
         let moved = std::mem::take(&mut self.moved);
-        debug_assert!(moved || until <= second);
         Some(Event::Changed(Ok(if moved { Change::Mounts } else { Change::Nothing })))
     }
 
@@ -101,7 +100,7 @@ impl Outside {
     pub(super) fn maintain(
         &mut self,
         effect: node::Effect,
-        at: &mut Second<'_>,
+        at: &mut CurrentSecond<'_>,
     ) -> Option<node::Event> {
         match effect {
             node::Effect::ReadKernel { links } => {
@@ -128,7 +127,7 @@ impl Outside {
         }
     }
 
-    fn start(&mut self, task: &Task, at: &mut Second<'_>) -> Option<node::Event> {
+    fn start(&mut self, task: &Task, at: &mut CurrentSecond<'_>) -> Option<node::Event> {
         match task {
             Task::List(_) => Some(node::Event::Listed(Ok(Listing::default()))),
             Task::Identify => Some(node::Event::Identified(Ok(identity(at.env.names)))),
@@ -163,7 +162,7 @@ impl Outside {
         }
     }
 
-    fn query_ec2(&mut self, at: &mut Second<'_>) -> Ec2Answer {
+    fn query_ec2(&mut self, at: &mut CurrentSecond<'_>) -> Ec2Answer {
         let fails = self.fires(Fault::CloudFails, at)
             | self.fires(Fault::CloudThrottled, at)
             | at.env.is_away(Source::Cloud);
@@ -181,7 +180,7 @@ impl Outside {
     }
 
     /// Performs what the controller of the volumes wants.
-    pub(super) fn observe(&mut self, effect: Effect, at: &mut Second<'_>) -> Option<Event> {
+    pub(super) fn observe(&mut self, effect: Effect, at: &mut CurrentSecond<'_>) -> Option<Event> {
         match effect {
             Effect::ReadNode => Some(Event::NodeRead(self.read_node(at))),
             Effect::ReadCluster => Some(Event::ClusterRead(self.read_cluster(at))),
@@ -198,7 +197,7 @@ impl Outside {
         }
     }
 
-    fn read_node(&mut self, at: &mut Second<'_>) -> NodeRead {
+    fn read_node(&mut self, at: &mut CurrentSecond<'_>) -> NodeRead {
         if !std::mem::replace(&mut self.begun, true) {
             at.report.resumed = self.published.is_some();
         }
@@ -216,7 +215,7 @@ impl Outside {
         NodeRead { node, failure: failures.into_iter().next(), cloud: self.cloud.take() }
     }
 
-    fn kernel<'o>(&mut self, at: &mut Second<'o>) -> Kernel<'o> {
+    fn kernel<'o>(&mut self, at: &mut CurrentSecond<'o>) -> Kernel<'o> {
         let env = at.env;
         let hangs = [VolumesKind::NotResponding, VolumesKind::Refused];
         let mut fails = |fault, side| {
@@ -232,7 +231,7 @@ impl Outside {
         Kernel { state, names, devices, mounts, refusing, noise }
     }
 
-    fn read_cluster(&mut self, at: &mut Second<'_>) -> Result<ClusterView, RegistryFailure> {
+    fn read_cluster(&mut self, at: &mut CurrentSecond<'_>) -> Result<ClusterView, RegistryFailure> {
         at.report.cluster = true;
         let fails = self.fires(Fault::ClusterFails, at) || at.env.is_away(Source::Api);
         let torn = self.fires(Fault::ClusterTorn, at);
@@ -249,7 +248,7 @@ impl Outside {
     pub(super) fn publish(
         &mut self,
         effect: PublishEffect,
-        at: &mut Second<'_>,
+        at: &mut CurrentSecond<'_>,
     ) -> Option<PublishEvent> {
         match effect {
             PublishEffect::Send(step) => Some(self.send(step, at)),
@@ -261,7 +260,7 @@ impl Outside {
         }
     }
 
-    fn send(&mut self, step: Step, at: &mut Second<'_>) -> PublishEvent {
+    fn send(&mut self, step: Step, at: &mut CurrentSecond<'_>) -> PublishEvent {
         let status_writer = Shaky { status_writer: at.env.status_writer, how: self.how(at) };
         let carried = carry_out(&status_writer, &self.node, &step).now_or_never();
         let result = carried.expect("a simulated API answers at once");
@@ -270,7 +269,7 @@ impl Outside {
         PublishEvent::Ended { result, jitter }
     }
 
-    fn how(&mut self, at: &mut Second<'_>) -> How {
+    fn how(&mut self, at: &mut CurrentSecond<'_>) -> How {
         if at.env.is_away(Source::Api) {
             return How::Fails;
         }
