@@ -1,14 +1,17 @@
 //! Maintains the static IP addresses of a node: observe, plan, apply, report.
 //!
-//! `firecamp_controllers` decides. `runner` passes events to a controller and performs its effects:
-//! `agent` and `leader` connect theirs with the outside systems, of which slow reads and operations
-//! run as tasks beside the controller (`ports`), and `report` writes log lines and metrics.
+//! `firecamp_controllers` decides. `runner` passes events to a controller and performs its effects;
+//! slow reads and operations run as tasks beside it. One file connects each controller with the
+//! outside systems: `agent` that of the node's addresses (`ports` has its tasks, and `report`
+//! writes its log lines and metrics), `volumes` that of the volumes, `publish` that of the status,
+//! `leader` that of the whole cluster.
 
 mod adopt;
 mod agent;
 mod agent_files;
 mod agent_lock;
 mod http;
+mod kube_status;
 mod lazy_registry;
 mod leader;
 mod metered_cloud;

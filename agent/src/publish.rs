@@ -1,118 +1,129 @@
-//! Publishes the agent's status: to the cluster if there is one, to `/v1/node`, and to the log. It
-//! runs beside the loop, so that a slow or unavailable API delays nothing.
+//! Publishes the agent's status: to the cluster if there is one, to `/v1/node`, and to the log. A
+//! slow or unavailable API delays no other controller.
 
-mod lazy_status_writer;
 mod shared_status;
 
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::rc::Rc;
 use std::time::Duration;
 
-use firecamp_controllers::publish::{About, Done, Event, Publisher, StatusWriter, Step, carry_out};
+use firecamp_controllers::publish::{
+    About, Done, Event, PublishController, PublishEffect, PublishEvent, PublishTick, StatusWriter,
+    Step, carry_out,
+};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::NodeName;
-use firecamp_core::time::Moment;
 use firecamp_engine::Rng;
 use jiff::Timestamp;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::lazy_status_writer::LazyStatusWriter;
 pub(crate) use self::shared_status::SharedStatus;
+use crate::runner::{self, Driver};
 use crate::status::{Reasons, Requests, Status};
 
-/// How often the shared status is checked.
-const TICK: Duration = Duration::from_secs(1);
-/// Maximum number of requests per check.
-const MAX_REQUESTS: u32 = 64;
 /// Bound of one request; the client's own timeout is shorter.
 const REQUEST_BOUND: Duration = Duration::from_secs(20);
 
-/// Publishes until `end`. Without a status writer, only the log and `/v1/node`.
-pub(crate) async fn run<B: StatusWriter>(
-    (node, status_writer): (NodeName, Option<&B>),
+/// The cluster to which the status is written.
+pub(crate) trait Publication: 'static {
+    /// The writer.
+    type Writer: StatusWriter;
+
+    /// The writer. While the cluster cannot be opened, each call tries again.
+    fn writer(&self) -> impl Future<Output = Result<Self::Writer, RegistryFailure>>;
+}
+
+/// Publishes until `end`. Without a cluster, only the log and `/v1/node`.
+pub(crate) async fn run<P: Publication>(
+    (node, cluster): (NodeName, Option<Rc<P>>),
     shared_status: &SharedStatus,
     status: &Status,
     end: &CancellationToken,
 ) {
-    let publisher = match status_writer {
-        Some(_) => Publisher::new(node.clone()),
-        None => Publisher::offline(node.clone()),
+    let controller = match cluster {
+        Some(_) => PublishController::new(node.clone()),
+        None => PublishController::offline(node.clone()),
     };
-    let origin = Instant::now();
-    let mut it = Publishing { node, status_writer, publisher, status, origin };
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let all = async {
-        loop {
-            tick.tick().await;
-            it.update(shared_status);
-            it.publish().await;
-        }
-    };
-    tokio::select! {
-        () = end.cancelled() => {}
-        () = all => {}
+    let outside = Outside { node, cluster, shared_status, status };
+    match runner::run(controller, outside, end).await {
+        Ok(()) => {}
+        Err(never) => match never {},
     }
 }
 
-struct Publishing<'a, B> {
+/// The outside of the controller.
+struct Outside<'a, P> {
     node: NodeName,
-    status_writer: Option<&'a B>,
-    publisher: Publisher,
+    cluster: Option<Rc<P>>,
+    shared_status: &'a SharedStatus,
     status: &'a Status,
-    origin: Instant,
 }
 
-impl<B: StatusWriter> Publishing<'_, B> {
-    fn now(&self) -> Moment {
-        Moment(self.origin.elapsed())
+impl<P: Publication> Driver<PublishController> for Outside<'_, P> {
+    type Failure = Infallible;
+
+    /// What is reported waits for the next tick.
+    async fn changed(&mut self) -> Result<PublishEvent, Infallible> {
+        pending().await
     }
 
-    fn update(&mut self, shared_status: &SharedStatus) {
-        if let Some(published) = self.publisher.published() {
-            shared_status.published(&published.volumes);
-        }
-        let now = self.now();
-        let due = self.publisher.is_due(now);
-        let Some((facts, notices)) = shared_status.take(due) else { return };
-        self.publisher.take(facts, now, &wall());
-        for notice in notices {
-            self.publisher.notice(notice, now);
-        }
-        if let Some(capacity) = self.publisher.capacity() {
-            self.status.capacity.set(i64::from(capacity));
-        }
-        self.status.would_publish(self.publisher.wanted());
+    fn tick(&mut self) -> PublishEvent {
+        let (reports, timestamp) = (self.shared_status.take(), wall());
+        PublishEvent::Tick(Box::new(PublishTick { reports, timestamp }))
     }
 
-    async fn publish(&mut self) {
-        for _ in 0..MAX_REQUESTS {
-            let Some(step) = self.publisher.next(self.now()) else { return };
-            let name = step.name();
-            self.status.published.get_or_create(&Requests { request: name }).inc();
-            let done = self.carry_out(&step).await;
-            if let Err(failure) = &done {
-                self.status.publish_failures.get_or_create(&Requests { request: name }).inc();
-                tracing::warn!(node = %self.node, request = name, error = %failure,
+    async fn perform(
+        &mut self,
+        effect: PublishEffect,
+        tasks: &mut JoinSet<PublishEvent>,
+    ) -> Option<PublishEvent> {
+        match effect {
+            PublishEffect::Send(step) => return self.send(step, tasks),
+            PublishEffect::Show(object, capacity) => {
+                if let Some(capacity) = capacity {
+                    self.status.capacity.set(i64::from(capacity));
+                }
+                self.status.would_publish(*object);
+            }
+            PublishEffect::PassPublished(volumes) => self.shared_status.set_published(volumes),
+            PublishEffect::Emitted(event) => {
+                self.status.events.get_or_create(&Reasons { reason: event.reason }).inc();
+                log(&event, &self.node);
+            }
+            PublishEffect::Failed(request, failure) => {
+                self.status.publish_failures.get_or_create(&Requests { request }).inc();
+                tracing::warn!(node = %self.node, request, error = %failure,
                     "publish request failed; will retry");
             }
-            self.publisher.done(&step, done, (self.now(), jitter()));
         }
+        None
     }
 
-    async fn carry_out(&self, step: &Step) -> Result<Done, RegistryFailure> {
-        let done = match self.status_writer {
-            Some(status_writer) => {
-                let done = timeout(REQUEST_BOUND, carry_out(status_writer, &self.node, step)).await;
-                done.unwrap_or_else(|_elapsed| Err(too_late(step)))
-            }
-            None => Ok(Done::Success),
-        };
-        if let (Step::EmitEvent(event), Ok(_)) = (step, &done) {
-            self.status.events.get_or_create(&Reasons { reason: event.reason }).inc();
-            log(event, &self.node);
-        }
-        done
+    fn task_ended(&self, _event: &PublishEvent) {}
+
+    fn handled(&self, _took: Duration) {}
+}
+
+impl<P: Publication> Outside<'_, P> {
+    /// Without a cluster a request succeeds at once.
+    fn send(&self, step: Step, tasks: &mut JoinSet<PublishEvent>) -> Option<PublishEvent> {
+        self.status.published.get_or_create(&Requests { request: step.name() }).inc();
+        let Some(cluster) = self.cluster.clone() else { return Some(ended(Ok(Done::Success))) };
+        let node = self.node.clone();
+        tasks.spawn_local(async move {
+            let request = async { carry_out(&cluster.writer().await?, &node, &step).await };
+            let result = timeout(REQUEST_BOUND, request).await;
+            ended(result.unwrap_or_else(|_elapsed| Err(too_late(&step))))
+        });
+        None
     }
+}
+
+fn ended(result: Result<Done, RegistryFailure>) -> PublishEvent {
+    PublishEvent::Ended { result, jitter: jitter() }
 }
 
 fn too_late(step: &Step) -> RegistryFailure {

@@ -1,8 +1,8 @@
 use firecamp_controllers::publish::Facts;
 use firecamp_controllers::publish::facts::AddressFact;
 use firecamp_core::record::{Attachment, State, StaticIp};
-use firecamp_node::volumes::Table;
 use firecamp_testkit::sim::{Break, FaultyStatusWriter, Op, Script, SimStatusWriter};
+use tokio::task::LocalSet;
 
 use super::*;
 
@@ -35,29 +35,37 @@ fn facts() -> Facts {
     Facts { addresses: Some(vec![fact]), ..Facts::new(node()) }
 }
 
+impl Publication for SimStatusWriter {
+    type Writer = Self;
+
+    async fn writer(&self) -> Result<Self, RegistryFailure> {
+        Ok(self.clone())
+    }
+}
+
+impl Publication for FaultyStatusWriter<SimStatusWriter> {
+    type Writer = Self;
+
+    async fn writer(&self) -> Result<Self, RegistryFailure> {
+        Ok(self.clone())
+    }
+}
+
 /// Publishes for this many seconds and returns the counters.
-async fn run<B: StatusWriter>(
-    status_writer: Option<&B>,
+async fn run<P: Publication + Clone>(
+    cluster: Option<&P>,
     shared_status: &SharedStatus,
     seconds: u64,
 ) -> Status {
     let (status, end) = (Status::default(), CancellationToken::new());
-    let published = run_until(status_writer, shared_status, &status, &end);
+    let cluster = cluster.cloned().map(Rc::new);
+    let published = Box::pin(super::run((node(), cluster), shared_status, &status, &end));
     let ended = async {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         end.cancel();
     };
-    tokio::join!(published, ended);
+    LocalSet::new().run_until(async { tokio::join!(published, ended) }).await;
     status
-}
-
-async fn run_until<B: StatusWriter>(
-    status_writer: Option<&B>,
-    shared_status: &SharedStatus,
-    status: &Status,
-    end: &CancellationToken,
-) {
-    super::run((node(), status_writer), shared_status, status, end).await;
 }
 
 fn requests(status: &Status, request: &'static str) -> (u64, u64) {
@@ -127,42 +135,4 @@ fn timestamp_has_the_kubernetes_format() {
     let text = wall();
     assert_eq!(text.len(), "2026-11-20T15:00:00Z".len(), "{text}");
     assert!(text.ends_with('Z'));
-}
-
-#[test]
-fn notices_are_bounded() {
-    let shared_status = SharedStatus::default();
-    shared_status.report(facts());
-    for last in 0..=200 {
-        shared_status
-            .notice(firecamp_controllers::publish::Notice::Restored([10, 0, 1, last].into()));
-    }
-    let (_, notices) = shared_status.take(false).unwrap();
-    let last = notices.back().copied();
-    assert_eq!(
-        (notices.len(), last),
-        (64, Some(firecamp_controllers::publish::Notice::Restored([10, 0, 1, 200].into())))
-    );
-    assert!(shared_status.take(true).unwrap().1.is_empty());
-}
-
-#[test]
-fn unchanged_status_is_taken_only_when_due() {
-    let shared_status = SharedStatus::default();
-    let takes = |due: bool| shared_status.take(due).is_some();
-    assert!(!takes(true), "nothing is known");
-    shared_status.report(facts());
-    assert!(takes(false) && !takes(false) && takes(true) && !takes(false));
-    shared_status.report(facts());
-    assert!(!takes(false), "the same again");
-    shared_status.report(Facts::new(node()));
-    assert!(takes(false) && !takes(false));
-    shared_status.volumes(Table::default(), None);
-    assert!(takes(false) && !takes(false));
-    shared_status.volumes(Table::default(), None);
-    assert!(!takes(false), "the same again");
-    shared_status.volumes(Table::default(), Some(Vec::new()));
-    assert!(takes(false) && !takes(false));
-    shared_status.notice(firecamp_controllers::publish::Notice::Restored([10, 0, 1, 50].into()));
-    assert!(takes(false) && !takes(false));
 }

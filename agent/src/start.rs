@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use firecamp_cloud::LazyCloud;
 use firecamp_core::contract::exit::Exit;
@@ -21,12 +22,13 @@ use tracing::Instrument as _;
 use crate::agent::Agent;
 use crate::agent_files::AgentFiles;
 use crate::http::{self, Pages};
+use crate::kube_status::KubeStatus;
 use crate::lazy_registry::LazyRegistry;
 use crate::leader;
 use crate::metered_cloud::MeteredCloud;
 use crate::metrics_server;
 use crate::ports::{Environment, Ports};
-use crate::publish::{self, LazyStatusWriter, SharedStatus};
+use crate::publish::{self, SharedStatus};
 use crate::source::AnySource;
 use crate::status::Status;
 use crate::volumes;
@@ -77,7 +79,7 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
         (Status::logging(log), SharedStatus::default(), &signals.end);
     let cloud = || MeteredCloud::new(LazyCloud::named("firecamp-agent"), &status.calls);
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);
-    let status_writer = status_writer(&config, &registry);
+    let kube_status = kube_status(&config, &registry);
     let AgentConfig { node, cluster, eni, listen, metrics, .. } = config;
     tracing::info!(%node, %cluster, %listen, "agent started");
     let span = tracing::info_span!("agent", %node);
@@ -91,8 +93,8 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
             metrics_server::serve(at, &status, end).await;
         }
     };
-    let reported = publish::run((node, status_writer.as_ref()), &shared_status, &status, end);
-    let volumes = volumes::follow(status_writer.as_ref(), &shared_status, &status, end);
+    let reported = publish::run((node, kube_status.clone()), &shared_status, &status, end);
+    let volumes = volumes::follow(kube_status, &shared_status, &status, end);
     let all =
         async { tokio::join!(served, scraped, leader, reported, volumes, agent.run(monitor, end)) };
     let ((), (), (), (), (), ended) = Box::pin(all).instrument(span).await;
@@ -104,12 +106,12 @@ async fn bind(at: SocketAddr) -> Result<TcpListener, Report> {
     TcpListener::bind(at).await.map_err(|why| refused(format!("failed to listen on {at}: {why}")))
 }
 
-/// The writer of the agent's status. None for a file registry, which has no status.
-fn status_writer(config: &AgentConfig, registry: &LazyRegistry) -> Option<LazyStatusWriter> {
+/// Where the agent's status is written. None for a file registry, which has no status.
+fn kube_status(config: &AgentConfig, registry: &LazyRegistry) -> Option<Rc<KubeStatus>> {
     match &config.places.registry {
         RegistryUrl::File(_) => None,
         RegistryUrl::InCluster | RegistryUrl::Kubeconfig(_) => {
-            Some(LazyStatusWriter::new(registry.clone(), config.node.clone()))
+            Some(Rc::new(KubeStatus::new(registry.clone(), config.node.clone())))
         }
     }
 }

@@ -1,40 +1,44 @@
-//! Observes the volumes of this node beside the loop, so that a hanging volume delays nothing else.
+//! Observes the volumes of this node: the outside of [`VolumesController`], which makes all
+//! decisions. A hanging volume delays no other controller.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::rc::Rc;
 use std::time::Duration;
 
+use firecamp_controllers::volumes::{Effect, Event, NodeRead, VolumesController, VolumesReport};
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::time::Moment;
 use firecamp_host::volumes::{NodeVolumes, Places};
-use firecamp_node::volumes::intervals::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace};
-use firecamp_node::volumes::observation::{ClusterView, Observation};
+use firecamp_node::volumes::intervals::NODE_EVERY;
+use firecamp_node::volumes::observation::ClusterView;
 use firecamp_node::volumes::path::KUBELET;
-use firecamp_node::volumes::{Change, Table, Tracker, VolumeKind, VolumesFailure, observe};
-use tokio::time::{Instant, sleep};
+use firecamp_node::volumes::{VolumeKind, VolumesFailure, observe};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::publish::SharedStatus;
+use crate::runner::{self, Driver};
 use crate::status::{Problems, Status, System, Volumes};
 
 /// Timeout of `statfs`, after which a filesystem counts as not responding.
 const WITHIN: Duration = Duration::from_secs(2);
 
 /// Kubernetes' view of the volumes of this node.
-pub(crate) trait Cluster {
+pub(crate) trait Cluster: 'static {
     /// Reads the view.
     fn view(&self) -> impl Future<Output = Result<ClusterView, RegistryFailure>>;
 }
 
 /// Opens the node's volumes and observes them until `end`.
 pub(crate) async fn follow<C: Cluster>(
-    cluster: Option<&C>,
+    cluster: Option<Rc<C>>,
     shared_status: &SharedStatus,
     status: &Status,
     end: &CancellationToken,
 ) {
     match NodeVolumes::open(Places::default(), WITHIN) {
-        Ok(volumes) => run((&volumes, cluster), shared_status, status, end).await,
+        Ok(volumes) => run((Rc::new(volumes), cluster), shared_status, status, end).await,
         Err(why) => {
             tracing::error!(error = %why, "failed to observe volumes of this node");
             status.read(System::Volumes, &Err::<(), _>(why));
@@ -43,98 +47,99 @@ pub(crate) async fn follow<C: Cluster>(
 }
 
 /// Observes until `end`. `cluster` is none without Kubernetes.
-pub(crate) async fn run<V: firecamp_node::volumes::Volumes, C: Cluster>(
-    (volumes, cluster): (&V, Option<&C>),
+pub(crate) async fn run<V: firecamp_node::volumes::Volumes + 'static, C: Cluster>(
+    (volumes, cluster): (Rc<V>, Option<Rc<C>>),
     shared_status: &SharedStatus,
     status: &Status,
     end: &CancellationToken,
 ) {
-    let all = async {
-        let tracker = begin(shared_status, cluster.is_some()).await;
-        let (origin, pace) = (Instant::now(), Pace::default());
-        let mut it = VolumeLoop { volumes, cluster, tracker, origin, pace };
-        loop {
-            it.observe(shared_status, status).await;
-            it.wait().await;
-        }
-    };
-    tokio::select! {
-        () = end.cancelled() => {}
-        () = all => {}
+    let controller = VolumesController::new(cluster.is_some());
+    let outside = Outside { volumes, cluster, shared_status, status };
+    match runner::run(controller, outside, end).await {
+        Ok(()) => {}
+        Err(never) => match never {},
     }
 }
 
-/// Continues from the published status, so that a restart does not change it.
-async fn begin(shared_status: &SharedStatus, online: bool) -> Tracker {
-    let began = Instant::now();
-    while online && began.elapsed() < EARLIER_WITHIN {
-        if let Some(earlier) = shared_status.earlier() {
-            return Tracker::resume(KUBELET, &earlier);
-        }
-        sleep(NODE_PAUSE).await;
-    }
-    Tracker::new(KUBELET)
+/// The outside of the controller.
+struct Outside<'a, V, C> {
+    volumes: Rc<V>,
+    cluster: Option<Rc<C>>,
+    shared_status: &'a SharedStatus,
+    status: &'a Status,
 }
 
-struct VolumeLoop<'a, V, C> {
-    volumes: &'a V,
-    cluster: Option<&'a C>,
-    tracker: Tracker,
-    origin: Instant,
-    pace: Pace,
-}
+impl<V, C> Driver<VolumesController> for Outside<'_, V, C>
+where
+    V: firecamp_node::volumes::Volumes + 'static,
+    C: Cluster,
+{
+    type Failure = Infallible;
 
-impl<V: firecamp_node::volumes::Volumes, C: Cluster> VolumeLoop<'_, V, C> {
-    async fn observe(&mut self, shared_status: &SharedStatus, status: &Status) {
-        status.read_started(System::Volumes);
-        let (node, failures) = observe(self.volumes, KUBELET).await;
-        let read = failures.first().map_or(Ok(()), Err);
-        status.read(System::Volumes, &read);
-        let cloud = shared_status.take_cloud();
-        let cluster = self.read_cluster(cloud.is_some(), status).await;
-        let seen = Observation { cloud, node, cluster };
-        let now = self.now();
-        let table = self.tracker.step(now, seen);
-        count(&table, &self.tracker, now, status);
-        shared_status.volumes(table, self.tracker.pods().map(<[_]>::to_vec));
-        shared_status.set_suspects(self.tracker.is_pending());
-        shared_status.set_lacked_volumes(self.tracker.lacked());
+    /// The wait for a change is a task.
+    async fn changed(&mut self) -> Result<Event, Infallible> {
+        pending().await
     }
 
-    fn now(&self) -> Moment {
-        Moment(self.origin.elapsed())
+    fn tick(&mut self) -> Event {
+        Event::Tick(self.shared_status.published())
     }
 
-    async fn read_cluster(&mut self, cloud: bool, status: &Status) -> Option<ClusterView> {
-        let cluster = self.cluster?;
-        let (now, suspects) = (self.now(), self.tracker.is_pending());
-        if !self.pace.asks_cluster(now, suspects, cloud) {
-            return None;
-        }
-        status.read_started(System::Claims);
-        let read = cluster.view().await;
-        status.read(System::Claims, &read);
-        self.pace.answered(read.is_ok());
-        read.ok()
-    }
-
-    async fn wait(&mut self) {
-        match self.volumes.changed(NODE_EVERY).await {
-            Ok(Change::Nothing) => return,
-            Ok(Change::Mounts | Change::Devices) => self.pace.moved(),
-            Err(VolumesFailure { detail, .. }) => {
-                tracing::warn!(error = detail, "failed to watch volumes");
-                sleep(NODE_EVERY).await;
+    async fn perform(&mut self, effect: Effect, tasks: &mut JoinSet<Event>) -> Option<Event> {
+        match effect {
+            Effect::ReadNode => self.read_node(tasks),
+            Effect::ReadCluster => self.read_cluster(tasks),
+            Effect::AwaitChange => {
+                let volumes = Rc::clone(&self.volumes);
+                tasks.spawn_local(async move { Event::Changed(volumes.changed(NODE_EVERY).await) });
+            }
+            Effect::Report(report) => {
+                count(&report, self.status);
+                self.shared_status.volumes(report);
             }
         }
-        sleep(NODE_PAUSE).await;
+        None
+    }
+
+    fn task_ended(&self, event: &Event) {
+        match event {
+            Event::NodeRead(NodeRead { failure, .. }) => {
+                let read = failure.as_ref().map_or(Ok(()), Err);
+                self.status.read(System::Volumes, &read);
+            }
+            Event::ClusterRead(read) => self.status.read(System::Claims, read),
+            Event::Changed(Err(VolumesFailure { detail, .. })) => {
+                tracing::warn!(error = detail, "failed to watch volumes");
+            }
+            Event::Tick(_) | Event::Changed(Ok(_)) => {}
+        }
+    }
+
+    fn handled(&self, _took: Duration) {}
+}
+
+impl<V: firecamp_node::volumes::Volumes + 'static, C: Cluster> Outside<'_, V, C> {
+    fn read_node(&self, tasks: &mut JoinSet<Event>) {
+        self.status.read_started(System::Volumes);
+        let (volumes, shared_status) = (Rc::clone(&self.volumes), self.shared_status.clone());
+        tasks.spawn_local(async move {
+            let (node, failures) = observe(&*volumes, KUBELET).await;
+            let (failure, cloud) = (failures.into_iter().next(), shared_status.take_cloud());
+            Event::NodeRead(NodeRead { node, failure, cloud })
+        });
+    }
+
+    fn read_cluster(&self, tasks: &mut JoinSet<Event>) {
+        let Some(cluster) = self.cluster.clone() else { return };
+        self.status.read_started(System::Claims);
+        tasks.spawn_local(async move { Event::ClusterRead(cluster.view().await) });
     }
 }
 
-fn count(table: &Table, tracker: &Tracker, now: Moment, status: &Status) {
+fn count(report: &VolumesReport, status: &Status) {
     let mut kinds: BTreeMap<&'static str, i64> = BTreeMap::new();
     let mut problems: BTreeMap<&'static str, i64> = BTreeMap::new();
-    for row in &table.volumes {
+    for row in &report.table.volumes {
         *kinds.entry(name(row.kind)).or_default() += 1;
         for problem in &row.problems {
             *problems.entry(problem.reason.name()).or_default() += 1;
@@ -148,15 +153,10 @@ fn count(table: &Table, tracker: &Tracker, now: Moment, status: &Status) {
     for (reason, count) in problems {
         status.volume_problems.get_or_create(&Problems { reason }).set(count);
     }
-    let mut last_reads: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for (_, reason, lasted) in tracker.lasting(now) {
-        let oldest = last_reads.entry(reason.name()).or_default();
-        *oldest = (*oldest).max(lasted.as_secs());
-    }
     status.volume_ages.clear();
-    for (reason, seconds) in last_reads {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        status.volume_ages.get_or_create(&Problems { reason }).set(seconds);
+    for (reason, age) in &report.ages {
+        let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        status.volume_ages.get_or_create(&Problems { reason: reason.name() }).set(seconds);
     }
 }
 

@@ -1,33 +1,30 @@
-//! The shared status: what the parts of the agent report, until the publisher takes it.
+//! What the controllers of an agent pass to each other: always the latest, so it is bounded.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use firecamp_controllers::publish::{Facts, Notice, table};
+use firecamp_controllers::publish::{Facts, Notice, Reports};
+use firecamp_controllers::volumes::VolumesReport;
 use firecamp_core::ids::VolumeId;
+use firecamp_node::volumes::Table;
 use firecamp_node::volumes::observation::CloudView;
-use firecamp_node::volumes::{PodVolumes, Table};
-use firecamp_registry::api::VolumeStatus;
 
-/// Maximum number of waiting notices; older ones are dropped.
-const NOTICES: usize = 64;
-
-/// The latest report of each part.
-#[derive(Debug, Default)]
-pub(crate) struct SharedStatus(Mutex<SharedState>);
+/// The latest report of each controller. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedStatus(Arc<Mutex<SharedState>>);
 
 #[derive(Debug, Default)]
 struct SharedState {
-    facts: Option<Facts>,
-    volumes: Option<Table>,
-    pods: Option<Vec<PodVolumes>>,
+    /// For the publisher.
+    reports: Reports,
+    /// For the volumes: EC2's view of them.
     cloud: Option<CloudView>,
-    suspects: bool,
-    lacked: BTreeSet<VolumeId>,
-    notices: VecDeque<Notice>,
-    /// Something has changed since the last `take`.
-    changed: bool,
+    /// For the volumes: what an earlier process published.
     published: Option<Table>,
+    /// For the node: a volume may have a problem.
+    pending: bool,
+    /// For the node: the volumes that its pods lack and EC2 does not show here.
+    lacked: BTreeSet<VolumeId>,
 }
 
 impl SharedStatus {
@@ -37,16 +34,25 @@ impl SharedStatus {
 
     /// Sets the facts about the node, except its volumes.
     pub(crate) fn report(&self, facts: Facts) {
-        let (mut kept, facts) = (self.lock(), Some(facts));
-        kept.changed |= kept.facts != facts;
-        kept.facts = facts;
+        self.lock().reports.facts(facts);
     }
 
-    /// Sets the volumes, and the pods that claim them if known.
-    pub(crate) fn volumes(&self, table: Table, pods: Option<Vec<PodVolumes>>) {
-        let (mut kept, table) = (self.lock(), Some(table));
-        kept.changed |= kept.volumes != table || kept.pods != pods;
-        (kept.volumes, kept.pods) = (table, pods);
+    /// Adds the notice of an operation.
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.lock().reports.notice(notice);
+    }
+
+    /// Sets what is known of the volumes.
+    pub(crate) fn volumes(&self, report: VolumesReport) {
+        let VolumesReport { table, pods, pending, lacked, ages: _ } = report;
+        let mut kept = self.lock();
+        kept.reports.volumes(table, pods);
+        (kept.pending, kept.lacked) = (pending, lacked);
+    }
+
+    /// Takes what was reported since the last call.
+    pub(crate) fn take(&self) -> Reports {
+        std::mem::take(&mut self.lock().reports)
     }
 
     /// Sets EC2's view of the volumes.
@@ -59,16 +65,6 @@ impl SharedStatus {
         self.lock().cloud.take()
     }
 
-    /// Sets whether a volume may have a problem.
-    pub(crate) fn set_suspects(&self, suspects: bool) {
-        self.lock().suspects = suspects;
-    }
-
-    /// Sets the volumes that pods of this node lack and EC2 does not show here.
-    pub(crate) fn set_lacked_volumes(&self, volumes: &BTreeSet<VolumeId>) {
-        self.lock().lacked.clone_from(volumes);
-    }
-
     /// The volumes that pods lack.
     pub(crate) fn lacked_volumes(&self) -> BTreeSet<VolumeId> {
         self.lock().lacked.clone()
@@ -76,40 +72,16 @@ impl SharedStatus {
 
     /// Whether a volume may have a problem.
     pub(crate) fn suspects_volumes(&self) -> bool {
-        self.lock().suspects
+        self.lock().pending
     }
 
-    /// Adds the notice of an operation.
-    pub(crate) fn notice(&self, notice: Notice) {
-        let mut kept = self.lock();
-        if kept.notices.len() >= NOTICES {
-            kept.notices.pop_front();
-        }
-        kept.notices.push_back(notice);
-        kept.changed = true;
-    }
-
-    /// Takes the facts and the notices since the last call. None before the first report, and none
-    /// if nothing has changed, unless it is `due`.
-    pub(crate) fn take(&self, due: bool) -> Option<(Facts, VecDeque<Notice>)> {
-        let mut kept = self.lock();
-        if !kept.changed && !due {
-            return None;
-        }
-        let facts = kept.facts.clone()?;
-        let (volumes, pods) = (kept.volumes.clone(), kept.pods.clone());
-        let facts = Facts { volumes, pods, ..facts };
-        kept.changed = false;
-        Some((facts, std::mem::take(&mut kept.notices)))
-    }
-
-    /// Sets the volumes in the published status; only the first call counts.
-    pub(crate) fn published(&self, volumes: &[VolumeStatus]) {
-        self.lock().published.get_or_insert_with(|| table(volumes));
+    /// Sets the volumes that an earlier process published.
+    pub(crate) fn set_published(&self, volumes: Table) {
+        self.lock().published = Some(volumes);
     }
 
     /// The volumes that an earlier process published, once known.
-    pub(crate) fn earlier(&self) -> Option<Table> {
+    pub(crate) fn published(&self) -> Option<Table> {
         self.lock().published.clone()
     }
 }

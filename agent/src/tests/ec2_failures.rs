@@ -178,8 +178,9 @@ async fn f053_denied_assign_is_retried_once_per_minute_and_reported() {
         let tried = node.cloud.mutations();
         assert!((2..=61).contains(&tried), "{tried} Assigns in an hour");
         is_untouched(&node).await;
-        let facts = agent.shared_status.take(true).unwrap().0;
-        let addresses = facts.addresses.unwrap();
+        let mut facts = None;
+        assert!(agent.shared_status.take().apply(&mut facts));
+        let addresses = facts.unwrap().addresses.unwrap();
         let (reason, message) = addresses[0].failing.clone().expect("a failure is told");
         assert_eq!(reason, "CloudRefused");
         assert!(message.contains("refused on purpose"), "{message}");

@@ -1,6 +1,7 @@
 //! A node, its API server and one member that runs on it.
 
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
@@ -25,10 +26,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
 use crate::agent_files::AgentFiles;
+use crate::kube_status::KubeStatus;
 use crate::lazy_registry::LazyRegistry;
 use crate::metered_cloud::MeteredCloud;
 use crate::ports::{Environment, Kernel, KernelEvents, Ports};
-use crate::publish::{self, LazyStatusWriter, SharedStatus};
+use crate::publish::{self, SharedStatus};
 use crate::source::KubeSource;
 use crate::status::Status;
 use crate::volumes;
@@ -270,7 +272,7 @@ impl Node {
         let status = Status::default();
         let registry = LazyRegistry::from(AnyRegistry::Kube(self.registry.clone()));
         let source = KubeSource::new(NODE.parse().unwrap(), registry.clone());
-        let status_writer = LazyStatusWriter::new(registry.clone(), NODE.parse().unwrap());
+        let kube_status = Rc::new(KubeStatus::new(registry.clone(), NODE.parse().unwrap()));
         let cloud = MeteredCloud::new(self.cloud.clone(), &status.calls);
         let host = self.host.clone();
         let ports = Ports::<SimEnvironment>::new(cloud, host, registry, source, self.cloud.clone());
@@ -288,14 +290,10 @@ impl Node {
         let reported = async {
             if reports {
                 let node = NODE.parse().unwrap();
-                let published =
-                    publish::run((node, Some(&status_writer)), &shared_status, &status, &end);
-                let looks = volumes::run(
-                    (&self.volumes, Some(&status_writer)),
-                    &shared_status,
-                    &status,
-                    &end,
-                );
+                let cluster = Some(Rc::clone(&kube_status));
+                let published = publish::run((node, cluster), &shared_status, &status, &end);
+                let volumes = (Rc::new(self.volumes.clone()), Some(kube_status));
+                let looks = volumes::run(volumes, &shared_status, &status, &end);
                 tokio::join!(Box::pin(published), Box::pin(looks));
             }
         };
@@ -338,7 +336,7 @@ impl Running<'_> {
 
     /// What it has done so far that is told as Events, and was not asked for yet.
     pub(crate) fn notices(&self) -> Vec<Notice> {
-        self.shared_status.take(true).map(|(_, notices)| notices.into()).unwrap_or_default()
+        self.shared_status.take().take_notices().into()
     }
 
     /// What is stripped is back at once.

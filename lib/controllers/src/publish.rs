@@ -2,37 +2,45 @@
 //! IPs and of its pods' claims, Events, and the node's capacity of the extended resource.
 //!
 //! * [`facts`]: what the agent knows, as plain data; an unknown part is none.
-//! * [`Publisher`]: turns facts into one [`Step`] after the other, a state machine without clock,
-//!   randomness and I/O.
-//! * [`StatusWriter`]: the writes to the Kubernetes API, as a trait; [`carry_out`] executes a step.
+//! * [`Reports`]: what the other controllers report.
+//! * [`PublishController`]: the state machine. It passes the latest facts to the [`Publisher`],
+//!   which turns them into one [`Step`] after the other, and sends one request at a time.
+//! * [`StatusWriter`]: the writes to the Kubernetes API, as a trait; [`carry_out()`] executes a
+//!   step.
 //!
 //! Guarantees: this is status only; no controller acts on it. An idle node writes nothing: neither
 //! a changed message alone, nor an attach in progress, nor a cause that clears within its patience
 //! leads to a write. A new process first reads what its predecessor published, so that a restart
 //! writes nothing either. Caveats: pending Events are lost with the process.
 
-mod address;
-mod apply;
-mod backoff;
+mod address_debounce;
+mod address_status;
+mod address_updates;
+mod attachments_update;
 mod capacity;
-mod claim;
-mod debounce;
+mod carry_out;
+mod controller;
 mod event;
 pub mod facts;
-mod node;
+mod node_attachments;
 mod ports;
+mod public_reasons;
 mod publisher;
-mod reason;
-mod static_ip;
-mod step;
-mod volume;
+mod reports;
+mod request;
+mod request_backoff;
+mod static_ip_conditions;
+mod volume_ready_condition;
+mod volume_status;
 
-pub use apply::carry_out;
-pub use claim::VolumeReport;
+pub use carry_out::carry_out;
+pub use controller::{PublishController, PublishEffect, PublishEvent, PublishTick};
 pub use event::{About, Event, Notice};
 pub use facts::Facts;
 pub use ports::{FetchedNode, ObservedStatus, StatusWriter, Subject};
+pub use public_reasons::{AddressReason, EventReason};
 pub use publisher::Publisher;
-pub use reason::{AddressReason, EventReason};
-pub use step::{Done, Step};
-pub use volume::table;
+pub use reports::Reports;
+pub use request::{Done, Step};
+pub use volume_ready_condition::VolumeReport;
+pub use volume_status::table;

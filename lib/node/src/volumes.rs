@@ -3,31 +3,31 @@
 //! tracks and reports; it never formats, mounts or detaches.
 //!
 //! * [`observation`]: what was observed, as plain data.
-//! * [`join`](mod@join): assigns attachments, devices, mounts and objects to volumes.
-//! * [`judge`]: checks a volume at one moment.
+//! * [`assign_to_volume`]: assigns attachments, devices, mounts and objects to volumes.
+//! * [`detect_problem`]: checks a volume at one moment.
 //! * [`Tracker`]: reports problems that last, and rounds numbers so that they stay stable.
 //! * [`intervals`]: how often each source is read.
 //! * [`PodVolumes`]: which pods have the volumes that they claim, and why the others do not.
 //! * [`Volumes`]: the reads from the node, a trait that `firecamp_host` implements;
 //!   [`CloudVolumes`]: the reads from EC2.
 
-mod debounce;
+pub mod assign_to_volume;
+pub mod detect_problem;
 #[cfg(test)]
 mod fixture;
 pub mod identify_device;
 pub mod intervals;
-pub mod join;
-pub mod judge;
-mod merge;
+mod latest_observation;
 pub mod observation;
 pub mod path;
-mod pods;
+mod pod_volumes;
 mod ports;
+mod problem_debounce;
 pub mod reason;
 mod table;
 mod tracker;
 
-pub use pods::{Blocker, PodVolumes, Served};
+pub use pod_volumes::{Blocker, PodVolumes, Served};
 pub use ports::{
     ASKED_AT_ONCE, Change, CloudVolumes, Volumes, VolumesFailure, VolumesKind, observe,
 };

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use firecamp_node::volumes::{MOUNTS_SHOWN, Reason, judge, reason};
+use firecamp_node::volumes::{MOUNTS_SHOWN, Reason, detect_problem, reason};
 
 fn page() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -36,7 +36,7 @@ fn the_page_names_the_bounds_that_the_code_has() {
     let page = page();
     assert_eq!(reason::LEAVE.as_secs(), 60, "the page says a minute");
     for part in ["bytes", "inodes"] {
-        let (full, not) = (judge::FULL, judge::NOT_FULL);
+        let (full, not) = (detect_problem::FULL, detect_problem::NOT_FULL);
         let reported =
             format!("{full} % or more of its {part} are in use, until it is below {not} %");
         assert!(page.contains(&reported), "{reported}");

@@ -3,8 +3,8 @@
 //! One seed reproduces one history exactly. A [`scenario`] is plain data: what happens.
 //! [`simulated_node`] is the ground truth, and [`views`] is what EC2, the kernel and Kubernetes
 //! report of it: they fail, lag and are inconsistent as the scenario says. The observer is the
-//! product: `observe`, the tracker and the pace of `lib/node`, the publisher of `lib/controllers`,
-//! the agent's budget for EC2. The [`audit`] knows the ground truth, and none of the product's
+//! product: an [`agent`] runs the controllers of a node, its volumes and its status, and only their
+//! effects are simulated. The [`audit`] knows the ground truth, and none of the product's
 //! decisions.
 #![expect(
     clippy::expect_used,
@@ -17,7 +17,7 @@ pub mod audit;
 pub mod cli;
 pub mod coverage;
 pub mod history;
-pub mod recorder;
+mod outside;
 pub mod run;
 pub mod scenario;
 pub mod simulated_node;

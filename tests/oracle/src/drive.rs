@@ -3,11 +3,9 @@
 
 mod leader;
 mod lease;
-mod publisher;
 
 pub use self::leader::leader;
 pub use self::lease::lease;
-pub use self::publisher::publisher;
 
 use std::fmt::Debug;
 use std::str::FromStr;

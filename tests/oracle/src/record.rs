@@ -1,4 +1,4 @@
-//! Histories, recorded.
+//! Histories, recorded. Only the pinned commit records those of volumes and of the publisher.
 
 use std::io;
 
@@ -12,7 +12,6 @@ use firecamp_histories::scenario::Scenario;
 use firecamp_histories::sweep;
 use firecamp_histories::tape::Tape;
 use firecamp_histories::trace::Trace;
-use firecamp_histories::volumes;
 
 use crate::drive;
 
@@ -21,16 +20,12 @@ use crate::drive;
 pub enum Kind {
     /// A cluster with its init and stop containers and its agents.
     Model,
-    /// The volumes of a node, and what is published of them.
-    Volumes,
     /// What an agent collects.
     Sweeps,
     /// What the leader plans.
     Leader,
     /// Who holds the Lease.
     Lease,
-    /// What is published of a node's addresses.
-    Publisher,
 }
 
 /// Where lines go.
@@ -39,18 +34,11 @@ pub type Sink<'a> = dyn FnMut(Vec<u8>) -> io::Result<()> + 'a;
 /// Records histories of seeds in a row.
 pub fn histories(kind: Kind, first: u64, count: u64, to: &mut Sink<'_>) -> io::Result<()> {
     let names = Names::new();
-    let volume_names = volumes::simulated_node::Names::new();
     for seed in (0..count).map(|number| first.wrapping_add(number)) {
         let tape = match kind {
             Kind::Model => {
                 let trace = Trace::Tape(Tape::of("model", seed));
                 history::run(&Scenario::draw(seed), &names, trace).trace.into_tape()
-            }
-            Kind::Volumes => {
-                let tape = Some(Tape::of("volumes", seed));
-                let scenario = volumes::scenario::Scenario::draw(seed);
-                let report = volumes::history::recorded(&scenario, &volume_names, false, tape);
-                report.tape.map(Tape::into_lines).unwrap_or_default()
             }
             Kind::Sweeps => {
                 let trace = Trace::Tape(Tape::of("sweep", seed));
@@ -58,7 +46,6 @@ pub fn histories(kind: Kind, first: u64, count: u64, to: &mut Sink<'_>) -> io::R
             }
             Kind::Leader => drive::leader(seed).into_lines(),
             Kind::Lease => drive::lease(seed).into_lines(),
-            Kind::Publisher => drive::publisher(seed).into_lines(),
         };
         to(tape)?;
     }

@@ -10,6 +10,7 @@ use firecamp_core::record::State;
 use firecamp_core::time::Moment;
 use firecamp_registry::api::{self, EniManager};
 
+use crate::publish::address_status::SETTLE;
 use crate::publish::facts::{EniFact, Facts};
 
 /// A slot stays reserved this long for a member that has released its address, so that a member
@@ -22,11 +23,11 @@ pub(crate) type Held = BTreeMap<EniId, BTreeSet<Ipv4Addr>>;
 /// The addresses held on this node, and when each was last held. A new process knows no earlier
 /// holders: an address that it finds parked keeps no slot.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Holders(BTreeMap<Ipv4Addr, Moment>);
+struct Holders(BTreeMap<Ipv4Addr, Moment>);
 
 impl Holders {
     /// The addresses that members hold on this node or held within [`SLOT_RESERVATION`].
-    pub(crate) fn step(&mut self, now: Moment, facts: &Facts) -> Option<Held> {
+    fn step(&mut self, now: Moment, facts: &Facts) -> Option<Held> {
         let (mut held, known) = (Held::new(), facts.addresses.as_ref()?);
         self.0.retain(|_, at| now.since(*at) < SLOT_RESERVATION);
         for fact in known {
@@ -50,6 +51,46 @@ impl Holders {
     }
 }
 
+/// The capacity over time: it counts once it has been stable for [`SETTLE`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StableCapacity {
+    holders: Holders,
+    value: Option<u32>,
+    coming: Option<(u32, Moment)>,
+}
+
+impl StableCapacity {
+    /// Processes the current facts, and returns the addresses that members hold.
+    pub(crate) fn step(&mut self, now: Moment, facts: &Facts) -> Option<Held> {
+        let held = self.holders.step(now, facts);
+        let slots = held.as_ref().and_then(|held| capacity(facts, held));
+        self.settle(now, slots.map(Slots::capacity));
+        held
+    }
+
+    fn settle(&mut self, now: Moment, seen: Option<u32>) {
+        let Some(seen) = seen.filter(|seen| self.value != Some(*seen)) else {
+            self.coming = None;
+            return;
+        };
+        let since = self.coming.filter(|(coming, _)| *coming == seen).map_or(now, |(_, at)| at);
+        self.coming = Some((seen, since));
+        if now.since(since) >= SETTLE {
+            (self.value, self.coming) = (Some(seen), None);
+        }
+    }
+
+    /// The capacity, once it is known and stable.
+    pub(crate) fn value(&self) -> Option<u32> {
+        self.value
+    }
+
+    /// Whether time alone may change it.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.coming.is_some()
+    }
+}
+
 /// The ENIs that members get and that FireCamp manages. None unless this is known for all.
 fn usable(facts: &Facts) -> Option<Vec<&EniFact>> {
     let mut usable = Vec::new();
@@ -65,7 +106,7 @@ fn usable(facts: &Facts) -> Option<Vec<&EniFact>> {
 
 /// How many addresses EC2 would still assign to them, and how many members hold there. None if
 /// unknown.
-pub(crate) fn capacity(facts: &Facts, held: &Held) -> Option<Slots> {
+fn capacity(facts: &Facts, held: &Held) -> Option<Slots> {
     usable(facts)?.into_iter().try_fold(Slots::default(), |all, fact| {
         let one = slots([&fact.eni], fact.limit?, held);
         let add = u32::saturating_add;

@@ -9,7 +9,7 @@ use firecamp_node::volumes::Reason;
 use firecamp_registry::api::{AddressStatus, NodeAttachmentsStatus, Problem, VolumeStatus};
 
 use crate::publish::facts::{AddressFact, Facts};
-use crate::publish::reason::{AddressReason, EventReason};
+use crate::publish::public_reasons::{AddressReason, EventReason};
 
 /// A warning with the same reason and subject is emitted at most this often.
 const REPEAT_AFTER: Duration = Duration::from_mins(5);

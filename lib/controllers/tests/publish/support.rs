@@ -1,11 +1,15 @@
-//! A node, its publisher and an API, second by second.
+//! A node, its controller of what is published, and an API, second by second.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::Controller as _;
 use firecamp_controllers::publish::facts::{AddressFact, EniFact};
-use firecamp_controllers::publish::{Facts, Notice, Publisher, Subject, carry_out};
+use firecamp_controllers::publish::{
+    Facts, Notice, PublishController, PublishEffect, PublishEvent, PublishTick, Reports, Step,
+    Subject, carry_out,
+};
 use firecamp_core::ids::{EniId, Epoch, NodeName, PodUid};
 use firecamp_core::node_identity::Eni;
 use firecamp_core::record::{Attachment, State, StaticIp};
@@ -13,6 +17,7 @@ use firecamp_core::time::Moment;
 use firecamp_node::volumes::Table;
 use firecamp_registry::api::{AddressStatus, Condition, EniManager, NodeAttachmentsStatus};
 use firecamp_testkit::sim::{FaultyStatusWriter, Script, SimStatusWriter};
+use tokio::runtime::Runtime;
 
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 pub(crate) const IP: Subject = Subject::StaticIp(ADDRESS);
@@ -88,13 +93,13 @@ pub(crate) fn healthy_facts() -> Facts {
 
 pub(crate) struct Node {
     pub(crate) api: SimStatusWriter,
-    pub(crate) publisher: Publisher,
+    controller: PublishController,
     pub(crate) facts: Facts,
     pub(crate) second: u64,
     pub(crate) failures: u32,
-    /// How often it took anything in.
+    /// How often it evaluated facts.
     pub(crate) takes: u32,
-    taken: Option<Facts>,
+    notices: Vec<Notice>,
     script: Script,
 }
 
@@ -106,8 +111,8 @@ impl Node {
         for fact in facts.addresses.iter().flatten() {
             api.set_static_ip(&fact.record);
         }
-        let publisher = Publisher::new(name());
-        Self { api, publisher, facts, second: 0, failures: 0, takes: 0, taken: None, script }
+        let (controller, notices) = (PublishController::new(name()), Vec::new());
+        Self { api, controller, facts, second: 0, failures: 0, takes: 0, notices, script }
     }
 
     pub(crate) fn new(facts: Facts) -> Self {
@@ -116,7 +121,7 @@ impl Node {
 
     /// The same node and API after a restart of the agent.
     pub(crate) fn restart(&mut self) {
-        self.publisher = Publisher::new(name());
+        self.controller = PublishController::new(name());
     }
 
     /// The record of the address changes.
@@ -133,33 +138,48 @@ impl Node {
         Moment(Duration::from_secs(self.second))
     }
 
-    /// An operation has done something: an agent takes everything in, and then that.
+    /// An operation has done something.
     pub(crate) fn notice(&mut self, notice: Notice) {
-        let now = self.now();
-        self.publisher.take(self.facts.clone(), now, &timestamp(self.second));
-        self.publisher.notice(notice, now);
+        self.notices.push(notice);
+    }
+
+    /// What was reported in the last second.
+    fn reports(&mut self) -> Reports {
+        let mut reports = Reports::default();
+        let Facts { volumes, pods, .. } = self.facts.clone();
+        reports.facts(Facts { volumes: None, pods: None, ..self.facts.clone() });
+        if let Some(table) = volumes {
+            reports.volumes(table, pods);
+        }
+        for notice in self.notices.drain(..) {
+            reports.notice(notice);
+        }
+        reports
     }
 
     pub(crate) fn run(&mut self, seconds: u64) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for _ in 0..seconds {
             let (now, timestamp) = (self.now(), timestamp(self.second));
-            // As an agent does.
-            if self.taken.as_ref() != Some(&self.facts) || self.publisher.is_due(now) {
-                self.taken = Some(self.facts.clone());
-                self.publisher.take(self.facts.clone(), now, &timestamp);
-                self.takes += 1;
-            }
-            // More than there can be to do at once.
-            for _ in 0..50 {
-                let Some(step) = self.publisher.next(now) else { break };
-                let status_writer = FaultyStatusWriter::new(self.api.clone(), self.script.clone());
-                let done = runtime.block_on(carry_out(&status_writer, &name(), &step));
-                self.failures += u32::from(done.is_err());
-                self.publisher.done(&step, done, (now, 7));
+            let tick = Box::new(PublishTick { reports: self.reports(), timestamp });
+            let mut event = Some(PublishEvent::Tick(tick));
+            while let Some(happened) = event.take() {
+                for effect in self.controller.handle(happened, now) {
+                    if let PublishEffect::Send(step) = &effect {
+                        event = Some(self.send(step, &runtime));
+                    }
+                    self.takes += u32::from(matches!(effect, PublishEffect::Show(..)));
+                    self.failures += u32::from(matches!(effect, PublishEffect::Failed(..)));
+                }
             }
             self.second += 1;
         }
+    }
+
+    fn send(&self, step: &Step, runtime: &Runtime) -> PublishEvent {
+        let status_writer = FaultyStatusWriter::new(self.api.clone(), self.script.clone());
+        let result = runtime.block_on(carry_out(&status_writer, &name(), step));
+        PublishEvent::Ended { result, jitter: 7 }
     }
 
     pub(crate) fn published(&self) -> NodeAttachmentsStatus {

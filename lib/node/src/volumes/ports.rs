@@ -9,7 +9,7 @@ use firecamp_core::ids::{InstanceId, VolumeId};
 use futures_util::stream::{self, StreamExt};
 use thiserror::Error;
 
-use crate::volumes::join::{join, mounts_to_measure};
+use crate::volumes::assign_to_volume::{join, mounts_to_measure};
 use crate::volumes::observation::{
     Attachment, BlockDevice, Elsewhere, Mount, NodeView, Observation, Space, Usage,
 };

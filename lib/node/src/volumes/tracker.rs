@@ -6,14 +6,14 @@ use std::time::Duration;
 use firecamp_core::ids::{PodUid, VolumeId};
 use firecamp_core::time::Moment;
 
-use crate::volumes::debounce::{Watch, hold};
+use crate::volumes::assign_to_volume::{Backing, Joined, Key, Row, join};
+use crate::volumes::detect_problem::{self, Context, Fresh, judge};
 use crate::volumes::identify_device::{is_shared, iscsi_link};
-use crate::volumes::join::{Backing, Joined, Key, Row, join};
-use crate::volumes::judge::{self, Context, Fresh, judge};
-use crate::volumes::merge::{latest, published_attachments, sorted};
+use crate::volumes::latest_observation::{latest, published_attachments, sorted};
 use crate::volumes::observation::{Amount, BlockDevice, ClusterView, Observation, Pod, Usage};
 use crate::volumes::path::{How, Place};
-use crate::volumes::pods::{PodVolumes, ReportedVolume, pods as served_pods};
+use crate::volumes::pod_volumes::{PodVolumes, ReportedVolume, pods as served_pods};
+use crate::volumes::problem_debounce::{Watch, hold};
 use crate::volumes::reason::Reason;
 use crate::volumes::table::{
     MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
@@ -185,7 +185,7 @@ impl VolumeMemory {
         }
         if context.fresh.mounts && row.mounts.is_empty() {
             self.space = None;
-        } else if let Some(usage) = judge::usage(row, context.space) {
+        } else if let Some(usage) = detect_problem::usage(row, context.space) {
             self.space = Some(steady(self.space, usage));
         }
     }

@@ -8,9 +8,9 @@ use firecamp_core::record::{Pool, State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_registry::api::{AddressStatus, AttachmentState, Problem};
 
-use crate::publish::debounce::Debounced;
+use crate::publish::address_debounce::Debounced;
 use crate::publish::facts::AddressFact;
-use crate::publish::reason::AddressReason;
+use crate::publish::public_reasons::AddressReason;
 
 /// A record is published once it has been stable for this long: a restart on the same node passes
 /// through several states within it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use firecamp_core::time::Moment;
 
-use crate::volumes::judge::Verdict;
+use crate::volumes::detect_problem::Verdict;
 use crate::volumes::reason::LEAVE;
 
 /// One debounced problem of one volume.

@@ -3,8 +3,8 @@
 use firecamp_core::record::State;
 use firecamp_registry::api::Condition;
 
-use crate::publish::address::AddressTracker;
-use crate::publish::reason::AddressReason;
+use crate::publish::address_status::AddressTracker;
+use crate::publish::public_reasons::AddressReason;
 
 /// A condition without its times.
 pub(crate) fn condition(

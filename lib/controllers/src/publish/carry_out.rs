@@ -5,10 +5,10 @@ use firecamp_core::ids::NodeName;
 use firecamp_core::record::StaticIp;
 use firecamp_registry::api::Condition;
 
-use crate::publish::claim;
 use crate::publish::ports::{ObservedStatus, StatusWriter, Subject};
-use crate::publish::static_ip::merged;
-use crate::publish::step::{Done, Step};
+use crate::publish::request::{Done, Step};
+use crate::publish::static_ip_conditions::merged;
+use crate::publish::volume_ready_condition;
 
 /// Executes a step: one read or one write; for a status of a static IP or a claim one read and at
 /// most one write.
@@ -38,7 +38,7 @@ pub async fn carry_out<B: StatusWriter>(
         Step::UpdateClaimStatus { member, report, timestamp } => {
             let subject = Subject::Claim(member.clone());
             update_conditions(status_writer, &subject, |current| {
-                claim::to_write(current, report, (node, timestamp))
+                volume_ready_condition::to_write(current, report, (node, timestamp))
             })
             .await
         }

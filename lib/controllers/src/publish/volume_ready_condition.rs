@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::publish::facts::Facts;
 use crate::publish::ports::ObservedStatus;
-use crate::publish::static_ip::{condition, merged_where};
-use crate::publish::volume::attachment;
+use crate::publish::static_ip_conditions::{condition, merged_where};
+use crate::publish::volume_status::attachment;
 
 /// The condition is removed once the pod has been away from this node for this long.
 const LEAVE: Duration = Duration::from_mins(1);

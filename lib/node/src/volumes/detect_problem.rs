@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use firecamp_core::ids::{PodUid, Zone};
 
+use crate::volumes::assign_to_volume::{Key, Row};
 use crate::volumes::identify_device::mismatched_link;
-use crate::volumes::join::{Key, Row};
 use crate::volumes::observation::{Amount, AttachmentState, DeviceNumber, Mount, Space, Usage};
 use crate::volumes::reason::Reason;
 
@@ -395,5 +395,5 @@ fn full(row: &Row<'_>, context: &Context<'_>, part: fn(&Usage) -> Amount, what: 
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
+#[path = "detect_problem_tests.rs"]
 mod tests;

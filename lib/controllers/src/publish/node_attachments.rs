@@ -6,8 +6,8 @@ use firecamp_registry::api::{
 
 use crate::publish::capacity::{self, Held};
 use crate::publish::facts::{EniFact, Facts};
-use crate::publish::static_ip::{condition, merged};
-use crate::publish::volume;
+use crate::publish::static_ip_conditions::{condition, merged};
+use crate::publish::volume_status;
 
 /// The new status, based on the published one. An unknown part stays as published. `starting`: the
 /// process has just started and soon knows more.
@@ -20,7 +20,7 @@ pub(crate) fn status(
     let known = |text: Option<String>, before: &Option<String>| text.or_else(|| before.clone());
     let enis = facts.enis.as_ref().map(|enis| enis_shown(enis, held, &published.enis));
     let volumes = facts.volumes.as_ref();
-    let volumes = volumes.map(|table| table.volumes.iter().map(volume::status).collect());
+    let volumes = volumes.map(|table| table.volumes.iter().map(volume_status::status).collect());
     let mut status = NodeAttachmentsStatus {
         instance: known(facts.instance.as_ref().map(ToString::to_string), &published.instance),
         zone: known(facts.zone.as_ref().map(ToString::to_string), &published.zone),

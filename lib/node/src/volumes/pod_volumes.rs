@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use firecamp_core::ids::PodUid;
 
-use crate::volumes::join::Row;
+use crate::volumes::assign_to_volume::Row;
 use crate::volumes::observation::{ClusterView, Pod};
 use crate::volumes::reason::Reason;
 
@@ -145,5 +145,5 @@ impl Reason {
 }
 
 #[cfg(test)]
-#[path = "pods_tests.rs"]
+#[path = "pod_volumes_tests.rs"]
 mod tests;

@@ -3,7 +3,7 @@
 //! Each attachment and each device of an EBS volume is in exactly one row. Each mount is in the row
 //! of its volume, or it is noise: a mount that belongs to no volume.
 
-mod sort;
+mod assign_mount;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::volumes::observation::{
 };
 use crate::volumes::path::{How, Place, PodMount, place};
 
-use sort::Sorter;
+use assign_mount::Sorter;
 
 /// The identity of a filesystem.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -328,5 +328,5 @@ pub fn mounts_to_measure<'a>(joined: &Joined<'a>) -> Vec<&'a Mount> {
 }
 
 #[cfg(test)]
-#[path = "join_tests.rs"]
+#[path = "assign_to_volume_tests.rs"]
 mod tests;

@@ -93,5 +93,5 @@ fn has(before: &[Mount], mount: &Mount) -> bool {
 }
 
 #[cfg(test)]
-#[path = "merge_tests.rs"]
+#[path = "latest_observation_tests.rs"]
 mod tests;

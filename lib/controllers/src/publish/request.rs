@@ -6,9 +6,9 @@ use firecamp_core::ids::{Member, Version};
 use firecamp_core::record::StaticIp;
 use firecamp_registry::api::{Condition, NodeAttachments};
 
-use crate::publish::claim::VolumeReport;
 use crate::publish::event::Event;
 use crate::publish::ports::FetchedNode;
+use crate::publish::volume_ready_condition::VolumeReport;
 
 /// One request to the Kubernetes API.
 #[derive(Debug, Clone, PartialEq, Eq)]
