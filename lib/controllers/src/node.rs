@@ -190,9 +190,11 @@ impl NodeController {
     fn kernel_viewed(&mut self, views: Vec<(KernelTarget, Option<KernelView>)>) {
         self.kernel.ended();
         for (target, view) in views {
-            match view {
-                Some(view) => self.observed.viewed(target, view),
-                None => self.observed.not_viewed(target.address),
+            if let Some(view) = view {
+                self.observed.viewed(target, view);
+            } else {
+                self.observed.not_viewed(target.address);
+                self.kernel.stale(target.address);
             }
         }
     }

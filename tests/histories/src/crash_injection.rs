@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use firecamp_core::action::Action;
+use firecamp_core::contract::timing;
 use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 
@@ -162,6 +163,15 @@ pub(crate) fn changes(action: &Action) -> bool {
                 | Action::RemoveAddress(..)
                 | Action::RemoveRouting(..)
         )
+}
+
+/// The longest wait of a machine that reads the same again and again.
+const POLL: Duration = timing::SOCKET_POLL;
+
+/// Whether it is the wait between two reads of the same. A crash there is the same as one before
+/// the second read, milliseconds later.
+pub(crate) fn is_poll(action: &Action) -> bool {
+    matches!(action, Action::Wait(delay) if delay.longest() <= POLL)
 }
 
 /// Whether it is a call that takes effect later than it is sent.

@@ -9,4 +9,3 @@ pub mod catalogue;
 pub mod cli;
 pub mod enumerate;
 pub mod page;
-pub mod record;

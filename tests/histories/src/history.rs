@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use firecamp_core::contract::timing;
 use firecamp_core::lock_rule::Hold;
 use firecamp_core::time::Moment;
 use firecamp_testkit::sim::{Kernel, Tag};
@@ -16,9 +17,11 @@ use crate::scenario::Scenario;
 use crate::simulated_cluster::FOREIGN;
 use crate::trace::Trace;
 
-/// The time limit of healing: 60 seconds, plus the grace period of 30 seconds that a pod may have
-/// received just before.
-pub const HEALS_WITHIN: Duration = Duration::from_secs(60 + 30);
+/// The time limit of healing: an agent may have to wait a period for its next query of EC2 and then
+/// needs an operation; plus the grace period of 30 seconds that a pod may have received just
+/// before.
+pub const HEALS_WITHIN: Duration =
+    Duration::from_secs(timing::EC2_PERIOD.as_secs() + timing::OPERATION_DEADLINE.as_secs() + 30);
 
 /// The time limit until every orphan is adopted and reclaimed: twice the grace period of an
 /// adoption, plus the passes of the leader.

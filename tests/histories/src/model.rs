@@ -62,6 +62,8 @@ pub struct Model<'a> {
     pub(crate) crash_injector: Option<&'a RefCell<CrashInjector>>,
     /// Only agents that handle orphans are still active.
     quiesced: bool,
+    /// An orphan was due for adoption.
+    adopting: bool,
     /// Addresses that others moved while they were being adopted.
     moved: BTreeSet<Ipv4Addr>,
     ended: VecDeque<(ProcessId, Ended)>,
@@ -86,6 +88,7 @@ impl<'a> Model<'a> {
             healing: false,
             crash_injector: None,
             quiesced: false,
+            adopting: false,
             moved: BTreeSet::new(),
             ended: VecDeque::new(),
         };
@@ -114,7 +117,9 @@ impl<'a> Model<'a> {
             Event::Act(..) | Event::Tick(..) => {}
             Event::Land(call) => self.land(call),
             Event::ExternalAct(number) => self.external_act(number),
-            Event::Orphans(slot) => self.scan_for_orphans(slot),
+            Event::Told(slot, number) => self.told(slot, number),
+            Event::Poll(slot) => self.poll(slot),
+            Event::LostNodes(slot) => self.pass_lost_nodes(slot),
             Event::LeaderPass(slot) => self.pass(slot),
         }
     }
@@ -166,7 +171,7 @@ impl<'a> Model<'a> {
         process.note(&reply);
         self.trace.reply(now, slot.0, &reply);
         let process = &mut self.processes[slot.at()];
-        process.machine.reply(reply, now, (&mut self.trace, slot));
+        process.machine.reply(reply, now);
         if let Some(step) = process.machine.crossed() {
             self.coverage.step(step);
             self.passed(slot, step);

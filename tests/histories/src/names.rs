@@ -213,6 +213,12 @@ impl Names {
         &self.members[member.at()]
     }
 
+    /// The index of a node.
+    pub fn node_ix(&self, name: &NodeName) -> Option<NodeIx> {
+        let found = self.nodes.iter().position(|node| node.name == *name)?;
+        u8::try_from(found).ok().map(NodeIx)
+    }
+
     /// A member by its name.
     pub fn member_ix(&self, member: &Member) -> Option<MemberIx> {
         let found = self.members.iter().position(|known| known == member)?;

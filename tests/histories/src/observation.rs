@@ -1,40 +1,26 @@
-//! What an agent observes of a simulated cluster, and what its operations are about: the same at
-//! every level.
+//! What an agent reads of a simulated cluster: the same at every level.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_core::agent::{AddressReadings, Observation, Operation};
-use firecamp_core::choose_interface::EniRule;
-use firecamp_core::lock_rule::Hold;
+use firecamp_controllers::node::{Listing, LostAddress};
+use firecamp_core::agent::{KernelOwner, Operation};
+use firecamp_core::failure::{HostFailure, HostKind};
+use firecamp_core::lock_rule::{Hold, LockRecord};
+use firecamp_core::node_identity::TypeLimits;
 use firecamp_core::ports::{KernelTarget, KernelView};
-use firecamp_core::record::{State, StaticIp};
+use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
+use firecamp_node::kernel::{KernelSnapshot, ObservedLink};
+use firecamp_node::preflight::facts::{Fact, NodeFacts};
 use firecamp_testkit::sim::Tag;
 
 use crate::cluster::ApiPod;
 use crate::names::{MemberIx, Names, NodeIx, PodIx};
-use crate::simulated_cluster::{SimulatedCluster, SimulatedNode};
+use crate::simulated_cluster::SimulatedCluster;
 use crate::watch::{View, Views};
 
 impl SimulatedCluster {
-    /// An empty observation from this node. The agent handles these lost nodes.
-    pub fn observation(node: NodeIx, gone: &BTreeSet<NodeIx>, names: &Names) -> Observation {
-        let name = |node: &NodeIx| names.node(*node).name.clone();
-        Observation::new(name(&node), names.cluster.clone(), gone.iter().map(name).collect())
-    }
-
-    /// The lost nodes that an agent on this node handles; empty unless it holds the Lease. `agents`
-    /// lists the nodes where agents run.
-    pub fn gone(&self, node: NodeIx, agents: impl Iterator<Item = NodeIx>) -> BTreeSet<NodeIx> {
-        if !self.leases && agents.min() != Some(node) {
-            return BTreeSet::new();
-        }
-        let taken = |node: &SimulatedNode| node.gone || self.leases && node.off;
-        let all = (0_u8..).map(NodeIx).zip(&self.nodes);
-        all.filter(|(_, node)| taken(node)).map(|(node, _)| node).collect()
-    }
-
     /// Keeps the record of an address for lagging watches.
     pub fn noted(&mut self, now: Moment, address: Ipv4Addr) {
         let stored = self.registry.static_ips.get(&address);
@@ -51,8 +37,7 @@ impl SimulatedCluster {
         }
     }
 
-    /// A record as a watch shows it.
-    pub fn observed_record(&self, address: Ipv4Addr, view: View) -> Option<&StaticIp> {
+    fn observed_record(&self, address: Ipv4Addr, view: View) -> Option<&StaticIp> {
         match (view, &self.past) {
             (View::Then(then), Some(past)) => past.record_at(address, then),
             (View::Nothing, _) => None,
@@ -70,88 +55,93 @@ impl SimulatedCluster {
         }
     }
 
-    /// The readings of an address that has a record. `in_place` is EC2's answer, if there is one.
-    pub fn readings<'a>(
-        &'a self,
-        (node, address): (NodeIx, Ipv4Addr),
-        views: Views,
-        in_place: Option<bool>,
+    /// A list of the registry for an agent: the records of its node and of the known addresses,
+    /// with the pods of their members. The pools are those of `pools_at`.
+    pub fn listing(
+        &self,
+        (node, known): (NodeIx, &BTreeSet<Ipv4Addr>),
+        (views, pools_at): (Views, Moment),
         (names, now): (&Names, Moment),
-    ) -> Option<AddressReadings<'a>> {
-        let record = self.observed_record(address, views.records)?;
-        let kernel = &self.node(node).kernel;
-        let ours = kernel.addresses.get(&address).is_some_and(|(_, tag)| *tag == Tag::Ours);
-        // An orphaned address has no pod.
-        let pod = names.member_ix(&record.member).and_then(|it| self.observed_pod(it, views.pods));
-        Some(AddressReadings {
-            record,
-            lock: kernel.locks.get(&address),
-            in_kernel: ours || kernel.routed.contains(&address),
-            kernel: self.kernel_view(node, record, names, now),
-            pod: ApiPod::view(pod, names, now),
-            in_place,
-        })
-    }
-
-    /// The record of an address that is attached at this node.
-    pub fn attached_at(
-        &self,
-        (node, address): (NodeIx, Ipv4Addr),
-        view: View,
-        names: &Names,
-    ) -> Option<&StaticIp> {
-        let record = self.observed_record(address, view)?;
-        is_attached_at(record, node, names).then_some(record)
-    }
-
-    fn kernel_view(
-        &self,
-        node: NodeIx,
-        record: &StaticIp,
-        names: &Names,
-        now: Moment,
-    ) -> Option<(KernelTarget, KernelView)> {
-        // Also for an address that only the lock holds here: the planner has to distinguish the
-        // two.
-        let lock = self.node(node).kernel.locks.get(&record.address);
-        let held = lock.is_some_and(|last| last.hold == Hold::Held);
-        let wanted = held || is_attached_at(record, node, names);
-        let known = wanted.then(|| self.identity(node, names, now))?;
-        let recorded = record.attachment.as_ref()?.eni.as_ref();
-        let recorded = known.enis.iter().find(|eni| Some(&eni.id) == recorded);
-        let eni = recorded.or_else(|| known.choose(EniRule::Auto, |_any| true))?;
-        let target = KernelTarget::on(record.address, eni);
-        let view = self.node(node).kernel.observe(&target, now);
-        Some((target, view))
-    }
-
-    /// The address and the member of an operation.
-    pub fn subject(
-        &self,
-        operation: &Operation,
-        names: &Names,
-    ) -> (Option<Ipv4Addr>, Option<MemberIx>) {
-        let records = &self.registry.static_ips;
-        let found = |address: &Ipv4Addr| {
-            let stored = records.get(address);
-            (Some(*address), stored.and_then(|stored| names.member_ix(&stored.object.member)))
-        };
-        match operation {
-            Operation::Withdraw { address, .. }
-            | Operation::Reassert { address, .. }
-            | Operation::Restore { target: KernelTarget { address, .. }, .. }
-            | Operation::Collect { address, .. } => found(address),
-            Operation::Release { member, .. } => {
-                let found = records.values().find(|stored| stored.object.member == *member);
-                (found.map(|stored| stored.object.address), names.member_ix(member))
+    ) -> Listing {
+        let name = &names.node(node).name;
+        let mut listing = Listing { pools: Some(self.pools_at(pools_at)), ..Listing::default() };
+        for address in self.registry.static_ips.keys() {
+            let Some(record) = self.observed_record(*address, views.records) else { continue };
+            let here = record.attachment.as_ref().is_some_and(|it| it.node == *name);
+            if here || known.contains(address) {
+                // An orphaned address has no pod.
+                let member = names.member_ix(&record.member);
+                let pod = member.and_then(|member| self.observed_pod(member, views.pods));
+                listing.pods.insert(record.member.clone(), ApiPod::view(pod, names, now));
+                listing.records.insert(*address, record.clone());
             }
         }
+        listing
+    }
+
+    /// The kernel of a node, and its locks.
+    pub fn kernel_snapshot(&self, node: NodeIx) -> KernelSnapshot {
+        let node = self.node(node);
+        let owner = |tag: &Tag| match tag {
+            Tag::Ours => KernelOwner::Ours,
+            Tag::Foreign => KernelOwner::Foreign,
+        };
+        let addresses = node.kernel.addresses.iter().map(|(at, (_, tag))| (*at, owner(tag)));
+        let routed = node.kernel.routed.iter().map(|at| (*at, KernelOwner::Ours));
+        KernelSnapshot {
+            kernel: addresses.chain(routed).collect(),
+            locks: node.kernel.locks.clone(),
+            torn: node.torn.clone(),
+            wider: BTreeSet::new(),
+        }
+    }
+
+    /// The links of a node; a hot-plugged one may appear some time after the boot.
+    pub fn links(&self, node: NodeIx, names: &Names, now: Moment) -> Vec<ObservedLink> {
+        let ready = self.node(node).hardware_at <= now;
+        let enis = names.node(node).enis.iter().filter(|eni| ready || eni.ix.slot() == 0);
+        let link = |eni: &crate::names::EniNames| {
+            let slot = eni.ix.slot();
+            let (name, index) = (format!("eth{slot}"), u32::from(slot) + 2);
+            ObservedLink { name, index, mac: eni.mac, up: true, bare: false }
+        };
+        enis.map(link).collect()
+    }
+
+    /// What the kernel of a node has of a target.
+    pub fn kernel_view(&self, node: NodeIx, target: &KernelTarget, now: Moment) -> KernelView {
+        let node = self.node(node);
+        let mut view = node.kernel.observe(target, now);
+        if node.hardware_at > now {
+            (view.link, view.link_up) = (None, false);
+        }
+        view
+    }
+
+    /// Removes an address from the kernel of a partitioned node; the lock keeps its holder.
+    pub fn withhold(&mut self, node: NodeIx, lost: &LostAddress) -> Result<bool, HostFailure> {
+        let kernel = &mut self.node_mut(node).kernel;
+        let held = LockRecord { holder: lost.holder.clone(), hold: Hold::Held };
+        if kernel.locks.get(&lost.address) != Some(&held) {
+            let detail = format!("another epoch holds {} on this node", lost.address);
+            return Err(HostFailure { kind: HostKind::Superseded, detail });
+        }
+        let there = kernel.addresses.get(&lost.address).is_some_and(|(_, tag)| *tag == Tag::Ours);
+        if there {
+            kernel.strip(lost.address);
+        }
+        Ok(there)
     }
 }
 
-fn is_attached_at(record: &StaticIp, node: NodeIx, names: &Names) -> bool {
-    let attachment = record.attachment.as_ref();
-    attachment.is_some_and(|a| a.node == names.node(node).name && a.state == State::Attached)
+/// The files of every node: no VPC CNI runs there.
+pub fn node_facts() -> NodeFacts {
+    NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() }
+}
+
+/// The limits of the type of every instance.
+pub fn type_limits() -> TypeLimits {
+    TypeLimits { name: String::new(), enis: 3, addresses: 6, volumes: None }
 }
 
 /// The pod of an operation.

@@ -6,6 +6,7 @@ pub mod orphans;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use firecamp_core::agent::Snapshot as AgentSnapshot;
 use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Owner, OwnerEni};
 use firecamp_core::record::{OrphanPolicy, Pool, PoolSubnet};
@@ -41,6 +42,8 @@ pub struct SimulatedNode {
     pub off: bool,
     /// Addresses with an unreadable lock.
     pub torn: BTreeSet<Ipv4Addr>,
+    /// What the last agent has written for the next one.
+    pub snapshot: Option<AgentSnapshot>,
 }
 
 /// All outside systems.
@@ -183,6 +186,7 @@ fn node(ix: NodeIx, names: &Names) -> SimulatedNode {
         gone: false,
         off: false,
         torn: BTreeSet::new(),
+        snapshot: None,
     }
 }
 

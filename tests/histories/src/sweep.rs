@@ -20,7 +20,6 @@ use firecamp_core::time::Moment;
 use crate::audit::{Promise, Violation};
 use crate::names::Names;
 use crate::seed::{Purpose, SeededRng};
-use crate::trace::Trace;
 
 /// Addresses of the pool.
 const POOL: u8 = 8;
@@ -29,8 +28,6 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 /// The longest lag of a record lookup.
 const LAG: Duration = Duration::from_mins(1);
 const STEPS: usize = 60;
-/// The ID of the single operation that runs at a time.
-const OPERATION: u32 = 1;
 
 /// The coverage of one sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,17 +54,10 @@ struct Sweep<'a> {
     healing: bool,
     violation: Option<Violation>,
     met: SweepCoverage,
-    trace: Trace,
 }
 
 /// Runs the history of a seed.
 pub fn run(seed: u64, names: &Names) -> (Option<Violation>, SweepCoverage) {
-    let (violation, met, _) = traced(seed, names, Trace::Off);
-    (violation, met)
-}
-
-/// The same, with a trace.
-pub fn traced(seed: u64, names: &Names, trace: Trace) -> (Option<Violation>, SweepCoverage, Trace) {
     let mut sweep = Sweep {
         names,
         rng: SeededRng::new(seed, Purpose::Others, 7),
@@ -80,7 +70,6 @@ pub fn traced(seed: u64, names: &Names, trace: Trace) -> (Option<Violation>, Swe
         healing: false,
         violation: None,
         met: SweepCoverage::default(),
-        trace,
     };
     for _ in 0..STEPS {
         sweep.happen();
@@ -92,7 +81,7 @@ pub fn traced(seed: u64, names: &Names, trace: Trace) -> (Option<Violation>, Swe
         sweep.pass();
     }
     sweep.check_clean();
-    (sweep.violation, sweep.met, sweep.trace)
+    (sweep.violation, sweep.met)
 }
 
 impl Sweep<'_> {
@@ -170,10 +159,6 @@ impl Sweep<'_> {
             }
         }
         let due = self.collector.pass(&pass, self.now);
-        if let Some(tape) = self.trace.tape() {
-            tape.call("collector.pass", Some(0), &(&pass, self.now));
-            tape.gives(&(&due, self.collector.suspects()));
-        }
         for found in due {
             self.due(&pass, &found);
         }
@@ -247,12 +232,7 @@ impl Sweep<'_> {
         let pod: PodUid = "nobody".parse().expect("a UID");
         let run: RunId = "sweep".parse().expect("a run id");
         let operation = Operation::Collect { address, holder: Holder { pod, epoch: Epoch(0) } };
-        let cluster = &self.names.cluster;
-        let mut execution = Execution::new(&operation, cluster, run.clone(), self.now);
-        if let Some(tape) = self.trace.tape() {
-            let with = (&operation, cluster, &run, self.now);
-            tape.begins("operation.new", u64::from(OPERATION), &with, &execution);
-        }
+        let mut execution = Execution::new(&operation, &self.names.cluster, run, self.now);
         let mut read = false;
         while execution.outcome().is_none() {
             let action = execution.action();
@@ -281,7 +261,7 @@ impl Sweep<'_> {
             } else {
                 Reply::Host(Ok(false))
             };
-            self.trace.report(OPERATION, &mut execution, reply, self.now);
+            execution.reply(reply, self.now);
         }
     }
 

@@ -1,16 +1,14 @@
-//! The trace of a history: nothing, a hash, text, or a recording of decisions.
+//! The trace of a history: nothing, a hash, or text.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::Operation;
-use firecamp_core::machine::Machine;
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
 
 use crate::audit::{AddressMove, End};
 use crate::level::Order;
-use crate::tape::Tape;
 
 /// How much of a history is recorded.
 #[derive(Debug, Clone, Default)]
@@ -22,8 +20,6 @@ pub enum Trace {
     Hash(Box<DefaultHasher>),
     /// One line for each.
     Full(Vec<String>),
-    /// Every call of the deciding code with its answer.
-    Tape(Tape),
 }
 
 impl Trace {
@@ -47,28 +43,10 @@ impl Trace {
         if let Self::Full(lines) = self { lines } else { Vec::new() }
     }
 
-    /// The recording of decisions, if there is one.
-    pub fn tape(&mut self) -> Option<&mut Tape> {
-        if let Self::Tape(tape) = self { Some(tape) } else { None }
-    }
-
-    /// The lines of the recording.
-    pub fn into_tape(self) -> Vec<u8> {
-        if let Self::Tape(tape) = self { tape.into_lines() } else { Vec::new() }
-    }
-
-    /// Passes a reply to a machine.
-    pub fn report(&mut self, slot: u32, machine: &mut impl Machine, reply: Reply, now: Moment) {
-        match self.tape() {
-            Some(tape) => tape.report(u64::from(slot), machine, reply, now),
-            None => machine.reply(reply, now),
-        }
-    }
-
     /// Adds an entry.
     pub fn add(&mut self, now: Moment, what: &impl Hash, text: impl FnOnce() -> String) {
         match self {
-            Self::Off | Self::Tape(_) => {}
+            Self::Off => {}
             Self::Hash(hasher) => (now, what).hash(hasher),
             Self::Full(lines) => lines.push(format!("{:>11.6} {}", now.0.as_secs_f64(), text())),
         }
@@ -86,7 +64,7 @@ impl Trace {
 
     /// The orchestrator has given an order.
     pub fn order(&mut self, now: Moment, order: &Order) {
-        if let Self::Off | Self::Tape(_) = self {
+        if let Self::Off = self {
             return;
         }
         let text = format!("{order:?}");
@@ -95,7 +73,7 @@ impl Trace {
 
     /// A process has ended.
     pub fn ended(&mut self, now: Moment, slot: u32, end: &End<'_>) {
-        if let Self::Off | Self::Tape(_) = self {
+        if let Self::Off = self {
             return;
         }
         let text = format!("{end:?}");

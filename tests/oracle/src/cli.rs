@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::record::{Crashes, Kind, crashes, histories};
+use crate::record::{Kind, histories};
 use crate::renames::Renames;
 use crate::replay::Replay;
 
@@ -37,18 +37,6 @@ enum Command {
         #[arg(long, default_value_t = 1_000)]
         histories: u64,
     },
-    /// Record every single crash of the enumeration, to stdout.
-    Crashes {
-        /// Also every pair that begins with a kill.
-        #[arg(long)]
-        pairs: bool,
-        /// Of so many parts.
-        #[arg(long, default_value_t = 1)]
-        of: usize,
-        /// Only the one with this number.
-        #[arg(long, default_value_t = 0)]
-        part: usize,
-    },
     /// Replay a recording from stdin against this code.
     Replay {
         /// The rename table: an old name, a tab and the new name on each line.
@@ -68,9 +56,6 @@ pub fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Record { kind, seed, histories: count } => {
             recorded(|sink| histories(kind, seed, count, sink))
-        }
-        Command::Crashes { pairs, of, part } => {
-            recorded(|sink| crashes(Crashes { pairs, of, part }, sink))
         }
         Command::Replay { renames, show, report } => replayed(renames.as_deref(), show, report),
     };

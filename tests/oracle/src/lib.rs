@@ -1,9 +1,10 @@
 //! The oracle: a recording of what the decision code does, as data that does not depend on how that
 //! code is wired, and a replay of it against later code.
 //!
-//! [`mod@record`] plays seeded histories and writes one line of JSON for each event that a machine,
-//! a planner or another pure component was given, with the effect. Most histories are those of the
-//! neighbouring packages; [`drive`] adds small ones for components that these exercise too little.
+//! A recording has one line of JSON for each event that a machine, a planner or another pure
+//! component was given, with the effect. The recorder of the pinned commit makes them: of seeded
+//! histories, of crashes, and of small histories of single components, of which [`mod@record`] and
+//! [`drive`] still have some.
 //! [`mod@replay`] feeds the recorded events into the code of this tree and requires the same
 //! effects; [`renames`] maps names that have changed since the recording.
 #![expect(

@@ -47,19 +47,24 @@ impl KernelReads {
         self.reported.get_or_insert(now);
         for change in changes {
             match change {
-                Change::Address(address) => match &mut self.stale {
-                    Stale::All => {}
-                    Stale::Some(known) => {
-                        known.insert(address);
-                    }
-                    Stale::Nothing => self.stale = Stale::Some([address].into()),
-                },
+                Change::Address(address) => self.stale(address),
                 Change::Overrun => {
                     effects.push(Effect::Report(Report::Overrun));
                     self.stale = Stale::All;
                 }
                 Change::Link | Change::Routing => self.stale = Stale::All,
             }
+        }
+    }
+
+    /// This address must be read again.
+    pub(super) fn stale(&mut self, address: Ipv4Addr) {
+        match &mut self.stale {
+            Stale::All => {}
+            Stale::Some(known) => {
+                known.insert(address);
+            }
+            Stale::Nothing => self.stale = Stale::Some([address].into()),
         }
     }
 

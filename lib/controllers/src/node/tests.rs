@@ -73,6 +73,8 @@ struct Node {
     /// None: the kernel cannot be read.
     kernel: Option<KernelSnapshot>,
     complete: bool,
+    /// False: no target can be viewed.
+    viewable: bool,
     now: Moment,
 }
 
@@ -87,7 +89,13 @@ impl Node {
             locks: [(ADDRESS, LockRecord { holder, hold: Hold::Held })].into(),
             ..KernelSnapshot::default()
         };
-        Self { controller, kernel: Some(kernel), complete: true, now: Moment::default() }
+        Self {
+            controller,
+            kernel: Some(kernel),
+            complete: true,
+            viewable: true,
+            now: Moment::default(),
+        }
     }
 
     /// The same after the first reads.
@@ -117,7 +125,8 @@ impl Node {
                             routing: true,
                             ..KernelView::default()
                         };
-                        let views = targets.into_iter().map(|target| (target, Some(view.clone())));
+                        let view = self.viewable.then_some(view);
+                        let views = targets.into_iter().map(|target| (target, view.clone()));
                         next = Some(Event::KernelViewed(views.collect()));
                     }
                     Effect::Start(_)
@@ -208,6 +217,15 @@ fn failed_kernel_read_plans_from_the_last_observations_and_reads_again() {
     let kernel = node.kernel.take();
     assert_eq!(node.strip(), []);
     node.kernel = kernel;
+    assert_eq!(node.operations(Event::RegistryChanged), [OperationKind::Restore]);
+}
+
+#[test]
+fn target_that_could_not_be_viewed_is_read_again_with_the_next_event() {
+    let mut node = Node::observed();
+    node.viewable = false;
+    assert_eq!(node.strip(), []);
+    node.viewable = true;
     assert_eq!(node.operations(Event::RegistryChanged), [OperationKind::Restore]);
 }
 

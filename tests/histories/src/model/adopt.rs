@@ -1,12 +1,14 @@
-//! The orphan handling of an agent, wired like the real agent
-//! (`lib/controllers/src/node/adopt.rs`). The core makes all decisions.
+//! Addresses without a record: what others do with them, what an agent's reads have shown of them,
+//! and what must become of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::agent::{Adopter, Orphan, orphans};
-use firecamp_core::contract::timing;
+use firecamp_controllers::leader::timing;
+use firecamp_controllers::node::AgentIdentity;
+use firecamp_core::agent::Orphan;
+use firecamp_core::contract::timing::ADOPT_GRACE;
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
 
@@ -15,13 +17,11 @@ use super::attempt::AdoptionAttempt;
 use super::process::{ProcessKind, Slot};
 use super::queue::Event;
 use crate::audit::OrphanObservation;
-use crate::names::EniIx;
-use crate::scenario::{Act, Fault, Orphans};
+use crate::names::{EniIx, ProcessId};
+use crate::scenario::{Act, Orphans};
 
 /// The longest delay between the resumption of a frozen agent and its next pass.
 const RESUME_DELAY: Duration = Duration::from_secs(1);
-/// The longest lag of a watch of the pools.
-const POOLS_LAG_MS: u64 = 30_000;
 
 /// The coverage that histories with orphans must reach.
 pub(super) const ORPHAN_COVERAGE: [&str; 14] = [
@@ -41,12 +41,13 @@ pub(super) const ORPHAN_COVERAGE: [&str; 14] = [
     "adoption: reclaimed",
 ];
 
-/// What an agent has observed of addresses without a record.
+/// What an agent's reads have shown of addresses without a record, counted for the audit beside the
+/// controller.
 #[derive(Debug, Default)]
-pub(super) struct OrphanTracker {
-    adopter: Adopter,
-    /// The same, as counted for the audit.
-    proof: BTreeMap<Ipv4Addr, OrphanObservation>,
+pub(super) struct OrphanProof {
+    observed: BTreeMap<Ipv4Addr, OrphanObservation>,
+    /// The last query of EC2 has shown orphans whose records are read now.
+    examining: bool,
 }
 
 impl Model<'_> {
@@ -54,8 +55,24 @@ impl Model<'_> {
     pub(super) fn plan_acts(&mut self) {
         let Some(orphans) = &self.scenario.orphans else { return };
         self.coverage.expect(&ORPHAN_COVERAGE);
-        for (number, at) in (0..).zip(&orphans.acts) {
-            self.queue.push(at.moment(), Event::ExternalAct(number));
+        for (number, at) in (0..).zip(&orphans.acts).filter(|(_, at)| !at.meanwhile) {
+            self.queue.push(at.after(Moment::default()), Event::ExternalAct(number));
+        }
+    }
+
+    /// An agent reads the records of orphans. If one is due for the first time in this history,
+    /// others act meanwhile.
+    pub(super) fn examines(&mut self, slot: Slot) {
+        let now = self.now;
+        let Some(agent) = self.agent(slot) else { return };
+        agent.proof.examining = true;
+        let due = agent.proof.is_due(now);
+        if !due || std::mem::replace(&mut self.adopting, true) {
+            return;
+        }
+        let acts = self.scenario.orphans.iter().flat_map(|orphans| &orphans.acts);
+        for (number, at) in (0..).zip(acts).filter(|(_, at)| at.meanwhile) {
+            self.queue.push(at.after(now), Event::ExternalAct(number));
         }
     }
 
@@ -72,52 +89,15 @@ impl Model<'_> {
         self.trace.add(self.now, &(number, done), || format!("* {:?}: {done}", at.act));
     }
 
-    /// An agent starts to look for orphans.
-    pub(super) fn watch_orphans(&mut self, slot: Slot) {
-        let Some(orphans) = &self.scenario.orphans else { return };
+    /// An agent starts to follow the registry, and to compete for the Lease.
+    pub(super) fn follow(&mut self, slot: Slot) {
+        let first = self.process(slot).rng.micros(500, 20_000);
+        self.queue.push(self.now.plus(first), Event::Poll(slot));
         let first = self.process(slot).rng.millis(500, 560);
-        self.queue.push(self.now.plus(first), Event::Orphans(slot));
-        if orphans.reclaim {
-            self.queue.push(self.now.plus(first), Event::LeaderPass(slot));
-        }
-    }
-
-    /// One pass: reads EC2, tracks orphans and starts due adoptions.
-    pub(super) fn scan_for_orphans(&mut self, slot: Slot) {
-        let Some(pause) = self.pause(slot, timing::EC2_PERIOD, Event::Orphans(slot)) else {
-            return;
-        };
-        self.queue.push(self.now.plus(pause), Event::Orphans(slot));
-        let (now, found) = (self.now, self.orphans_of(slot));
-        let recorded = self.recorded(slot, &found);
-        let ProcessKind::Agent(agent) = &mut self.processes[slot.at()].machine else { return };
-        let tracker = &mut agent.tracker;
-        let of = Some(u64::from(slot.0));
-        if found.is_empty() {
-            tracker.adopter.reset();
-            tracker.proof.clear();
-            if let Some(tape) = self.trace.tape() {
-                tape.call("adopter.reset", of, &());
-                tape.gives(&());
-            }
-            return;
-        }
-        tracker.note(&found, &recorded, now);
-        let due = tracker.adopter.observe(&found, &recorded, (now, now));
-        if let Some(tape) = self.trace.tape() {
-            tape.call("adopter.observe", of, &(&found, &recorded, (now, now)));
-            tape.gives(&due);
-        }
-        let due: Vec<_> = due
-            .into_iter()
-            .map(|orphan| {
-                let proof = tracker.proof.remove(&orphan.address);
-                (orphan, proof)
-            })
-            .collect();
-        for (orphan, proof) in due {
-            self.audit.due(now, slot.0, (orphan.address, proof));
-            self.attempt_for(slot, orphan);
+        self.queue.push(self.now.plus(first), Event::LostNodes(slot));
+        if self.scenario.orphans.as_ref().is_some_and(|orphans| orphans.reclaim) {
+            let pass = first.saturating_add(timing::PASS_EVERY);
+            self.queue.push(self.now.plus(pass), Event::LeaderPass(slot));
         }
     }
 
@@ -134,46 +114,15 @@ impl Model<'_> {
         Some(period.saturating_add(process.rng.millis(0, 20)))
     }
 
-    /// The adoptable addresses on this node's ENIs according to EC2; empty if EC2 does not answer.
-    fn orphans_of(&mut self, slot: Slot) -> BTreeSet<Orphan> {
-        let node = self.processes[slot.at()].spawn.node;
-        let carrier = self.scenario.shape.slot();
-        let Some(then) = self.describe(slot) else {
-            self.coverage.hit("adoption: EC2 read failed");
-            return BTreeSet::new();
-        };
-        let lag = self.process(slot).rng.millis(0, POOLS_LAG_MS);
-        let pools = self.cluster.pools_at(Moment(self.now.0.saturating_sub(lag)));
-        let listing = self.cluster.interfaces((node, carrier), self.names, then);
-        // The other ENI belongs to another owner, or to the VPC CNI.
-        let usable = [self.names.eni(node.eni(carrier)).id.clone()].into();
-        let found = orphans(&listing, &usable, &pools, &self.names.cluster);
-        if let Some(tape) = self.trace.tape() {
-            tape.function("orphans", &(listing, usable, pools, &self.names.cluster), &found);
-        }
-        found
-    }
-
-    /// Whether each of them has a record; one whose read failed is omitted.
-    fn recorded(&mut self, slot: Slot, found: &BTreeSet<Orphan>) -> BTreeMap<Ipv4Addr, bool> {
-        let mut recorded = BTreeMap::new();
-        for Orphan { address, .. } in found {
-            if self.query_registry(slot).1 {
-                let there = self.cluster.registry.static_ips.contains_key(address);
-                recorded.insert(*address, there);
-            }
-        }
-        recorded
-    }
-
-    fn attempt_for(&mut self, slot: Slot, orphan: Orphan) {
+    pub(super) fn attempt_for(&mut self, slot: Slot, orphan: Orphan, identity: AgentIdentity) {
         let spawn = self.processes[slot.at()].spawn;
         let own = self.slot();
         let dies = self.scenario.orphans.as_ref().is_some_and(|orphans| orphans.dies);
         let rng = &mut self.process(slot).rng;
         let dies = (rng.once_in(4) && dies && !self.healing)
             .then(|| self.process(slot).rng.small(AdoptionAttempt::STEPS));
-        let attempt = AdoptionAttempt::new(orphan, (spawn.node, own, dies), self.names);
+        let run = self.names.run(ProcessId(own.0));
+        let attempt = AdoptionAttempt::new(orphan, (identity, run), dies);
         self.trace.add(self.now, &(slot.0, own.0), || {
             format!("run-{} begins run-{}: {attempt:?}", slot.0, own.0)
         });
@@ -216,21 +165,6 @@ impl Model<'_> {
         let claimed = self.cluster.claim_naming(address).is_some();
         place && eni == node.eni(carrier) && !claimed
     }
-
-    /// One Describe for all addresses of the node. Returns the moment that the answer shows, if
-    /// there is one.
-    pub(super) fn describe(&mut self, slot: Slot) -> Option<Moment> {
-        self.process(slot).ec2_calls = self.process(slot).ec2_calls.saturating_add(1);
-        let refused = self.cluster.ec2_out || !self.cluster.ec2.buckets.describe.take(self.now);
-        if refused || self.injects(slot, Fault::CloudFails) {
-            return None;
-        }
-        if self.injects(slot, Fault::DescribeStale) {
-            let lag = self.process(slot).rng.millis(0, 9_900);
-            return Some(Moment(self.now.0.saturating_sub(lag)));
-        }
-        Some(self.now)
-    }
 }
 
 fn wrong(orphans: &Orphans, matches_record: bool) -> Option<&'static str> {
@@ -240,16 +174,42 @@ fn wrong(orphans: &Orphans, matches_record: bool) -> Option<&'static str> {
     (!matches_record).then_some("EC2 does not have it where its record says")
 }
 
-impl OrphanTracker {
-    /// Counts consecutive passes that showed the address without a record.
-    fn note(&mut self, found: &BTreeSet<Orphan>, recorded: &BTreeMap<Ipv4Addr, bool>, now: Moment) {
+impl OrphanProof {
+    /// A query of EC2 has ended. Unless it shows orphans, it interrupts every observation.
+    pub(super) fn queried(&mut self) {
+        self.examining = false;
+    }
+
+    fn is_due(&self, now: Moment) -> bool {
+        self.observed.values().any(|known| now.since(known.since) >= ADOPT_GRACE)
+    }
+
+    /// The effects of the query were performed.
+    pub(super) fn query_handled(&mut self) {
+        if !self.examining {
+            self.observed.clear();
+        }
+    }
+
+    /// Counts consecutive queries that showed the address without a record.
+    pub(super) fn note(
+        &mut self,
+        found: &BTreeSet<Orphan>,
+        recorded: &BTreeMap<Ipv4Addr, bool>,
+        now: Moment,
+    ) {
         let orphaned = |address: &Ipv4Addr| recorded.get(address) == Some(&false);
         let there = |address: &Ipv4Addr| found.iter().any(|orphan| orphan.address == *address);
-        self.proof.retain(|address, _| there(address) && orphaned(address));
+        self.observed.retain(|address, _| there(address) && orphaned(address));
         for Orphan { address, .. } in found.iter().filter(|orphan| orphaned(&orphan.address)) {
-            let known =
-                self.proof.entry(*address).or_insert(OrphanObservation { since: now, passes: 0 });
+            let new = OrphanObservation { since: now, passes: 0 };
+            let known = self.observed.entry(*address).or_insert(new);
             known.passes = known.passes.saturating_add(1);
         }
+    }
+
+    /// What was shown of an address that is due now.
+    pub(super) fn take(&mut self, address: Ipv4Addr) -> Option<OrphanObservation> {
+        self.observed.remove(&address)
     }
 }

@@ -1,71 +1,108 @@
-//! A node's agent around the core's planner: it reads the registry, its kernel and EC2, plans, and
-//! executes each operation.
+//! An agent: the product's [`NodeController`]. Its events arrive through the queue, and its effects
+//! are performed in the simulated cluster.
 
+mod reads;
+mod tasks;
+
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use firecamp_controllers::Controller as _;
 use firecamp_controllers::leader::Planner;
-use firecamp_core::agent::{AddressReadings, Execution, Memory, Observation, Operation, plan};
+use firecamp_controllers::node::{
+    Effect, Event as NodeEvent, Finding, NodeController, OperationKind, QueryResult, Report, Tick,
+};
+use firecamp_core::agent::{Execution, Operation};
+use firecamp_core::choose_interface::EniRule;
+use firecamp_core::ids::Member;
 use firecamp_core::record::StaticIp;
-use firecamp_core::time::Moment;
+use firecamp_node::kernel::Change;
 
 use super::Model;
-use super::adopt::OrphanTracker;
-use super::process::{Process, ProcessKind, Slot};
+use super::adopt::OrphanProof;
+use super::process::{Process, ProcessKind, Slot, Stalled};
 use super::queue::Event;
 use crate::coverage::{OperationContext, is_by_leader};
 use crate::level::Spawn;
-use crate::names::{EniIx, NodeIx, ProcessId};
+use crate::names::{NodeIx, ProcessId};
 use crate::observation::pod_of;
-use crate::scenario::Fault;
-use crate::simulated_cluster::SimulatedCluster;
-use crate::watch::{Views, Watches};
-
-/// What an agent remembers of an address.
-#[derive(Debug, Clone)]
-struct TrackedAddress {
-    address: Ipv4Addr,
-    memory: Memory,
-    execution: Option<Slot>,
-}
+use crate::seed::SeededRng;
+use crate::watch::Watches;
 
 /// An agent.
 #[derive(Debug)]
 pub(super) struct Agent {
-    tracked: Vec<TrackedAddress>,
-    /// Number of consecutive passes without anything to do.
-    idle: u32,
+    controller: NodeController,
+    /// Events that have not arrived yet, by number.
+    coming: BTreeMap<u32, NodeEvent>,
+    numbers: u32,
+    /// Events that arrived while it was frozen.
+    missed: Vec<u32>,
     watches: Watches,
-    /// Addresses without a record.
-    pub(super) tracker: OrphanTracker,
-    /// Its planner as the leader, while it holds the Lease.
+    /// The records of its last list.
+    records: BTreeMap<Ipv4Addr, StaticIp>,
+    /// How many of its addresses EC2 shows elsewhere, as far as it knows.
+    misplaced: usize,
+    /// Number of consecutive lists of the registry without anything to do.
+    idle: u32,
+    /// Addresses without a record, for the audit.
+    pub(super) proof: OrphanProof,
+    /// Its planners as the leader, while it holds the Lease: of all work, and of lost nodes.
     pub(super) planner: Planner,
+    pub(super) lost_nodes: Planner,
 }
 
 impl Agent {
-    pub(super) fn new(addresses: impl Iterator<Item = Ipv4Addr>) -> Self {
-        let entry =
-            |address| TrackedAddress { address, memory: Memory::default(), execution: None };
-        Self {
-            tracked: addresses.map(entry).collect(),
-            idle: 0,
-            watches: Watches::default(),
-            tracker: OrphanTracker::default(),
-            planner: Planner::default(),
-        }
-    }
-
-    fn tracked_mut(&mut self, address: Ipv4Addr) -> Option<&mut TrackedAddress> {
-        self.tracked.iter_mut().find(|entry| entry.address == address)
+    fn keep(&mut self, event: NodeEvent) -> u32 {
+        self.numbers = self.numbers.wrapping_add(1);
+        self.coming.insert(self.numbers, event);
+        self.numbers
     }
 }
 
-/// The ID of an agent's memory of an address.
-fn memory_of(agent: Slot, address: Ipv4Addr) -> Option<u64> {
-    Some(u64::from(agent.0) << 32 | u64::from(u32::from(address)))
+/// A random number for a controller. With orphans all agents have one rhythm, so that they meet.
+fn random(rng: &mut SeededRng, orphans: bool) -> f64 {
+    if orphans { 0.0 } else { rng.millis(0, 1_000).as_secs_f64() }
 }
 
 impl Model<'_> {
-    /// Whether every running agent has had nothing to do in this many consecutive passes.
+    /// An agent that starts on this node.
+    pub(super) fn new_agent(&mut self, node: NodeIx) -> Agent {
+        let rule =
+            if self.scenario.shape.secondary { EniRule::DeviceIndex(1) } else { EniRule::Primary };
+        let last = self.cluster.node(node).snapshot.clone();
+        let records = last.iter().flat_map(|last| &last.records);
+        let records = records.map(|record| (record.address, record.clone())).collect();
+        let (name, cluster) = (self.names.node(node).name.clone(), self.names.cluster.clone());
+        let random = random(&mut self.others, self.scenario.orphans.is_some());
+        Agent {
+            controller: NodeController::new(name, cluster, rule, last, random),
+            coming: BTreeMap::new(),
+            numbers: 0,
+            missed: Vec::new(),
+            watches: Watches::default(),
+            records,
+            misplaced: 0,
+            idle: 0,
+            proof: OrphanProof::default(),
+            planner: Planner::default(),
+            lost_nodes: Planner::default(),
+        }
+    }
+
+    pub(super) fn agent(&mut self, slot: Slot) -> Option<&mut Agent> {
+        match &mut self.processes[slot.at()].machine {
+            ProcessKind::Agent(agent) => Some(agent),
+            ProcessKind::Attach(_)
+            | ProcessKind::Release(_)
+            | ProcessKind::Execution(_)
+            | ProcessKind::AdoptionAttempt(_) => None,
+        }
+    }
+
+    /// Whether every running agent has had nothing to do in this many consecutive lists, the leader
+    /// included, and EC2 has every ready pod's address in its place.
     pub(super) fn are_agents_idle(&self, times: u32) -> bool {
         self.calls.open == 0
             && self.processes.iter().all(|process| match &process.machine {
@@ -75,9 +112,19 @@ impl Model<'_> {
                 ProcessKind::Release(_) => !(process.alive && process.signalled),
                 ProcessKind::Execution(_) | ProcessKind::AdoptionAttempt(_) => !process.alive,
             })
+            && (!self.scenario.shape.agents || self.is_everything_in_place())
     }
 
-    /// Something has changed: earlier idle passes of agents no longer count.
+    /// Agents notice within a period of their queries that an address is elsewhere.
+    fn is_everything_in_place(&self) -> bool {
+        let ready = self.audit.ready_pods();
+        self.cluster.awaits_leader(self.names).is_none()
+            && ready.iter().all(|(_, ready)| {
+                self.cluster.ec2.receiver(ready.address, self.now) == Some(ready.eni)
+            })
+    }
+
+    /// Something has changed: earlier idle lists of agents no longer count.
     pub(super) fn disturb(&mut self) {
         for process in &mut self.processes {
             if let ProcessKind::Agent(agent) = &mut process.machine {
@@ -88,134 +135,173 @@ impl Model<'_> {
 
     pub(super) fn tick(&mut self, slot: Slot) {
         if self.processes[slot.at()].frozen {
-            self.processes[slot.at()].stalled = Some(super::process::Stalled::Tick);
+            self.processes[slot.at()].stalled = Some(Stalled::Tick);
             return;
         }
-        let pause = self.process(slot).rng.millis(2_000, 5_000).saturating_mul(self.poll_factor());
+        let orphans = self.scenario.orphans.is_some();
+        let random = random(&mut self.process(slot).rng, orphans);
+        self.handle(slot, NodeEvent::Tick(Tick { random, suspects_volumes: false }));
+        let (now, factor) = (self.now, self.poll_factor());
+        let late = self.process(slot).rng.millis(0, 20);
         let generation = self.processes[slot.at()].generation;
-        self.queue.push(self.now.plus(pause), Event::Tick(slot, generation));
-        let Some(views) = self.views(slot) else { return };
-        let node = self.processes[slot.at()].spawn.node;
-        let agents =
-            self.processes.iter().filter(|p| p.alive && matches!(p.machine, ProcessKind::Agent(_)));
-        let gone = self.cluster.gone(node, agents.map(|agent| agent.spawn.node));
-        let then = self.query_ec2(slot, node);
-        let mut observation = SimulatedCluster::observation(node, &gone, self.names);
-        let mut tracked = self.tracked(slot);
-        self.add_readings(slot, &mut observation, &mut tracked, (views, then));
-        if let ProcessKind::Agent(agent) = &mut self.process(slot).machine {
-            agent.tracked = tracked;
+        let due = self.agent(slot).and_then(|agent| agent.controller.next_tick());
+        let pause = due.map(|due| due.since(now).saturating_mul(factor).saturating_add(late));
+        if let Some(pause) = pause {
+            self.queue.push(now.plus(pause), Event::Tick(slot, generation));
         }
-        let operations = if observation.addresses.is_empty() {
-            Vec::new()
-        } else {
-            plan(&observation, self.now)
-        };
-        if let (false, Some(tape)) = (observation.addresses.is_empty(), self.trace.tape()) {
-            tape.function("agent.plan", &(&observation, self.now), &operations);
-        }
-        let busy = operations
-            .iter()
-            .filter(|operation| self.start_execution(slot, operation, &observation))
-            .count();
-        if let ProcessKind::Agent(agent) = &mut self.process(slot).machine {
-            let misplaced = agent.tracked.iter().any(|entry| entry.memory.is_misplaced());
-            agent.idle = if busy == 0 && !misplaced { agent.idle.saturating_add(1) } else { 0 };
-        }
-        self.coverage.agent_passes += 1;
     }
 
-    /// The registry as an agent's watches show it. None if it does not answer, and nothing is
-    /// known.
-    fn views(&mut self, slot: Slot) -> Option<Views> {
-        if !self.scenario.shape.watches {
-            let away = self.cluster.api_out || self.injects(slot, Fault::RegistryFails);
-            return (!away).then_some(Views::FRESH);
+    /// An event will reach an agent.
+    pub(super) fn tell(&mut self, slot: Slot, after: Duration, event: NodeEvent) {
+        let at = self.now.plus(after);
+        let Some(agent) = self.agent(slot) else { return };
+        let number = agent.keep(event);
+        self.queue.push(at, Event::Told(slot, number));
+    }
+
+    /// Tells the running agents of a node, after some milliseconds.
+    pub(super) fn tell_node(&mut self, node: NodeIx, event: impl Fn() -> NodeEvent) {
+        for number in 0..self.processes.len() {
+            let process = &mut self.processes[number];
+            let agent = matches!(process.machine, ProcessKind::Agent(_));
+            if agent && process.alive && process.spawn.node == node {
+                let after = process.rng.micros(500, 40_000);
+                let slot = Slot(u32::try_from(number).unwrap_or(u32::MAX));
+                self.tell(slot, after, event());
+            }
         }
-        let away = self.cluster.api_out;
-        let fault = Fault::WATCHES.into_iter().find(|fault| !away && self.injects(slot, *fault));
+    }
+
+    /// The kernel of a node has changed.
+    pub(super) fn kernel_changed(&mut self, node: NodeIx, change: &Change) {
+        self.tell_node(node, || NodeEvent::KernelChanged(vec![change.clone()]));
+    }
+
+    /// An event reaches an agent; one that is frozen handles it later.
+    pub(super) fn told(&mut self, slot: Slot, number: u32) {
+        let Process { alive, frozen, .. } = self.processes[slot.at()];
+        let Some(agent) = self.agent(slot).filter(|_| alive) else { return };
+        if frozen {
+            return agent.missed.push(number);
+        }
+        let Some(event) = agent.coming.remove(&number) else { return };
+        match event {
+            NodeEvent::Listed(Ok(listing)) => {
+                agent.records.clone_from(&listing.records);
+                self.handle(slot, NodeEvent::Listed(Ok(listing)));
+                self.list_handled(slot);
+            }
+            NodeEvent::Queried(result, clocks) => {
+                agent.proof.queried();
+                let interfaces = matches!(result, QueryResult::Interfaces(_));
+                self.handle(slot, NodeEvent::Queried(result, clocks));
+                if let (Some(agent), true) = (self.agent(slot), interfaces) {
+                    agent.proof.query_handled();
+                }
+            }
+            NodeEvent::Orphans(found, recorded, begun) => {
+                let now = self.now;
+                if let Some(agent) = self.agent(slot) {
+                    agent.proof.note(&found, &recorded, now);
+                }
+                self.handle(slot, NodeEvent::Orphans(found, recorded, begun));
+            }
+            NodeEvent::LossInvestigated(lost, Finding::Partitioned(eni), None) => {
+                let node = self.processes[slot.at()].spawn.node;
+                let done = self.cluster.withhold(node, &lost);
+                if done == Ok(true) {
+                    self.coverage.hit("agents: withheld");
+                    self.audit.stripped(node, lost.address);
+                }
+                let found = Finding::Partitioned(eni);
+                self.handle(slot, NodeEvent::LossInvestigated(lost, found, Some(done)));
+            }
+            event @ (NodeEvent::Tick(_)
+            | NodeEvent::KernelChanged(_)
+            | NodeEvent::RegistryChanged
+            | NodeEvent::KernelRead(..)
+            | NodeEvent::KernelViewed(_)
+            | NodeEvent::Listed(Err(_))
+            | NodeEvent::Identified(_)
+            | NodeEvent::Files(_)
+            | NodeEvent::Raised(..)
+            | NodeEvent::Claimed(_)
+            | NodeEvent::AdoptionTried(..)
+            | NodeEvent::LossInvestigated(..)
+            | NodeEvent::OperationEnded(..)) => self.handle(slot, event),
+        }
+    }
+
+    /// An agent that was frozen continues with what it has missed.
+    pub(super) fn resume(&mut self, slot: Slot) {
         let now = self.now;
-        let Process { machine, rng, .. } = self.process(slot);
-        let ProcessKind::Agent(agent) = machine else { return None };
-        Some(agent.watches.observe(now, away, fault, rng))
-    }
-
-    fn tracked(&mut self, slot: Slot) -> Vec<TrackedAddress> {
-        match &mut self.process(slot).machine {
-            ProcessKind::Agent(agent) => std::mem::take(&mut agent.tracked),
-            ProcessKind::Attach(_)
-            | ProcessKind::Release(_)
-            | ProcessKind::Execution(_)
-            | ProcessKind::AdoptionAttempt(_) => Vec::new(),
+        let missed = self.agent(slot).map(|agent| std::mem::take(&mut agent.missed));
+        for number in missed.into_iter().flatten() {
+            self.queue.push(now, Event::Told(slot, number));
         }
     }
 
-    /// One Describe for all addresses of the node. Returns the moment that the answer shows, if
-    /// there is one.
-    fn query_ec2(&mut self, slot: Slot, node: NodeIx) -> Option<Moment> {
-        let name = &self.names.node(node).name;
-        let ours = |ip: &StaticIp| ip.attachment.as_ref().is_some_and(|a| a.node == *name);
-        if !self.cluster.registry.static_ips.values().any(|stored| ours(&stored.object)) {
-            return None;
+    /// An agent's source reports a change, or polls: lagging watches catch up.
+    pub(super) fn poll(&mut self, slot: Slot) {
+        let period = self.process(slot).rng.millis(2_000, 5_000);
+        let period = period.saturating_mul(self.poll_factor());
+        let Some(pause) = self.pause(slot, period, Event::Poll(slot)) else { return };
+        self.queue.push(self.now.plus(pause), Event::Poll(slot));
+        self.handle(slot, NodeEvent::RegistryChanged);
+    }
+
+    fn list_handled(&mut self, slot: Slot) {
+        self.coverage.agent_passes += 1;
+        let mut executions = self.processes.iter().filter(|p| p.alive && p.agent == Some(slot));
+        let busy = executions.next().is_some();
+        let Some(agent) = self.agent(slot) else { return };
+        agent.idle = if busy || agent.misplaced > 0 { 0 } else { agent.idle.saturating_add(1) };
+    }
+
+    /// Passes an event to the controller and performs the effects.
+    pub(super) fn handle(&mut self, slot: Slot, event: NodeEvent) {
+        let (now, mut next) = (self.now, Some(event));
+        while let Some(event) = next.take() {
+            let Some(agent) = self.agent(slot) else { return };
+            for effect in agent.controller.handle(event, now) {
+                next = self.perform_effect(slot, effect).or(next);
+            }
         }
-        self.describe(slot)
     }
 
-    /// Adds the readings of each address to the observation.
-    fn add_readings(
-        &mut self,
-        slot: Slot,
-        observation: &mut Observation,
-        tracked: &mut [TrackedAddress],
-        (views, shown_at): (Views, Option<Moment>),
-    ) {
-        let (node, now) = (self.processes[slot.at()].spawn.node, self.now);
-        let mut trace = std::mem::take(&mut self.trace);
-        for TrackedAddress { address, memory, .. } in tracked {
-            let Some(found) = self.found((node, *address), views, shown_at) else { continue };
-            let Some(tape) = trace.tape() else {
-                observation.add(found, memory, now);
-                continue;
-            };
-            let before = observation.addresses.len();
-            let header = (&observation.node, &observation.cluster, &observation.gone);
-            tape.call("memory.add", memory_of(slot, *address), &(header, &found, now));
-            observation.add(found, memory, now);
-            tape.gives(&(observation.addresses.get(before), memory.is_misplaced()));
+    /// Performs an effect. Returns the event to which it leads at once.
+    fn perform_effect(&mut self, slot: Slot, effect: Effect) -> Option<NodeEvent> {
+        match effect {
+            Effect::ReadKernel { links } => return Some(self.read_kernel(slot, links)),
+            Effect::ViewKernel(targets) => return Some(self.view_kernel(slot, targets)),
+            Effect::Start(task) => self.start(slot, task),
+            Effect::WriteSnapshot(snapshot) => {
+                let node = self.processes[slot.at()].spawn.node;
+                self.cluster.node_mut(node).snapshot = Some(snapshot);
+            }
+            Effect::Report(Report::Counted(counts)) => {
+                self.agent(slot)?.misplaced = counts.misplaced;
+            }
+            // Nothing in the simulated cluster depends on these.
+            Effect::ExcludeEnis(_)
+            | Effect::ObserveVolumes(_)
+            | Effect::Publish(_)
+            | Effect::Notify(_)
+            | Effect::Report(_) => {}
         }
-        self.trace = trace;
+        None
     }
 
-    /// The readings of one address. `shown_at` is the moment that
-    /// EC2's answer shows, if there is one.
-    fn found(
-        &self,
-        (node, address): (NodeIx, Ipv4Addr),
-        views: Views,
-        shown_at: Option<Moment>,
-    ) -> Option<AddressReadings<'_>> {
-        let record = self.cluster.observed_record(address, views.records)?;
-        let eni = record.attachment.as_ref()?.eni.as_ref().and_then(EniIx::of);
-        let in_place =
-            shown_at.map(|then| self.cluster.ec2.shown(address, then).map(|(eni, _)| eni) == eni);
-        self.cluster.readings((node, address), views, in_place, (self.names, self.now))
-    }
-
-    fn audit_operation(
-        &mut self,
-        slot: Slot,
-        operation: &Operation,
-        (address, observation): (Ipv4Addr, &Observation),
-    ) {
+    fn audit_operation(&mut self, slot: Slot, operation: &Operation, address: Ipv4Addr) {
         if let Operation::Reassert { .. } = operation {
             self.audit.reasserts(self.now, slot.0, address);
         }
         // A restore uses the observed record: it reads no registry, so that it works during an
         // outage.
-        let observed =
-            observation.addresses.iter().find(|observed| observed.record.address == address);
-        if let (Operation::Restore { holder, .. }, Some(observed)) = (operation, observed) {
-            self.audit.restores(self.now, slot.0, holder, &observed.record);
+        let ProcessKind::Agent(agent) = &self.processes[slot.at()].machine else { return };
+        let observed = agent.records.get(&address);
+        if let (Operation::Restore { holder, .. }, Some(record)) = (operation, observed) {
+            self.audit.restores(self.now, slot.0, holder, record);
         }
         let agent = &self.processes[slot.at()];
         let executions = self.processes.iter().filter(|p| p.alive && p.agent.is_some());
@@ -229,59 +315,30 @@ impl Model<'_> {
         self.coverage.operation(operation, met);
     }
 
-    /// Starts an operation, unless one for that address is running. True if there is something to
-    /// do.
-    fn start_execution(
+    /// Starts an operation.
+    pub(super) fn execute(
         &mut self,
         slot: Slot,
         operation: &Operation,
-        observation: &Observation,
-    ) -> bool {
-        let (address, member) = self.cluster.subject(operation, self.names);
-        let execution = self.slot();
-        let now = self.now;
-        let running = {
-            let ProcessKind::Agent(agent) = &self.processes[slot.at()].machine else {
-                return false;
-            };
-            let entry = agent.tracked.iter().find(|entry| Some(entry.address) == address);
-            entry.and_then(|entry| entry.execution).is_some_and(|e| self.processes[e.at()].alive)
-        };
-        if running {
-            return true;
+        (address, member): (Ipv4Addr, &Member),
+    ) {
+        let (execution, now) = (self.slot(), self.now);
+        self.audit_operation(slot, operation, address);
+        if let Some(agent) = self.agent(slot) {
+            agent.idle = 0;
         }
-        let machine = &mut self.processes[slot.at()].machine;
-        if let (ProcessKind::Agent(agent), Some(address)) = (machine, address)
-            && let Some(entry) = agent.tracked_mut(address)
-        {
-            entry.execution = Some(execution);
-            if let Operation::Reassert { .. } = operation {
-                entry.memory.reasserts(now);
-                if let Some(tape) = self.trace.tape() {
-                    tape.call("memory.reasserts", memory_of(slot, address), &now);
-                    tape.gives(&());
-                }
-            }
-        }
-        if let Some(address) = address {
-            self.audit_operation(slot, operation, (address, observation));
-        }
-        let pod = pod_of(operation).unwrap_or_default();
         let run = self.names.run(ProcessId(execution.0));
-        let machine = Execution::new(operation, &self.names.cluster, run.clone(), now);
-        self.begins(
-            execution,
-            "operation.new",
-            &(operation, &self.names.cluster, run, now),
-            &machine,
-        );
-        let agent = self.processes[slot.at()].spawn;
-        let spawn = Spawn { member: member.unwrap_or_default(), pod, ..agent };
+        let machine = Execution::new(operation, &self.names.cluster, run, now);
+        let spawn = Spawn {
+            member: self.names.member_ix(member).unwrap_or_default(),
+            pod: pod_of(operation).unwrap_or_default(),
+            ..self.processes[slot.at()].spawn
+        };
         self.trace.operation(now, slot.0, execution.0, operation);
         self.begin(spawn, ProcessKind::Execution(Box::new(machine)), Some(slot));
         let process = self.process(execution);
-        process.about = address;
+        process.about = Some(address);
+        process.operation = Some(OperationKind::of(operation));
         process.by_leader = is_by_leader(operation);
-        true
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use firecamp_controllers::node::{
     AdoptionAttempt as Machine, AdoptionResult, AgentIdentity, AttemptAnswer, AttemptStep,
+    Event as NodeEvent,
 };
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{NotAdopted, Orphan};
 use firecamp_core::failure::{HostFailure, HostKind, RegistryKind};
+use firecamp_core::ids::RunId;
 use firecamp_core::lock_rule::Hold;
 use firecamp_core::ports::SocketScope;
 use firecamp_core::record::{OrphanPolicy, Write};
@@ -19,10 +21,8 @@ use crate::audit::Adoption;
 use crate::cluster::Ended;
 use crate::crash_injection::{CrashKind, Recovery};
 use crate::level::{Level as _, Order};
-use crate::names::{Names, NodeIx, ProcessId};
 use crate::scenario::Fault;
 use crate::simulated_cluster::orphans::mark;
-use crate::trace::Trace;
 
 /// An attempt to adopt.
 #[derive(Debug)]
@@ -43,16 +43,10 @@ impl AdoptionAttempt {
 
     pub(super) fn new(
         orphan: Orphan,
-        (node, own, dies): (NodeIx, Slot, Option<u8>),
-        names: &Names,
+        (identity, run): (AgentIdentity, RunId),
+        dies: Option<u8>,
     ) -> Self {
-        let known = names.node(node);
-        let identity = AgentIdentity {
-            node: known.name.clone(),
-            instance: known.instance.clone(),
-            cluster: names.cluster.clone(),
-        };
-        let machine = Machine::new(orphan, identity, names.run(ProcessId(own.0)));
+        let machine = Machine::new(orphan, identity, run);
         Self { machine, read: None, against: None, dies }
     }
 
@@ -69,26 +63,10 @@ impl AdoptionAttempt {
     }
 
     /// Handles a reply. A failed read ends the attempt.
-    pub(super) fn reply(&mut self, reply: &Reply, trace: &mut Trace) {
+    pub(super) fn reply(&mut self, reply: &Reply) {
         let answer = self.answer(reply).unwrap_or_else(|| AttemptAnswer::Failed(String::new()));
-        let decides = matches!(answer, AttemptAnswer::Recorded(_));
         self.machine.answered(answer);
-        let it = &self.machine;
-        let adopted = match it.step() {
-            AttemptStep::Create(record) => Ok(record),
-            AttemptStep::End(AdoptionResult::Refused(why)) => Err(why),
-            AttemptStep::ReadCensus
-            | AttemptStep::ReadOwner
-            | AttemptStep::ReadKernel
-            | AttemptStep::ReadSockets
-            | AttemptStep::ReadRecord
-            | AttemptStep::End(_) => return,
-        };
-        if let (true, Some(tape)) = (decides, trace.tape()) {
-            tape.function("adopt", &(it.orphan(), it.evidence(), it.run()), &adopted);
-        }
     }
-
     fn answer(&mut self, reply: &Reply) -> Option<AttemptAnswer> {
         match (self.machine.step(), reply) {
             (AttemptStep::ReadCensus | AttemptStep::ReadKernel, Reply::Host(Ok(_))) => {
@@ -178,7 +156,7 @@ impl Model<'_> {
                     self.kill_agent_of(slot);
                 }
             }
-            AttemptStep::End(result) => self.attempt_ended(slot, outcome_name(&result)),
+            AttemptStep::End(result) => self.attempt_ended(slot, result),
         }
     }
 
@@ -190,7 +168,8 @@ impl Model<'_> {
         self.ended.push_back((id, Ended::Crashed(CrashKind::Kill, Recovery::SamePod)));
     }
 
-    fn attempt_ended(&mut self, slot: Slot, outcome_name: &'static str) {
+    fn attempt_ended(&mut self, slot: Slot, result: AdoptionResult) {
+        let outcome_name = outcome_name(&result);
         let process = &mut self.processes[slot.at()];
         process.alive = false;
         let mutations = process.mutations;
@@ -202,6 +181,11 @@ impl Model<'_> {
             format!("run-{} ends: {outcome_name}", slot.0)
         });
         self.disturb();
+        let agent = self.processes[slot.at()].agent;
+        let orphan = self.attempt_mut(slot).map(|attempt| attempt.machine.orphan().clone());
+        if let (Some(agent), Some(orphan)) = (agent, orphan) {
+            self.tell(agent, Duration::ZERO, NodeEvent::AdoptionTried(orphan, result));
+        }
     }
 
     /// Reads all pools, all claims, and the pods of the node.

@@ -48,7 +48,7 @@ impl Model<'_> {
         self.reply_after(slot, after, reply);
     }
 
-    fn metadata_fails(&mut self, slot: Slot) -> Option<CloudFailure> {
+    pub(super) fn metadata_fails(&mut self, slot: Slot) -> Option<CloudFailure> {
         let node = self.processes[slot.at()].spawn.node;
         let out = self.cluster.node(node).metadata_out;
         let fails = self.injects(slot, Fault::MetadataFails) || out;

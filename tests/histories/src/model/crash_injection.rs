@@ -6,13 +6,16 @@ use firecamp_core::step::Step;
 use super::Model;
 use super::process::{Slot, Stalled};
 use crate::cluster::Ended;
-use crate::crash_injection::{Crash, CrashKind, Position};
+use crate::crash_injection::{Crash, CrashKind, Position, is_poll};
 use crate::level::{Level as _, Order};
 
 impl Model<'_> {
     /// A process meets a boundary. True if it crashes there.
     pub(super) fn crashes_here(&mut self, slot: Slot, position: Position) -> bool {
         let Some(crash_injector) = self.crash_injector else { return false };
+        if position == Position::Before && is_poll(&self.processes[slot.at()].machine.action()) {
+            return false;
+        }
         let Some(how) = crash_injector.borrow_mut().reach_boundary(self.now) else { return false };
         let process = &self.processes[slot.at()];
         let (id, step) = (process.id(), process.crossed);

@@ -6,6 +6,8 @@ use firecamp_core::action::{Action, Reply};
 use firecamp_core::failure::{FileFailure, HostFailure, HostKind};
 use firecamp_core::ports::{Holder, KernelTarget};
 
+use firecamp_node::kernel::Change;
+
 use super::Model;
 use super::process::{ProcessKind, Slot};
 use crate::audit::KernelWrite;
@@ -122,6 +124,11 @@ impl Model<'_> {
         if let (Ok(_), Some(subject)) = (&done, subject(action)) {
             let adds = matches!(action, Action::AddAddress(..) | Action::AddRouting(..));
             self.touched(slot, node, subject, adds);
+        }
+        if let (Ok(true), Some((address, _))) = (&done, subject(action)) {
+            let routing = matches!(action, Action::AddRouting(..) | Action::RemoveRouting(..));
+            let change = if routing { Change::Routing } else { Change::Address(address) };
+            self.kernel_changed(node, &change);
         }
         Reply::Host(done)
     }

@@ -3,15 +3,15 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::node::Event as NodeEvent;
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::Attach;
 use firecamp_core::contract::timing;
-use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::machine::Outcome;
 use firecamp_core::release::{Release, ReleaseInput};
-use serde::Serialize;
+use firecamp_node::kernel::Change;
 
 use super::Model;
-use super::agent::Agent;
 use super::process::{Process, ProcessKind, Slot, Stalled};
 use super::queue::Event;
 use crate::audit::{End, EndedProcess};
@@ -34,7 +34,10 @@ impl Level for Model<'_> {
             Order::Freeze(process) => self.freeze(process),
             Order::Thaw(process) => self.thaw(process),
             Order::Pod(member, pod) => {
+                let before = self.cluster.pods[member.at()];
                 self.cluster.shown(now, member, pod);
+                let nodes = [before, pod].map(|pod| pod.and_then(|pod| pod.node));
+                self.registry_changed(nodes);
                 self.audit.shown(member, pod);
             }
             Order::Sockets(node, address, used) => {
@@ -81,42 +84,25 @@ impl Model<'_> {
         let machine = match spawn.role {
             Role::Init => {
                 let input = inputs::attach(self.scenario, self.names, spawn, slot.0);
-                let machine = Attach::new(input.clone(), self.now);
-                self.begins(slot, "attach.new", &(input, self.now), &machine);
-                ProcessKind::Attach(Box::new(machine))
+                ProcessKind::Attach(Box::new(Attach::new(input, self.now)))
             }
             Role::Stop(kind, grace) => {
                 let input = inputs::release(self.names, (spawn, slot.0), kind, grace);
-                self.release(slot, input)
+                self.release(input)
             }
-            Role::Agent => ProcessKind::Agent(Box::new(Agent::new(self.scenario.addresses()))),
+            Role::Agent => ProcessKind::Agent(Box::new(self.new_agent(spawn.node))),
         };
         debug_assert_eq!(self.slots.len(), spawn.process.at(), "ids come in order");
         self.slots.push(slot);
         self.begin(spawn, machine, None);
         if spawn.role == Role::Agent {
-            self.watch_orphans(slot);
+            self.follow(slot);
         }
     }
 
     /// A release that starts now.
-    pub(super) fn release(&mut self, slot: Slot, input: ReleaseInput) -> ProcessKind {
-        let machine = Release::new(input.clone(), self.now);
-        self.begins(slot, "release.new", &(input, self.now), &machine);
-        ProcessKind::Release(Box::new(machine))
-    }
-
-    /// Records the start of a machine.
-    pub(super) fn begins(
-        &mut self,
-        slot: Slot,
-        call: &str,
-        with: &impl Serialize,
-        machine: &impl Machine,
-    ) {
-        if let Some(tape) = self.trace.tape() {
-            tape.begins(call, u64::from(slot.0), with, machine);
-        }
+    pub(super) fn release(&self, input: ReleaseInput) -> ProcessKind {
+        ProcessKind::Release(Box::new(Release::new(input, self.now)))
     }
 
     /// The slot of the next process.
@@ -213,6 +199,7 @@ impl Model<'_> {
     fn thaw(&mut self, process: ProcessId) {
         let Some(slot) = self.alive(process) else { return };
         self.thaw_slot(slot);
+        self.resume(slot);
         for number in 0..self.processes.len() {
             if self.processes[number].alive && self.processes[number].agent == Some(slot) {
                 self.thaw_slot(Slot(u32::try_from(number).unwrap_or(u32::MAX)));
@@ -259,6 +246,7 @@ impl Model<'_> {
                 let foreign =
                     cluster.kernel.addresses.get(&crate::simulated_cluster::FOREIGN).copied();
                 cluster.kernel.reboot(now);
+                cluster.snapshot = None;
                 // The foreign address is configured again at boot.
                 cluster
                     .kernel
@@ -296,17 +284,7 @@ impl Model<'_> {
             return;
         }
         self.audit.stripped(node, address);
-        for number in 0..self.processes.len() {
-            let process = &mut self.processes[number];
-            let agent =
-                matches!(process.machine, ProcessKind::Agent(_)) && process.spawn.node == node;
-            if agent && process.alive && !process.frozen {
-                process.generation = process.generation.wrapping_add(1);
-                let (after, generation) = (process.rng.millis(1, 40), process.generation);
-                let slot = Slot(u32::try_from(number).unwrap_or(u32::MAX));
-                self.queue.push(self.now.plus(after), Event::Tick(slot, generation));
-            }
-        }
+        self.kernel_changed(node, &Change::Address(address));
     }
 
     pub(super) fn lags_of_others(&mut self) -> Lags {
@@ -322,17 +300,22 @@ impl Model<'_> {
         let process = &mut self.processes[slot.at()];
         process.alive = false;
         let Some(outcome) = process.machine.outcome().cloned() else { return };
-        let (id, execution) = (process.id(), process.agent.is_some());
+        let id = process.id();
+        let (agent, about, kind) = (process.agent, process.about, process.operation);
+        let by_controller = !process.by_leader;
         self.coverage.outcome(&outcome);
         if let (Outcome::Attached(attached), ProcessKind::Attach(_)) = (&outcome, &process.machine)
         {
             self.audit.attached(self.now, attached);
         }
         self.close(slot, End::Outcome(&outcome));
-        if execution {
-            self.disturb();
-        } else {
-            self.ended.push_back((id, Ended::Outcome(outcome)));
+        let Some(agent) = agent else {
+            return self.ended.push_back((id, Ended::Outcome(outcome)));
+        };
+        self.disturb();
+        if let (Some(about), Some(kind), true) = (about, kind, by_controller) {
+            let ended = NodeEvent::OperationEnded(about, kind, Some(outcome));
+            self.tell(agent, Duration::ZERO, ended);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::node::OperationKind;
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::Execution;
 use firecamp_core::attach::Attach;
@@ -16,7 +17,6 @@ use crate::audit::Causes;
 use crate::level::Spawn;
 use crate::names::{EniIx, Names, ProcessId};
 use crate::seed::SeededRng;
-use crate::trace::Trace;
 
 use super::agent::Agent;
 use super::attempt::AdoptionAttempt;
@@ -39,7 +39,7 @@ pub(super) enum ProcessKind {
     Execution(Box<Execution>),
     /// An agent examines an address that seems to be orphaned.
     AdoptionAttempt(Box<AdoptionAttempt>),
-    /// An agent has no machine of its own: it observes, plans and executes operations.
+    /// An agent is a controller instead of a machine.
     Agent(Box<Agent>),
 }
 
@@ -58,6 +58,8 @@ pub(super) struct Process {
     pub(super) agent: Option<Slot>,
     /// The address of an operation.
     pub(super) about: Option<Ipv4Addr>,
+    /// The kind of an operation.
+    pub(super) operation: Option<OperationKind>,
     /// The operation releases for another node.
     pub(super) by_leader: bool,
     /// It takes this orphaned address out of EC2.
@@ -108,6 +110,7 @@ impl Process {
             spawn,
             agent: None,
             about: None,
+            operation: None,
             by_leader: false,
             reclaims: None,
             machine,
@@ -184,12 +187,12 @@ impl ProcessKind {
         }
     }
 
-    pub(super) fn reply(&mut self, reply: Reply, now: Moment, (to, slot): (&mut Trace, Slot)) {
+    pub(super) fn reply(&mut self, reply: Reply, now: Moment) {
         match self {
-            Self::Attach(it) => to.report(slot.0, &mut **it, reply, now),
-            Self::Release(it) => to.report(slot.0, &mut **it, reply, now),
-            Self::Execution(it) => to.report(slot.0, &mut **it, reply, now),
-            Self::AdoptionAttempt(it) => it.reply(&reply, to),
+            Self::Attach(it) => it.reply(reply, now),
+            Self::Release(it) => it.reply(reply, now),
+            Self::Execution(it) => it.reply(reply, now),
+            Self::AdoptionAttempt(it) => it.reply(&reply),
             Self::Agent(_) => {}
         }
     }

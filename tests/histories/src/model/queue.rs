@@ -14,14 +14,18 @@ pub(super) enum Event {
     Reply(Slot, u32),
     /// A process continues.
     Act(Slot, u32),
-    /// An agent starts a pass.
+    /// An agent's tick.
     Tick(Slot, u32),
+    /// The event with this number reaches an agent.
+    Told(Slot, u32),
+    /// An agent's source polls the registry.
+    Poll(Slot),
     /// A call takes effect.
     Land(u32),
     /// Another actor does this with an orphan.
     ExternalAct(u16),
-    /// An agent looks for orphans.
-    Orphans(Slot),
+    /// An agent runs a pass over lost nodes, if it holds the Lease.
+    LostNodes(Slot),
     /// An agent runs a pass over the cluster, if it holds the Lease.
     LeaderPass(Slot),
 }

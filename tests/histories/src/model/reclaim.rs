@@ -1,95 +1,50 @@
-//! How the leader handles adopted addresses, wired like the real agent (`agent/src/cluster`). The
-//! cluster's planner makes all decisions.
+//! The passes of the leader: adopted addresses, and addresses of lost nodes. The product's planner
+//! makes all decisions.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use firecamp_controllers::leader::{
-    Identity, NodeReadiness, ObservedClaim, ObservedNode, ObservedPool, ObservedStaticIp,
-    Operation, QueryResults, Site, Uid, View, is_orphan, timing,
-};
+use firecamp_controllers::leader::{Operation, Queries, QueryResults, is_orphan, timing};
 use firecamp_core::action::{Action, Reply};
+use firecamp_core::agent::Operation as NodeOperation;
 use firecamp_core::contract::timing as bounds;
 use firecamp_core::decide;
-use firecamp_core::ids::{Member, NodeName, PoolName, Version};
-use firecamp_core::ports::{PodView, SocketScope};
-use firecamp_core::record::{Claim, MemberRecords, Pool, State, StaticIp, Stored, Write};
+use firecamp_core::ports::{Owner, OwnerEni, PodView, SocketScope};
+use firecamp_core::record::{MemberRecords, State, StaticIp, Stored, Write};
 use firecamp_core::release::{ReleaseInput, Releaser};
-use firecamp_registry::api::{ClaimRetentionPolicy, ReclaimPolicy, StaticIPStatus};
+use firecamp_core::time::Moment;
 
 use super::Model;
 use super::process::{ProcessKind, Slot};
 use super::queue::Event;
+use crate::lease_holder::{releases, site};
 use crate::names::{NodeIx, ProcessId};
 
-fn identity(name: &str, version: &Version) -> Option<Identity> {
-    Some(Identity { uid: Uid::new(name)?, version: version.clone(), deleting: false })
-}
-
-fn observed_static_ip(stored: &Stored<StaticIp>) -> Option<ObservedStaticIp> {
-    Some(ObservedStaticIp {
-        id: identity("address", &stored.version)?,
-        record: stored.object.clone(),
-        generation: 1,
-        finalizers: Vec::new(),
-        status: StaticIPStatus::default(),
-    })
-}
-
-fn observed_claim(stored: &Stored<Claim>) -> Option<ObservedClaim> {
-    Some(ObservedClaim {
-        id: identity("claim", &stored.version)?,
-        claim: stored.object.clone(),
-        generation: 1,
-        owner: None,
-        conditions: Vec::new(),
-    })
-}
-
-fn observed_pool(pool: &Pool) -> Option<ObservedPool> {
-    Some(ObservedPool {
-        id: identity("pool", &"1".parse().ok()?)?,
-        generation: 1,
-        pool: pool.clone(),
-        reclaim: ReclaimPolicy::Delete,
-        retention: ClaimRetentionPolicy::default(),
-        status: None,
-    })
-}
+/// The pause between two passes over lost nodes.
+const LOST_NODES_EVERY: Duration = Duration::from_secs(2);
 
 impl Model<'_> {
-    /// One pass of the leader.
+    /// One pass of the leader: what becomes of adopted addresses.
     pub(super) fn pass(&mut self, slot: Slot) {
         let Some(pause) = self.pause(slot, timing::PASS_EVERY, Event::LeaderPass(slot)) else {
             return;
         };
         self.queue.push(self.now.plus(pause), Event::LeaderPass(slot));
-        let node = self.processes[slot.at()].spawn.node;
         let (_, answered) = self.query_registry(slot);
-        let holds = self.holds_lease(node);
-        let now = self.now;
-        let ProcessKind::Agent(agent) = &mut self.process(slot).machine else { return };
+        let (node, now, holds) = self.candidate(slot);
+        let Some(agent) = self.agent(slot) else { return };
         let mut planner = std::mem::take(&mut agent.planner);
         if !holds {
             // A new leader starts from scratch.
-            if let Some(tape) = self.trace.tape() {
-                tape.call("leader.new", Some(u64::from(slot.0)), &());
-                tape.gives(&());
-            }
             return;
         }
         let operations = if answered {
-            let (view, site, answers) = (self.view(), self.site(node), QueryResults::default());
-            let operations = planner.plan(&view, &site, &answers, now);
-            if let Some(tape) = self.trace.tape() {
-                tape.call("leader.plan", Some(u64::from(slot.0)), &(view, site, answers, now));
-                tape.gives(&operations);
-            }
-            operations
+            let (view, site) = (self.cluster.leader_view(self.names), site(node, self.names));
+            planner.plan(&view, &site, &QueryResults::default(), now)
         } else {
             Vec::new()
         };
-        if let ProcessKind::Agent(agent) = &mut self.process(slot).machine {
+        if let Some(agent) = self.agent(slot) {
             agent.planner = planner;
         }
         for operation in operations {
@@ -97,38 +52,68 @@ impl Model<'_> {
         }
     }
 
-    fn holds_lease(&self, node: NodeIx) -> bool {
+    /// The node of an agent, the time, and whether it holds the Lease.
+    fn candidate(&self, slot: Slot) -> (NodeIx, Moment, bool) {
+        let node = self.processes[slot.at()].spawn.node;
         let agent = |p: &&super::Process| p.alive && matches!(p.machine, ProcessKind::Agent(_));
-        let first = self.processes.iter().filter(agent).map(|agent| agent.spawn.node).min();
-        self.cluster.leases || first == Some(node)
+        let agents = self.processes.iter().filter(agent).map(|agent| agent.spawn.node);
+        (node, self.now, self.cluster.holds_lease(node, agents))
     }
 
-    fn site(&self, node: NodeIx) -> Site {
-        Site {
-            node: self.names.node(node).name.clone(),
-            cluster: self.names.cluster.clone(),
-            subnets: BTreeMap::from([(self.names.subnet.clone(), self.names.cidr)]),
+    /// One pass of the leader over lost nodes.
+    pub(super) fn pass_lost_nodes(&mut self, slot: Slot) {
+        let Some(pause) = self.pause(slot, LOST_NODES_EVERY, Event::LostNodes(slot)) else {
+            return;
+        };
+        self.queue.push(self.now.plus(pause), Event::LostNodes(slot));
+        let (node, now, holds) = self.candidate(slot);
+        let lost = self.cluster.is_any_node_lost();
+        let Some(agent) = self.agent(slot) else { return };
+        let mut planner = std::mem::take(&mut agent.lost_nodes);
+        if !holds || !lost {
+            return;
+        }
+        if self.query_registry(slot).1 {
+            let (view, site) = (self.cluster.leader_view(self.names), site(node, self.names));
+            let answers = self.answers(slot, planner.ask(&view, &site));
+            for (address, operation) in releases(&mut planner, (&view, &site), &answers, now) {
+                self.release_for(slot, address, &operation);
+            }
+        }
+        if let Some(agent) = self.agent(slot) {
+            agent.lost_nodes = planner;
         }
     }
 
-    /// The registry as complete lists show it. All nodes are reported as ready: other histories
-    /// cover lost nodes.
-    fn view(&self) -> View {
-        let registry = &self.cluster.registry;
-        let claim =
-            |(member, stored): (&Member, &Stored<Claim>)| (member.clone(), observed_claim(stored));
-        let address =
-            |(at, stored): (&Ipv4Addr, &Stored<StaticIp>)| (*at, observed_static_ip(stored));
-        let pool = |(name, pool): (&PoolName, &Pool)| (name.clone(), observed_pool(pool));
-        let nodes = self.names.nodes.iter().take(self.cluster.nodes.len());
-        let ready =
-            |name: &NodeName| (name.clone(), Some(ObservedNode::from(NodeReadiness::Ready)));
-        View {
-            addresses: registry.static_ips.iter().map(address).collect(),
-            claims: registry.claims.iter().map(claim).collect(),
-            pools: registry.pools.iter().map(pool).collect(),
-            sets: BTreeMap::new(),
-            nodes: nodes.map(|node| ready(&node.name)).collect(),
+    fn answers(&mut self, slot: Slot, queries: Queries) -> QueryResults {
+        let (names, now) = (self.names, self.now);
+        let mut answers = QueryResults::default();
+        for member in queries.pods {
+            if self.query_registry(slot).1 {
+                let pod = self.cluster.leader_pod(&member, names, now);
+                answers.pods.insert(member, pod);
+            }
+        }
+        for address in queries.owners {
+            let record = self.cluster.registry.static_ips.get(&address);
+            let attachment = record.and_then(|stored| stored.object.attachment.clone());
+            let eni = attachment.and_then(|attachment| attachment.eni);
+            if let (_, Reply::Owner(Ok(owner))) = self.describe_owner(slot, address) {
+                let there =
+                    |owner: &OwnerEni| owner.instance.is_some() && eni.as_ref() == Some(&owner.id);
+                let held = matches!(&owner, Owner::Eni(owner) if there(owner));
+                answers.held.insert(address, held);
+            }
+        }
+        answers
+    }
+
+    /// Executes a release of the leader, unless one of that address is running.
+    fn release_for(&mut self, slot: Slot, address: Ipv4Addr, operation: &NodeOperation) {
+        let NodeOperation::Release { member, .. } = operation else { return };
+        let own = |p: &super::Process| p.alive && p.agent == Some(slot) && p.by_leader;
+        if !self.processes.iter().any(|p| own(p) && p.about == Some(address)) {
+            self.execute(slot, operation, (address, member));
         }
     }
 
@@ -173,7 +158,7 @@ impl Model<'_> {
             grace: bounds::OPERATION_DEADLINE,
         };
         let spawn = self.processes[slot.at()].spawn;
-        let machine = self.release(own, input);
+        let machine = self.release(input);
         self.begin(spawn, machine, Some(slot));
         self.process(own).reclaims = Some(address);
         let announced = match attachment.state {
@@ -189,11 +174,7 @@ impl Model<'_> {
     fn announce(&mut self, own: Slot, Stored { version, object }: &Stored<StaticIp>) -> bool {
         // With a run ID of its own, like every write of the holder.
         let run = self.names.run(ProcessId(u32::MAX.saturating_sub(own.0)));
-        let releasing = decide::releasing(object, &run);
-        if let Some(tape) = self.trace.tape() {
-            tape.function("decide.releasing", &(object, &run), &releasing);
-        }
-        let Some((object, _)) = releasing else { return false };
+        let Some((object, _)) = decide::releasing(object, &run) else { return false };
         let write = Write::UpdateStaticIp(Stored { version: version.clone(), object });
         matches!(self.land_write(own, &write), Reply::Written(Ok(_)))
     }

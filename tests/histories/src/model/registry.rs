@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use firecamp_controllers::node::Event as NodeEvent;
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::failure::{Effect as ReportedEffect, RegistryFailure, RegistryKind};
-use firecamp_core::record::{State, Write};
+use firecamp_core::record::{State, StaticIp, Write};
 
 use super::Model;
 use super::calls::Effect;
 use super::process::Slot;
 use crate::cluster::ApiPod;
-use crate::names::ProcessId;
+use crate::names::{NodeIx, ProcessId};
 use crate::scenario::Fault;
 
 /// The time limit of a registry request in the runner.
@@ -137,6 +138,15 @@ impl Model<'_> {
         self.send(slot, (time, None), effect);
     }
 
+    /// The watches of these nodes' agents report a change.
+    pub(super) fn registry_changed(&mut self, nodes: [Option<NodeIx>; 2]) {
+        let [first, second] = nodes;
+        let second = second.filter(|_| second != first);
+        for node in first.into_iter().chain(second) {
+            self.tell_node(node, || NodeEvent::RegistryChanged);
+        }
+    }
+
     pub(super) fn land_write(&mut self, slot: Slot, write: &Write) -> Reply {
         if self.cluster.api_out {
             return Reply::Written(Err(unavailable(ReportedEffect::None)));
@@ -164,7 +174,10 @@ impl Model<'_> {
             };
             self.audit.recorded(self.now, author, before.as_ref(), stored);
             self.trace.record(self.now, stored);
+            let node = |record: &StaticIp| self.names.node_ix(&record.attachment.as_ref()?.node);
+            let nodes = [before.as_ref().and_then(node), node(stored)];
             self.cluster.noted(self.now, address);
+            self.registry_changed(nodes);
             if before.is_none() {
                 self.audit_adoption(slot, address);
             }

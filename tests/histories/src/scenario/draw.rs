@@ -69,6 +69,7 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     }
     let mut script = writer.script;
     script.sort_by_key(|at| at.ms);
+    let heal_at_ms = agents::await_agents(&mut script, heal_at_ms);
     Scenario { seed, shape, swarm, script, heal_at_ms, orphans }
 }
 

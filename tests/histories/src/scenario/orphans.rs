@@ -61,16 +61,18 @@ pub enum Act {
 /// An act and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ActAt {
-    /// Milliseconds since the start.
+    /// Milliseconds since the start, or since the first adoption of the history was due.
     pub ms: u32,
     /// The act.
     pub act: Act,
+    /// It happens while an agent adopts.
+    pub meanwhile: bool,
 }
 
 impl ActAt {
-    /// Its time.
-    pub fn moment(&self) -> Moment {
-        Moment(Duration::from_millis(u64::from(self.ms)))
+    /// Its time if it counts from this moment.
+    pub fn after(&self, from: Moment) -> Moment {
+        from.plus(Duration::from_millis(u64::from(self.ms)))
     }
 }
 

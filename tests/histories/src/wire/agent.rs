@@ -1,179 +1,202 @@
-//! A node's agent around the core's planner: it reads the registry, its kernel and EC2, plans, and
-//! executes each operation with the real runner.
+//! A node's agent: the product's [`NodeController`] with the real clients of EC2 and the registry,
+//! and the real runner for each operation.
 
+mod leader;
+mod tasks;
+
+use std::future::Future;
 use std::net::Ipv4Addr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use crate::coverage::{OperationContext, is_by_leader};
 use crate::level::Spawn;
-use crate::names::{NodeIx, ProcessId, pool_addresses};
+use crate::names::{NodeIx, ProcessId};
 use crate::observation::pod_of;
 use crate::scenario::Fault;
-use crate::simulated_cluster::SimulatedCluster;
-use crate::watch::{Views, Watches};
-use firecamp_cloud::AwsCloud;
-use firecamp_core::agent::{Execution, Memory, Observation, Operation, plan};
-use firecamp_core::ports::{Cloud, Owner};
+use firecamp_controllers::Controller as _;
+use firecamp_controllers::node::{
+    Effect, Event as NodeEvent, NodeController, OperationKind, Report, Tick,
+};
+use firecamp_core::agent::{Execution, Operation};
+use firecamp_core::choose_interface::EniRule;
+use firecamp_core::ids::Member;
+use firecamp_core::ports::KernelTarget;
 use firecamp_core::time::Moment;
 use firecamp_engine::Signal;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::wire::processes;
-use crate::wire::sim_state::{Kind, Shared, SimState, Slot};
-use crate::wire::systems;
+use crate::wire::sim_state::{Shared, SimState, Slot};
 
-/// The time limit of a Describe in the runner.
-const READ_BOUND: Duration = Duration::from_secs(5);
+use self::tasks::Tasks;
 
-/// What an agent remembers of an address.
-#[derive(Debug, Clone)]
-struct TrackedAddress {
-    address: Ipv4Addr,
-    memory: Memory,
-    /// EC2's latest answer in this pass.
-    in_place: Option<bool>,
-    execution: Option<Slot>,
-}
+/// A task that ends with an event.
+type Running = Pin<Box<dyn Future<Output = NodeEvent>>>;
 
 struct Agent {
     shared: Shared,
     slot: Slot,
     node: NodeIx,
-    cloud: AwsCloud,
-    tracked: Vec<TrackedAddress>,
-    watches: Watches,
+    controller: NodeController,
+    tasks: Tasks,
+    running: FuturesUnordered<Running>,
+    /// How many of its addresses EC2 shows elsewhere, as far as it knows.
+    misplaced: usize,
 }
 
-/// Observes, plans and acts as long as the process runs.
+/// Runs the controller, and the passes of the leader, as long as the process runs.
 pub(crate) async fn watch(shared: Shared, slot: Slot) {
-    let (node, pool, first) = {
+    let (inbox, events) = unbounded_channel();
+    let (agent, first) = {
         let mut sim = shared.sim();
-        let pool = sim.scenario.shape.pool;
         let process = sim.process(slot);
-        (process.spawn.node, pool, process.rng.micros(500, 20_000))
+        process.inbox = Some(inbox);
+        let (node, first) = (process.spawn.node, process.rng.micros(500, 20_000));
+        let secondary = sim.scenario.shape.secondary;
+        let rule = if secondary { EniRule::DeviceIndex(1) } else { EniRule::Primary };
+        let (name, cluster) = (sim.names.node(node).name.clone(), sim.names.cluster.clone());
+        let last = sim.cluster.node(node).snapshot.clone();
+        let random = sim.process(slot).rng.millis(0, 1_000).as_secs_f64();
+        let controller = NodeController::new(name, cluster, rule, last, random);
+        drop(sim);
+        let (tasks, running) = (Tasks::new(&shared, slot), FuturesUnordered::new());
+        let shared = shared.clone();
+        (Agent { shared, slot, node, controller, tasks, running, misplaced: 0 }, first)
     };
-    let entry = |address| TrackedAddress {
-        address,
-        memory: Memory::default(),
-        in_place: None,
-        execution: None,
-    };
-    let tracked = pool_addresses(pool).map(entry).collect();
-    let cloud = systems::cloud(&shared, slot);
-    let mut agent = Agent { shared, slot, node, cloud, tracked, watches: Watches::default() };
     sleep(first).await;
-    loop {
-        agent.run_pass().await;
-        let pause = agent.shared.sim().process(slot).rng.millis(2_000, 5_000);
-        sleep(pause).await;
-    }
+    tokio::join!(agent.run(events), leader::run(&shared, slot));
+}
+
+async fn until(shared: &Shared, due: Moment) {
+    sleep(due.since(shared.now())).await;
 }
 
 impl Agent {
-    async fn run_pass(&mut self) {
-        let Some(views) = self.views() else { return };
-        self.query_ec2(views).await;
-        let now = self.shared.now();
-        let observation = self.observation(views, now);
-        let operations =
-            if observation.addresses.is_empty() { Vec::new() } else { plan(&observation, now) };
-        let busy =
-            operations.iter().filter(|operation| self.start_execution(now, operation)).count();
-        // Misplaced addresses that were re-asserted a moment ago need more time.
-        let busy = busy > 0 || self.tracked.iter().any(|entry| entry.memory.is_misplaced());
+    async fn run(mut self, mut inbox: UnboundedReceiver<NodeEvent>) {
+        let mut poll = self.shared.now();
+        loop {
+            let due = self.controller.next_tick().unwrap_or(Moment(Duration::MAX));
+            let event = tokio::select! {
+                biased;
+                Some(event) = inbox.recv() => event,
+                Some(event) = self.running.next() => event,
+                () = until(&self.shared, due) => self.tick(),
+                () = until(&self.shared, poll) => {
+                    let mut sim = self.shared.sim();
+                    let pause = sim.process(self.slot).rng.millis(2_000, 5_000);
+                    poll = self.shared.now().plus(pause);
+                    NodeEvent::RegistryChanged
+                }
+            };
+            let lists = matches!(event, NodeEvent::Listed(Ok(_)));
+            self.handle(event);
+            if lists {
+                self.list_handled();
+            }
+        }
+    }
+
+    fn tick(&self) -> NodeEvent {
+        let random = self.shared.sim().process(self.slot).rng.millis(0, 1_000).as_secs_f64();
+        NodeEvent::Tick(Tick { random, suspects_volumes: false })
+    }
+
+    fn list_handled(&self) {
         let mut sim = self.shared.sim();
         sim.coverage.agent_passes += 1;
+        let busy = sim.processes.iter().any(|p| p.alive && p.agent == Some(self.slot));
         let idle = &mut sim.process(self.slot).idle;
-        *idle = if busy { 0 } else { idle.saturating_add(1) };
+        *idle = if busy || self.misplaced > 0 { 0 } else { idle.saturating_add(1) };
     }
 
-    /// The registry as the watches show it. None if it does not answer, and nothing is known.
-    fn views(&mut self) -> Option<Views> {
-        let mut sim = self.shared.sim();
-        let away = sim.cluster.api_out;
-        if !sim.scenario.shape.watches {
-            let away = away || sim.injects(self.slot, Fault::RegistryFails);
-            return (!away).then_some(Views::FRESH);
-        }
-        let mut faults = Fault::WATCHES.into_iter();
-        let fault = faults.find(|fault| !away && sim.injects(self.slot, *fault));
-        let now = self.shared.now();
-        Some(self.watches.observe(now, away, fault, &mut sim.process(self.slot).rng))
-    }
-
-    /// One lookup for each address that is attached here.
-    async fn query_ec2(&mut self, views: Views) {
-        for entry in &mut self.tracked {
-            entry.in_place = None;
-            let record = {
-                let sim = self.shared.sim();
-                let place = (self.node, entry.address);
-                sim.cluster.attached_at(place, views.records, &sim.names).cloned()
-            };
-            let Some(record) = record else { continue };
-            let lookup = self.cloud.owner(entry.address, &record.subnet);
-            let Ok(Ok(owner)) = timeout(READ_BOUND, lookup).await else { continue };
-            let eni = record.attachment.and_then(|attachment| attachment.eni);
-            entry.in_place = Some(match owner {
-                Owner::Eni(owner) => Some(owner.id) == eni,
-                Owner::Unassigned => false,
-            });
-        }
-    }
-
-    fn observation(&mut self, views: Views, now: Moment) -> Observation {
-        let sim = self.shared.sim();
-        let agents = sim.processes.iter().filter(|p| p.alive && p.kind == Kind::Agent);
-        let gone = sim.cluster.gone(self.node, agents.map(|agent| agent.spawn.node));
-        let mut observation = SimulatedCluster::observation(self.node, &gone, &sim.names);
-        for entry in &mut self.tracked {
-            let place = (self.node, entry.address);
-            let known = (&*sim.names, now);
-            if let Some(found) = sim.cluster.readings(place, views, entry.in_place, known) {
-                observation.add(found, &mut entry.memory, now);
+    /// Passes an event to the controller and performs the effects.
+    fn handle(&mut self, event: NodeEvent) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            for effect in self.controller.handle(event, self.shared.now()) {
+                next = self.perform(effect).or(next);
             }
         }
-        observation
     }
 
-    /// Starts an operation, unless one for that address is running. True if there is something to
-    /// do.
-    fn start_execution(&mut self, now: Moment, operation: &Operation) -> bool {
-        let (execution, machine) = {
-            let mut sim = self.shared.sim();
-            let (address, member) = sim.cluster.subject(operation, &sim.names);
-            let Some(entry) = self.tracked.iter_mut().find(|entry| Some(entry.address) == address)
-            else {
-                return false;
-            };
-            if entry.execution.is_some_and(|execution| sim.processes[execution.at()].alive) {
-                return true;
+    /// Performs an effect. Returns the event to which it leads at once.
+    fn perform(&mut self, effect: Effect) -> Option<NodeEvent> {
+        match effect {
+            Effect::ReadKernel { links } => return Some(self.read_kernel(links)),
+            Effect::ViewKernel(targets) => return Some(self.view_kernel(targets)),
+            Effect::Start(task) => self.running.extend(self.tasks.start(task)),
+            Effect::WriteSnapshot(snapshot) => {
+                self.shared.sim().cluster.node_mut(self.node).snapshot = Some(snapshot);
             }
-            if let Operation::Reassert { .. } = operation {
-                entry.memory.reasserts(now);
-            }
-            sim.record_coverage(self.slot, operation, entry.address);
-            let own = sim.process(self.slot).spawn;
-            let pod = pod_of(operation).unwrap_or_default();
-            let spawn = Spawn { member: member.unwrap_or_default(), pod, ..own };
-            let execution = sim.begin(now, spawn, Some(self.slot));
-            entry.execution = Some(execution);
-            let process = sim.process(execution);
-            process.releases = matches!(operation, Operation::Release { .. });
-            process.about = Some(entry.address);
-            process.by_leader = is_by_leader(operation);
-            sim.trace.operation(now, self.slot.0, execution.0, operation);
-            let run = sim.names.run(ProcessId(execution.0));
-            let (operation, cluster) = (operation.clone(), sim.names.cluster.clone());
-            (execution, move |now| Execution::new(&operation, &cluster, run, now))
+            Effect::Report(Report::Counted(counts)) => self.misplaced = counts.misplaced,
+            // Nothing in the simulated cluster depends on these.
+            Effect::ExcludeEnis(_)
+            | Effect::ObserveVolumes(_)
+            | Effect::Publish(_)
+            | Effect::Notify(_)
+            | Effect::Report(_) => {}
+        }
+        None
+    }
+
+    fn read_kernel(&self, links: bool) -> NodeEvent {
+        let (mut sim, now) = (self.shared.sim(), self.shared.now());
+        if sim.injects(self.slot, Fault::HostRefuses) {
+            return NodeEvent::KernelRead(None, None);
+        }
+        let links = links.then(|| sim.cluster.links(self.node, &sim.names, now));
+        NodeEvent::KernelRead(Some(sim.cluster.kernel_snapshot(self.node)), links)
+    }
+
+    fn view_kernel(&self, targets: Vec<KernelTarget>) -> NodeEvent {
+        let (mut sim, now) = (self.shared.sim(), self.shared.now());
+        let view = |target: KernelTarget| {
+            let refused = sim.injects(self.slot, Fault::HostRefuses);
+            let view = (!refused).then(|| sim.cluster.kernel_view(self.node, &target, now));
+            (target, view)
         };
-        let start = |work| spawn_local(work).abort_handle();
-        let never = Signal::Interrupt(CancellationToken::new());
-        processes::begin(&self.shared, execution, &start, never, machine);
-        true
+        NodeEvent::KernelViewed(targets.into_iter().map(view).collect())
     }
+}
+
+/// Starts an operation of an agent.
+fn execute(
+    shared: &Shared,
+    agent: Slot,
+    operation: &Operation,
+    (address, member): (Ipv4Addr, &Member),
+) {
+    let now = shared.now();
+    let (execution, machine) = {
+        let mut sim = shared.sim();
+        sim.record_coverage(agent, operation, address);
+        if let Operation::Reassert { .. } = operation {
+            sim.audit.reasserts(now, agent.0, address);
+        }
+        sim.process(agent).idle = 0;
+        let member = sim.names.member_ix(member).unwrap_or_default();
+        let pod = pod_of(operation).unwrap_or_default();
+        let spawn = Spawn { member, pod, ..sim.process(agent).spawn };
+        let execution = sim.begin(now, spawn, Some(agent));
+        let process = sim.process(execution);
+        process.releases = matches!(operation, Operation::Release { .. });
+        process.about = Some(address);
+        process.operation = Some(OperationKind::of(operation));
+        process.by_leader = is_by_leader(operation);
+        sim.trace.operation(now, agent.0, execution.0, operation);
+        let run = sim.names.run(ProcessId(execution.0));
+        let (operation, cluster) = (operation.clone(), sim.names.cluster.clone());
+        (execution, move |now| Execution::new(&operation, &cluster, run, now))
+    };
+    let start = |work| spawn_local(work).abort_handle();
+    let never = Signal::Interrupt(CancellationToken::new());
+    processes::begin(shared, execution, &start, never, machine);
 }
 
 impl SimState {
@@ -188,5 +211,14 @@ impl SimState {
         }
         self.coverage
             .operation(operation, OperationContext { away: self.cluster.api_out, here, elsewhere });
+    }
+
+    /// Tells the running agents of a node.
+    pub(crate) fn tell_node(&self, node: NodeIx, event: impl Fn() -> NodeEvent) {
+        let agents = self.processes.iter().filter(|p| p.alive && p.spawn.node == node);
+        for inbox in agents.filter_map(|agent| agent.inbox.as_ref()) {
+            // An agent that ends hears nothing more.
+            drop(inbox.send(event()));
+        }
     }
 }

@@ -150,13 +150,18 @@ impl Healing for Wire {
     }
 
     fn agents_idle(&self, times: u32) -> bool {
-        let sim = self.shared.sim();
         let is_idle = |kind, idle| match kind {
             Kind::Agent => idle >= times,
             Kind::Execution => false,
             Kind::Init | Kind::Stop => true,
         };
-        sim.writes == 0 && sim.processes.iter().all(|p| !p.alive || is_idle(p.kind, p.idle))
+        let agents = {
+            let sim = self.shared.sim();
+            sim.writes == 0 && sim.processes.iter().all(|p| !p.alive || is_idle(p.kind, p.idle))
+        };
+        let runtime = self.runtime.handle().clone();
+        let _inside = runtime.enter();
+        agents && self.shared.with(|sim, world, now| sim.is_everything_in_place(world, now))
     }
 
     fn check_without_doubt(&mut self) {

@@ -6,7 +6,9 @@ use crate::level::{Level, Order, Power};
 use crate::names::{EniIx, FOREIGN_ENI, FOREIGN_PRIMARY_ENI, NodeIx};
 use crate::scenario::{ExternalReassignment, Outage};
 use crate::simulated_cluster::FOREIGN;
+use firecamp_controllers::node::Event as NodeEvent;
 use firecamp_core::time::Moment;
+use firecamp_node::kernel::Change;
 use firecamp_vpc::{Act, Simulator};
 
 use crate::wire::api;
@@ -54,7 +56,11 @@ impl Level for Wire {
 impl SimState {
     fn carry_out(&mut self, world: &mut Simulator, now: Moment, order: Order) {
         if let Order::Pod(member, pod) = order {
+            let before = self.cluster.pods[member.at()];
             self.cluster.shown(now, member, pod);
+            for node in [before, pod].into_iter().filter_map(|pod| pod?.node) {
+                self.tell_node(node, || NodeEvent::RegistryChanged);
+            }
             if let Some(server) = &self.api {
                 api::show(server, &self.names, member, pod);
             }
@@ -70,6 +76,7 @@ impl SimState {
         } else if let Order::Strip(node, address, what) = order {
             if self.cluster.node_mut(node).strip(address, what) {
                 self.audit.stripped(node, address);
+                self.tell_node(node, || NodeEvent::KernelChanged(vec![Change::Address(address)]));
             }
         } else if let Order::Fill(node, full) = order {
             self.fill(world, now, node, full);
@@ -101,6 +108,7 @@ impl SimState {
                 known.off = true;
                 let foreign = known.kernel.addresses.get(&FOREIGN).copied();
                 known.kernel.reboot(now);
+                known.snapshot = None;
                 // The foreign address is configured again at boot.
                 known.kernel.addresses.extend(foreign.map(|held| (FOREIGN, held)));
                 self.audit.rebooted(node);

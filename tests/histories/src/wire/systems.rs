@@ -21,8 +21,11 @@ use firecamp_sim_tests::Carrier;
 use crate::wire::fault_injector::FaultInjector;
 use crate::wire::sim_state::{Shared, Slot};
 
+/// The outside systems of one process.
+pub(crate) type SystemsOf = Systems<AwsCloud, Node, Records, Volume>;
+
 /// The outside systems of the process in this slot.
-pub(crate) fn of(shared: &Shared, slot: Slot) -> Systems<AwsCloud, Node, Records, Volume> {
+pub(crate) fn of(shared: &Shared, slot: Slot) -> SystemsOf {
     let handle = ProcessHandle { shared: shared.clone(), slot };
     Systems {
         cloud: cloud(shared, slot),

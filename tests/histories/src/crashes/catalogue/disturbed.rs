@@ -128,7 +128,7 @@ fn executions() -> Vec<Entry> {
             "two agents on the old node after a force delete",
             shape(),
             UP,
-            vec![first.clone(), then(twin(A, 9_000), 0), forced(UP + 200, B, 9_000, 2_000)],
+            vec![first.clone(), then(twin(A, 9_000), 0), forced(UP + 200, B, 400, 2_000)],
         )),
         much_later(entry(
             "twins-restore",
@@ -168,7 +168,7 @@ fn watches() -> Vec<Entry> {
         entry.scenario.swarm = of(fault);
         much_later(entry)
     };
-    let by_force = vec![first.clone(), forced(UP, B, 9_000, 2_000)];
+    let by_force = vec![first.clone(), forced(UP, B, 400, 2_000)];
     let away = vec![
         first.clone(),
         then(Disruption::Outage { system: Outage::Api, ms: 9_000 }, 0),

@@ -86,7 +86,7 @@ fn forces() -> Vec<Entry> {
             "force-deleted; the old pod serves for more seconds on its successor's node",
             shape(),
             UP,
-            vec![start(0, MEMBER, A), forced(UP, A, 6_000, 5_000)],
+            vec![start(0, MEMBER, A), forced(UP, A, 1_000, 2_000)],
         )),
         much_later(entry(
             "zombie",

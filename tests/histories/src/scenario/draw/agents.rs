@@ -3,7 +3,23 @@
 
 use super::Writer;
 use crate::names::MemberIx;
-use crate::scenario::{Disruption, Outage, Stripped};
+use crate::scenario::{At, Disruption, Outage, Stripped};
+
+/// Agents notice an external reassignment within this time, or soon after it.
+const NOTICED_MS: u32 = 55_000;
+/// They mend it within this time.
+const MENDED_MS: u32 = 20_000;
+
+/// Agents query EC2 at most once a minute: what follows an external reassignment waits until they
+/// notice it, and the faults last until they have acted. Returns when the faults end.
+pub(super) fn await_agents(script: &mut [At], heal_at_ms: u32) -> u32 {
+    let external = |at: &&At| matches!(at.disruption, Disruption::ExternalReassignment { .. });
+    let Some(ms) = script.iter().find(external).map(|at| at.ms) else { return heal_at_ms };
+    for at in script.iter_mut().filter(|at| at.ms > ms) {
+        at.ms += NOTICED_MS;
+    }
+    heal_at_ms + NOTICED_MS + MENDED_MS
+}
 
 impl Writer<'_> {
     /// Disruptions that affect only agents.

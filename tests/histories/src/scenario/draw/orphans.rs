@@ -12,9 +12,9 @@ const ORPHANS: u64 = 24;
 /// The random stream for orphans: it gives no orphans to any regression seed (seeds/found.txt).
 const ORPHANS_KEY: u64 = 153;
 
-/// An address that is there from the beginning is due after the grace period of ten minutes, in one
-/// of the passes that are a minute apart: the script runs around that time.
-const LEAD_MS: (u32, u32) = (610_000, 690_000);
+/// An address that is there from the beginning is due after the grace period of ten minutes, with
+/// one of the queries that are one or two minutes apart: the script runs around that time.
+const LEAD_MS: (u32, u32) = (640_000, 750_000);
 
 struct Writer {
     rng: SeededRng,
@@ -56,7 +56,12 @@ pub(super) fn orphans(seed: u64, apart: bool, shape: &Shape) -> Option<Orphans> 
 
 impl Writer {
     fn add(&mut self, ms: u32, act: Act) {
-        self.acts.push(ActAt { ms, act });
+        self.acts.push(ActAt { ms, act, meanwhile: false });
+    }
+
+    /// The same after the records of due addresses are read.
+    fn meanwhile(&mut self, ms: u32, act: Act) {
+        self.acts.push(ActAt { ms, act, meanwhile: true });
     }
 
     fn ms(&mut self, low: u32, high: u32) -> u32 {
@@ -68,11 +73,9 @@ impl Writer {
         NodeIx(self.rng.small(shape.nodes))
     }
 
-    /// Shortly before the pass in which addresses of the first minute become due. Agents that start
-    /// with the history poll once a minute, and the eleventh pass has observed them for long
-    /// enough.
+    /// While an address is adopted.
     fn due(&mut self) -> u32 {
-        self.ms(650_000, 661_000)
+        self.ms(0, 60)
     }
 
     /// One address that another actor assigns, and what happens to it.
@@ -88,7 +91,11 @@ impl Writer {
             1 => self.used(address, node, Using::Socket),
             2 => self.used(address, node, Using::Held),
             3 => self.used(address, node, Using::Left(Some(u16::MAX))),
-            4 => self.used(address, node, Using::Left(None)),
+            4 => {
+                // Later, so that the pod still exists.
+                let at = self.due();
+                self.meanwhile(at, Act::Use(address, node, Using::Left(None)));
+            }
             5 => self.used(address, node, Using::Torn),
             6 => {
                 let at = self.ms(60_000, 650_000);
@@ -97,18 +104,18 @@ impl Writer {
             7 => {
                 let off = self.due();
                 let back = off + self.ms(1_000, 90_000);
-                self.add(off, Act::Declare(false));
-                self.add(back, Act::Declare(true));
+                self.meanwhile(off, Act::Declare(false));
+                self.meanwhile(back, Act::Declare(true));
             }
             8 | 9 => {
                 let reassigned_externally = self.due();
-                self.add(reassigned_externally, Act::Steal(address));
+                self.meanwhile(reassigned_externally, Act::Steal(address));
             }
             10 | 11 => {
                 let (moved, other) = (self.due(), self.node(shape));
-                self.add(moved, Act::Unassign(address));
+                self.meanwhile(moved, Act::Unassign(address));
                 let back = moved + self.ms(1, 20_000);
-                self.add(back, Act::Assign(address, other, shape.slot()));
+                self.meanwhile(back, Act::Assign(address, other, shape.slot()));
             }
             12.. => {}
         }

@@ -107,6 +107,19 @@ impl SimState {
         }
     }
 
+    /// Whether every ready pod receives the packets to its address, and the leader has nothing
+    /// left to release. Agents notice within a period of their queries that an address is
+    /// elsewhere.
+    pub(crate) fn is_everything_in_place(&self, world: &mut Simulator, now: Moment) -> bool {
+        let received = |ready: &Ready| {
+            let truth = truth_of(world, now, ready.address);
+            truth.and_then(|truth| truth.data_path.as_deref().and_then(eni)) == Some(ready.eni)
+        };
+        let mut ready = self.audit.ready_pods().iter().map(|(_, ready)| ready);
+        !self.scenario.shape.agents
+            || self.cluster.awaits_leader(&self.names).is_none() && ready.all(received)
+    }
+
     fn check(&mut self, world: &mut Simulator, now: Moment, pod: PodIx, ready: Ready) {
         let known = truth_of(world, now, ready.address);
         let owner = known.as_ref().and_then(|truth| truth.owner.as_deref()).and_then(eni);

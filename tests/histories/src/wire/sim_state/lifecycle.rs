@@ -9,9 +9,11 @@ use crate::cluster::Ended;
 use crate::level::{Role, Spawn};
 use crate::names::ProcessId;
 use crate::seed::{Purpose, SeededRng};
+use firecamp_controllers::node::{Event as NodeEvent, OperationKind};
 use firecamp_core::contract::timing;
 use firecamp_core::machine::{Attached, Outcome, Path};
 use firecamp_core::time::Moment;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -75,8 +77,12 @@ pub(crate) struct Process {
     pub(crate) releases: bool,
     /// The address of an operation.
     pub(crate) about: Option<Ipv4Addr>,
+    /// The kind of an operation.
+    pub(crate) operation: Option<OperationKind>,
     /// The operation releases for another node.
     pub(crate) by_leader: bool,
+    /// Where an agent's events go.
+    pub(crate) inbox: Option<UnboundedSender<NodeEvent>>,
     /// The record contained a pending mutation of this process.
     pub(crate) marked: bool,
     /// It has announced an Unassign in the record.
@@ -136,6 +142,8 @@ impl SimState {
             observed: ObservedReplies::default(),
             releases: kind == Kind::Stop,
             about: None,
+            operation: None,
+            inbox: None,
             by_leader: false,
             marked: false,
             announced: false,
@@ -174,6 +182,8 @@ impl SimState {
         let process = self.process(slot);
         process.alive = false;
         let (id, kind) = (process.spawn.process, process.kind);
+        let (agent, about) = (process.agent, process.about);
+        let operation = process.operation.filter(|_| !process.by_leader);
         match &ended {
             Ended::Outcome(outcome) => {
                 self.coverage.outcome(outcome);
@@ -186,10 +196,13 @@ impl SimState {
             Ended::Interrupted => self.end(now, slot, &End::Interrupted),
             Ended::Crashed(..) => self.end(now, slot, &End::Killed),
         }
-        if kind == Kind::Execution {
-            self.disturb();
-        } else {
-            self.ended.push_back((id, ended));
+        let Some(agent) = agent else { return self.ended.push_back((id, ended)) };
+        self.disturb();
+        let inbox = self.process(agent).inbox.clone();
+        if let (Some(inbox), Some(about), Some(operation)) = (inbox, about, operation) {
+            let outcome = if let Ended::Outcome(outcome) = ended { Some(outcome) } else { None };
+            // An agent that ends hears nothing more.
+            drop(inbox.send(NodeEvent::OperationEnded(about, operation, outcome)));
         }
     }
 

@@ -4,9 +4,11 @@ use std::net::Ipv4Addr;
 
 use crate::audit::KernelWrite;
 use crate::scenario::Fault;
+use firecamp_controllers::node::Event as NodeEvent;
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
 use firecamp_core::time::Moment;
+use firecamp_node::kernel::Change;
 use firecamp_testkit::sim::Kernel;
 use firecamp_vpc::Simulator;
 use tokio::time::sleep;
@@ -113,6 +115,8 @@ impl Node {
             }
             let done = change(&mut node.kernel)?;
             sim.touched(world, now, slot, (touch.0, touch.1, adds));
+            let node = sim.process(slot).spawn.node;
+            sim.tell_node(node, || NodeEvent::KernelChanged(vec![Change::Address(touch.0)]));
             Ok(done)
         })
         .await
@@ -152,12 +156,7 @@ impl HostNet for Node {
         let slot = self.0.slot;
         self.call(|sim, _, now| {
             let node = sim.process(slot).spawn.node;
-            let node = &sim.cluster.nodes[node.at()];
-            let mut view = node.kernel.observe(target, now);
-            if node.hardware_at > now {
-                (view.link, view.link_up) = (None, false);
-            }
-            Ok(view)
+            Ok(sim.cluster.kernel_view(node, target, now))
         })
         .await
     }

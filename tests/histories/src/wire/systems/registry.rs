@@ -9,6 +9,7 @@ use crate::audit::Author;
 use crate::cluster::ApiPod;
 use crate::names::ProcessId;
 use crate::scenario::Fault;
+use firecamp_controllers::node::Event as NodeEvent;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, PoolName, Version};
 use firecamp_core::ports::{PodView, Registry};
@@ -119,7 +120,12 @@ impl SimState {
         };
         self.audit.recorded(now, author, before, &stored.object);
         self.trace.record(now, &stored.object);
+        let node = |record: &StaticIp| self.names.node_ix(&record.attachment.as_ref()?.node);
+        let nodes = [before.and_then(node), node(&stored.object)];
         self.cluster.noted(now, address);
+        for node in nodes.into_iter().flatten() {
+            self.tell_node(node, || NodeEvent::RegistryChanged);
+        }
     }
 }
 
