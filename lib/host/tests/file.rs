@@ -119,11 +119,11 @@ async fn f013_a_stale_temporary_file_is_replaced() {
 #[tokio::test]
 async fn f013_publishing_without_staging_is_an_error() {
     let volume = Volume::with_conf();
-    refused(volume.file.publish().await, &["nothing is staged"]);
+    refused(volume.file.publish().await, &["no new content was written"]);
     volume.write(ADDRESS).await.unwrap();
-    refused(volume.file.publish().await, &["nothing is staged"]);
+    refused(volume.file.publish().await, &["no new content was written"]);
     assert_eq!(volume.file.stage(ADDRESS).await, Ok(false));
-    refused(volume.file.publish().await, &["nothing is staged"]);
+    refused(volume.file.publish().await, &["no new content was written"]);
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn f102_a_link_that_appears_between_staging_and_publishing_is_refused() {
     refused(volume.file.publish().await, &["staticip.tmp is a symbolic link"]);
     fs::remove_file(volume.tmp()).unwrap();
     fs::write(volume.tmp(), "10.9.9.9").unwrap();
-    refused(volume.file.publish().await, &["staticip.tmp is not the file that was staged"]);
+    refused(volume.file.publish().await, &["staticip.tmp is not the file that this process wrote"]);
     assert!(!volume.path().exists(), "nothing was published");
 }
 
@@ -270,7 +270,7 @@ async fn two_writers_never_mix_their_content() {
     let others = StaticIpFile::new(&volume.conf(), FileOptions::default());
     assert_eq!(volume.file.stage(ADDRESS).await, Ok(true));
     assert_eq!(others.stage(OTHER).await, Ok(true));
-    refused(volume.file.publish().await, &["is not the file that was staged"]);
+    refused(volume.file.publish().await, &["is not the file that this process wrote"]);
     others.publish().await.unwrap();
     assert_eq!(fs::read(volume.path()).unwrap(), b"10.0.1.100");
 }

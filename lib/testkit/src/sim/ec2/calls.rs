@@ -35,7 +35,7 @@ impl SimEc2 {
             }
             account.calls.unanswered = account.calls.unanswered.saturating_add(1);
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// A read of EC2: counted, and denied if the policy denies it.
