@@ -131,7 +131,7 @@ fn assert_reasserted(act: impl FnOnce(&TestBox, std::net::Ipv4Addr)) {
 #[test]
 fn f007_externally_unassigned_address_is_reasserted_by_one_call() {
     assert_reasserted(|test_box, address| {
-        test_box.control().act(Act::Unassign { address }).unwrap()
+        test_box.control().act(Act::Unassign { address }).unwrap();
     });
 }
 
