@@ -1,6 +1,7 @@
 //! Injected faults.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// A fault of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Fault {
     Silence,
     /// The request takes effect, without a response.
     SilenceAfter,
+    /// The request takes effect, and the response comes after this time.
+    LateAnswer(Duration),
     /// The request takes effect, and the response is truncated.
     Cut,
     /// The request takes effect, and the response exceeds every size limit.

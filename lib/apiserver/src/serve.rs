@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, DATE};
@@ -12,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use kube::client::Body;
 use serde_json::{Value, json};
 use thiserror::Error;
+use tokio::time::sleep;
 
 use crate::answer::{About, Answer};
 use crate::faults::Fault;
@@ -81,6 +83,8 @@ pub type Sent = UnsyncBoxBody<Bytes, Reset>;
 
 enum Responded {
     Complete(Response<Vec<u8>>),
+    /// Complete, and sent after this time.
+    Late(Response<Vec<u8>>, Duration),
     Watch(Stream),
 }
 
@@ -93,14 +97,19 @@ pub(crate) async fn serve(
     let request = ParsedRequest::of(Request::from_parts(parts, body.to_vec()));
     let responded = respond(&mut lock(&state), &request, None);
     match responded {
-        Ok(Responded::Complete(response)) => Ok(response.map(|text| {
-            let body = Full::from(text).map_err(|never| match never {});
-            body.boxed_unsync()
-        })),
+        Ok(Responded::Complete(response)) => Ok(response.map(whole)),
+        Ok(Responded::Late(response, delay)) => {
+            sleep(delay).await;
+            Ok(response.map(whole))
+        }
         Ok(Responded::Watch(stream)) => Ok(Response::new(stream.boxed_unsync())),
         Err(Unanswered::Reset) => Err(Reset),
         Err(Unanswered::Silence) => pending().await,
     }
+}
+
+fn whole(text: Vec<u8>) -> Sent {
+    Full::from(text).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Responds immediately. The given fault takes precedence over the injected ones.
@@ -110,7 +119,7 @@ pub(crate) fn answer_now(
     fault: Option<Fault>,
 ) -> Result<Response<Vec<u8>>, Unanswered> {
     match respond(state, &ParsedRequest::of(request), fault)? {
-        Responded::Complete(response) => Ok(response),
+        Responded::Complete(response) | Responded::Late(response, _) => Ok(response),
         Responded::Watch(_stream) => Err(Unanswered::Silence),
     }
 }
@@ -136,14 +145,19 @@ fn respond(
         Some(Fault::Silence | Fault::SilenceAfter) => return Err(Unanswered::Silence),
         Some(Fault::Cut) => answer.body.chars().take(answer.body.len() / 2).collect(),
         Some(Fault::Flood) => answer.body + &" ".repeat(16 * 1024 * 1024),
-        Some(Fault::Code(..) | Fault::Proxy(_) | Fault::Unserved) | None => answer.body,
+        Some(Fault::LateAnswer(_) | Fault::Code(..) | Fault::Proxy(_) | Fault::Unserved) | None => {
+            answer.body
+        }
     };
     let mut response = Response::builder().status(code);
     if let Some(date) = &state.date {
         response = response.header(DATE, date);
     }
     let response = response.body(text.into_bytes()).map_err(|_malformed| Unanswered::Reset)?;
-    Ok(Responded::Complete(response))
+    Ok(match fault {
+        Some(Fault::LateAnswer(delay)) => Responded::Late(response, delay),
+        Some(_) | None => Responded::Complete(response),
+    })
 }
 
 /// Records the request.
@@ -184,7 +198,14 @@ fn complete(state: &mut ServerState, request: &ParsedRequest, fault: Option<Faul
         }
         Some(Fault::Proxy(code)) => return Answer::text(code, "<html>no upstream</html>"),
         Some(Fault::Unserved) => return page_not_found(),
-        Some(Fault::LostAnswer | Fault::SilenceAfter | Fault::Cut | Fault::Flood) | None => {}
+        Some(
+            Fault::LostAnswer
+            | Fault::SilenceAfter
+            | Fault::LateAnswer(_)
+            | Fault::Cut
+            | Fault::Flood,
+        )
+        | None => {}
     }
     if !request.query.contains_key("timeout") {
         return Answer::bad_request("a request without a deadline", about);

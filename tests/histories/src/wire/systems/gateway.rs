@@ -260,6 +260,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::Silence => "api hang",
         Fault::LostAnswer => "api answer lost",
         Fault::SilenceAfter => "api hang after effect",
+        Fault::LateAnswer(_) => "api answer late",
         Fault::Cut | Fault::Flood => "api answer truncated",
     }
 }
