@@ -127,7 +127,12 @@ impl AttachmentsUpdate {
             capacity: fetched.capacity.and_then(|text| text.parse().ok()),
             version: version.and_then(|text| Version::new(text).ok()),
         });
-        self.published = fetched.attachments.map(|object| object.status).unwrap_or_default();
+        let published = fetched.attachments.map(|object| object.status).unwrap_or_default();
+        if published != self.published {
+            // What is wanted was derived from another published status: it is derived again first.
+            self.pending = None;
+        }
+        self.published = published;
     }
 
     /// The object was written.

@@ -100,17 +100,20 @@ fn answer(
 ) -> Vec<&'static str> {
     let mut all = sent(begun);
     while let Some(step) = controller.request.clone() {
-        let result = match step {
-            Step::Get => fetched(),
-            Step::Create(_) | Step::Update(_) => Ok(Done::Written(Version::new("7").unwrap())),
-            Step::UpdateStatus { .. }
-            | Step::UpdateClaimStatus { .. }
-            | Step::UpdateCapacity(_)
-            | Step::EmitEvent(_) => Ok(Done::Success),
-        };
-        all.extend(sent(&end(controller, second, result)));
+        all.extend(sent(&end(controller, second, result(&step))));
     }
     all
+}
+
+fn result(step: &Step) -> Result<Done, RegistryFailure> {
+    match step {
+        Step::Get => fetched(),
+        Step::Create(_) | Step::Update(_) => Ok(Done::Written(Version::new("7").unwrap())),
+        Step::UpdateStatus { .. }
+        | Step::UpdateClaimStatus { .. }
+        | Step::UpdateCapacity(_)
+        | Step::EmitEvent(_) => Ok(Done::Success),
+    }
 }
 
 #[test]
@@ -215,6 +218,56 @@ fn published_volumes_are_passed_on_once_they_are_read() {
     assert!(!passes(tick(&mut controller, 0, reported(facts(1)))));
     assert!(passes(end(&mut controller, 0, fetched())));
     assert!(!passes(tick(&mut controller, 1, reported(facts(1)))));
+}
+
+/// What the publisher writes of these facts while the API answers, from this second on.
+fn written(controller: &mut PublishController, seconds: std::ops::Range<u64>) -> Vec<Step> {
+    let mut all = Vec::new();
+    for second in seconds {
+        tick(controller, second, reported(facts(2)));
+        while let Some(step) = controller.request.clone() {
+            end(controller, second, result(&step));
+            all.push(step);
+        }
+    }
+    all
+}
+
+#[test]
+fn status_that_was_wanted_before_the_published_one_was_read_is_not_written() {
+    let mut earlier = PublishController::new(node());
+    let steps = written(&mut earlier, 0..20);
+    let objects = steps.iter().filter_map(|step| match step {
+        Step::Update(object) => Some(object.clone()),
+        Step::Create(_)
+        | Step::Get
+        | Step::UpdateStatus { .. }
+        | Step::UpdateClaimStatus { .. }
+        | Step::UpdateCapacity(_)
+        | Step::EmitEvent(_) => None,
+    });
+    let mut published = objects.last().expect("the status is written");
+    published.metadata.resource_version = Some("7".to_owned());
+    // The next process cannot read it for a while, with the same facts.
+    let mut later = PublishController::new(node());
+    let mut effects = Vec::new();
+    for second in 40..50 {
+        effects = tick(&mut later, second, reported(facts(2)));
+        if second < 47 && !sent(&effects).is_empty() {
+            end(&mut later, second, Err(unavailable()));
+        }
+    }
+    assert_eq!(sent(&effects), [""; 0], "the read still runs");
+    let node = Some("uid-1".to_owned());
+    let attachments = Some(*published);
+    let read = FetchedNode { node, attachments, ..FetchedNode::default() };
+    let after = end(&mut later, 50, Ok(Done::FetchedNode(Box::new(read))));
+    let writes = |names: &[&'static str]| names.iter().any(|name| *name == "update");
+    assert!(!writes(&sent(&after)), "{after:?}");
+    for second in 51..70 {
+        let begun = tick(&mut later, second, reported(facts(2)));
+        assert!(!writes(&answer(&mut later, second, &begun)), "at {second} s: nothing differs");
+    }
 }
 
 #[test]
