@@ -25,7 +25,9 @@ impl Watches {
 
     /// Waits for the next event. Cancel-safe.
     pub(super) async fn next(&mut self) -> Box<ClusterEvent> {
+        // The watches run only while no event waits, so the channel holds few events.
         tokio::select! {
+            biased;
             Some(event) = self.events.recv() => event,
             () = &mut self.run => pending().await,
         }
