@@ -124,10 +124,6 @@ impl<C: Cloud + 'static> Driver<LeaderController> for Outside<C> {
         }
         None
     }
-
-    fn task_ended(&self, _event: &Event) {}
-
-    fn handled(&self, _took: Duration) {}
 }
 
 impl<C: Cloud + 'static> Outside<C> {

@@ -48,10 +48,7 @@ pub(crate) async fn run<P: Publication>(
         None => PublishController::offline(node.clone()),
     };
     let outside = Outside { node, cluster, shared_status, status };
-    match runner::run(controller, outside, end).await {
-        Ok(()) => {}
-        Err(never) => match never {},
-    }
+    let Ok(()) = runner::run(controller, outside, end).await;
 }
 
 /// The outside of the controller.
@@ -101,10 +98,6 @@ impl<P: Publication> Driver<PublishController> for Outside<'_, P> {
         }
         None
     }
-
-    fn task_ended(&self, _event: &PublishEvent) {}
-
-    fn handled(&self, _took: Duration) {}
 }
 
 impl<P: Publication> Outside<'_, P> {

@@ -34,10 +34,10 @@ pub(crate) trait Driver<C: Controller> {
     ) -> impl Future<Output = Option<C::Event>>;
 
     /// A task has ended with this event, which the controller handles next.
-    fn task_ended(&self, event: &C::Event);
+    fn task_ended(&self, _event: &C::Event) {}
 
     /// An event was handled, and its effects were performed, in this time.
-    fn handled(&self, took: Duration);
+    fn handled(&self, _took: Duration) {}
 }
 
 /// Runs the controller until `end` is cancelled. If the driver fails, cancels `end`.

@@ -93,10 +93,6 @@ impl Driver<Fixture> for Outside {
             }
         }
     }
-
-    fn task_ended(&self, _event: &Event) {}
-
-    fn handled(&self, _took: Duration) {}
 }
 
 async fn seen(outside: Outside, end: &CancellationToken) -> (Vec<(u64, Event)>, bool) {

@@ -55,10 +55,7 @@ pub(crate) async fn run<V: firecamp_node::volumes::Volumes + 'static, C: Cluster
 ) {
     let controller = VolumesController::new(cluster.is_some());
     let outside = Outside { volumes, cluster, shared_status, status };
-    match runner::run(controller, outside, end).await {
-        Ok(()) => {}
-        Err(never) => match never {},
-    }
+    let Ok(()) = runner::run(controller, outside, end).await;
 }
 
 /// The outside of the controller.
@@ -114,8 +111,6 @@ where
             Event::Tick(_) | Event::Changed(Ok(_)) => {}
         }
     }
-
-    fn handled(&self, _took: Duration) {}
 }
 
 impl<V: firecamp_node::volumes::Volumes + 'static, C: Cluster> Outside<'_, V, C> {
