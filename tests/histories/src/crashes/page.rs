@@ -22,8 +22,8 @@ in the simulated cluster of `tests/histories` with the protocol's own state mach
 to count its *boundaries*, then with a crash at each of them, and with a second crash at each
 boundary that follows. The boundaries are: before an action is performed, between sending a call
 and its effect (the effect still happens), and between an effect and its answer. The short wait
-between two reads of the same is none: a crash there is one before the second read. Init
-containers, stop containers and agents crash alike.
+between two reads of the same thing is not a boundary of its own: a crash there equals one before
+the second read. Init containers, stop containers and agents crash alike.
 
 The first process is killed, or it is frozen for 9 s (longer than T, so that a successor takes
 over), or its node loses its power and boots. Then one of these follows:

@@ -83,7 +83,7 @@ fn forces() -> Vec<Entry> {
         ),
         much_later(entry(
             "force-predecessor",
-            "force-deleted; the old pod serves for more seconds on its successor's node",
+            "force-deleted; the old pod serves for one more second on its successor's node",
             shape(),
             UP,
             vec![start(0, MEMBER, A), forced(UP, A, 1_000, 2_000)],
