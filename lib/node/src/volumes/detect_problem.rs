@@ -86,11 +86,9 @@ pub fn judge(
 ) -> Verdict {
     let fresh = context.fresh;
     let known = match reason {
-        Reason::StuckAttaching | Reason::StuckDetaching | Reason::Busy | Reason::ZoneMismatch => {
-            fresh.cloud
-        }
+        Reason::StuckAttaching | Reason::StuckDetaching | Reason::Busy => fresh.cloud,
         Reason::AttachmentFailing => fresh.cluster,
-        Reason::StaleAttachment => fresh.cloud && fresh.cluster,
+        Reason::StaleAttachment | Reason::ZoneMismatch => fresh.cloud && fresh.cluster,
         Reason::DeviceMissing | Reason::DeviceWithoutVolume => fresh.cloud && fresh.devices,
         Reason::SerialUnreadable | Reason::LinkMismatch => fresh.devices,
         Reason::NotInKubernetes => fresh.cloud && fresh.devices && fresh.mounts && fresh.cluster,
@@ -283,14 +281,16 @@ fn read_only(row: &Row<'_>, context: &Context<'_>, was_writable: bool) -> Verdic
         )
     };
     let allowed = row.persistent_volumes.iter().any(|volume| volume.read_only);
+    // After an error the kernel makes the filesystem read-only, and no mount of it.
+    let became = was_writable && row.mounts.iter().any(|placed| !placed.mount.read_only);
     if row.mounts.iter().any(|placed| refuses(placed.mount)) && !allowed {
         let refused = match users(row) {
             Users::Writer => Some(true),
             Users::Readers => Some(false),
             // An unknown pod may have requested a read-only mount. Without any data from Kubernetes
             // a filesystem that became read-only is a problem.
-            Users::Unknown => (was_writable && !context.cluster).then_some(true),
-            Users::None if was_writable => Some(true),
+            Users::Unknown => (became && !context.cluster).then_some(true),
+            Users::None if became => Some(true),
             // A volume outside Kubernetes may have been read-only on purpose.
             Users::None => row.persistent_volumes.is_empty().then_some(false),
         };

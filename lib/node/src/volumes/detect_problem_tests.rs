@@ -30,6 +30,23 @@ fn a_readers_mount_is_no_problem_while_it_is_unmounted() {
     assert_eq!(data(&tracker.step(seconds(10), gone)), []);
 }
 
+/// While mounts could not be read, it was unmounted and then mounted for a reader.
+#[test]
+fn a_readers_mount_is_no_problem_after_it_was_mounted_for_a_writer() {
+    let mut tracker = Tracker::new(KUBELET);
+    tracker.step(seconds(0), healthy());
+    let mut read = reading();
+    for mount in read.mounts().iter_mut().skip(2) {
+        mount.read_only = true;
+    }
+    assert_eq!(data(&tracker.step(seconds(10), read.clone())), []);
+    read.cluster().pods.clear();
+    read.mounts().remove(3);
+    assert_eq!(data(&tracker.step(seconds(20), read.clone())), []);
+    read.mounts()[2].read_only = false;
+    assert_eq!(data(&tracker.step(seconds(30), read)), [Reason::ReadOnly], "it became so");
+}
+
 #[test]
 fn a_read_only_mount_of_an_unknown_pod_may_be_intended() {
     let mut tracker = Tracker::new(KUBELET);

@@ -202,6 +202,19 @@ fn a_problem_with_an_unreadable_source_neither_ends_nor_starts() {
     assert_eq!(reasons(&tracker.step(seconds(9999), blind)), [(name.as_str(), Reason::PodGone)]);
 }
 
+/// The view of Kubernetes is older than the answer of EC2.
+#[test]
+fn zone_of_a_persistent_volume_that_was_read_earlier_proves_nothing() {
+    let (mut seen, name) = broken(Reason::ZoneMismatch);
+    let late = Observation { cloud: seen.cloud.take(), ..Observation::default() };
+    let mut tracker = Tracker::new(KUBELET);
+    assert_eq!(reasons(&tracker.step(seconds(0), seen.clone())), []);
+    assert_eq!(reasons(&tracker.step(seconds(600), late.clone())), []);
+    let both = Observation { cloud: late.cloud, ..seen };
+    let mismatch = [(name.as_str(), Reason::ZoneMismatch)];
+    assert_eq!(reasons(&tracker.step(seconds(601), both)), mismatch);
+}
+
 #[test]
 fn between_the_usage_thresholds_the_report_is_unchanged() {
     let at = |percent| {
