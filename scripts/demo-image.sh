@@ -17,7 +17,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
-cargo build --quiet --locked --package firecamp-demo --bin firecamp-demo
+cargo build --quiet --locked --bin firecamp-demo
 "${CARGO_TARGET_DIR:-target}/debug/firecamp-demo" --replay demo/tests/data/run.jsonl \
     --report "$work/demo.html" >"$work/out.txt"
 # Its sandbox needs privileges that a container lacks; the page is our own.
