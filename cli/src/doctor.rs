@@ -1,11 +1,12 @@
 //! `firecamp doctor`: checks whether registry, cluster and node are ready for members.
 
-mod cluster_checks;
+mod api_server_checks;
 pub mod finding;
 mod gather;
+mod node_and_agent_checks;
 pub mod node_checks;
 mod pool_and_claim_checks;
-pub mod rbac_checks;
+pub mod required_permissions;
 
 use std::path::PathBuf;
 
@@ -137,9 +138,9 @@ pub async fn of(reader: &RegistryReader, role: Role, now: Timestamp) -> Result<D
 
 /// The diagnosis of what was read. Pure.
 pub fn judge(seen: &RegistrySnapshot, now: Timestamp) -> Diagnosis {
-    let mut findings = cluster_checks::api(seen);
+    let mut findings = api_server_checks::api(seen);
     findings.extend(pool_and_claim_checks::pools(seen));
     findings.extend(pool_and_claim_checks::members(seen, now));
-    findings.extend(cluster_checks::agents(seen));
+    findings.extend(node_and_agent_checks::agents(seen));
     Diagnosis { registry: seen.registry.clone(), findings }
 }

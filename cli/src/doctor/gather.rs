@@ -6,7 +6,7 @@ use firecamp_kube::{ObservedNode, Right, Served};
 use firecamp_registry::api::{NodeAttachments, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec};
 
 use super::finding::Role;
-use super::rbac_checks;
+use super::required_permissions;
 use crate::common::known_or_unknown::Answer;
 use crate::common::progress;
 use crate::common::registry_reader::{Cluster, Found, Listing, RegistryReader};
@@ -60,7 +60,7 @@ async fn kubernetes(reader: &RegistryReader, cluster: &Cluster, role: Role) -> K
 
     let read = async {
         let mut answers = Vec::new();
-        for right in rbac_checks::of(role, &cluster.namespace) {
+        for right in required_permissions::of(role, &cluster.namespace) {
             let answer = Answer::from(inventory.may(&right).await);
             answers.push((right, answer));
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_cli::common::registry_reader::RegistryReader;
 use firecamp_cli::doctor::finding::{Diagnosis, Level, Role};
-use firecamp_cli::doctor::{judge, of, rbac_checks};
+use firecamp_cli::doctor::{judge, of, required_permissions};
 use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Pool, Write};
@@ -323,7 +323,7 @@ fn checked_permissions(role: Role) -> BTreeSet<[String; 4]> {
     };
     let one =
         |right: Right| [right.group.into(), resource(&right), right.name.into(), right.verb.into()];
-    rbac_checks::of(role, "prod").into_iter().map(one).collect()
+    required_permissions::of(role, "prod").into_iter().map(one).collect()
 }
 
 #[test]

@@ -11,7 +11,6 @@ mod diagnosis;
 mod faults;
 mod list;
 mod objects;
-mod outage;
 mod patch;
 mod records;
 mod remove;

@@ -6,6 +6,7 @@
 //! nothing. Assumptions: as for attach. Caveats: if time runs out, it shortens the drain; the
 //! node's agent does what is left undone. Errors: `Outcome::Failed`.
 
+mod drain;
 mod drive;
 mod unassign;
 
@@ -21,7 +22,7 @@ use crate::ids::{Epoch, Member, PodUid, RunId};
 use crate::machine::{
     Failure, Halt, Next, Outcome, Release as Done, Span, Waiting, mismatch, registry_halt,
 };
-use crate::ports::{PodLifecycle, PodView, SocketScope, SocketUse};
+use crate::ports::{PodLifecycle, PodView, SocketScope};
 use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored};
 use crate::step::{ReleaseStep, Step};
 use crate::time::Moment;
@@ -212,8 +213,7 @@ impl Release {
         };
         let left = left.unwrap_or(self.input.grace);
         self.waiting = Waiting::until(now.plus(left.max(timing::UNKNOWN_GRACE)));
-        let drain = left.saturating_sub(timing::RELEASE_RESERVE).min(self.input.drain);
-        self.drain_until = now.plus(drain);
+        self.drain_until = now.plus(self.drain_within(left));
         self.at = At::Fresh;
         Ok(None)
     }
@@ -252,26 +252,6 @@ impl Release {
         } else {
             At::Address
         };
-        Ok(None)
-    }
-
-    /// Sockets that cannot be counted may be in use, but do not delay the release for ever.
-    fn after_sockets(
-        &mut self,
-        observed: Result<SocketUse, HostFailure>,
-        now: Moment,
-    ) -> Next<Outcome> {
-        let (idle, text) = match observed {
-            Ok(used) => (used.idle(self.input.scope), used.to_string()),
-            Err(failure) => (false, failure.detail),
-        };
-        if !idle && now < self.drain_until {
-            let poll = timing::SOCKET_POLL.min(self.drain_until.since(now));
-            return Err(Halt::Pause(poll, format!("the address to become idle: {text}")));
-        }
-        self.cut_short = !idle;
-        self.crossed = Some(Step::Release(ReleaseStep::AddressDrained));
-        self.at = At::Again;
         Ok(None)
     }
 

@@ -8,12 +8,14 @@ mod preview;
 mod progress;
 mod rng;
 mod runner;
+mod stop_signal;
 mod trace;
 
 pub use input::Begin;
 pub use perform::{NoFile, Systems};
 pub use preview::preview;
 pub use rng::Rng;
-pub use runner::{Ended, Run, Signal, run};
+pub use runner::{Ended, Run, run};
+pub use stop_signal::Signal;
 #[cfg(feature = "trace")]
 pub use trace::{Event, Input};

@@ -10,23 +10,14 @@ use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::ports::{Cloud, HostNet, MemberFile, Owner, Registry};
 use firecamp_core::time::Moment;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
 use crate::crash::CrashPoint;
 use crate::input::Begin;
 use crate::perform::Systems;
 use crate::progress::{Progress, replied};
 use crate::rng::Rng;
+use crate::stop_signal::Signal;
 use crate::trace::Trace;
-
-/// The effect of the stop signal on a run.
-#[derive(Debug, Clone)]
-pub enum Signal {
-    /// The run ends at once and starts no other action (init container).
-    Interrupt(CancellationToken),
-    /// It is the event that the machine waits for (stop container).
-    Stop(CancellationToken),
-}
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,9 +106,7 @@ struct Runner<'a, C, H, R, F> {
 impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
     /// The reply to the action; none if the run was interrupted.
     async fn next(&mut self, action: &Action, crash: &CrashPoint) -> Option<Reply> {
-        if let Signal::Interrupt(token) = &self.run.signal
-            && token.is_cancelled()
-        {
+        if self.run.signal.has_interrupted() {
             return None;
         }
         if let Action::BeginOwner(address, subnet) = action {
@@ -132,7 +121,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
                     return Some(Reply::Owner(answer));
                 }
                 Begun::Running(lookup) if *action == Action::AwaitOwner => {
-                    return self.unless_stopped(lookup).await.map(Reply::Owner);
+                    return self.run.signal.unless_interrupted(lookup).await.map(Reply::Owner);
                 }
                 // The look-up must start now: one that was started earlier is discarded.
                 Begun::Answered(_) | Begun::Running(_) | Begun::Nothing => {}
@@ -141,20 +130,12 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
         self.beside(action, crash).await
     }
 
-    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let Signal::Interrupt(token) = &self.run.signal else { return Some(work.await) };
-        tokio::select! {
-            biased;
-            () = token.cancelled() => None,
-            done = work => Some(done),
-        }
-    }
-
     /// Performs the action, while a look-up that was started continues.
     async fn beside(&mut self, action: &Action, crash: &CrashPoint) -> Option<Reply> {
         let mut begun = std::mem::replace(&mut self.begun, Begun::Nothing);
         let reply = {
-            let mut work = std::pin::pin!(self.unless_stopped(self.perform(action, crash)));
+            let mut work =
+                std::pin::pin!(self.run.signal.unless_interrupted(self.perform(action, crash)));
             loop {
                 let Begun::Running(lookup) = &mut begun else { break work.await };
                 let answer = tokio::select! {
