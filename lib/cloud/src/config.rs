@@ -1,6 +1,5 @@
 //! Settings of the cloud clients, and their defaults.
 
-use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_ec2::config::SharedHttpClient;
@@ -8,35 +7,8 @@ use aws_smithy_async::time::SharedTimeSource;
 use firecamp_core::failure::CloudFailure;
 
 use crate::classify::NotSentReason;
+use crate::credentials::Credentials;
 use crate::sdk_error;
-
-/// The source of the credentials.
-#[derive(Clone, Default)]
-pub enum Credentials {
-    /// The standard chain: environment, profile, web identity (IRSA), container (Pod Identity), and
-    /// finally the instance's role.
-    #[default]
-    Chain,
-    /// Only the instance's role, whatever the environment contains.
-    InstanceRole,
-    /// These keys, for test doubles.
-    Fixed {
-        /// The access key id.
-        key_id: String,
-        /// The secret access key.
-        secret: String,
-    },
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Chain => "Chain",
-            Self::InstanceRole => "InstanceRole",
-            Self::Fixed { .. } => "Fixed",
-        })
-    }
-}
 
 /// Settings of [`AwsCloud`](crate::AwsCloud).
 #[derive(Debug, Clone)]

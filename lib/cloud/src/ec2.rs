@@ -1,6 +1,6 @@
 //! Calls of EC2's query API, one request each.
 
-mod client;
+pub(crate) mod client;
 mod describe;
 mod reservations;
 

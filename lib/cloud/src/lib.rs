@@ -15,6 +15,7 @@ mod classify;
 mod clock_skew;
 mod config;
 mod connect_on_first_call;
+mod credentials;
 mod ec2;
 mod identity;
 mod instance_type_limits;
@@ -27,5 +28,6 @@ mod validate_imds_token;
 mod volume;
 
 pub use aws::AwsCloud;
-pub use config::{CloudConfig, Credentials};
+pub use config::CloudConfig;
 pub use connect_on_first_call::LazyCloud;
+pub use credentials::Credentials;

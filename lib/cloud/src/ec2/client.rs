@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
-use aws_config::imds::credentials::ImdsCredentialsProvider;
-use aws_config::provider_config::ProviderConfig;
-use aws_config::{AppName, BehaviorVersion, Region};
-use aws_credential_types::Credentials as Keys;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_config::{AppName, BehaviorVersion};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::{Builder, SharedHttpClient, StalledStreamProtectionConfig};
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -15,8 +10,8 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use firecamp_core::failure::CloudFailure;
 
-use crate::config::{CloudConfig, Credentials};
-use crate::identity;
+use crate::config::CloudConfig;
+use crate::credentials;
 use crate::metadata::{self, Metadata};
 
 /// Connecting inside a VPC takes milliseconds.
@@ -28,14 +23,10 @@ pub(super) async fn build(
     transport: &SharedHttpClient,
     metadata: &Metadata,
 ) -> Result<Client, CloudFailure> {
-    let region = match &config.region {
-        Some(region) => region.clone(),
-        None => identity::region(metadata).await?,
-    };
-    let region = Region::new(region);
+    let region = credentials::region(config, metadata).await?;
     // A separate client: a refused token must not outlive a credentials failure.
     let imds = metadata::client(config, metadata.skews(), config.imds_within)?;
-    let credentials = credentials(config, transport, region.clone(), imds).await;
+    let credentials = credentials::provider(config, transport, region.clone(), imds).await;
     let shared = aws_config::defaults(BehaviorVersion::latest())
         .region(region)
         .credentials_provider(credentials)
@@ -57,36 +48,6 @@ pub(super) async fn build(
 }
 
 /// The SDK limits only the connection; our deadline limits the whole call.
-fn timeouts() -> TimeoutConfig {
+pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).build()
-}
-
-async fn credentials(
-    config: &CloudConfig,
-    transport: &SharedHttpClient,
-    region: Region,
-    imds: aws_config::imds::Client,
-) -> SharedCredentialsProvider {
-    let provider = ProviderConfig::empty()
-        .with_http_client(transport.clone())
-        .with_sleep_impl(TokioSleep::new())
-        .with_time_source(config.clock())
-        .with_behavior_version(Some(BehaviorVersion::latest()))
-        .with_retry_config(RetryConfig::disabled())
-        .with_timeout_config(timeouts())
-        .with_region(Some(region.clone()));
-    match &config.credentials {
-        Credentials::Chain => {
-            let chain = DefaultCredentialsChain::builder().region(region).configure(provider);
-            SharedCredentialsProvider::new(chain.imds_client(imds).build().await)
-        }
-        Credentials::InstanceRole => {
-            let role = ImdsCredentialsProvider::builder().configure(&provider).imds_client(imds);
-            SharedCredentialsProvider::new(role.build())
-        }
-        Credentials::Fixed { key_id, secret } => {
-            let keys = Keys::new(key_id.as_str(), secret.as_str(), None, None, "firecamp");
-            SharedCredentialsProvider::new(keys)
-        }
-    }
 }

@@ -1,0 +1,90 @@
+//! Where the credentials and the region for EC2 come from.
+
+use std::fmt;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials as Keys;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ec2::config::SharedHttpClient;
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_types::retry::RetryConfig;
+use firecamp_core::failure::CloudFailure;
+
+use crate::config::CloudConfig;
+use crate::ec2::client;
+use crate::identity;
+use crate::metadata::Metadata;
+
+/// The source of the credentials.
+#[derive(Clone, Default)]
+pub enum Credentials {
+    /// The standard chain: environment, profile, web identity (IRSA), container (Pod Identity), and
+    /// finally the instance's role.
+    #[default]
+    Chain,
+    /// Only the instance's role, whatever the environment contains.
+    InstanceRole,
+    /// These keys, for test doubles.
+    Fixed {
+        /// The access key id.
+        key_id: String,
+        /// The secret access key.
+        secret: String,
+    },
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Chain => "Chain",
+            Self::InstanceRole => "InstanceRole",
+            Self::Fixed { .. } => "Fixed",
+        })
+    }
+}
+
+/// The configured region, or else that of this instance by the metadata service.
+pub(crate) async fn region(
+    config: &CloudConfig,
+    metadata: &Metadata,
+) -> Result<Region, CloudFailure> {
+    let region = match &config.region {
+        Some(region) => region.clone(),
+        None => identity::region(metadata).await?,
+    };
+    Ok(Region::new(region))
+}
+
+/// The provider of the credentials. Sends no request yet.
+pub(crate) async fn provider(
+    config: &CloudConfig,
+    transport: &SharedHttpClient,
+    region: Region,
+    imds: aws_config::imds::Client,
+) -> SharedCredentialsProvider {
+    let provider = ProviderConfig::empty()
+        .with_http_client(transport.clone())
+        .with_sleep_impl(TokioSleep::new())
+        .with_time_source(config.clock())
+        .with_behavior_version(Some(BehaviorVersion::latest()))
+        .with_retry_config(RetryConfig::disabled())
+        .with_timeout_config(client::timeouts())
+        .with_region(Some(region.clone()));
+    match &config.credentials {
+        Credentials::Chain => {
+            let chain = DefaultCredentialsChain::builder().region(region).configure(provider);
+            SharedCredentialsProvider::new(chain.imds_client(imds).build().await)
+        }
+        Credentials::InstanceRole => {
+            let role = ImdsCredentialsProvider::builder().configure(&provider).imds_client(imds);
+            SharedCredentialsProvider::new(role.build())
+        }
+        Credentials::Fixed { key_id, secret } => {
+            let keys = Keys::new(key_id.as_str(), secret.as_str(), None, None, "firecamp");
+            SharedCredentialsProvider::new(keys)
+        }
+    }
+}
