@@ -2,9 +2,9 @@
 
 pub(crate) mod client;
 mod describe;
+mod pages;
 mod reservations;
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -29,10 +29,6 @@ use crate::{owner, sdk_error};
 
 /// More than a page of a thousand ENIs with fifty addresses each.
 const BODY_MAX: usize = 16 * 1024 * 1024;
-
-/// An address is on one ENI, and a subnet of a cluster has hundreds of ENIs: more pages than this
-/// are not a plausible response.
-const PAGES_MAX: usize = 20;
 
 /// EC2 with a client that is built at the first call.
 #[derive(Debug)]
@@ -189,7 +185,7 @@ impl Ec2 {
                 Ok((answer.network_interfaces.unwrap_or_default(), answer.next_token))
             }
         };
-        pages(what, page_request).await
+        pages::all(what, page_request).await
     }
 }
 
@@ -197,41 +193,6 @@ fn filters_of(filters: &[(String, String)]) -> Vec<Filter> {
     let filter =
         |(name, value): &(String, String)| Filter::builder().name(name).values(value).build();
     filters.iter().map(filter).collect()
-}
-
-/// A page and the token of the next one.
-type Page<T> = (Vec<T>, Option<String>);
-
-/// Reads all pages without the SDK's paginator, which takes a repeated token for the end.
-async fn pages<T, F>(
-    what: &str,
-    page_request: impl Fn(Option<String>) -> F,
-) -> Result<Vec<T>, CloudFailure>
-where
-    F: Future<Output = Result<Page<T>, CloudFailure>>,
-{
-    let mut all = Vec::new();
-    let mut seen: HashSet<String> = HashSet::new();
-    let mut token: Option<String> = None;
-    for _page in 0..PAGES_MAX {
-        let (some, next) = page_request(token).await?;
-        all.extend(some);
-        token = next.filter(|token| !token.is_empty());
-        let Some(next) = &token else {
-            return Ok(all);
-        };
-        if !seen.insert(next.clone()) {
-            return Err(endless_listing(what, "a page token was repeated"));
-        }
-    }
-    Err(endless_listing(what, "too many pages"))
-}
-
-fn endless_listing(what: &str, why: &str) -> CloudFailure {
-    sdk_error::read_failure(
-        CloudKind::Transient,
-        format!("{what}: the listing does not end: {why}"),
-    )
 }
 
 /// A 2xx is a success. The documentation does not guarantee that the body contains the address, but

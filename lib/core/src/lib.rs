@@ -23,6 +23,7 @@ pub mod plan;
 pub mod ports;
 pub mod record;
 pub mod release;
+mod retry_or_fail;
 pub mod step;
 pub mod takeover_wait;
 pub mod time;

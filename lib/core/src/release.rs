@@ -19,11 +19,10 @@ use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{Effect, HostFailure, HostKind, RegistryFailure, RegistryKind};
 use crate::ids::{Epoch, Member, PodUid, RunId};
-use crate::machine::{
-    Failure, Halt, Next, Outcome, Release as Done, Span, Waiting, mismatch, registry_halt,
-};
+use crate::machine::{Failure, Outcome, Release as Done, Span};
 use crate::ports::{PodLifecycle, PodView, SocketScope};
 use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored};
+use crate::retry_or_fail::{Halt, Next, Waiting, mismatch, registry_halt};
 use crate::step::{ReleaseStep, Step};
 use crate::time::Moment;
 

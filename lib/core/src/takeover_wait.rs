@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::contract::timing;
 use crate::ids::EniId;
-use crate::machine::Halt;
 use crate::record::{Mutation, PendingMutation};
+use crate::retry_or_fail::Halt;
 
 /// Whether these pending mutations need the wait: an Assign elsewhere, an Unassign here.
 pub fn is_needed(pending: &BTreeSet<PendingMutation>, eni: &EniId) -> bool {

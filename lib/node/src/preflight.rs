@@ -14,6 +14,7 @@
 
 mod condition;
 pub mod facts;
+mod gather;
 pub mod judge;
 mod page;
 mod ports;
@@ -21,8 +22,9 @@ mod reason;
 
 pub use condition::{Condition, Severity, Status, passes, summary};
 pub use facts::Facts;
+pub use gather::{Ec2Checks, gather};
 pub use judge::interfaces::{Manager, Verdict, verdicts};
 pub use judge::judge;
 pub use page::table;
-pub use ports::{AccountChecks, CloudChecks, Ec2Checks, KernelChecks, NodeChecks, gather};
+pub use ports::{AccountChecks, CloudChecks, KernelChecks, NodeChecks};
 pub use reason::{Kind, Reason};

@@ -112,7 +112,7 @@ impl Ec2 {
                 Ok((answer.volumes.unwrap_or_default(), answer.next_token))
             }
         };
-        pages(what, page_request).await
+        pages::all(what, page_request).await
     }
 
     /// The limits of an instance type.

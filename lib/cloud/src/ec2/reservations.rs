@@ -47,7 +47,7 @@ impl Ec2 {
                 Ok((answer.subnet_ipv4_cidr_reservations.unwrap_or_default(), answer.next_token))
             }
         };
-        pages(what, page_request).await
+        pages::all(what, page_request).await
     }
 }
 

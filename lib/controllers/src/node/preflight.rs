@@ -1,27 +1,22 @@
 //! The preflight of this node: facts that the agent has observed, and the conditions they imply.
-//!
-//! It makes no EC2 calls of its own: it uses the results of the agent's other queries.
+//! It makes no EC2 calls of its own.
 
+mod permissions;
 mod reported;
 
 use std::collections::BTreeSet;
 
-use firecamp_core::agent::Operation;
 use firecamp_core::choose_interface::EniRule;
-use firecamp_core::contract::exit::Exit;
-use firecamp_core::failure::{CloudFailure, CloudKind};
+use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, EniId};
-use firecamp_core::machine::{Maintenance, Outcome, Release};
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
 use firecamp_node::kernel::ObservedLink;
 use firecamp_node::preflight::facts::{
-    Fact, Facts, Link, LinkPolicy, NodeFacts, Permission, Purpose, Reading, Right,
+    Fact, Facts, Link, LinkPolicy, NodeFacts, Purpose, Reading, Right,
 };
 use firecamp_node::preflight::{Condition, Manager, Severity, Verdict, judge, verdicts};
-
-use super::EndedOperation;
 
 /// Number of consecutive failed reads that count as a failure; a single one does not.
 const FAILURES: u32 = 3;
@@ -134,52 +129,6 @@ impl Preflight {
         if let Ok(count) = read {
             self.facts.volumes = Fact::Known(u32::try_from(*count).unwrap_or(u32::MAX));
         }
-        self.judge();
-    }
-
-    /// Derives the permission from a result; a transient failure says nothing.
-    fn answered<T>(&mut self, right: Right, read: &Result<T, CloudFailure>) {
-        let permission = match read {
-            Ok(_) => Fact::Known(Permission::Allowed),
-            Err(failure) if failure.kind == CloudKind::Auth => Fact::Failed(failure.clone()),
-            Err(_transient) => return,
-        };
-        self.facts.rights.insert(right, permission);
-    }
-
-    /// Derives EC2 permissions from the result of an operation.
-    pub(super) fn operation_ended(
-        &mut self,
-        EndedOperation { operation, outcome, .. }: &EndedOperation,
-    ) {
-        let right = match operation {
-            Operation::Reassert { .. } => Right::AssignPrivateIpAddresses,
-            Operation::Release { .. } => Right::UnassignPrivateIpAddresses,
-            Operation::Withdraw { .. } | Operation::Restore { .. } | Operation::Collect { .. } => {
-                return;
-            }
-        };
-        match outcome {
-            Some(Outcome::Failed(why)) if why.exit == Exit::CloudRefused => {
-                self.tried(right, Permission::Denied(why.message.clone()));
-            }
-            Some(
-                Outcome::Maintained { what: Maintenance::Reasserted, .. }
-                | Outcome::Released { release: Release::Unassigned, .. },
-            ) => self.tried(right, Permission::Allowed),
-            Some(
-                Outcome::Failed(_)
-                | Outcome::Maintained { .. }
-                | Outcome::Released { .. }
-                | Outcome::Attached(_),
-            )
-            | None => {}
-        }
-    }
-
-    /// EC2 has allowed or denied a call that needs this permission.
-    fn tried(&mut self, right: Right, permission: Permission) {
-        self.facts.rights.insert(right, Fact::Known(permission));
         self.judge();
     }
 

@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
-use firecamp_core::failure::Effect;
+use firecamp_core::failure::{CloudKind, Effect};
 use firecamp_core::node_identity::{Eni, VolumeLimit};
 use firecamp_core::record::{PoolSubnet, ReleasePolicy};
+use firecamp_node::preflight::facts::Permission;
 use firecamp_node::preflight::{Kind, Reason, Status, passes};
 use firecamp_registry::api::EniManager;
 

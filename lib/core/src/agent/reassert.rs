@@ -12,12 +12,10 @@ use crate::contract::timing;
 use crate::decide::{self, Verdict};
 use crate::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use crate::ids::{ClusterName, EniId, Epoch, RunId};
-use crate::machine::{
-    Failure, Halt, Machine, Maintenance, Next, Outcome, Span, Waiting, cloud_read_halt, mismatch,
-    registry_halt,
-};
+use crate::machine::{Failure, Machine, Maintenance, Outcome, Span};
 use crate::ports::Owner;
 use crate::record::{Mutation, PendingMutation, State, StaticIp, Stored, Write};
+use crate::retry_or_fail::{Halt, Next, Waiting, cloud_read_halt, mismatch, registry_halt};
 use crate::step::{ReassertStep, Step};
 use crate::time::Moment;
 

@@ -13,10 +13,9 @@ use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{HostFailure, HostKind};
-use crate::machine::{
-    Failure, Halt, Machine, Maintenance, Next, Outcome, Waiting, mismatch, registry_halt,
-};
+use crate::machine::{Failure, Machine, Maintenance, Outcome};
 use crate::ports::{Holder, KernelTarget, KernelView};
+use crate::retry_or_fail::{Halt, Next, Waiting, mismatch, registry_halt};
 use crate::step::{CollectStep, RestoreStep, Step};
 use crate::time::Moment;
 

@@ -8,11 +8,10 @@ use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{HostFailure, HostKind};
-use crate::machine::{
-    Failure, Halt, Machine, Maintenance, Next, Outcome, Waiting, mismatch, registry_halt,
-};
+use crate::machine::{Failure, Machine, Maintenance, Outcome};
 use crate::ports::Holder;
 use crate::record::{State, StaticIp, Stored};
+use crate::retry_or_fail::{Halt, Next, Waiting, mismatch, registry_halt};
 use crate::step::{Step, WithdrawStep};
 use crate::time::Moment;
 

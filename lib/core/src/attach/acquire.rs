@@ -11,9 +11,10 @@ use crate::contract::timing;
 use crate::decide::{self, Claimant, Take};
 use crate::failure::{Effect, RegistryFailure, RegistryKind};
 use crate::ids::{Epoch, Version};
-use crate::machine::{Halt, Next, Span, mismatch, registry_halt};
+use crate::machine::Span;
 use crate::ports::{Controller, PodLifecycle, PodView};
 use crate::record::{StaticIp, Stored, Write};
+use crate::retry_or_fail::{Halt, Next, mismatch, registry_halt};
 use crate::step::{AttachStep, Step};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -12,9 +12,10 @@ use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict, Whereabouts};
 use crate::failure::{CloudFailure, CloudKind, Effect};
-use crate::machine::{Halt, Next, Path, Span, cloud_read_halt, link_halt, mismatch, registry_halt};
+use crate::machine::{Path, Span};
 use crate::ports::Owner;
 use crate::record::{StaticIp, Stored};
+use crate::retry_or_fail::{Halt, Next, cloud_read_halt, link_halt, mismatch, registry_halt};
 use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 

@@ -14,10 +14,11 @@ use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::HostKind;
 use crate::ids::{Epoch, SubnetId};
-use crate::machine::{Halt, Next, Span, cloud_read_halt, link_halt, mismatch, registry_halt};
+use crate::machine::Span;
 use crate::node_identity::{Eni, NodeIdentity};
 use crate::ports::{KernelTarget, KernelView, Owner};
 use crate::record::{Claim, MemberRecords, Pool, PoolSubnet, StaticIp, Stored, Write};
+use crate::retry_or_fail::{Halt, Next, cloud_read_halt, link_halt, mismatch, registry_halt};
 use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 

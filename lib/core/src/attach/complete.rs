@@ -9,9 +9,10 @@ use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide;
 use crate::failure::{Effect, HostFailure, RegistryFailure, RegistryKind};
-use crate::machine::{Attached, Failure, Halt, Next, Span, link_halt, mismatch, registry_halt};
+use crate::machine::{Attached, Failure, Span};
 use crate::ports::{Holder, KernelTarget, KernelView, SocketScope, SocketUse};
 use crate::record::{State, StaticIp, Stored, Write};
+use crate::retry_or_fail::{Halt, Next, link_halt, mismatch, registry_halt};
 use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 

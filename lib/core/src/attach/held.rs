@@ -5,9 +5,10 @@ use super::messages::holder_text;
 use crate::contract::exit::Exit;
 use crate::decide::Take;
 use crate::ids::{Epoch, SetName};
-use crate::machine::{Halt, Path};
+use crate::machine::Path;
 use crate::node_identity::Eni;
 use crate::record::{StaticIp, Stored};
+use crate::retry_or_fail::Halt;
 use crate::time::Moment;
 
 /// A member with its record, and the ENI that will carry the address.

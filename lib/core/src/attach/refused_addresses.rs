@@ -6,9 +6,9 @@ use std::net::Ipv4Addr;
 use super::input::AttachInput;
 use crate::allocate::{hands_out, is_assignable};
 use crate::contract::exit::Exit;
-use crate::machine::Halt;
 use crate::node_identity::Eni;
 use crate::record::{Pool, PoolSubnet, StaticIp};
+use crate::retry_or_fail::Halt;
 
 /// Whether the ENI may carry the address. An address that EC2 already has there, without a pending
 /// mutation, stays: it needs no call, and a working member keeps running.

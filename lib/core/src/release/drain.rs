@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{At, Release};
 use crate::contract::timing;
 use crate::failure::HostFailure;
-use crate::machine::{Halt, Next, Outcome};
+use crate::machine::Outcome;
 use crate::ports::SocketUse;
+use crate::retry_or_fail::{Halt, Next};
 use crate::step::{ReleaseStep, Step};
 use crate::time::Moment;
 

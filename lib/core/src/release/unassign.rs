@@ -11,9 +11,10 @@ use crate::contract::timing;
 use crate::decide;
 use crate::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use crate::ids::{EniId, Version};
-use crate::machine::{Halt, Next, Release as Done, Span, cloud_read_halt, mismatch, registry_halt};
+use crate::machine::{Release as Done, Span};
 use crate::ports::Owner;
 use crate::record::{Mutation, StaticIp, Stored, Write};
+use crate::retry_or_fail::{Halt, Next, cloud_read_halt, mismatch, registry_halt};
 use crate::step::{FreeStep, Step};
 use crate::time::Moment;
 

@@ -44,7 +44,7 @@ impl AgentConfig {
         let metrics = faults.optional(metrics, parse::served);
         let eni = Setting::new("eni", env::ENI, node.eni.as_ref());
         let eni = faults.required(eni, str::parse::<EniRule>);
-        let node = super::node(node.node_name.as_ref(), around, &mut faults);
+        let node = super::identity::node(node.node_name.as_ref(), around, &mut faults);
         let places = super::places(registry, around, &mut faults);
         let config = cluster.zip(node).zip(eni).zip(listen).zip(places);
         let config = config.map(|((((cluster, node), eni), listen), places)| Self {

@@ -66,10 +66,11 @@ impl InitConfig {
         let InitFlags { identity, registry, address, log: _parsed_before } = flags;
         let cluster =
             faults.required(super::cluster(identity.cluster.as_ref()), super::cluster_name);
-        let service = faults.required(super::service(identity), super::service_name);
-        let identity = super::identity(identity, around, &mut faults);
+        let service =
+            faults.required(super::identity::service(identity), super::identity::service_name);
+        let identity = super::identity::read(identity, around, &mut faults);
         if let (Some(identity), Some(service)) = (&identity, &service) {
-            super::member_of_service(&identity.member, service, &mut faults);
+            super::identity::member_of_service(&identity.member, service, &mut faults);
         }
         let places = super::places(registry, around, &mut faults);
         let address = AddressConfig::parse(address, &mut faults);

@@ -39,10 +39,11 @@ impl StopConfig {
         let StopFlags { mode, identity, registry, release, log: _parsed_before } = flags;
         let cluster =
             faults.optional(super::cluster(identity.cluster.as_ref()), super::cluster_name);
-        let service = faults.optional(super::service(identity), super::service_name);
-        let identity = super::identity(identity, around, &mut faults);
+        let service =
+            faults.optional(super::identity::service(identity), super::identity::service_name);
+        let identity = super::identity::read(identity, around, &mut faults);
         if let (Some(identity), Some(service)) = (&identity, &service) {
-            super::member_of_service(&identity.member, service, &mut faults);
+            super::identity::member_of_service(&identity.member, service, &mut faults);
         }
         let places = super::places(registry, around, &mut faults);
         let drain = Setting::new("drain", env::DRAIN, release.drain.as_ref());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
+use firecamp_core::ids::PodUid;
 
 use super::*;
 use crate::flags::{InitFlags, StopFlags, StopMode};

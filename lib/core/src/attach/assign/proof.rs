@@ -5,9 +5,10 @@ use crate::attach::held::{Assigned, still_ours};
 use crate::attach::input::AttachInput;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
-use crate::machine::{Halt, Next, Path};
+use crate::machine::Path;
 use crate::ports::Owner;
 use crate::record::{StaticIp, Stored};
+use crate::retry_or_fail::{Halt, Next};
 use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
