@@ -81,17 +81,21 @@ impl<P: Publication> Driver<PublishController> for Outside<'_, P> {
             PublishEffect::Send(step) => return self.send(step, tasks),
             PublishEffect::Show(object, capacity) => {
                 if let Some(capacity) = capacity {
-                    self.status.capacity.set(i64::from(capacity));
+                    self.status.publishing.capacity.set(i64::from(capacity));
                 }
-                self.status.would_publish(*object);
+                self.status.publishing.would_publish(*object);
             }
             PublishEffect::PassPublished(volumes) => self.shared_status.set_published(volumes),
             PublishEffect::Emitted(event) => {
-                self.status.events.get_or_create(&Reasons { reason: event.reason }).inc();
+                self.status
+                    .publishing
+                    .events
+                    .get_or_create(&Reasons { reason: event.reason })
+                    .inc();
                 log(&event, &self.node);
             }
             PublishEffect::Failed(request, failure) => {
-                self.status.publish_failures.get_or_create(&Requests { request }).inc();
+                self.status.publishing.failures.get_or_create(&Requests { request }).inc();
                 tracing::warn!(node = %self.node, request, error = %failure,
                     "publish request failed; will retry");
             }
@@ -103,7 +107,7 @@ impl<P: Publication> Driver<PublishController> for Outside<'_, P> {
 impl<P: Publication> Outside<'_, P> {
     /// Without a cluster a request succeeds at once.
     fn send(&self, step: Step, tasks: &mut JoinSet<PublishEvent>) -> Option<PublishEvent> {
-        self.status.published.get_or_create(&Requests { request: step.name() }).inc();
+        self.status.publishing.requests.get_or_create(&Requests { request: step.name() }).inc();
         let Some(cluster) = self.cluster.clone() else { return Some(ended(Ok(Done::Success))) };
         let node = self.node.clone();
         tasks.spawn_local(async move {

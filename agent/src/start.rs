@@ -75,9 +75,8 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     let in_cluster = !matches!(config.places.registry, RegistryUrl::File(_));
     let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
     let files = files.with_kernel(host.clone());
-    let (status, shared_status, end) =
-        (Status::logging(log), SharedStatus::default(), &signals.end);
-    let cloud = || MeteredCloud::new(LazyCloud::named("firecamp-agent"), &status.calls);
+    let (status, shared_status, end) = (Status::new(log), SharedStatus::default(), &signals.end);
+    let cloud = || MeteredCloud::new(LazyCloud::named("firecamp-agent"), &status.ec2_calls);
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);
     let kube_status = kube_status(&config, &registry);
     let AgentConfig { node, cluster, eni, listen, metrics, .. } = config;

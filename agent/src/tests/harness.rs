@@ -273,7 +273,7 @@ impl Node {
         let registry = LazyRegistry::from(AnyRegistry::Kube(self.registry.clone()));
         let source = KubeSource::new(NODE.parse().unwrap(), registry.clone());
         let kube_status = Rc::new(KubeStatus::new(registry.clone(), NODE.parse().unwrap()));
-        let cloud = MeteredCloud::new(self.cloud.clone(), &status.calls);
+        let cloud = MeteredCloud::new(self.cloud.clone(), &status.ec2_calls);
         let host = self.host.clone();
         let ports = Ports::<SimEnvironment>::new(cloud, host, registry, source, self.cloud.clone());
         let keep = AgentFiles::open(self.run_dir.path()).unwrap();
@@ -320,7 +320,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) -> Duration 
 
 impl Running<'_> {
     pub(crate) async fn ready(&self) {
-        until("the agent is ready", || self.status.is_ready()).await;
+        until("the agent is ready", || self.status.health.is_ready()).await;
     }
 
     /// Something strips the address, and the kernel tells of it.
