@@ -8,7 +8,7 @@ use firecamp_run::connect::AnyRegistry;
 use tokio::sync::OnceCell;
 
 use crate::lazy_registry::LazyRegistry;
-use crate::publish::Publication;
+use crate::publish::OpenStatusWriter;
 use crate::volumes::Cluster;
 
 /// Writes status and reads volume objects of the cluster.
@@ -38,10 +38,10 @@ impl KubeStatus {
     }
 }
 
-impl Publication for KubeStatus {
+impl OpenStatusWriter for KubeStatus {
     type Writer = KubeStatusWriter;
 
-    async fn writer(&self) -> Result<KubeStatusWriter, RegistryFailure> {
+    async fn open(&self) -> Result<KubeStatusWriter, RegistryFailure> {
         Ok(self.cluster().await?.status_writer(self.node.clone(), Timeouts::default()))
     }
 }

@@ -35,24 +35,24 @@ fn facts() -> Facts {
     Facts { addresses: Some(vec![fact]), ..Facts::new(node()) }
 }
 
-impl Publication for SimStatusWriter {
+impl OpenStatusWriter for SimStatusWriter {
     type Writer = Self;
 
-    async fn writer(&self) -> Result<Self, RegistryFailure> {
+    async fn open(&self) -> Result<Self, RegistryFailure> {
         Ok(self.clone())
     }
 }
 
-impl Publication for FaultyStatusWriter<SimStatusWriter> {
+impl OpenStatusWriter for FaultyStatusWriter<SimStatusWriter> {
     type Writer = Self;
 
-    async fn writer(&self) -> Result<Self, RegistryFailure> {
+    async fn open(&self) -> Result<Self, RegistryFailure> {
         Ok(self.clone())
     }
 }
 
 /// Publishes for this many seconds and returns the counters.
-async fn run<P: Publication + Clone>(
+async fn run<P: OpenStatusWriter + Clone>(
     cluster: Option<&P>,
     shared_status: &SharedStatus,
     seconds: u64,
