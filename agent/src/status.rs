@@ -1,7 +1,7 @@
 //! The agent's own status: metrics, probes and the node report.
 
 mod addresses;
-mod ec2_calls;
+pub(crate) mod ec2_calls;
 mod health;
 mod last_reads;
 mod leadership;
@@ -24,7 +24,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 use self::addresses::AddressMetrics;
-pub(crate) use self::ec2_calls::{Call, Calls, Ec2Calls, result};
+pub(crate) use self::ec2_calls::{Call, Ec2Calls};
 use self::health::Health;
 pub(crate) use self::leadership::LeadershipMetrics;
 use self::operations::OperationMetrics;

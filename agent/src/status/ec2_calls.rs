@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::{Histograms, add, quick};
+use crate::observed_cloud::Observer;
 
 /// A request to EC2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -33,9 +34,9 @@ impl Call {
 
 /// Labels of a request to EC2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Calls {
-    pub(crate) call: Call,
-    pub(crate) result: &'static str,
+struct Calls {
+    call: Call,
+    result: &'static str,
 }
 
 /// The result label of a request with this failure, or none.
@@ -81,10 +82,12 @@ impl Ec2Calls {
             durations: add(registry, "ec2_call_duration_seconds", durations),
         }
     }
+}
 
-    /// A request has ended with this result.
-    pub(crate) fn ended(&self, how: Calls, took: Duration) {
-        self.ended.get_or_create(&how).inc();
-        self.durations.get_or_create(&how).observe(took.as_secs_f64());
+impl Observer for Ec2Calls {
+    fn ended(&self, call: Call, failure: Option<CloudKind>, took: Duration) {
+        let labels = Calls { call, result: result(failure) };
+        self.ended.get_or_create(&labels).inc();
+        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
     }
 }

@@ -6,10 +6,9 @@ use firecamp_controllers::node::OperationKind;
 use firecamp_node::preflight::facts::{Clock, Reading};
 
 use super::super::reads::Reads;
-use super::super::{
-    Call, Calls, Operations, Problems, Reasons, Requests, Status, System, Volumes, result,
-};
+use super::super::{Call, Operations, Problems, Reasons, Requests, Status, System, Volumes};
 use super::*;
+use crate::observed_cloud::Observer as _;
 
 /// A status in which every metric has a sample.
 fn complete_status() -> Status {
@@ -20,8 +19,7 @@ fn complete_status() -> Status {
     status.operations.durations.get_or_create(&kind).observe(0.1);
     status.reads.started(System::Kernel);
     status.reads.ended(System::Kernel, &Ok::<(), &str>(()));
-    let call = Calls { call: Call::DescribeVolumes, result: result(None) };
-    status.ec2_calls.ended(call, Duration::from_millis(70));
+    status.ec2_calls.ended(Call::DescribeVolumes, None, Duration::from_millis(70));
     status.reads.ended(System::Ec2, &Err::<(), &str>("throttled"));
     status.publishing.requests.get_or_create(&Requests { request: "get" }).inc();
     status.publishing.failures.get_or_create(&Requests { request: "get" }).inc();

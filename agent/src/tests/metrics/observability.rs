@@ -8,7 +8,8 @@ use firecamp_core::failure::CloudKind;
 use firecamp_node::preflight::facts::Clock;
 use firecamp_node::volumes::Reason;
 
-use crate::status::{Call, System, preflight, result};
+use crate::status::ec2_calls::result;
+use crate::status::{Call, System, preflight};
 
 const USERS: [&str; 3] = ["rules.yaml", "fleet.json", "node.json"];
 const TRIALS: &str = "rules-test.yaml";
