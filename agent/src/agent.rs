@@ -110,7 +110,7 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
                     QueryResult::Interfaces(read) => self.status.reads.ended(System::Ec2, read),
                     QueryResult::Volumes(read) => self.status.reads.ended(System::Ec2Volumes, read),
                     QueryResult::TypeLimits(read) => {
-                        self.status.reads.ended(System::Ec2Types, read)
+                        self.status.reads.ended(System::Ec2Types, read);
                     }
                 }
                 self.status.preflight.clocks(clocks);
