@@ -103,15 +103,17 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
 
     fn task_ended(&self, event: &Event) {
         match event {
-            Event::Listed(read) => self.status.read(System::Registry, read),
-            Event::Identified(read) => self.status.read(System::Metadata, read),
+            Event::Listed(read) => self.status.reads.ended(System::Registry, read),
+            Event::Identified(read) => self.status.reads.ended(System::Metadata, read),
             Event::Queried(result, clocks) => {
                 match result {
-                    QueryResult::Interfaces(read) => self.status.read(System::Ec2, read),
-                    QueryResult::Volumes(read) => self.status.read(System::Ec2Volumes, read),
-                    QueryResult::TypeLimits(read) => self.status.read(System::Ec2Types, read),
+                    QueryResult::Interfaces(read) => self.status.reads.ended(System::Ec2, read),
+                    QueryResult::Volumes(read) => self.status.reads.ended(System::Ec2Volumes, read),
+                    QueryResult::TypeLimits(read) => {
+                        self.status.reads.ended(System::Ec2Types, read);
+                    }
                 }
-                self.status.clocks(clocks);
+                self.status.preflight.clocks(clocks);
             }
             Event::Tick(_)
             | Event::KernelChanged(_)
@@ -129,30 +131,30 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
     }
 
     fn handled(&self, took: Duration) {
-        self.status.registry_synced.set(i64::from(self.source.is_synced()));
-        self.status.iteration_completed(took);
+        self.status.reads.registry_synced.set(i64::from(self.source.is_synced()));
+        self.status.health.iteration_completed(took);
     }
 }
 
 impl<W: Environment, K> Outside<'_, W, K> {
     /// Local reads take milliseconds and have timeouts.
     async fn read_kernel(&self, links: bool) -> Event {
-        self.status.read_started(System::Kernel);
+        self.status.reads.started(System::Kernel);
         let snapshot = self.ports.host().kernel_snapshot().await;
-        self.status.read(System::Kernel, &snapshot);
+        self.status.reads.ended(System::Kernel, &snapshot);
         let Ok(snapshot) = snapshot else { return Event::KernelRead(None, None) };
         if !links {
             return Event::KernelRead(Some(snapshot), None);
         }
         let links = self.ports.host().links().await;
-        self.status.read(System::Kernel, &links);
+        self.status.reads.ended(System::Kernel, &links);
         Event::KernelRead(Some(snapshot), links.ok())
     }
 
     async fn view_kernel(&self, targets: Vec<KernelTarget>) -> Event {
         let views = self.ports.host().views(&targets).await;
         let read = |view| {
-            self.status.read(System::Kernel, &view);
+            self.status.reads.ended(System::Kernel, &view);
             view.ok()
         };
         Event::KernelViewed(targets.into_iter().zip(views.into_iter().map(read)).collect())
@@ -162,25 +164,25 @@ impl<W: Environment, K> Outside<'_, W, K> {
         let ports = &self.ports;
         match task {
             Task::List(known) => {
-                self.status.read_started(System::Registry);
+                self.status.reads.started(System::Registry);
                 ports.list(known, tasks);
             }
             Task::Identify => {
-                self.status.read_started(System::Metadata);
+                self.status.reads.started(System::Metadata);
                 ports.identify(tasks);
             }
             Task::ReadFiles => ports.node_facts(tasks),
             Task::QueryInterfaces(instance) => {
-                self.status.read_started(System::Ec2);
+                self.status.reads.started(System::Ec2);
                 ports.interfaces(instance, tasks);
             }
             Task::QueryVolumes(instance) => {
-                self.status.read_started(System::Ec2Volumes);
+                self.status.reads.started(System::Ec2Volumes);
                 let lacked = self.shared_status.lacked_volumes();
                 ports.attachments((instance, lacked), tasks);
             }
             Task::QueryTypeLimits(name) => {
-                self.status.read_started(System::Ec2Types);
+                self.status.reads.started(System::Ec2Types);
                 ports.type_limits(name, tasks);
             }
             Task::QueryClaims(addresses) => ports.query_claims(addresses, tasks),

@@ -101,9 +101,11 @@ fn answer(pages: Pages, method: &Method, path: &str, status: &Status) -> Respons
         );
     }
     match path {
-        "/livez" => probe(status.is_live(), "the loop has completed no iteration for 30 s\n"),
+        "/livez" => {
+            probe(status.health.is_live(), "the loop has completed no iteration for 30 s\n")
+        }
         "/readyz" => probe(
-            status.is_ready(),
+            status.health.is_ready(),
             "registry and kernel have not both been read yet; working from the last snapshot\n",
         ),
         "/metrics" => status.metrics().map_or_else(
@@ -162,7 +164,7 @@ mod tests {
     #[test]
     fn metrics_listener_serves_only_metrics() {
         let status = Status::default();
-        status.is_ready_now();
+        status.health.is_ready_now();
         for (path, wanted) in [
             ("/metrics", 200),
             ("/livez", 404),
@@ -180,7 +182,7 @@ mod tests {
         let status = Status::default();
         assert_eq!(code(&Method::GET, "/livez", &status), 200);
         assert_eq!(code(&Method::GET, "/readyz", &status), 503);
-        status.is_ready_now();
+        status.health.is_ready_now();
         assert_eq!(code(&Method::GET, "/readyz", &status), 200);
     }
 
@@ -190,7 +192,7 @@ mod tests {
         let error = "Authorization: Bearer hush";
         let line = json!({ "message": "query sent", "error": error, "token": "hush" }).to_string();
         log.push(line.as_bytes());
-        let status = Status::logging(log);
+        let status = Status::new(log);
         let reported = answer(Pages::All, &Method::GET, "/v1/log", &status);
         assert_eq!(reported.headers()[CONTENT_TYPE], LINES);
         let body = reported.into_body().collect().await.unwrap().to_bytes();
@@ -206,7 +208,7 @@ mod tests {
         assert_eq!(code(&Method::GET, "/metrics", &status), 200);
         assert_eq!(code(&Method::GET, "/v1/node", &status), 503, "no observation yet");
         let object = NodeAttachments::new("node-1", None, NodeAttachmentsStatus::default());
-        status.would_publish(object);
+        status.publishing.would_publish(object);
         assert_eq!(code(&Method::GET, "/v1/node", &status), 200);
         assert_eq!(code(&Method::GET, "/", &status), 404);
         assert_eq!(code(&Method::POST, "/metrics", &status), 405);

@@ -4,17 +4,16 @@ use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::NodeName;
 use firecamp_kube::{KubeRegistry, KubeStatusWriter, Timeouts, VolumeReader};
 use firecamp_node::volumes::observation::ClusterView;
-use firecamp_run::connect::AnyRegistry;
+use firecamp_run::connect::{AnyRegistry, OpenRegistry};
 use tokio::sync::OnceCell;
 
-use crate::lazy_registry::LazyRegistry;
-use crate::publish::Publication;
+use crate::publish::OpenStatusWriter;
 use crate::volumes::Cluster;
 
 /// Writes status and reads volume objects of the cluster.
 #[derive(Debug)]
 pub(crate) struct KubeStatus {
-    registry: LazyRegistry,
+    registry: AnyRegistry,
     node: NodeName,
     /// It remembers objects from one read to the next.
     volumes: OnceCell<VolumeReader>,
@@ -22,14 +21,14 @@ pub(crate) struct KubeStatus {
 
 impl KubeStatus {
     /// For a registry in Kubernetes.
-    pub(crate) fn new(registry: LazyRegistry, node: NodeName) -> Self {
+    pub(crate) fn new(registry: AnyRegistry, node: NodeName) -> Self {
         Self { registry, node, volumes: OnceCell::new() }
     }
 
     async fn cluster(&self) -> Result<&KubeRegistry, RegistryFailure> {
         match self.registry.get().await? {
-            AnyRegistry::Kube(registry) => Ok(registry),
-            AnyRegistry::File(_) => Err(RegistryFailure {
+            OpenRegistry::Kube(registry) => Ok(registry),
+            OpenRegistry::File(_) => Err(RegistryFailure {
                 kind: RegistryKind::Refused,
                 effect: Effect::None,
                 detail: "failed to publish: a file registry has no status".to_owned(),
@@ -38,10 +37,10 @@ impl KubeStatus {
     }
 }
 
-impl Publication for KubeStatus {
+impl OpenStatusWriter for KubeStatus {
     type Writer = KubeStatusWriter;
 
-    async fn writer(&self) -> Result<KubeStatusWriter, RegistryFailure> {
+    async fn open(&self) -> Result<KubeStatusWriter, RegistryFailure> {
         Ok(self.cluster().await?.status_writer(self.node.clone(), Timeouts::default()))
     }
 }

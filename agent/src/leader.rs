@@ -2,7 +2,7 @@
 //! performed.
 
 mod operations;
-mod recorded_cloud;
+mod recorded_calls;
 mod remote_systems;
 mod watches;
 
@@ -18,7 +18,7 @@ use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_core::ports::Cloud;
 use firecamp_engine::Rng;
 use firecamp_kube::KubeCluster;
-use firecamp_run::connect::AnyRegistry;
+use firecamp_run::connect::{AnyRegistry, OpenRegistry};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,6 @@ use tracing::Instrument as _;
 
 pub(crate) use self::remote_systems::RemoteSystems;
 use self::watches::Watches;
-use crate::lazy_registry::LazyRegistry;
 use crate::outage::Outage;
 use crate::runner::{self, Driver};
 use crate::status::LeadershipMetrics;
@@ -37,15 +36,15 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Runs leader election and the leader's work until `end`. Returns at once for a file registry.
 pub(crate) async fn run<C: Cloud + 'static>(
     names: (NodeName, ClusterName),
-    (cloud, registry): (C, LazyRegistry),
+    (cloud, registry): (C, AnyRegistry),
     metrics: &LeadershipMetrics,
     end: &CancellationToken,
 ) {
     let opened = async {
         loop {
             match registry.get().await {
-                Ok(AnyRegistry::Kube(kube)) => return Some(KubeCluster::new(kube)),
-                Ok(AnyRegistry::File(_)) => return None,
+                Ok(OpenRegistry::Kube(kube)) => return Some(KubeCluster::new(kube)),
+                Ok(OpenRegistry::File(_)) => return None,
                 // The agent's source logs the failure.
                 Err(_logged) => sleep(RETRY).await,
             }

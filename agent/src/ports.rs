@@ -10,7 +10,9 @@ use firecamp_controllers::node::{
     AdoptionResult, AgentIdentity, Event, Finding, LostAddress, OperationKind, QueryResult,
 };
 use firecamp_core::agent::{Execution, Operation, Orphan};
-use firecamp_core::failure::{CloudFailure, CloudKind, Effect, HostFailure, RegistryFailure};
+use firecamp_core::failure::{
+    CloudFailure, CloudKind, Effect, HostFailure, RegistryFailure, RegistryKind,
+};
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member, NodeName, VolumeId};
 use firecamp_core::ports::{Cloud, Holder, HostNet, KernelTarget, KernelView, Registry};
 use firecamp_core::time::Moment;
@@ -21,13 +23,16 @@ use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
 use firecamp_node::preflight::facts::NodeFacts;
 use firecamp_node::preflight::{CloudChecks, NodeChecks};
 use firecamp_node::volumes::CloudVolumes;
+use firecamp_run::connect::{AnyRegistry, OpenRegistry};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::adopt::attempt;
+use crate::observed_cloud::ObservedCloud;
 use crate::partition;
 use crate::source::Source;
+use crate::status::{Call, Ec2Calls};
 
 /// Bound of one read; the clients' own timeouts are shorter.
 const READ_BOUND: Duration = Duration::from_secs(20);
@@ -125,9 +130,26 @@ pub(crate) trait Registrar {
     ) -> impl Future<Output = Result<Census, RegistryFailure>>;
 }
 
+impl Registrar for AnyRegistry {
+    async fn census(&self, address: Ipv4Addr, node: &NodeName) -> Result<Census, RegistryFailure> {
+        match self.get().await? {
+            OpenRegistry::Kube(registry) => Box::pin(registry.census(address, node)).await,
+            // A file registry shows no claims and pods of other nodes, so it cannot adopt.
+            OpenRegistry::File(_) => Err(RegistryFailure {
+                kind: RegistryKind::Refused,
+                effect: Effect::None,
+                detail: format!("a file registry does not show whether {address} is in use"),
+            }),
+        }
+    }
+}
+
+/// A cloud whose requests to EC2 are metrics.
+pub(crate) type MeteredCloud<C> = ObservedCloud<C, Ec2Calls>;
+
 /// The systems of an operation.
 pub(crate) type SystemsOf<W> = Systems<
-    <W as Environment>::Cloud,
+    MeteredCloud<<W as Environment>::Cloud>,
     <W as Environment>::Kernel,
     <W as Environment>::Registry,
     NoFile,
@@ -142,7 +164,7 @@ pub(crate) struct Ports<W: Environment> {
 
 impl<W: Environment> Ports<W> {
     pub(crate) fn new(
-        cloud: W::Cloud,
+        cloud: MeteredCloud<W::Cloud>,
         host: W::Kernel,
         registry: W::Registry,
         source: W::Source,
@@ -178,10 +200,13 @@ impl<W: Environment> Ports<W> {
     pub(crate) fn interfaces(&self, instance: InstanceId, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
         tasks.spawn_local(async move {
-            let read = timeout(READ_BOUND, systems.cloud.interfaces(&instance)).await;
+            let cloud = &systems.cloud;
+            let request = cloud.inner.interfaces(&instance);
+            let request = cloud.observe(Call::DescribeNetworkInterfaces, request);
+            let read = timeout(READ_BOUND, request).await;
             let late = |_elapsed| Err(late("list the interfaces of this instance"));
             let result = QueryResult::Interfaces(read.unwrap_or_else(late));
-            Event::Queried(result, systems.cloud.clocks())
+            Event::Queried(result, cloud.inner.clocks())
         });
     }
 
@@ -193,17 +218,20 @@ impl<W: Environment> Ports<W> {
     ) {
         let systems = Arc::clone(&self.systems);
         tasks.spawn_local(async move {
+            let cloud = &systems.cloud;
             let both = async {
-                let here = systems.cloud.attachments(&instance).await?;
+                let request = cloud.inner.attachments(&instance);
+                let here = cloud.observe(Call::DescribeVolumes, request).await?;
                 if lacked.is_empty() {
                     return Ok((here, Vec::new()));
                 }
-                Ok((here, systems.cloud.elsewhere(&instance, &lacked).await?))
+                let request = cloud.inner.elsewhere(&instance, &lacked);
+                Ok((here, cloud.observe(Call::DescribeVolumes, request).await?))
             };
             let read = timeout(READ_BOUND, both).await;
             let late = |_elapsed| Err(late("list the volumes of this instance"));
             let result = QueryResult::Volumes(read.unwrap_or_else(late));
-            Event::Queried(result, systems.cloud.clocks())
+            Event::Queried(result, cloud.inner.clocks())
         });
     }
 
@@ -211,10 +239,13 @@ impl<W: Environment> Ports<W> {
     pub(crate) fn type_limits(&self, name: String, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
         tasks.spawn_local(async move {
-            let read = timeout(READ_BOUND, systems.cloud.type_limits(&name)).await;
+            let cloud = &systems.cloud;
+            let request =
+                cloud.observe(Call::DescribeInstanceTypes, cloud.inner.type_limits(&name));
+            let read = timeout(READ_BOUND, request).await;
             let late = |_elapsed| Err(late("read the limits of the instance type"));
             let result = QueryResult::TypeLimits(read.unwrap_or_else(late));
-            Event::Queried(result, systems.cloud.clocks())
+            Event::Queried(result, cloud.inner.clocks())
         });
     }
 

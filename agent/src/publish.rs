@@ -27,17 +27,17 @@ use crate::status::{Reasons, Requests, Status};
 /// Bound of one request; the client's own timeout is shorter.
 const REQUEST_BOUND: Duration = Duration::from_secs(20);
 
-/// The cluster to which the status is written.
-pub(crate) trait Publication: 'static {
+/// Opens the writer of the status to a cluster.
+pub(crate) trait OpenStatusWriter: 'static {
     /// The writer.
     type Writer: StatusWriter;
 
-    /// The writer. While the cluster cannot be opened, each call tries again.
-    fn writer(&self) -> impl Future<Output = Result<Self::Writer, RegistryFailure>>;
+    /// Opens the writer. While the cluster cannot be opened, each call tries again.
+    fn open(&self) -> impl Future<Output = Result<Self::Writer, RegistryFailure>>;
 }
 
 /// Publishes until `end`. Without a cluster, only the log and `/v1/node`.
-pub(crate) async fn run<P: Publication>(
+pub(crate) async fn run<P: OpenStatusWriter>(
     (node, cluster): (NodeName, Option<Rc<P>>),
     shared_status: &SharedStatus,
     status: &Status,
@@ -59,7 +59,7 @@ struct Outside<'a, P> {
     status: &'a Status,
 }
 
-impl<P: Publication> Driver<PublishController> for Outside<'_, P> {
+impl<P: OpenStatusWriter> Driver<PublishController> for Outside<'_, P> {
     type Failure = Infallible;
 
     /// What is reported waits for the next tick.
@@ -81,17 +81,21 @@ impl<P: Publication> Driver<PublishController> for Outside<'_, P> {
             PublishEffect::Send(step) => return self.send(step, tasks),
             PublishEffect::Show(object, capacity) => {
                 if let Some(capacity) = capacity {
-                    self.status.capacity.set(i64::from(capacity));
+                    self.status.publishing.capacity.set(i64::from(capacity));
                 }
-                self.status.would_publish(*object);
+                self.status.publishing.would_publish(*object);
             }
             PublishEffect::PassPublished(volumes) => self.shared_status.set_published(volumes),
             PublishEffect::Emitted(event) => {
-                self.status.events.get_or_create(&Reasons { reason: event.reason }).inc();
+                self.status
+                    .publishing
+                    .events
+                    .get_or_create(&Reasons { reason: event.reason })
+                    .inc();
                 log(&event, &self.node);
             }
             PublishEffect::Failed(request, failure) => {
-                self.status.publish_failures.get_or_create(&Requests { request }).inc();
+                self.status.publishing.failures.get_or_create(&Requests { request }).inc();
                 tracing::warn!(node = %self.node, request, error = %failure,
                     "publish request failed; will retry");
             }
@@ -100,14 +104,14 @@ impl<P: Publication> Driver<PublishController> for Outside<'_, P> {
     }
 }
 
-impl<P: Publication> Outside<'_, P> {
+impl<P: OpenStatusWriter> Outside<'_, P> {
     /// Without a cluster a request succeeds at once.
     fn send(&self, step: Step, tasks: &mut JoinSet<PublishEvent>) -> Option<PublishEvent> {
-        self.status.published.get_or_create(&Requests { request: step.name() }).inc();
+        self.status.publishing.requests.get_or_create(&Requests { request: step.name() }).inc();
         let Some(cluster) = self.cluster.clone() else { return Some(ended(Ok(Done::Success))) };
         let node = self.node.clone();
         tasks.spawn_local(async move {
-            let request = async { carry_out(&cluster.writer().await?, &node, &step).await };
+            let request = async { carry_out(&cluster.open().await?, &node, &step).await };
             let result = timeout(REQUEST_BOUND, request).await;
             ended(result.unwrap_or_else(|_elapsed| Err(too_late(&step))))
         });

@@ -35,24 +35,24 @@ fn facts() -> Facts {
     Facts { addresses: Some(vec![fact]), ..Facts::new(node()) }
 }
 
-impl Publication for SimStatusWriter {
+impl OpenStatusWriter for SimStatusWriter {
     type Writer = Self;
 
-    async fn writer(&self) -> Result<Self, RegistryFailure> {
+    async fn open(&self) -> Result<Self, RegistryFailure> {
         Ok(self.clone())
     }
 }
 
-impl Publication for FaultyStatusWriter<SimStatusWriter> {
+impl OpenStatusWriter for FaultyStatusWriter<SimStatusWriter> {
     type Writer = Self;
 
-    async fn writer(&self) -> Result<Self, RegistryFailure> {
+    async fn open(&self) -> Result<Self, RegistryFailure> {
         Ok(self.clone())
     }
 }
 
 /// Publishes for this many seconds and returns the counters.
-async fn run<P: Publication + Clone>(
+async fn run<P: OpenStatusWriter + Clone>(
     cluster: Option<&P>,
     shared_status: &SharedStatus,
     seconds: u64,
@@ -74,7 +74,7 @@ fn requests(status: &Status, request: &'static str) -> (u64, u64) {
             .get(&Requests { request })
             .map_or(0, |counter: _| prometheus_client::metrics::counter::Counter::get(&counter))
     };
-    (count(&status.published), count(&status.publish_failures))
+    (count(&status.publishing.requests), count(&status.publishing.failures))
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,9 +102,9 @@ async fn without_an_api_status_is_served_and_events_are_logged() {
     shared_status.report(known);
     let status = run(None::<&SimStatusWriter>, &shared_status, 30).await;
     assert_eq!(status.report().unwrap().object.status.addresses_failing, 1);
-    assert_eq!(status.failing.get(), 1);
+    assert_eq!(status.publishing.failing.get(), 1);
     let reported = Reasons { reason: "AddressHeldByForeignInterface" };
-    assert_eq!(status.events.get(&reported).map(|counter| counter.get()), Some(1));
+    assert_eq!(status.publishing.events.get(&reported).map(|counter| counter.get()), Some(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,17 +9,17 @@ use firecamp_core::ids::{EniId, Member};
 use firecamp_core::machine::{Maintenance, Outcome};
 use firecamp_node::preflight::{Condition, Severity};
 
-use crate::status::{Executions, Status};
+use crate::status::{Operations, Status};
 
 /// Logs and counts.
 pub(crate) fn report(report: Report, status: &Status) {
     match report {
-        Report::Overrun => drop(status.overruns.inc()),
+        Report::Overrun => drop(status.reads.overruns.inc()),
         Report::Counted(counts) => counted(counts, status),
-        Report::Ready => status.is_ready_now(),
+        Report::Ready => status.health.is_ready_now(),
         Report::Started(operation, address, member) => {
             started(&operation, address, &member);
-            status.executions.get_or_create(&labels(&operation)).inc();
+            status.operations.started.get_or_create(&labels(&operation)).inc();
         }
         Report::Ended(operation) => {
             log_end(&operation);
@@ -35,7 +35,7 @@ pub(crate) fn report(report: Report, status: &Status) {
         Report::Unknown(address) => tracing::warn!(%address,
             "unknown kernel address with FireCamp's protocol number: no StaticIP and no lock \
              of this node names it; remove it by hand"),
-        Report::Suspects(count) => drop(status.orphaned.set(gauge(count))),
+        Report::Suspects(count) => drop(status.addresses.orphaned.set(gauge(count))),
         Report::AdoptionTried(orphan, result) => adoption_tried(&orphan, &result, status),
         Report::Withheld { address, eni, owner, done } => match done {
             Ok(()) => tracing::warn!(%address, %eni, %owner,
@@ -52,23 +52,23 @@ fn gauge(count: usize) -> i64 {
 }
 
 fn counted(Counts { attached, missing, misplaced, blocks }: Counts, status: &Status) {
-    status.blocks.set(gauge(blocks));
-    status.attached.set(gauge(attached));
-    status.missing.set(gauge(missing));
-    status.misplaced.set(gauge(misplaced));
+    status.preflight.blocks.set(gauge(blocks));
+    status.addresses.attached.set(gauge(attached));
+    status.addresses.missing.set(gauge(missing));
+    status.addresses.misplaced.set(gauge(misplaced));
 }
 
-fn labels(operation: &Operation) -> Executions {
-    Executions { kind: OperationKind::of(operation).name() }
+fn labels(operation: &Operation) -> Operations {
+    Operations { kind: OperationKind::of(operation).name() }
 }
 
 fn ended(EndedOperation { operation, outcome, took, .. }: &EndedOperation, status: &Status) {
     let (labels, seconds) = (labels(operation), took.as_secs_f64());
-    status.operation_durations.get_or_create(&labels).observe(seconds);
+    status.operations.durations.get_or_create(&labels).observe(seconds);
     match outcome {
-        Some(Outcome::Failed(_)) => drop(status.failed.get_or_create(&labels).inc()),
+        Some(Outcome::Failed(_)) => drop(status.operations.failed.get_or_create(&labels).inc()),
         Some(Outcome::Maintained { what: Maintenance::Restored, .. }) => {
-            status.restored.observe(seconds);
+            status.operations.restored.observe(seconds);
         }
         Some(Outcome::Attached(_) | Outcome::Released { .. } | Outcome::Maintained { .. })
         | None => {}
@@ -80,7 +80,7 @@ fn adoption_tried(Orphan { address, eni, .. }: &Orphan, tried: &AdoptionResult, 
         AdoptionResult::Adopted => {
             tracing::info!(%address, %eni,
                 "orphaned address adopted: StaticIP created as the pool requires");
-            status.adopted.inc();
+            status.addresses.adopted.inc();
         }
         AdoptionResult::Refused(why) => tracing::warn!(%address, %eni, reason = %why,
             "orphaned address not adopted"),

@@ -12,12 +12,12 @@ use firecamp_controllers::node::Listing;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::NodeName;
 use firecamp_registry::RegistryUrl;
+use firecamp_run::connect::AnyRegistry;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::file_registry::FileSource;
 pub(crate) use self::follow::{Reported, follow};
 pub(crate) use self::kubernetes::KubeSource;
-use crate::lazy_registry::LazyRegistry;
 
 /// The static IPs and pods of a node, and their changes.
 pub(crate) trait Source: 'static {
@@ -45,7 +45,7 @@ pub(crate) enum AnySource {
 }
 
 impl AnySource {
-    pub(crate) fn new(url: &RegistryUrl, node: NodeName, registry: LazyRegistry) -> Self {
+    pub(crate) fn new(url: &RegistryUrl, node: NodeName, registry: AnyRegistry) -> Self {
         match url {
             RegistryUrl::File(_) => Self::File(Box::new(FileSource::new(registry))),
             RegistryUrl::InCluster | RegistryUrl::Kubeconfig(_) => {

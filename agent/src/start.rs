@@ -12,6 +12,7 @@ use firecamp_host::preflight::{Node, NodeFiles};
 use firecamp_host::{HostTimeouts, LinuxHost, Monitor};
 use firecamp_registry::RegistryUrl;
 use firecamp_run::config::AgentConfig;
+use firecamp_run::connect::AnyRegistry;
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::recent_log::Recent;
 use firecamp_run::report::Report;
@@ -23,11 +24,9 @@ use crate::agent::Agent;
 use crate::agent_files::AgentFiles;
 use crate::http::{self, Pages};
 use crate::kube_status::KubeStatus;
-use crate::lazy_registry::LazyRegistry;
 use crate::leader;
-use crate::metered_cloud::MeteredCloud;
 use crate::metrics_server;
-use crate::ports::{Environment, Ports};
+use crate::ports::{Environment, MeteredCloud, Ports};
 use crate::publish::{self, SharedStatus};
 use crate::source::AnySource;
 use crate::status::Status;
@@ -37,9 +36,9 @@ use crate::volumes;
 struct NodeEnvironment;
 
 impl Environment for NodeEnvironment {
-    type Cloud = MeteredCloud<LazyCloud>;
+    type Cloud = LazyCloud;
     type Kernel = LinuxHost;
-    type Registry = LazyRegistry;
+    type Registry = AnyRegistry;
     type Source = AnySource;
     type Files = Node<LinuxHost>;
 }
@@ -70,14 +69,16 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     let listener = bind(config.listen).await?;
     let monitor = Monitor::open().map_err(|HostFailure { detail, .. }| refused(detail))?;
     let host = LinuxHost::new(&config.places.run_dir, HostTimeouts::default());
-    let registry = LazyRegistry::new(config.places.registry.clone());
+    let registry = AnyRegistry::new(config.places.registry.clone());
     let source = AnySource::new(&config.places.registry, config.node.clone(), registry.clone());
     let in_cluster = !matches!(config.places.registry, RegistryUrl::File(_));
     let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
     let files = files.with_kernel(host.clone());
-    let (status, shared_status, end) =
-        (Status::logging(log), SharedStatus::default(), &signals.end);
-    let cloud = || MeteredCloud::new(LazyCloud::named("firecamp-agent"), &status.calls);
+    let (status, shared_status, end) = (Status::new(log), SharedStatus::default(), &signals.end);
+    let cloud = || MeteredCloud {
+        inner: LazyCloud::named("firecamp-agent"),
+        observer: status.ec2_calls.clone(),
+    };
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);
     let kube_status = kube_status(&config, &registry);
     let AgentConfig { node, cluster, eni, listen, metrics, .. } = config;
@@ -107,7 +108,7 @@ async fn bind(at: SocketAddr) -> Result<TcpListener, Report> {
 }
 
 /// Where the agent's status is written. None for a file registry, which has no status.
-fn kube_status(config: &AgentConfig, registry: &LazyRegistry) -> Option<Rc<KubeStatus>> {
+fn kube_status(config: &AgentConfig, registry: &AnyRegistry) -> Option<Rc<KubeStatus>> {
     match &config.places.registry {
         RegistryUrl::File(_) => None,
         RegistryUrl::InCluster | RegistryUrl::Kubeconfig(_) => {

@@ -41,7 +41,7 @@ pub(crate) async fn follow<C: Cluster>(
         Ok(volumes) => run((Rc::new(volumes), cluster), shared_status, status, end).await,
         Err(why) => {
             tracing::error!(error = %why, "failed to observe volumes of this node");
-            status.read(System::Volumes, &Err::<(), _>(why));
+            status.reads.ended(System::Volumes, &Err::<(), _>(why));
         }
     }
 }
@@ -102,9 +102,9 @@ where
         match event {
             Event::NodeRead(NodeRead { failure, .. }) => {
                 let read = failure.as_ref().map_or(Ok(()), Err);
-                self.status.read(System::Volumes, &read);
+                self.status.reads.ended(System::Volumes, &read);
             }
-            Event::ClusterRead(read) => self.status.read(System::Claims, read),
+            Event::ClusterRead(read) => self.status.reads.ended(System::Claims, read),
             Event::Changed(Err(VolumesFailure { detail, .. })) => {
                 tracing::warn!(error = detail, "failed to watch volumes");
             }
@@ -115,7 +115,7 @@ where
 
 impl<V: firecamp_node::volumes::Volumes + 'static, C: Cluster> Outside<'_, V, C> {
     fn read_node(&self, tasks: &mut JoinSet<Event>) {
-        self.status.read_started(System::Volumes);
+        self.status.reads.started(System::Volumes);
         let (volumes, shared_status) = (Rc::clone(&self.volumes), self.shared_status.clone());
         tasks.spawn_local(async move {
             let (node, failures) = observe(&*volumes, KUBELET).await;
@@ -126,7 +126,7 @@ impl<V: firecamp_node::volumes::Volumes + 'static, C: Cluster> Outside<'_, V, C>
 
     fn read_cluster(&self, tasks: &mut JoinSet<Event>) {
         let Some(cluster) = self.cluster.clone() else { return };
-        self.status.read_started(System::Claims);
+        self.status.reads.started(System::Claims);
         tasks.spawn_local(async move { Event::ClusterRead(cluster.view().await) });
     }
 }
@@ -140,18 +140,18 @@ fn count(report: &VolumesReport, status: &Status) {
             *problems.entry(problem.reason.name()).or_default() += 1;
         }
     }
-    status.volumes.clear();
+    status.volumes.counts.clear();
     for (kind, count) in kinds {
-        status.volumes.get_or_create(&Volumes { kind }).set(count);
+        status.volumes.counts.get_or_create(&Volumes { kind }).set(count);
     }
-    status.volume_problems.clear();
+    status.volumes.problems.clear();
     for (reason, count) in problems {
-        status.volume_problems.get_or_create(&Problems { reason }).set(count);
+        status.volumes.problems.get_or_create(&Problems { reason }).set(count);
     }
-    status.volume_ages.clear();
+    status.volumes.ages.clear();
     for (reason, age) in &report.ages {
         let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
-        status.volume_ages.get_or_create(&Problems { reason: reason.name() }).set(seconds);
+        status.volumes.ages.get_or_create(&Problems { reason: reason.name() }).set(seconds);
     }
 }
 

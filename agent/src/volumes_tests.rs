@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::publish;
+use crate::status::reads::Reads;
 
 const UID: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11";
 
@@ -95,7 +96,7 @@ async fn volume_is_reported_with_its_pod_and_counted() {
     let pod = table.volumes[0].mounts[0].pod.clone().unwrap();
     assert_eq!(pod.name.as_deref(), Some("prod/redis-0"));
     let gluster = Volumes { kind: "Glusterfs" };
-    assert_eq!(status.volumes.get(&gluster).map(|gauge| gauge.get()), Some(1));
+    assert_eq!(status.volumes.counts.get(&gluster).map(|gauge| gauge.get()), Some(1));
     // One read at the start, and one for the mount event.
     assert_eq!(api.asked.get(), 2, "a quiet node asks Kubernetes every five minutes");
 }
@@ -107,8 +108,8 @@ async fn unavailable_kubernetes_is_retried_and_the_node_still_observed() {
     assert_eq!(reported(&shared_status).volumes.len(), 1);
     // The published status is awaited for thirty seconds.
     assert_eq!(api.asked.get(), 3);
-    let claims = crate::status::Reads { system: System::Claims };
-    assert_eq!(status.read_failures.get(&claims).map(|counter| counter.get()), Some(3));
+    let claims = Reads { system: System::Claims };
+    assert_eq!(status.reads.failures.get(&claims).map(|counter| counter.get()), Some(3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,7 +199,11 @@ async fn hanging_read_delays_neither_publishing_nor_the_end() {
     let ((), (), ended) = LocalSet::new().run_until(all).await;
     assert_eq!(ended.elapsed(), Duration::ZERO);
     assert!(api.attachments().is_some());
-    let claims = crate::status::Reads { system: System::Claims };
-    assert_eq!(status.reads.get(&claims).map(|counter| counter.get()), None, "the read hangs");
-    assert_eq!(status.read_failures.get(&claims).map(|counter| counter.get()), None);
+    let claims = Reads { system: System::Claims };
+    assert_eq!(
+        status.reads.counts.get(&claims).map(|counter| counter.get()),
+        None,
+        "the read hangs"
+    );
+    assert_eq!(status.reads.failures.get(&claims).map(|counter| counter.get()), None);
 }

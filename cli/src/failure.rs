@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::exit::Exit;
-use firecamp_core::failure::RegistryFailure;
+use firecamp_core::failure::{RegistryFailure, chain};
 use thiserror::Error;
 
 /// A failure of the command. The text names operation and object; the cause is the source.
@@ -100,13 +100,6 @@ impl Failure {
 
     /// The failure and all its causes on one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(inner) = cause {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            cause = inner.source();
-        }
-        text
+        chain(self)
     }
 }

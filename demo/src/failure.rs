@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::exit::Exit;
+use firecamp_core::failure::chain;
 use thiserror::Error;
 
 /// A failure of the demo. The text names operation and object; the cause is the source.
@@ -85,14 +86,7 @@ impl Failure {
 
     /// The failure and all its causes on one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(inner) = cause {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            cause = inner.source();
-        }
-        text
+        chain(self)
     }
 }
 

@@ -16,12 +16,13 @@ use firecamp_core::ports::{Cloud, PodView, Registry, SocketScope};
 use firecamp_core::record::{Attachment, State, StaticIp, Stored, Write};
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
+use firecamp_run::connect::AnyRegistry;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::recorded_cloud::RecordedCloud;
+use super::recorded_calls::RecordedCalls;
 use super::remote_systems::{ByAddress, NoKernel, RemoteSystems};
-use crate::lazy_registry::LazyRegistry;
+use crate::observed_cloud::ObservedCloud;
 
 /// Why an operation was not performed.
 #[derive(Debug, Error)]
@@ -34,6 +35,8 @@ enum PerformError {
     #[error("{0}")]
     Failed(String),
 }
+
+type RecordedCloud<'a, C> = ObservedCloud<&'a C, RecordedCalls>;
 
 /// An attempt to perform an operation, which stops between two steps at the end of the term.
 pub(super) struct Attempt<'a, C> {
@@ -50,7 +53,7 @@ impl<'a, C: Cloud> Attempt<'a, C> {
         facts: &'a Facts,
         term: &'a CancellationToken,
     ) -> Self {
-        let cloud = RecordedCloud::new(&remote.cloud);
+        let cloud = RecordedCloud { inner: &remote.cloud, observer: RecordedCalls::begin() };
         Self { remote, cloud, facts, term, rng: Rng::default() }
     }
 
@@ -68,7 +71,7 @@ impl<'a, C: Cloud> Attempt<'a, C> {
                 tracing::warn!(%operation, error = %why, "operation failed; will retry");
             }
         }
-        self.cloud.into_calls()
+        self.cloud.observer.into_calls()
     }
 
     async fn attempt(&self, operation: &Operation) -> Result<(), PerformError> {
@@ -154,7 +157,7 @@ impl<'a, C: Cloud> Attempt<'a, C> {
     fn systems(
         &self,
         address: Ipv4Addr,
-    ) -> Systems<&RecordedCloud<'a, C>, NoKernel, ByAddress<LazyRegistry>, NoFile> {
+    ) -> Systems<&RecordedCloud<'a, C>, NoKernel, ByAddress<AnyRegistry>, NoFile> {
         let (registry, pool) = (self.remote.registry.clone(), self.facts.pool.clone());
         let registry = ByAddress { registry, address, pool };
         Systems { cloud: &self.cloud, host: NoKernel, registry, file: NoFile }

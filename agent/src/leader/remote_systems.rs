@@ -14,11 +14,11 @@ use firecamp_core::ports::{
 };
 use firecamp_core::record::{MemberRecords, Pool, StaticIp, Stored, Write};
 use firecamp_kube::KubeCluster;
+use firecamp_run::connect::AnyRegistry;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::operations::Attempt;
-use crate::lazy_registry::LazyRegistry;
 
 /// Bound of one read of EC2 or the metadata service.
 const READ_BOUND: Duration = Duration::from_secs(10);
@@ -29,14 +29,14 @@ pub(crate) struct RemoteSystems<C> {
     pub(super) name: ClusterName,
     pub(super) cluster: KubeCluster,
     pub(super) cloud: C,
-    pub(super) registry: LazyRegistry,
+    pub(super) registry: AnyRegistry,
 }
 
 impl<C: Cloud> RemoteSystems<C> {
     pub(crate) fn new(
         (node, name): (NodeName, ClusterName),
         cluster: KubeCluster,
-        (cloud, registry): (C, LazyRegistry),
+        (cloud, registry): (C, AnyRegistry),
     ) -> Self {
         Self { node, name, cluster, cloud, registry }
     }

@@ -11,13 +11,12 @@ use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ports::PodView;
 use firecamp_core::record::Stored;
 use firecamp_registry::{FileListing, Follower};
-use firecamp_run::connect::AnyRegistry;
+use firecamp_run::connect::{AnyRegistry, OpenRegistry};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::Source;
-use crate::lazy_registry::LazyRegistry;
 use crate::outage::Outage;
 
 /// Poll interval: files report no changes.
@@ -28,7 +27,7 @@ const FULL_READ: Duration = Duration::from_secs(10);
 /// The file registry.
 #[derive(Debug)]
 pub(crate) struct FileSource {
-    registry: LazyRegistry,
+    registry: AnyRegistry,
     follower: OnceCell<Follower>,
     poll: Mutex<Poll>,
     current: AtomicBool,
@@ -46,7 +45,7 @@ struct Poll {
 }
 
 impl FileSource {
-    pub(crate) fn new(registry: LazyRegistry) -> Self {
+    pub(crate) fn new(registry: AnyRegistry) -> Self {
         let mut every = interval(POLL);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let poll = Mutex::new(Poll { every, due: false, full_read: None });
@@ -56,8 +55,8 @@ impl FileSource {
 
     async fn follower(&self) -> Result<&Follower, RegistryFailure> {
         let open = async || match self.registry.get().await? {
-            AnyRegistry::File(registry) => Ok(registry.follow()),
-            AnyRegistry::Kube(_) => Err(RegistryFailure {
+            OpenRegistry::File(registry) => Ok(registry.follow()),
+            OpenRegistry::Kube(_) => Err(RegistryFailure {
                 kind: RegistryKind::Refused,
                 effect: Effect::None,
                 detail: "failed to list records: the registry is not a directory".to_owned(),
@@ -159,7 +158,7 @@ mod tests {
     async fn f090_registry_that_does_not_exist_yet_is_read_once_it_does() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("registry");
-        let source = FileSource::new(LazyRegistry::new(RegistryUrl::File(place.clone())));
+        let source = FileSource::new(AnyRegistry::new(RegistryUrl::File(place.clone())));
         let why = source.list(BTreeSet::new()).await.unwrap_err();
         assert!(why.detail.contains("registry"), "{why:?}");
         assert!(!source.is_synced());
@@ -173,7 +172,7 @@ mod tests {
     async fn change_is_reported_within_a_poll_although_the_wait_is_cancelled() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("staticippools")).unwrap();
-        let source = FileSource::new(LazyRegistry::new(RegistryUrl::File(dir.path().into())));
+        let source = FileSource::new(AnyRegistry::new(RegistryUrl::File(dir.path().into())));
         source.changed().await;
         source.list(BTreeSet::new()).await.unwrap();
         std::fs::write(dir.path().join("staticippools/a.yaml"), "nonsense").unwrap();
@@ -188,7 +187,7 @@ mod tests {
     async fn unchanged_registry_is_read_completely_every_ten_seconds() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("staticippools")).unwrap();
-        let source = FileSource::new(LazyRegistry::new(RegistryUrl::File(dir.path().into())));
+        let source = FileSource::new(AnyRegistry::new(RegistryUrl::File(dir.path().into())));
         source.changed().await;
         source.list(BTreeSet::new()).await.unwrap();
         let begun = Instant::now();
@@ -201,7 +200,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pools = dir.path().join("staticippools");
         std::fs::create_dir_all(&pools).unwrap();
-        let source = FileSource::new(LazyRegistry::new(RegistryUrl::File(dir.path().into())));
+        let source = FileSource::new(AnyRegistry::new(RegistryUrl::File(dir.path().into())));
         std::fs::write(pools.join("main.yaml"), "cut off").unwrap();
         for _list in 0..3 {
             assert_eq!(source.list(BTreeSet::new()).await.unwrap().pools, None);

@@ -15,7 +15,7 @@ use firecamp_core::ids::{Member, NodeName, PoolName};
 use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{Pool, State, StaticIp};
 use firecamp_kube::{Event, Item, Key, KubeRegistry};
-use firecamp_run::connect::AnyRegistry;
+use firecamp_run::connect::{AnyRegistry, OpenRegistry};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 use super::Source;
 use super::cache::{Cache, Known};
 use super::follow::{Pause, Reported, follow};
-use crate::lazy_registry::LazyRegistry;
 use crate::outage::Outage;
 
 /// Maximum number of fresh reads per list; the others follow with the next list.
@@ -32,7 +31,7 @@ const MAX_FRESH_READS: usize = 64;
 /// The watches of this node and their caches.
 pub(crate) struct KubeSource {
     node: NodeName,
-    registry: LazyRegistry,
+    registry: AnyRegistry,
     state: Mutex<WatchState>,
     events: Notify,
 }
@@ -51,7 +50,7 @@ struct WatchState {
 }
 
 impl KubeSource {
-    pub(crate) fn new(node: NodeName, registry: LazyRegistry) -> Self {
+    pub(crate) fn new(node: NodeName, registry: AnyRegistry) -> Self {
         let state = WatchState {
             static_ips: Cache::new(|old: &StaticIp, new| new.epoch < old.epoch),
             pods: Cache::new(|_old, _new| false),
@@ -75,8 +74,8 @@ impl KubeSource {
         let mut pause = Pause::default();
         loop {
             match self.registry.get().await {
-                Ok(AnyRegistry::Kube(registry)) => return registry.clone(),
-                Ok(AnyRegistry::File(_)) => outage.lasts(&"the registry is files"),
+                Ok(OpenRegistry::Kube(registry)) => return registry.clone(),
+                Ok(OpenRegistry::File(_)) => outage.lasts(&"the registry is files"),
                 Err(why) => outage.lasts(&why.detail),
             }
             sleep(pause.take()).await;
@@ -251,8 +250,8 @@ impl WatchState {
 impl Source for KubeSource {
     async fn list(&self, known: BTreeSet<Ipv4Addr>) -> Result<Listing, RegistryFailure> {
         let registry = match self.registry.get().await? {
-            AnyRegistry::Kube(registry) if self.lock().static_ips.is_complete() => registry,
-            AnyRegistry::Kube(_) | AnyRegistry::File(_) => return Err(not_listed(&self.node)),
+            OpenRegistry::Kube(registry) if self.lock().static_ips.is_complete() => registry,
+            OpenRegistry::Kube(_) | OpenRegistry::File(_) => return Err(not_listed(&self.node)),
         };
         self.read_doubtful(registry, &known).await;
         Ok(self.lock().listing(&self.node, &known))

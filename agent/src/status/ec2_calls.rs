@@ -3,42 +3,91 @@
 use std::time::Duration;
 
 use firecamp_core::failure::CloudKind;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 
-use super::labels::{Call, Calls, result};
-use super::quick;
+use super::{Histograms, add, quick};
+use crate::observed_cloud::Observer;
+
+/// A request to EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Call {
+    DescribeNetworkInterfaces,
+    DescribeVolumes,
+    DescribeInstanceTypes,
+    AssignPrivateIpAddresses,
+    UnassignPrivateIpAddresses,
+}
+
+impl Call {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::DescribeNetworkInterfaces,
+        Self::DescribeVolumes,
+        Self::DescribeInstanceTypes,
+        Self::AssignPrivateIpAddresses,
+        Self::UnassignPrivateIpAddresses,
+    ];
+}
+
+/// Labels of a request to EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Calls {
+    call: Call,
+    result: &'static str,
+}
+
+/// The result label of a request with this failure, or none.
+pub(crate) fn result(failure: Option<CloudKind>) -> &'static str {
+    match failure {
+        None => "Success",
+        Some(CloudKind::HeldElsewhere) => "HeldElsewhere",
+        Some(CloudKind::NotOnInterface) => "NotOnInterface",
+        Some(CloudKind::CapacityExceeded) => "CapacityExceeded",
+        Some(CloudKind::SubnetExhausted) => "SubnetExhausted",
+        Some(CloudKind::BadAddress) => "BadAddress",
+        Some(CloudKind::NotFound) => "NotFound",
+        Some(CloudKind::Auth) => "Denied",
+        Some(CloudKind::Throttled) => "Throttled",
+        Some(CloudKind::Transient) => "Transient",
+        Some(CloudKind::Unknown) => "Unknown",
+    }
+}
 
 /// Counts and durations of all requests of the agent.
 #[derive(Debug, Clone)]
 pub(crate) struct Ec2Calls {
-    pub(super) ended: Family<Calls, Counter>,
-    pub(super) took: Family<Calls, Histogram, fn() -> Histogram>,
+    ended: Family<Calls, Counter>,
+    durations: Histograms<Calls>,
 }
 
-impl Default for Ec2Calls {
+impl Ec2Calls {
     /// The counters that alerts use exist from the start: `increase` misses the first increment of
     /// a new counter. The common histograms also exist, so that memory does not grow later.
-    fn default() -> Self {
+    pub(super) fn new(registry: &mut Registry) -> Self {
         let ended = Family::<Calls, Counter>::default();
         for call in Call::ALL {
             for kind in [CloudKind::Throttled, CloudKind::Auth] {
                 drop(ended.get_or_create(&Calls { call, result: result(Some(kind)) }));
             }
         }
-        let took: Family<Calls, Histogram, fn() -> Histogram> = Family::new_with_constructor(quick);
+        let durations = Family::new_with_constructor(quick as fn() -> Histogram);
         for call in Call::ALL {
-            drop(took.get_or_create(&Calls { call, result: result(None) }));
+            drop(durations.get_or_create(&Calls { call, result: result(None) }));
         }
-        Self { ended, took }
+        Self {
+            ended: add(registry, "ec2_calls", ended),
+            durations: add(registry, "ec2_call_duration_seconds", durations),
+        }
     }
 }
 
-impl Ec2Calls {
-    /// A request has ended with this result.
-    pub(crate) fn ended(&self, how: Calls, took: Duration) {
-        self.ended.get_or_create(&how).inc();
-        self.took.get_or_create(&how).observe(took.as_secs_f64());
+impl Observer for Ec2Calls {
+    fn ended(&self, call: Call, failure: Option<CloudKind>, took: Duration) {
+        let labels = Calls { call, result: result(failure) };
+        self.ended.get_or_create(&labels).inc();
+        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
     }
 }

@@ -9,17 +9,26 @@ use firecamp_registry::api::Observation;
 use tokio::time::Instant;
 
 use super::System;
+use crate::outage::Outage;
 
 /// For each system: the last successful read, and the failure since.
 #[derive(Debug, Default)]
 pub(super) struct LastReads(Mutex<BTreeMap<System, Age>>);
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 struct Age {
     /// Start of the running read.
     asked: Option<Instant>,
     read: Option<Instant>,
     failure: Option<String>,
+    outage: Outage,
+}
+
+impl Age {
+    fn new(system: System) -> Self {
+        let outage = Outage::new(system.display_name());
+        Self { asked: None, read: None, failure: None, outage }
+    }
 }
 
 impl LastReads {
@@ -27,8 +36,12 @@ impl LastReads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn read_started(&self, system: System) {
-        self.all().entry(system).or_default().asked = Some(Instant::now());
+    fn change(&self, system: System, change: impl FnOnce(&mut Age)) {
+        change(self.all().entry(system).or_insert_with(|| Age::new(system)));
+    }
+
+    pub(super) fn started(&self, system: System) {
+        self.change(system, |age| age.asked = Some(Instant::now()));
     }
 
     /// The duration of the read that has ended; of concurrent reads, the first one to end.
@@ -36,14 +49,18 @@ impl LastReads {
         self.all().get_mut(&system)?.asked.take().map(|asked| asked.elapsed())
     }
 
-    pub(super) fn read(&self, system: System) {
-        let mut all = self.all();
-        let age = all.entry(system).or_default();
-        (age.read, age.failure) = (Some(Instant::now()), None);
+    pub(super) fn succeeded(&self, system: System) {
+        self.change(system, |age| {
+            age.outage.ended();
+            (age.read, age.failure) = (Some(Instant::now()), None);
+        });
     }
 
     pub(super) fn failed(&self, system: System, why: &impl Display) {
-        self.all().entry(system).or_default().failure = Some(why.to_string());
+        self.change(system, |age| {
+            age.failure = Some(why.to_string());
+            age.outage.lasts(why);
+        });
     }
 
     pub(super) fn shown(&self) -> Vec<Observation> {
@@ -65,7 +82,7 @@ mod tests {
     async fn failure_keeps_the_age_of_the_last_answer() {
         let last_reads = LastReads::default();
         last_reads.failed(System::Ec2, &"no credentials");
-        last_reads.read(System::Kernel);
+        last_reads.succeeded(System::Kernel);
         tokio::time::advance(Duration::from_secs(7)).await;
         last_reads.failed(System::Kernel, &"interrupted");
         let shown: Vec<_> = last_reads.shown();
@@ -78,7 +95,7 @@ mod tests {
                 ("kernel".to_owned(), Some(7), Some("interrupted".to_owned())),
             ]
         );
-        last_reads.read(System::Kernel);
+        last_reads.succeeded(System::Kernel);
         assert_eq!(last_reads.shown()[1].failure, None);
     }
 
@@ -86,7 +103,7 @@ mod tests {
     async fn read_is_timed_once_from_start_to_end() {
         let last_reads = LastReads::default();
         assert_eq!(last_reads.answered(System::Ec2), None, "no read has started");
-        last_reads.read_started(System::Ec2);
+        last_reads.started(System::Ec2);
         tokio::time::advance(Duration::from_secs(3)).await;
         assert_eq!(last_reads.answered(System::Ec2), Some(Duration::from_secs(3)));
         assert_eq!(last_reads.answered(System::Ec2), None, "it has already ended");

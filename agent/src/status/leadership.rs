@@ -4,20 +4,36 @@ use std::collections::BTreeMap;
 
 use firecamp_controllers::leader::Usage;
 use firecamp_core::ids::PoolName;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 
-use super::labels::Pools;
+use super::add;
+
+/// Labels of a pool. Pools are few, and users name them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pools {
+    pool: String,
+}
 
 /// Whether this agent is the leader, and the usage of the pools while it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct LeadershipMetrics {
-    pub(super) acts: Gauge,
-    pub(super) total: Family<Pools, Gauge>,
-    pub(super) free: Family<Pools, Gauge>,
+    acts: Gauge,
+    total: Family<Pools, Gauge>,
+    free: Family<Pools, Gauge>,
 }
 
 impl LeadershipMetrics {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        Self {
+            acts: add(registry, "leader", Gauge::default()),
+            total: add(registry, "pool_addresses", Family::default()),
+            free: add(registry, "pool_free_addresses", Family::default()),
+        }
+    }
+
     /// This agent became the leader.
     pub(crate) fn begins(&self) {
         self.acts.set(1);

@@ -5,34 +5,37 @@ use firecamp_controllers::leader::Usage;
 use firecamp_controllers::node::OperationKind;
 use firecamp_node::preflight::facts::{Clock, Reading};
 
-use super::super::{
-    Call, Calls, Executions, Problems, Reads, Reasons, Requests, Status, System, Volumes, result,
-};
+use super::super::reads::Reads;
+use super::super::{Call, Operations, Problems, Reasons, Requests, Status, System, Volumes};
 use super::*;
+use crate::observed_cloud::Observer as _;
 
 /// A status in which every metric has a sample.
 fn complete_status() -> Status {
     let status = Status::default();
-    let kind = Executions { kind: OperationKind::Restore.name() };
-    status.executions.get_or_create(&kind).inc();
-    status.failed.get_or_create(&kind).inc();
-    status.operation_durations.get_or_create(&kind).observe(0.1);
-    status.read_started(System::Kernel);
-    status.read(System::Kernel, &Ok::<(), &str>(()));
-    let call = Calls { call: Call::DescribeVolumes, result: result(None) };
-    status.calls.ended(call, Duration::from_millis(70));
-    status.read(System::Ec2, &Err::<(), &str>("throttled"));
-    status.published.get_or_create(&Requests { request: "get" }).inc();
-    status.publish_failures.get_or_create(&Requests { request: "get" }).inc();
-    status.events.get_or_create(&Reasons { reason: "AddressHeldByForeignInterface" }).inc();
-    status.volumes.get_or_create(&Volumes { kind: "Ebs" }).set(1);
+    let kind = Operations { kind: OperationKind::Restore.name() };
+    status.operations.started.get_or_create(&kind).inc();
+    status.operations.failed.get_or_create(&kind).inc();
+    status.operations.durations.get_or_create(&kind).observe(0.1);
+    status.reads.started(System::Kernel);
+    status.reads.ended(System::Kernel, &Ok::<(), &str>(()));
+    status.ec2_calls.ended(Call::DescribeVolumes, None, Duration::from_millis(70));
+    status.reads.ended(System::Ec2, &Err::<(), &str>("throttled"));
+    status.publishing.requests.get_or_create(&Requests { request: "get" }).inc();
+    status.publishing.failures.get_or_create(&Requests { request: "get" }).inc();
+    status
+        .publishing
+        .events
+        .get_or_create(&Reasons { reason: "AddressHeldByForeignInterface" })
+        .inc();
+    status.volumes.counts.get_or_create(&Volumes { kind: "Ebs" }).set(1);
     let problem = Problems { reason: "ReadOnly" };
-    status.volume_problems.get_or_create(&problem).set(1);
-    status.volume_ages.get_or_create(&problem).set(1);
-    status.clocks(&[Reading { clock: Clock::Ec2, ahead: 1 }]);
+    status.volumes.problems.get_or_create(&problem).set(1);
+    status.volumes.ages.get_or_create(&problem).set(1);
+    status.preflight.clocks(&[Reading { clock: Clock::Ec2, ahead: 1 }]);
     let usage = Usage { total: 2, allocated: 1, free: 1 };
     status.leader.set_pools(&[("a".parse().unwrap(), usage)].into());
-    assert!(status.read_failures.get(&Reads { system: System::Ec2 }).is_some());
+    assert!(status.reads.failures.get(&Reads { system: System::Ec2 }).is_some());
     status
 }
 

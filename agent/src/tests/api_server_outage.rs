@@ -12,7 +12,7 @@ async fn f090_agent_keeps_its_observations_during_an_api_server_outage() {
         assert_eq!(agent.metric("firecamp_agent_registry_synced"), 1);
         node.server.go_away();
         tokio::time::sleep(Duration::from_hours(1)).await;
-        assert!(node.holds() && agent.status.is_ready() && agent.status.is_live());
+        assert!(node.holds() && agent.status.health.is_ready() && agent.status.health.is_live());
         assert_eq!(agent.metric("firecamp_agent_registry_synced"), 0);
         agent.restores().await;
         node.server.come_back();
@@ -35,7 +35,7 @@ async fn f090_agent_started_during_an_api_server_outage_restores_but_is_not_read
         assert!(node.holds());
         agent.restores().await;
         tokio::time::sleep(Duration::from_mins(10)).await;
-        assert!(agent.status.is_live() && !agent.status.is_ready());
+        assert!(agent.status.health.is_live() && !agent.status.health.is_ready());
         node.server.come_back();
         agent.ready().await;
         assert!(node.holds());

@@ -27,9 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::agent_files::AgentFiles;
 use crate::kube_status::KubeStatus;
-use crate::lazy_registry::LazyRegistry;
-use crate::metered_cloud::MeteredCloud;
-use crate::ports::{Environment, Kernel, KernelEvents, Ports};
+use crate::ports::{Environment, Kernel, KernelEvents, MeteredCloud, Ports};
 use crate::publish::{self, SharedStatus};
 use crate::source::KubeSource;
 use crate::status::Status;
@@ -50,9 +48,9 @@ pub(crate) const DEADLINE: Duration = Duration::from_mins(20);
 pub(crate) struct SimEnvironment;
 
 impl Environment for SimEnvironment {
-    type Cloud = MeteredCloud<SimEc2>;
+    type Cloud = SimEc2;
     type Kernel = SimHost;
-    type Registry = LazyRegistry;
+    type Registry = AnyRegistry;
     type Source = KubeSource;
     type Files = SimEc2;
 }
@@ -270,10 +268,10 @@ impl Node {
 
     async fn run(&self, reports: bool, body: impl AsyncFnOnce(Running<'_>)) {
         let status = Status::default();
-        let registry = LazyRegistry::from(AnyRegistry::Kube(self.registry.clone()));
+        let registry = AnyRegistry::from(self.registry.clone());
         let source = KubeSource::new(NODE.parse().unwrap(), registry.clone());
         let kube_status = Rc::new(KubeStatus::new(registry.clone(), NODE.parse().unwrap()));
-        let cloud = MeteredCloud::new(self.cloud.clone(), &status.calls);
+        let cloud = MeteredCloud { inner: self.cloud.clone(), observer: status.ec2_calls.clone() };
         let host = self.host.clone();
         let ports = Ports::<SimEnvironment>::new(cloud, host, registry, source, self.cloud.clone());
         let keep = AgentFiles::open(self.run_dir.path()).unwrap();
@@ -320,7 +318,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) -> Duration 
 
 impl Running<'_> {
     pub(crate) async fn ready(&self) {
-        until("the agent is ready", || self.status.is_ready()).await;
+        until("the agent is ready", || self.status.health.is_ready()).await;
     }
 
     /// Something strips the address, and the kernel tells of it.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use firecamp_core::failure::{HostFailure, HostKind};
+use firecamp_core::failure::{HostFailure, HostKind, chain};
 use firecamp_core::ids::{Mac, PodUid};
 use thiserror::Error;
 
@@ -103,16 +103,4 @@ impl From<HostError> for HostFailure {
     fn from(error: HostError) -> Self {
         Self { kind: error.kind(), detail: chain(&error) }
     }
-}
-
-/// The error and all its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use firecamp_core::failure::FileFailure;
+use firecamp_core::failure::{FileFailure, chain};
 use firecamp_core::ports::MemberFile;
 
-use crate::error::chain;
 use atomic_write::{ConfDir, Staged, WriteError};
 
 /// How a [`StaticIpFile`] behaves.

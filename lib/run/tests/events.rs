@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 fn registry(server: &ApiServer) -> AnyRegistry {
-    AnyRegistry::Kube(KubeRegistry::new(server.client(), Timeouts::default()))
+    AnyRegistry::from(KubeRegistry::new(server.client(), Timeouts::default()))
 }
 
 async fn report(registry: &AnyRegistry, notice: Notice, text: &str) {

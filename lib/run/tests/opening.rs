@@ -8,7 +8,7 @@ use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::Member;
 use firecamp_core::ports::{PodView, Registry};
 use firecamp_registry::RegistryUrl;
-use firecamp_run::connect::{AnyRegistry, open};
+use firecamp_run::connect::{OpenRegistry, open};
 
 /// A kubeconfig of a cluster at this local port.
 fn kubeconfig(port: u16) -> String {
@@ -31,7 +31,7 @@ async fn failed(url: RegistryUrl) -> RegistryFailure {
 async fn a_directory_is_a_file_registry_and_must_exist() {
     let dir = tempfile::tempdir().unwrap();
     let registry = open(&RegistryUrl::File(dir.path().to_owned())).await.unwrap();
-    assert!(matches!(registry, AnyRegistry::File(_)), "{registry:?}");
+    assert!(matches!(registry.get().await, Ok(OpenRegistry::File(_))), "{registry:?}");
     let member = Member::new("prod", "redis-0").unwrap();
     assert_eq!(registry.pod(&member).await, Ok(PodView::Vouched));
     let missing = dir.path().join("missing");
@@ -46,7 +46,7 @@ async fn a_kubeconfig_opens_without_a_request() {
     // No process listens there.
     std::fs::write(&path, kubeconfig(1)).unwrap();
     let registry = open(&RegistryUrl::Kubeconfig(path)).await.unwrap();
-    assert!(matches!(registry, AnyRegistry::Kube(_)), "{registry:?}");
+    assert!(matches!(registry.get().await, Ok(OpenRegistry::Kube(_))), "{registry:?}");
     let failure = registry.pod(&Member::new("prod", "redis-0").unwrap()).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect), (RegistryKind::Unavailable, Effect::None));
     assert!(failure.detail.contains("read pod prod/redis-0"), "{failure}");

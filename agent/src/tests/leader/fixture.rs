@@ -17,7 +17,6 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::lazy_registry::LazyRegistry;
 use crate::leader::{RemoteSystems, lead};
 use crate::status::Status;
 
@@ -226,7 +225,7 @@ impl ClusterFixture {
         namespace: &str,
         end: &CancellationToken,
     ) {
-        let registry = LazyRegistry::from(AnyRegistry::Kube(self.registry.clone()));
+        let registry = AnyRegistry::from(self.registry.clone());
         let cluster = KubeCluster::new(&self.registry).with_lease_in(namespace);
         let names = (node.parse().unwrap(), "prod".parse().unwrap());
         let remote = RemoteSystems::new(names, cluster, (self.ec2.clone(), registry));

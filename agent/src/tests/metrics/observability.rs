@@ -8,7 +8,8 @@ use firecamp_core::failure::CloudKind;
 use firecamp_node::preflight::facts::Clock;
 use firecamp_node::volumes::Reason;
 
-use crate::status::{Call, System, clock, result};
+use crate::status::ec2_calls::result;
+use crate::status::{Call, System, preflight};
 
 const USERS: [&str; 3] = ["rules.yaml", "fleet.json", "node.json"];
 const TRIALS: &str = "rules-test.yaml";
@@ -80,7 +81,7 @@ fn values(label: &str) -> BTreeSet<String> {
             "update-capacity",
             "event",
         ]),
-        "clock" => named(&[clock(Clock::Ec2), clock(Clock::Metadata)]),
+        "clock" => named(&[preflight::name(Clock::Ec2), preflight::name(Clock::Metadata)]),
         other => panic!("what values has the label {other}?"),
     }
 }

@@ -237,7 +237,7 @@ fn written(controller: &mut PublishController, seconds: std::ops::Range<u64>) ->
 fn status_that_was_wanted_before_the_published_one_was_read_is_not_written() {
     let mut earlier = PublishController::new(node());
     let steps = written(&mut earlier, 0..20);
-    let objects = steps.iter().filter_map(|step| match step {
+    let mut objects = steps.iter().filter_map(|step| match step {
         Step::Update(object) => Some(object.clone()),
         Step::Create(_)
         | Step::Get
@@ -246,7 +246,7 @@ fn status_that_was_wanted_before_the_published_one_was_read_is_not_written() {
         | Step::UpdateCapacity(_)
         | Step::EmitEvent(_) => None,
     });
-    let mut published = objects.last().expect("the status is written");
+    let mut published = objects.next_back().expect("the status is written");
     published.metadata.resource_version = Some("7".to_owned());
     // The next process cannot read it for a while, with the same facts.
     let mut later = PublishController::new(node());
@@ -262,7 +262,7 @@ fn status_that_was_wanted_before_the_published_one_was_read_is_not_written() {
     let attachments = Some(*published);
     let read = FetchedNode { node, attachments, ..FetchedNode::default() };
     let after = end(&mut later, 50, Ok(Done::FetchedNode(Box::new(read))));
-    let writes = |names: &[&'static str]| names.iter().any(|name| *name == "update");
+    let writes = |names: &[&'static str]| names.contains(&"update");
     assert!(!writes(&sent(&after)), "{after:?}");
     for second in 51..70 {
         let begun = tick(&mut later, second, reported(facts(2)));

@@ -9,7 +9,7 @@ use firecamp_core::ids::{Member, NodeName, PodUid};
 use firecamp_kube::Timeouts;
 use jiff::Timestamp;
 
-use crate::connect::AnyRegistry;
+use crate::connect::{AnyRegistry, OpenRegistry};
 
 /// The longest time that an Event may delay the end of a container. A healthy API server responds
 /// within a few milliseconds; the termination message has the same text anyway.
@@ -38,7 +38,7 @@ impl AnyRegistry {
         address: Option<Ipv4Addr>,
         note: String,
     ) {
-        let Self::Kube(registry) = self else { return };
+        let Ok(OpenRegistry::Kube(registry)) = self.get().await else { return };
         let timeouts = Timeouts { call: BOUND, list: BOUND };
         let status_writer =
             registry.status_writer(reporter.node.clone(), timeouts).reporting_as(reporter.program);

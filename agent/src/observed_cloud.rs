@@ -1,0 +1,82 @@
+//! A cloud with an observer of its requests to EC2. Requests to the metadata service are reads
+//! instead.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::failure::{CloudFailure, CloudKind};
+use firecamp_core::ids::{EniId, Mac, SubnetId};
+use firecamp_core::node_identity::NodeIdentity;
+use firecamp_core::ports::{Cloud, Owner};
+use tokio::time::Instant;
+
+use crate::status::Call;
+
+/// What learns of the requests of a cloud.
+pub(crate) trait Observer: Send + Sync {
+    /// A request is sent. Without an end it was cancelled.
+    fn sent(&self, _call: Call) {}
+
+    /// A request has ended with this failure, or none.
+    fn ended(&self, call: Call, failure: Option<CloudKind>, took: Duration);
+}
+
+/// A cloud with an observer.
+#[derive(Debug)]
+pub(crate) struct ObservedCloud<C, O> {
+    pub(crate) inner: C,
+    pub(crate) observer: O,
+}
+
+impl<C, O: Observer> ObservedCloud<C, O> {
+    /// Performs one request.
+    pub(crate) async fn observe<T>(
+        &self,
+        call: Call,
+        request: impl Future<Output = Result<T, CloudFailure>>,
+    ) -> Result<T, CloudFailure> {
+        let begun = Instant::now();
+        self.observer.sent(call);
+        let answer = request.await;
+        let failure = answer.as_ref().err().map(|failure| failure.kind);
+        self.observer.ended(call, failure, begun.elapsed());
+        answer
+    }
+}
+
+impl<C: Cloud, O: Observer> Cloud for ObservedCloud<C, O> {
+    async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
+        self.inner.identity().await
+    }
+
+    async fn listed(&self, mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
+        self.inner.listed(mac).await
+    }
+
+    async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
+        let request = self.inner.owner(address, subnet);
+        self.observe(Call::DescribeNetworkInterfaces, request).await
+    }
+
+    async fn assign(
+        &self,
+        eni: &EniId,
+        address: Ipv4Addr,
+        force: bool,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        let request = self.inner.assign(eni, address, force, within);
+        self.observe(Call::AssignPrivateIpAddresses, request).await
+    }
+
+    async fn unassign(
+        &self,
+        eni: &EniId,
+        address: Ipv4Addr,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        let request = self.inner.unassign(eni, address, within);
+        self.observe(Call::UnassignPrivateIpAddresses, request).await
+    }
+}
