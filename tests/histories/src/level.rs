@@ -84,7 +84,7 @@ pub enum Order {
     Fill(NodeIx, bool),
     /// An outage begins (true) or ends.
     Outage(Outage, bool),
-    /// All agents hold the Lease (true), or only one again.
+    /// Each agent has a Lease of its own (true), or all share one again.
     Leases(bool),
     /// A pod is ready on an address: its init container succeeded and nothing has asked it to stop.
     Ready(PodIx, Ready),

@@ -23,7 +23,7 @@ pub mod crash_injection;
 pub mod crashes;
 pub mod history;
 pub mod inputs;
-pub mod lease_holder;
+pub mod leader;
 pub mod level;
 pub mod model;
 pub mod names;

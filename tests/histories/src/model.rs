@@ -9,11 +9,11 @@ mod checks;
 mod cloud;
 mod crash_injection;
 mod host;
+mod leader;
 mod orders;
 mod perform;
 mod process;
 mod queue;
-mod reclaim;
 mod registry;
 
 use std::cell::RefCell;
@@ -119,8 +119,7 @@ impl<'a> Model<'a> {
             Event::ExternalAct(number) => self.external_act(number),
             Event::Told(slot, number) => self.told(slot, number),
             Event::Poll(slot) => self.poll(slot),
-            Event::LostNodes(slot) => self.pass_lost_nodes(slot),
-            Event::LeaderPass(slot) => self.pass(slot),
+            Event::LeaderTick(slot, number) => self.leader_tick(slot, number),
         }
     }
 

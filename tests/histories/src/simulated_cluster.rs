@@ -11,10 +11,12 @@ use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Owner, OwnerEni};
 use firecamp_core::record::{OrphanPolicy, Pool, PoolSubnet};
 use firecamp_core::time::Moment;
+use firecamp_registry::api::ReclaimPolicy;
 use firecamp_registry::memory::Snapshot;
 use firecamp_testkit::sim::{Disk, Kernel, Tag};
 
 use crate::cluster::ApiPod;
+use crate::leader::Leases;
 use crate::names::{EniIx, Names, NodeIx, OUTSIDE, SLOTS, SPARE, pool_addresses};
 use crate::scenario::{Fault, Scenario, Stripped};
 use crate::watch::Past;
@@ -63,8 +65,10 @@ pub struct SimulatedCluster {
     pub api_out: bool,
     /// EC2 does not answer.
     pub ec2_out: bool,
-    /// All agents hold the Lease, and treat nodes that are off as lost.
-    pub leases: bool,
+    /// The Lease. While each agent has one of its own, nodes that are off are out of service.
+    pub leases: Leases,
+    /// What the pool does with addresses without a claim.
+    pub reclaim: ReclaimPolicy,
     /// Changes of the pool's orphan policy: whether it adopts.
     pub declared: Vec<(Moment, bool)>,
     /// Earlier states of the registry, in histories with watches.
@@ -98,6 +102,7 @@ impl SimulatedCluster {
         let enis = names.nodes.iter().take(nodes).flat_map(|node| &node.enis);
         let enis = enis.chain(&names.foreign_enis).map(|eni| (eni.ix, eni.primary));
         let orphans = scenario.orphans.is_some();
+        let reclaims = scenario.orphans.as_ref().is_some_and(|orphans| orphans.reclaim);
         let after_deadline = orphans.then_some(OUTSIDE);
         let limit = if orphans { ORPHAN_ENI_LIMIT } else { shape.eni_limit };
         let mut ec2 = Ec2::new(names.cidr, limit, enis, scenario.addresses().chain(after_deadline));
@@ -112,7 +117,8 @@ impl SimulatedCluster {
             ec2,
             api_out: false,
             ec2_out: false,
-            leases: false,
+            leases: Leases::default(),
+            reclaim: if reclaims { ReclaimPolicy::Delete } else { ReclaimPolicy::Retain },
             declared: vec![(Moment::default(), orphans)],
             past: shape.watches.then(Past::default),
         }

@@ -12,6 +12,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::agent::{Observation, ObservedAddress, Operation as NodeOperation, plan};
 use firecamp_core::ids::{Epoch, NodeName};
 use firecamp_core::ports::PodView;
+use firecamp_core::release::Releaser;
 use firecamp_core::time::Moment;
 
 use crate::leader::persistent_findings::Findings;
@@ -77,7 +78,8 @@ fn is_claimed(view: &View, observed: &ObservedStaticIp) -> bool {
     orphan(view, observed.record.address, &observed.record.member) != Some(true)
 }
 
-/// The release that the core's planner plans for a lost node.
+/// The release that the core's planner plans for a lost node. The leader changes no kernel, not
+/// even that of its own node, whose agent then withdraws the address.
 fn release(
     observed: &ObservedStaticIp,
     pod: PodView,
@@ -96,7 +98,15 @@ fn release(
         misplaced: None,
         reasserted: None,
     });
-    plan(&observation, now).pop()
+    plan(&observation, now).pop().and_then(|operation| match operation {
+        NodeOperation::Release { member, pod, by: _ } => {
+            Some(NodeOperation::Release { member, pod, by: Releaser::AgentElsewhere })
+        }
+        NodeOperation::Withdraw { .. }
+        | NodeOperation::Reassert { .. }
+        | NodeOperation::Restore { .. }
+        | NodeOperation::Collect { .. } => None,
+    })
 }
 
 impl Nodes {

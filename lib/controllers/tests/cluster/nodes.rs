@@ -148,3 +148,11 @@ fn an_address_without_claim_and_pod_is_released_though_its_node_is_ready() {
     fixture.pod("redis-0", live("pod-1", None));
     assert_eq!(released(&fixture.during(MINUTE * 30)), None, "not under a live pod");
 }
+
+#[test]
+fn without_claim_the_leader_leaves_the_kernel_of_its_own_node_alone_too() {
+    let mut fixture = fixture(Some(NodeReadiness::Ready), true);
+    fixture.site.node = parsed("n1");
+    fixture.unclaim("redis-0");
+    assert_eq!(released(&fixture.during(MINUTE * 3)), Some(ReleaseReason::NoClaim));
+}

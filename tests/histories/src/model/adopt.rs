@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_controllers::leader::timing;
 use firecamp_controllers::node::AgentIdentity;
 use firecamp_core::agent::Orphan;
 use firecamp_core::contract::timing::ADOPT_GRACE;
@@ -93,12 +92,7 @@ impl Model<'_> {
     pub(super) fn follow(&mut self, slot: Slot) {
         let first = self.process(slot).rng.micros(500, 20_000);
         self.queue.push(self.now.plus(first), Event::Poll(slot));
-        let first = self.process(slot).rng.millis(500, 560);
-        self.queue.push(self.now.plus(first), Event::LostNodes(slot));
-        if self.scenario.orphans.as_ref().is_some_and(|orphans| orphans.reclaim) {
-            let pass = first.saturating_add(timing::PASS_EVERY);
-            self.queue.push(self.now.plus(pass), Event::LeaderPass(slot));
-        }
+        self.lead(slot, []);
     }
 
     /// The pause until the next pass; none if this pass has to be skipped.

@@ -4,12 +4,13 @@
 mod reads;
 mod tasks;
 
+pub(super) use self::reads::unavailable;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_controllers::Controller as _;
-use firecamp_controllers::leader::Planner;
 use firecamp_controllers::node::{
     Effect, Event as NodeEvent, Finding, NodeController, OperationKind, QueryResult, Report, Tick,
 };
@@ -17,6 +18,7 @@ use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::ids::Member;
 use firecamp_core::record::StaticIp;
+use firecamp_core::time::Moment;
 use firecamp_node::kernel::Change;
 
 use super::Model;
@@ -24,6 +26,7 @@ use super::adopt::OrphanProof;
 use super::process::{Process, ProcessKind, Slot, Stalled};
 use super::queue::Event;
 use crate::coverage::{OperationContext, is_by_leader};
+use crate::leader::{AgentEvent, Leader};
 use crate::level::Spawn;
 use crate::names::{NodeIx, ProcessId};
 use crate::observation::pod_of;
@@ -35,7 +38,7 @@ use crate::watch::Watches;
 pub(super) struct Agent {
     controller: NodeController,
     /// Events that have not arrived yet, by number.
-    coming: BTreeMap<u32, NodeEvent>,
+    coming: BTreeMap<u32, AgentEvent>,
     numbers: u32,
     /// Events that arrived while it was frozen.
     missed: Vec<u32>,
@@ -48,13 +51,14 @@ pub(super) struct Agent {
     idle: u32,
     /// Addresses without a record, for the audit.
     pub(super) proof: OrphanProof,
-    /// Its planners as the leader, while it holds the Lease: of all work, and of lost nodes.
-    pub(super) planner: Planner,
-    pub(super) lost_nodes: Planner,
+    /// Its part as candidate and leader, its next tick, and the number of that tick.
+    pub(super) leader: Leader,
+    pub(super) leader_due: Option<Moment>,
+    pub(super) leader_ticks: u32,
 }
 
 impl Agent {
-    fn keep(&mut self, event: NodeEvent) -> u32 {
+    fn keep(&mut self, event: AgentEvent) -> u32 {
         self.numbers = self.numbers.wrapping_add(1);
         self.coming.insert(self.numbers, event);
         self.numbers
@@ -86,8 +90,9 @@ impl Model<'_> {
             misplaced: 0,
             idle: 0,
             proof: OrphanProof::default(),
-            planner: Planner::default(),
-            lost_nodes: Planner::default(),
+            leader: Leader::new(node, ProcessId(self.slot().0), self.names),
+            leader_due: None,
+            leader_ticks: 0,
         }
     }
 
@@ -152,10 +157,10 @@ impl Model<'_> {
     }
 
     /// An event will reach an agent.
-    pub(super) fn tell(&mut self, slot: Slot, after: Duration, event: NodeEvent) {
+    pub(super) fn tell(&mut self, slot: Slot, after: Duration, event: impl Into<AgentEvent>) {
         let at = self.now.plus(after);
         let Some(agent) = self.agent(slot) else { return };
-        let number = agent.keep(event);
+        let number = agent.keep(event.into());
         self.queue.push(at, Event::Told(slot, number));
     }
 
@@ -184,15 +189,26 @@ impl Model<'_> {
         if frozen {
             return agent.missed.push(number);
         }
-        let Some(event) = agent.coming.remove(&number) else { return };
+        match agent.coming.remove(&number) {
+            Some(AgentEvent::Node(event)) => self.told_node(slot, event),
+            Some(AgentEvent::Leader(event)) => self.lead(slot, [event]),
+            None => {}
+        }
+    }
+
+    fn told_node(&mut self, slot: Slot, event: NodeEvent) {
         match event {
             NodeEvent::Listed(Ok(listing)) => {
-                agent.records.clone_from(&listing.records);
+                if let Some(agent) = self.agent(slot) {
+                    agent.records.clone_from(&listing.records);
+                }
                 self.handle(slot, NodeEvent::Listed(Ok(listing)));
                 self.list_handled(slot);
             }
             NodeEvent::Queried(result, clocks) => {
-                agent.proof.queried();
+                if let Some(agent) = self.agent(slot) {
+                    agent.proof.queried();
+                }
                 let interfaces = matches!(result, QueryResult::Interfaces(_));
                 self.handle(slot, NodeEvent::Queried(result, clocks));
                 if let (Some(agent), true) = (self.agent(slot), interfaces) {

@@ -269,7 +269,8 @@ impl Model<'_> {
     ) {
         let record = self.cluster.registry.static_ips.get(&address);
         if record.is_some_and(|stored| stored.object.member.is_orphaned()) {
-            let reclaims = self.processes[slot.at()].reclaims == Some(address) && !assigns;
+            let process = &self.processes[slot.at()];
+            let reclaims = process.by_leader && process.about == Some(address) && !assigns;
             self.audit.mutation_sent_for_orphan(self.now, slot.0, reclaims);
         }
     }

@@ -12,6 +12,7 @@ use firecamp_core::release::{Release, ReleaseInput};
 use firecamp_node::kernel::Change;
 
 use super::Model;
+use super::leader::performed;
 use super::process::{Process, ProcessKind, Slot, Stalled};
 use super::queue::Event;
 use crate::audit::{End, EndedProcess};
@@ -56,7 +57,7 @@ impl Level for Model<'_> {
             Order::Outage(Outage::Metadata(node), out) => {
                 self.cluster.node_mut(node).metadata_out = out;
             }
-            Order::Leases(all) => self.cluster.leases = all,
+            Order::Leases(all) => self.cluster.leases.separate = all,
             Order::Ready(pod, ready) => {
                 self.audit.ready(pod, ready);
                 self.check_address(ready.address);
@@ -302,7 +303,7 @@ impl Model<'_> {
         let Some(outcome) = process.machine.outcome().cloned() else { return };
         let id = process.id();
         let (agent, about, kind) = (process.agent, process.about, process.operation);
-        let by_controller = !process.by_leader;
+        let by_leader = process.by_leader;
         self.coverage.outcome(&outcome);
         if let (Outcome::Attached(attached), ProcessKind::Attach(_)) = (&outcome, &process.machine)
         {
@@ -313,13 +314,15 @@ impl Model<'_> {
             return self.ended.push_back((id, Ended::Outcome(outcome)));
         };
         self.disturb();
-        if let (Some(about), Some(kind), true) = (about, kind, by_controller) {
+        if by_leader {
+            self.tell(agent, Duration::ZERO, performed());
+        } else if let (Some(about), Some(kind)) = (about, kind) {
             let ended = NodeEvent::OperationEnded(about, kind, Some(outcome));
             self.tell(agent, Duration::ZERO, ended);
         }
     }
 
-    fn close(&mut self, slot: Slot, end: End<'_>) {
+    pub(super) fn close(&mut self, slot: Slot, end: End<'_>) {
         let process = &self.processes[slot.at()];
         let limit = match process.machine {
             ProcessKind::Attach(_) => Some(self.scenario.shape.deadline()),

@@ -60,10 +60,8 @@ pub(super) struct Process {
     pub(super) about: Option<Ipv4Addr>,
     /// The kind of an operation.
     pub(super) operation: Option<OperationKind>,
-    /// The operation releases for another node.
+    /// The operation is the leader's.
     pub(super) by_leader: bool,
-    /// It takes this orphaned address out of EC2.
-    pub(super) reclaims: Option<Ipv4Addr>,
     pub(super) machine: ProcessKind,
     pub(super) alive: bool,
     pub(super) frozen: bool,
@@ -112,7 +110,6 @@ impl Process {
             about: None,
             operation: None,
             by_leader: false,
-            reclaims: None,
             machine,
             alive: true,
             frozen: false,

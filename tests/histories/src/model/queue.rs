@@ -24,10 +24,8 @@ pub(super) enum Event {
     Land(u32),
     /// Another actor does this with an orphan.
     ExternalAct(u16),
-    /// An agent runs a pass over lost nodes, if it holds the Lease.
-    LostNodes(Slot),
-    /// An agent runs a pass over the cluster, if it holds the Lease.
-    LeaderPass(Slot),
+    /// The tick of an agent's leader with this number.
+    LeaderTick(Slot, u32),
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -83,7 +83,7 @@ impl Model<'_> {
     }
 
     fn read_now(&mut self, slot: Slot, action: &Action) -> Reply {
-        if let Some(reply) = self.read_for_orphan(slot, action) {
+        if let Some(reply) = self.read_for_leader(slot, action) {
             return reply;
         }
         let spawn = self.processes[slot.at()].spawn;

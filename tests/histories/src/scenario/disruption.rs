@@ -185,7 +185,8 @@ pub enum Disruption {
         /// How long both run.
         ms: u32,
     },
-    /// All agents hold the Lease, and treat nodes that are off as lost.
+    /// Each agent has a Lease of its own, so all become leaders, and nodes that are off are out of
+    /// service.
     Leases {
         /// For this many milliseconds.
         ms: u32,

@@ -56,7 +56,7 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     }
     // A separate stream, chosen so that no regression seed (seeds/found.txt) gets another script.
     let back_and_forth = SeededRng::new(seed, Purpose::Shape, 4).once_in(BACK_AND_FORTH);
-    let heal_at_ms = if back_and_forth { writer.move_back_and_forth() } else { writer.write() };
+    let mut heal_at_ms = if back_and_forth { writer.move_back_and_forth() } else { writer.write() };
     // A separate stream for the same reason.
     let mut strips = SeededRng::new(seed, Purpose::Shape, 14);
     if !calm && strips.once_in(STRIPS) {
@@ -65,7 +65,7 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     }
     if shape.watches {
         writer.rng = watches;
-        writer.agents(heal_at_ms);
+        heal_at_ms = writer.agents(heal_at_ms);
     }
     let mut script = writer.script;
     script.sort_by_key(|at| at.ms);

@@ -1,5 +1,5 @@
-//! A node's agent: the product's [`NodeController`] with the real clients of EC2 and the registry,
-//! and the real runner for each operation.
+//! A node's agent: the product's controllers of the node and of the leader with the real clients of
+//! EC2 and the registry, and the real runner for each operation.
 
 mod leader;
 mod tasks;
@@ -10,11 +10,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::coverage::{OperationContext, is_by_leader};
+use crate::leader::{AgentEvent, Leader};
 use crate::level::Spawn;
 use crate::names::{NodeIx, ProcessId};
 use crate::observation::pod_of;
 use crate::scenario::Fault;
 use firecamp_controllers::Controller as _;
+use firecamp_controllers::leader::Event as LeaderEvent;
 use firecamp_controllers::node::{
     Effect, Event as NodeEvent, NodeController, OperationKind, Report, Tick,
 };
@@ -37,7 +39,7 @@ use crate::wire::sim_state::{Shared, SimState, Slot};
 use self::tasks::Tasks;
 
 /// A task that ends with an event.
-type Running = Pin<Box<dyn Future<Output = NodeEvent>>>;
+type Running<E = NodeEvent> = Pin<Box<dyn Future<Output = E>>>;
 
 struct Agent {
     shared: Shared,
@@ -48,9 +50,14 @@ struct Agent {
     running: FuturesUnordered<Running>,
     /// How many of its addresses EC2 shows elsewhere, as far as it knows.
     misplaced: usize,
+    leader: Leader,
+    /// Requests about the Lease, and the running step of a pass.
+    requests: FuturesUnordered<Running<LeaderEvent>>,
+    /// Cancelled at the end of the term.
+    term: CancellationToken,
 }
 
-/// Runs the controller, and the passes of the leader, as long as the process runs.
+/// Runs the controllers as long as the process runs.
 pub(crate) async fn watch(shared: Shared, slot: Slot) {
     let (inbox, events) = unbounded_channel();
     let (agent, first) = {
@@ -64,13 +71,24 @@ pub(crate) async fn watch(shared: Shared, slot: Slot) {
         let last = sim.cluster.node(node).snapshot.clone();
         let random = sim.process(slot).rng.millis(0, 1_000).as_secs_f64();
         let controller = NodeController::new(name, cluster, rule, last, random);
+        let leader = Leader::new(node, ProcessId(slot.0), &sim.names);
         drop(sim);
-        let (tasks, running) = (Tasks::new(&shared, slot), FuturesUnordered::new());
-        let shared = shared.clone();
-        (Agent { shared, slot, node, controller, tasks, running, misplaced: 0 }, first)
+        let agent = Agent {
+            tasks: Tasks::new(&shared, slot),
+            shared,
+            slot,
+            node,
+            controller,
+            running: FuturesUnordered::new(),
+            misplaced: 0,
+            leader,
+            requests: FuturesUnordered::new(),
+            term: CancellationToken::new(),
+        };
+        (agent, first)
     };
     sleep(first).await;
-    tokio::join!(agent.run(events), leader::run(&shared, slot));
+    agent.run(events).await;
 }
 
 async fn until(shared: &Shared, due: Moment) {
@@ -78,26 +96,28 @@ async fn until(shared: &Shared, due: Moment) {
 }
 
 impl Agent {
-    async fn run(mut self, mut inbox: UnboundedReceiver<NodeEvent>) {
+    async fn run(mut self, mut inbox: UnboundedReceiver<AgentEvent>) {
         let mut poll = self.shared.now();
         loop {
             let due = self.controller.next_tick().unwrap_or(Moment(Duration::MAX));
+            let leader_due = self.leader.next_tick().unwrap_or(Moment(Duration::MAX));
             let event = tokio::select! {
                 biased;
                 Some(event) = inbox.recv() => event,
-                Some(event) = self.running.next() => event,
-                () = until(&self.shared, due) => self.tick(),
+                Some(event) = self.running.next() => event.into(),
+                Some(event) = self.requests.next() => event.into(),
+                () = until(&self.shared, due) => self.tick().into(),
+                () = until(&self.shared, leader_due) => self.leader_tick().into(),
                 () = until(&self.shared, poll) => {
                     let mut sim = self.shared.sim();
                     let pause = sim.process(self.slot).rng.millis(2_000, 5_000);
                     poll = self.shared.now().plus(pause);
-                    NodeEvent::RegistryChanged
+                    NodeEvent::RegistryChanged.into()
                 }
             };
-            let lists = matches!(event, NodeEvent::Listed(Ok(_)));
-            self.handle(event);
-            if lists {
-                self.list_handled();
+            match event {
+                AgentEvent::Node(event) => self.handle(event),
+                AgentEvent::Leader(event) => self.lead(event),
             }
         }
     }
@@ -117,11 +137,15 @@ impl Agent {
 
     /// Passes an event to the controller and performs the effects.
     fn handle(&mut self, event: NodeEvent) {
+        let lists = matches!(event, NodeEvent::Listed(Ok(_)));
         let mut next = Some(event);
         while let Some(event) = next.take() {
             for effect in self.controller.handle(event, self.shared.now()) {
                 next = self.perform(effect).or(next);
             }
+        }
+        if lists {
+            self.list_handled();
         }
     }
 
@@ -165,11 +189,11 @@ impl Agent {
     }
 }
 
-/// Starts an operation of an agent.
+/// Starts an operation of an agent, which ends at once when `end` is cancelled.
 fn execute(
     shared: &Shared,
     agent: Slot,
-    operation: &Operation,
+    (operation, end): (&Operation, CancellationToken),
     (address, member): (Ipv4Addr, &Member),
 ) {
     let now = shared.now();
@@ -195,8 +219,7 @@ fn execute(
         (execution, move |now| Execution::new(&operation, &cluster, run, now))
     };
     let start = |work| spawn_local(work).abort_handle();
-    let never = Signal::Interrupt(CancellationToken::new());
-    processes::begin(shared, execution, &start, never, machine);
+    processes::begin(shared, execution, &start, Signal::Interrupt(end), machine);
 }
 
 impl SimState {
@@ -218,7 +241,7 @@ impl SimState {
         let agents = self.processes.iter().filter(|p| p.alive && p.spawn.node == node);
         for inbox in agents.filter_map(|agent| agent.inbox.as_ref()) {
             // An agent that ends hears nothing more.
-            drop(inbox.send(event()));
+            drop(inbox.send(event().into()));
         }
     }
 }

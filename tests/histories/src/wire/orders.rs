@@ -87,7 +87,7 @@ impl SimState {
                 Outage::Metadata(node) => self.cluster.node_mut(node).metadata_out = out,
             }
         } else if let Order::Leases(all) = order {
-            self.cluster.leases = all;
+            self.cluster.leases.separate = all;
         } else if let Order::Ready(pod, ready) = order {
             self.audit.ready(pod, ready);
             self.check_address(world, now, ready.address);

@@ -107,7 +107,7 @@ fn executions() -> Vec<Entry> {
     let strip = |what| Disruption::Strip { member: MEMBER, zombie: false, what };
     let second = Shape { secondary: true, ..shape() };
     let twin = |node, ms| Disruption::Twin { node, ms };
-    let gone = || At { ms: UP + 300, disruption: Disruption::Stop { member: MEMBER, grace_s: 1 } };
+    let gone = |after| then(Disruption::Stop { member: MEMBER, grace_s: 1 }, after);
     vec![
         entry(
             "stripped",
@@ -142,7 +142,7 @@ fn executions() -> Vec<Entry> {
             "the node is terminated and its member not wanted: the leader releases",
             shape(),
             UP,
-            vec![first.clone(), then(Disruption::Terminate { node: A }, 0), gone()],
+            vec![first.clone(), then(Disruption::Terminate { node: A }, 0), gone(300)],
         )),
         much_later(entry(
             "two-holders-release",
@@ -151,9 +151,10 @@ fn executions() -> Vec<Entry> {
             UP,
             vec![
                 first,
-                then(Disruption::Leases { ms: 20_000 }, 0),
-                then(Disruption::Terminate { node: A }, 0),
-                gone(),
+                // By the time of the termination all have become leaders.
+                then(Disruption::Leases { ms: 40_000 }, 0),
+                then(Disruption::Terminate { node: A }, 10_000),
+                gone(10_300),
             ],
         )),
     ]

@@ -23,7 +23,7 @@ const REGISTRY_BOUND: Duration = Duration::from_secs(3);
 /// The longest lag of a watch of the pools.
 const POOLS_LAG_MS: u64 = 30_000;
 
-fn unavailable() -> RegistryFailure {
+pub(in crate::model) fn unavailable() -> RegistryFailure {
     let kind = RegistryKind::Unavailable;
     RegistryFailure { kind, effect: Effect::None, detail: String::new() }
 }

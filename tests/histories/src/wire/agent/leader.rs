@@ -1,79 +1,139 @@
-//! The passes of the leader over lost nodes, with the real clients.
+//! An agent as candidate and leader: how the effects of its [`LeaderController`], which makes all
+//! decisions, are performed with the real clients. The Lease is a value of the simulated cluster.
+//!
+//! [`LeaderController`]: firecamp_controllers::leader::LeaderController
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease_holder::{releases, site};
-use crate::wire::sim_state::{Kind, Shared, Slot};
-use crate::wire::systems;
-use firecamp_controllers::leader::{ObservedPod, Planner, Queries, QueryResults, Site, View};
-use firecamp_core::agent::Operation;
-use firecamp_core::ports::{Cloud, Owner, Registry};
+use crate::scenario::Fault;
+use firecamp_controllers::leader::{
+    Effect, Event as LeaderEvent, ObservedPod, Operation, PassStep, StepResult,
+};
+use firecamp_core::agent::Operation as NodeOperation;
+use firecamp_core::failure::{Effect as ReportedEffect, RegistryFailure, RegistryKind};
+use firecamp_core::ports::{Cloud, Registry};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::execute;
+use super::{Agent, execute};
+use crate::wire::systems::SystemsOf;
 
-/// The pause between two passes.
-const EVERY: Duration = Duration::from_secs(2);
-/// The time limit of a look-up.
+/// The time limit of a read.
 const READ_BOUND: Duration = Duration::from_secs(5);
 
-/// Plans and releases as long as the process runs.
-pub(super) async fn run(shared: &Shared, slot: Slot) {
-    let systems = systems::of(shared, slot);
-    let mut planner = Planner::default();
-    loop {
-        sleep(EVERY).await;
-        let Some((view, site)) = observe(shared, slot) else {
-            // A new leader starts from scratch.
-            planner = Planner::default();
-            continue;
-        };
-        let queries = planner.ask(&view, &site);
-        let answers = answers(shared, (&systems.registry, &systems.cloud), &view, queries).await;
-        let now = shared.now();
-        for (address, operation) in releases(&mut planner, (&view, &site), &answers, now) {
-            let Operation::Release { member, .. } = &operation else { continue };
-            let running = shared.sim().processes.iter().any(|p| {
-                p.alive && p.agent == Some(slot) && p.by_leader && p.about == Some(address)
-            });
-            if !running {
-                execute(shared, slot, &operation, (address, member));
+fn unavailable() -> RegistryFailure {
+    let (kind, effect) = (RegistryKind::Unavailable, ReportedEffect::Unknown);
+    RegistryFailure { kind, effect, detail: String::new() }
+}
+
+impl Agent {
+    /// A tick: first, in a term, what the lists and watches report.
+    pub(super) fn leader_tick(&mut self) -> LeaderEvent {
+        if self.leader.in_term() {
+            let reports = {
+                let mut sim = self.shared.sim();
+                let fails = sim.cluster.api_out || sim.injects(self.slot, Fault::RegistryFails);
+                sim.cluster.reports(!fails, &sim.names)
+            };
+            for report in reports {
+                self.lead(LeaderEvent::Cluster(Box::new(report)));
+            }
+        }
+        let random = self.shared.sim().process(self.slot).rng.millis(0, 1_000).as_secs_f64();
+        LeaderEvent::Tick(random)
+    }
+
+    /// Passes an event to the controller and performs the effects.
+    pub(super) fn lead(&mut self, event: LeaderEvent) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            for effect in self.leader.handle(event, self.shared.now()) {
+                next = self.perform_for_leader(effect).or(next);
             }
         }
     }
+
+    /// Performs an effect. Returns the event to which it leads at once.
+    fn perform_for_leader(&mut self, effect: Effect) -> Option<LeaderEvent> {
+        match effect {
+            Effect::ReadLease(id) => {
+                let (after, fails) = self.request();
+                let lease = self.shared.sim().cluster.leases.read(self.slot.0);
+                let read = if fails { Err(unavailable()) } else { Ok(lease) };
+                self.answer(after, LeaderEvent::LeaseRead(id, read));
+            }
+            Effect::WriteLease(id, write) => {
+                let (after, fails) = self.request();
+                let mut written = Err(unavailable());
+                if !fails {
+                    let mut sim = self.shared.sim();
+                    let done = sim.cluster.leases.write(self.slot.0, write);
+                    let lost = sim.injects(self.slot, Fault::RegistryLost);
+                    written = if lost { written } else { done };
+                }
+                self.answer(after, LeaderEvent::LeaseWritten(id, written));
+            }
+            Effect::Start(PassStep::Perform(operation, _)) => return self.begin(&operation),
+            Effect::Start(step) => {
+                let (systems, term) = (Arc::clone(&self.tasks.systems), self.term.clone());
+                self.requests.push(Box::pin(read(systems, step, term)));
+            }
+            Effect::BeginTerm => self.term = CancellationToken::new(),
+            Effect::EndTerm => self.term.cancel(),
+            // No history stops an agent gracefully.
+            Effect::DropOperation | Effect::Report(_) => {}
+        }
+        None
+    }
+
+    /// How long a request about the Lease takes, and whether it fails.
+    fn request(&self) -> (Duration, bool) {
+        let mut sim = self.shared.sim();
+        let fails = sim.cluster.api_out || sim.injects(self.slot, Fault::RegistryFails);
+        (sim.process(self.slot).rng.micros(500, 6_000), fails)
+    }
+
+    fn answer(&self, after: Duration, event: LeaderEvent) {
+        self.requests.push(Box::pin(async move {
+            sleep(after).await;
+            event
+        }));
+    }
+
+    /// Starts a release, whose process tells its end. The other operations have tests of their own.
+    fn begin(&self, operation: &Operation) -> Option<LeaderEvent> {
+        if let Operation::Release { address, node_operation, .. } = operation
+            && let NodeOperation::Release { member, .. } = node_operation
+        {
+            let operation = (node_operation, self.term.clone());
+            execute(&self.shared, self.slot, operation, (*address, member));
+            return None;
+        }
+        Some(LeaderEvent::StepEnded(StepResult::Performed(Vec::new())))
+    }
 }
 
-/// What the holder of the Lease observes while a node is lost.
-fn observe(shared: &Shared, slot: Slot) -> Option<(View, Site)> {
-    let sim = shared.sim();
-    let node = sim.processes[slot.at()].spawn.node;
-    let agents = sim.processes.iter().filter(|p| p.alive && p.kind == Kind::Agent);
-    let leads = sim.cluster.holds_lease(node, agents.map(|agent| agent.spawn.node));
-    let acts = leads && sim.cluster.is_any_node_lost() && !sim.cluster.api_out;
-    acts.then(|| (sim.cluster.leader_view(&sim.names), site(node, &sim.names)))
-}
-
-async fn answers(
-    shared: &Shared,
-    (registry, cloud): (&impl Registry, &impl Cloud),
-    view: &View,
-    queries: Queries,
-) -> QueryResults {
-    let mut answers = QueryResults::default();
-    for member in queries.pods {
-        if let Ok(view) = registry.pod(&member).await {
-            answers.pods.insert(member, ObservedPod { view, controller: None });
+/// A step that reads. It ends at once at the end of the term.
+async fn read(systems: Arc<SystemsOf>, step: PassStep, term: CancellationToken) -> LeaderEvent {
+    let result = match step {
+        PassStep::Identify => {
+            let read = timeout(READ_BOUND, systems.cloud.identity());
+            let read = term.run_until_cancelled(read).await;
+            StepResult::Identified(read.and_then(|read| read.ok()?.ok()))
         }
-    }
-    for address in queries.owners {
-        let record = view.addresses.get(&address).and_then(Option::as_ref);
-        let eni = record.and_then(|seen| seen.record.attachment.as_ref()?.eni.clone());
-        let subnet = shared.sim().names.subnet.clone();
-        if let Ok(Ok(owner)) = timeout(READ_BOUND, cloud.owner(address, &subnet)).await {
-            let held = matches!(&owner, Owner::Eni(owner)
-                if owner.instance.is_some() && eni.as_ref() == Some(&owner.id));
-            answers.held.insert(address, held);
+        PassStep::ReadOwner(address, subnet) => {
+            let read = timeout(READ_BOUND, systems.cloud.owner(address, &subnet));
+            let read = term.run_until_cancelled(read).await;
+            let read = read.and_then(|read| Some(read.ok()?.map_err(|why| why.kind)));
+            StepResult::OwnerRead(read)
         }
-    }
-    answers
+        PassStep::ReadPod(member) => {
+            let read = term.run_until_cancelled(systems.registry.pod(&member)).await;
+            let pod = |view| ObservedPod { view, controller: None };
+            StepResult::PodRead(read.and_then(|read| Some(pod(read.ok()?))))
+        }
+        PassStep::Perform(..) => StepResult::Performed(Vec::new()),
+    };
+    LeaderEvent::StepEnded(result)
 }

@@ -19,6 +19,7 @@ use firecamp_core::time::Moment;
 use firecamp_node::preflight::CloudChecks;
 use firecamp_node::volumes::CloudVolumes;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{Running, execute};
 
@@ -31,7 +32,7 @@ const REGISTRY_BOUND: Duration = Duration::from_secs(3);
 pub(super) struct Tasks {
     shared: Shared,
     slot: Slot,
-    systems: Arc<SystemsOf>,
+    pub(super) systems: Arc<SystemsOf>,
     watches: Watches,
 }
 
@@ -97,7 +98,8 @@ impl Tasks {
             }
             Task::Raise(eni, _) => Box::pin(async { NodeEvent::Raised(eni, Ok(true)) }),
             Task::Execute(operation, address, member) => {
-                execute(&self.shared, self.slot, &operation, (address, &member));
+                let never = CancellationToken::new();
+                execute(&self.shared, self.slot, (&operation, never), (address, &member));
                 return None;
             }
         })

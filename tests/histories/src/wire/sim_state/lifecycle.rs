@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crate::audit::{Causes, End, EndedProcess, Promise};
 use crate::cluster::Ended;
+use crate::leader::AgentEvent;
 use crate::level::{Role, Spawn};
 use crate::names::ProcessId;
 use crate::seed::{Purpose, SeededRng};
+use firecamp_controllers::leader::{Event as LeaderEvent, StepResult};
 use firecamp_controllers::node::{Event as NodeEvent, OperationKind};
 use firecamp_core::contract::timing;
 use firecamp_core::machine::{Attached, Outcome, Path};
@@ -82,7 +84,7 @@ pub(crate) struct Process {
     /// The operation releases for another node.
     pub(crate) by_leader: bool,
     /// Where an agent's events go.
-    pub(crate) inbox: Option<UnboundedSender<NodeEvent>>,
+    pub(crate) inbox: Option<UnboundedSender<AgentEvent>>,
     /// The record contained a pending mutation of this process.
     pub(crate) marked: bool,
     /// It has announced an Unassign in the record.
@@ -183,7 +185,7 @@ impl SimState {
         process.alive = false;
         let (id, kind) = (process.spawn.process, process.kind);
         let (agent, about) = (process.agent, process.about);
-        let operation = process.operation.filter(|_| !process.by_leader);
+        let (operation, by_leader) = (process.operation, process.by_leader);
         match &ended {
             Ended::Outcome(outcome) => {
                 self.coverage.outcome(outcome);
@@ -198,11 +200,18 @@ impl SimState {
         }
         let Some(agent) = agent else { return self.ended.push_back((id, ended)) };
         self.disturb();
-        let inbox = self.process(agent).inbox.clone();
-        if let (Some(inbox), Some(about), Some(operation)) = (inbox, about, operation) {
-            let outcome = if let Ended::Outcome(outcome) = ended { Some(outcome) } else { None };
+        let outcome = if let Ended::Outcome(outcome) = ended { Some(outcome) } else { None };
+        let event = if by_leader {
+            // Whether EC2 answers, the look-ups of a pass show.
+            LeaderEvent::StepEnded(StepResult::Performed(Vec::new())).into()
+        } else if let (Some(about), Some(operation)) = (about, operation) {
+            NodeEvent::OperationEnded(about, operation, outcome).into()
+        } else {
+            return;
+        };
+        if let Some(inbox) = &self.process(agent).inbox {
             // An agent that ends hears nothing more.
-            drop(inbox.send(NodeEvent::OperationEnded(about, operation, outcome)));
+            drop(inbox.send(event));
         }
     }
 
