@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_millis(200);
 #[derive(Debug, Error)]
 pub(crate) enum AgentLockError {
     /// Another agent holds it.
-    #[error("lock {}: another agent runs on this node", .0.display())]
+    #[error("failed to lock {}: another agent runs on this node", .0.display())]
     Taken(PathBuf),
     /// The directory or the file cannot be used.
     #[error("{0}")]

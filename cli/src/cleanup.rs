@@ -126,11 +126,11 @@ fn unverified(steps: &[Step], why: &Failure) -> Failure {
         Subject::Table(table) => format!("table {table}"),
     });
     let subjects = subjects.collect::<Vec<_>>().join(", ");
-    Failure::Node {
-        why: format!(
-            "{why}; it is unknown whether these were removed: {subjects}; run the command again"
-        ),
-    }
+    let why = match why {
+        Failure::Node { why } => why.clone(),
+        other => other.to_string(),
+    };
+    Failure::Node { why: format!("{why}; it is unknown whether these were removed: {subjects}") }
 }
 
 async fn execute(host: &LinuxHost, step: &Step) -> Result<Cleared, HostFailure> {

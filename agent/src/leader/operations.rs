@@ -112,7 +112,7 @@ impl<'a, C: Cloud> Attempt<'a, C> {
         let (Some(reason), Some(address)) = (operation.reason(), self.facts.address) else {
             return;
         };
-        let event = (operation.action(), reason, operation.to_string());
+        let event = (operation.action(), reason, format!("done: {operation}"));
         if let Err(why) = self.remote.cluster.report(&self.remote.node, address, event).await {
             tracing::debug!(%operation, error = %why, "failed to emit Event");
         }

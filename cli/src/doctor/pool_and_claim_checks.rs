@@ -35,7 +35,9 @@ pub(super) fn pools(seen: &RegistrySnapshot) -> Vec<Finding> {
     if listing.found.is_empty() && findings.is_empty() {
         let found = ("NoPool", "members get no address without a StaticIPPool".to_owned());
         let finding = Finding::new("pools", Level::Failed, StaticIPPoolSpec::KIND, found);
-        return vec![finding.advice("create a StaticIPPool; docs/file-registry.md has an example")];
+        return vec![
+            finding.advice("create a StaticIPPool; deploy/examples/pool.yaml is an example"),
+        ];
     }
     let mut valid = Vec::new();
     for pool in &listing.found {

@@ -52,10 +52,10 @@ reasons! {
     CallInFlight "A call to EC2 may still be in flight."
         "wait a few seconds: the next pod acquires the address only after the call is over";
     NotOnAnyInterface "EC2 has the address on no network interface."
-        "nothing at first: the node's agent re-asserts the address; if this persists, read the \
+        "nothing at first: the node's agent assigns the address again; if this persists, read the \
          agent's log and find out who unassigns addresses of this cluster";
     Misplaced "EC2 has the address on another network interface of a FireCamp cluster."
-        "nothing at first: the node's agent re-asserts the address; if this persists, read the \
+        "nothing at first: the node's agent assigns the address again; if this persists, read the \
          agent's log and find out who moves addresses of this cluster";
     HeldByForeignInterface "EC2 has the address on a network interface outside the cluster."
         "find that network interface and unassign the address there: FireCamp never takes an \

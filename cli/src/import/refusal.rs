@@ -22,7 +22,7 @@ pub enum Refusal {
     #[error("the records of the address and of the member name different services")]
     ServiceMismatch,
     /// The records, or the record and the pool, name different zones.
-    #[error("the zones differ: {0} and {1}")]
+    #[error("the original's records and the pool must name the same zone; they name {0} and {1}")]
     ZoneMismatch(Zone, Zone),
     /// Two members name one address.
     #[error("member {0} has the same address")]

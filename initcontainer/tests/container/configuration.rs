@@ -96,7 +96,7 @@ fn all_errors_are_reported_together() {
         "--namespace (or K8S_NAMESPACE) is missing",
         "--registry (or FIRECAMP_REGISTRY) is missing",
         "\"soon\" is not a duration",
-        "\"eth0\" is not a rule for an ENI",
+        "\"eth0\" is not a valid rule for an ENI",
     ]);
     let message = ended.report()["message"].as_str().unwrap().to_owned();
     assert!(message.contains("CLUSTER") && message.contains("eth0"), "{message}");

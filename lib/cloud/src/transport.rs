@@ -130,6 +130,6 @@ fn check_roots(loaded: CertificateResult) -> Result<(), NoRoots> {
     if usable > 0 {
         return Ok(());
     }
-    let error = errors.first().map_or_else(|| "no error".to_owned(), ToString::to_string);
-    Err(NoRoots { found: format!("found {unusable} unreadable ones; {error}") })
+    let error = errors.first().map_or_else(|| "no read error".to_owned(), ToString::to_string);
+    Err(NoRoots { found: format!("{unusable} certificates could not be parsed; {error}") })
 }

@@ -134,7 +134,10 @@ impl Attach {
             Stage::Complete(_) | Stage::Undo(_) | Stage::Done(_) => false,
         };
         if open && self.waiting.is_over(now) {
-            self.end(Exit::TimedOut, "the deadline passed".to_owned());
+            let AttachInput { member, deadline, .. } = &self.input;
+            let text =
+                format!("the attach of {member} did not finish within {deadline:?} (--timeout)");
+            self.end(Exit::TimedOut, text);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::contract::cluster::orphaned;
 
 /// Why a text is not an identifier of a certain kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{text:?} is not a {kind}: expected {expected}")]
+#[error("{text:?} is not a valid {kind}: expected {expected}")]
 pub struct InvalidId {
     /// The kind of identifier, for people.
     pub kind: &'static str,

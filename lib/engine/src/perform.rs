@@ -127,7 +127,8 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         address: Ipv4Addr,
         subnet: &SubnetId,
     ) -> Result<Owner, CloudFailure> {
-        cloud("look up the owner", READ_BOUND, self.cloud.owner(address, subnet)).await
+        let what = format!("look up the owner of {address}");
+        cloud(&what, READ_BOUND, self.cloud.owner(address, subnet)).await
     }
 
     /// Performs an action on an outside system. None for the actions that the runner handles
@@ -201,15 +202,15 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         } else if let Action::ReadOwner(address, subnet) = action {
             Reply::Owner(self.owner(*address, subnet).await)
         } else if let Action::Assign { eni, address, force, .. } = action {
-            let Some(within) = action.time_left(now()) else { return Some(unsent("assign")) };
+            let what = format!("assign {address} to {eni}");
+            let Some(within) = action.time_left(now()) else { return Some(unsent(&what)) };
             let call = it.assign(eni, *address, *force, within);
-            Reply::Cloud(cloud("assign", within.saturating_add(SLACK), call).await)
+            Reply::Cloud(cloud(&what, within.saturating_add(SLACK), call).await)
         } else if let Action::Unassign { eni, address, .. } = action {
-            let Some(within) = action.time_left(now()) else {
-                return Some(unsent("unassign"));
-            };
+            let what = format!("unassign {address} from {eni}");
+            let Some(within) = action.time_left(now()) else { return Some(unsent(&what)) };
             let call = it.unassign(eni, *address, within);
-            Reply::Cloud(cloud("unassign", within.saturating_add(SLACK), call).await)
+            Reply::Cloud(cloud(&what, within.saturating_add(SLACK), call).await)
         } else {
             return None;
         })
@@ -237,10 +238,10 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         } else if let Action::AddRouting(target, holder) = action {
             Reply::Host(host("add rule and routes", it.add_routing(target, holder)).await)
         } else if let Action::NoteAssign(address) = action {
-            let noted = host("note the Assign", it.note_assign(*address)).await;
+            let noted = host("record the time of the Assign", it.note_assign(*address)).await;
             Reply::Host(noted.map(|()| true))
         } else if let Action::Observe(target) = action {
-            Reply::Observed(host("read the kernel back", it.observe(target)).await)
+            Reply::Observed(host("read the kernel's state", it.observe(target)).await)
         } else if let Action::RemoveAddress(address, holder) = action {
             Reply::Host(host("remove the address", it.remove_address(*address, holder)).await)
         } else if let Action::RemoveRouting(address, holder) = action {

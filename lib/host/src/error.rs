@@ -68,7 +68,7 @@ pub(crate) enum HostError {
     },
     #[error("refused to use {}: {why}", path.display())]
     Untrusted { path: PathBuf, why: String },
-    #[error("no lock on {} within {waited:?}: {holder}", path.display())]
+    #[error("failed to lock {} within {waited:?}: {holder}", path.display())]
     Busy { path: PathBuf, waited: Duration, holder: String },
     #[error("pod {pod} acts for an old epoch: the lock {} has {record}", path.display())]
     Superseded { path: PathBuf, pod: PodUid, record: Record },

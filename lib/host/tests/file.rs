@@ -163,9 +163,9 @@ async fn f102_symlink_in_place_of_the_directory_is_refused() {
     let volume = Volume::new();
     let elsewhere = tempfile::tempdir().unwrap();
     symlink(elsewhere.path(), volume.conf()).unwrap();
-    refused(volume.file.probe().await, &["/conf is a link or no directory"]);
-    refused(volume.file.stage(ADDRESS).await, &["/conf is a link or no directory"]);
-    refused(volume.file.sync().await, &["/conf is a link or no directory"]);
+    refused(volume.file.probe().await, &["/conf is a symbolic link or not a directory"]);
+    refused(volume.file.stage(ADDRESS).await, &["/conf is a symbolic link or not a directory"]);
+    refused(volume.file.sync().await, &["/conf is a symbolic link or not a directory"]);
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
 
@@ -183,7 +183,7 @@ async fn f102_symlink_in_place_of_a_file_is_refused_and_its_target_untouched() {
                 set_mode(&target, 0o600);
             }
             symlink(&target, place(&volume)).unwrap();
-            let words = [name, "is a symbolic link", "planted"];
+            let words = [name, "is a symbolic link", "may be an attack"];
             refused(volume.file.probe().await, &words);
             refused(volume.file.stage(ADDRESS).await, &words);
             assert_eq!(target.exists(), !dangling);
@@ -234,8 +234,8 @@ async fn f102_a_fifo_directory_or_socket_is_refused_without_waiting() {
         for place in [Volume::path, Volume::tmp] {
             let volume = Volume::with_conf();
             plant(&place(&volume));
-            refused(volume.file.probe().await, &[what, "planted"]);
-            refused(volume.file.stage(ADDRESS).await, &[what, "planted"]);
+            refused(volume.file.probe().await, &[what, "may be an attack"]);
+            refused(volume.file.stage(ADDRESS).await, &[what, "may be an attack"]);
         }
     }
 }

@@ -52,5 +52,8 @@ fn reasons_are_named_as_they_are_spelled() {
         assert_eq!(reason.name().parse(), Ok(reason));
     }
     let unknown = "Haunted".parse::<Reason>().unwrap_err();
-    assert!(unknown.to_string().contains("\"Haunted\" is not a problem of a volume"), "{unknown}");
+    assert!(
+        unknown.to_string().contains("\"Haunted\" is not a valid problem of a volume"),
+        "{unknown}"
+    );
 }

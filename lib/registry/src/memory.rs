@@ -162,7 +162,7 @@ fn replace<K: Ord, T: Clone>(
         return Err(failed(RegistryKind::NotFound, format!("{label}: does not exist")));
     };
     if old.version != new.version {
-        let detail = format!("{label}: is at version {}, not {}", old.version, new.version);
+        let detail = format!("{label}: it is at version {}, not {}", old.version, new.version);
         return Err(failed(RegistryKind::Conflict, detail));
     }
     check(&old.object).map_err(|problem| rules::refused(label, problem))?;

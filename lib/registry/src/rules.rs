@@ -89,7 +89,7 @@ fn check_subnet(index: usize, entry: &PoolSubnet) -> Result<(), Problem> {
 
 fn check_cidr(cidr: Ipv4Net, field: String) -> Result<(), Problem> {
     refuse(!CIDR_LENGTHS.contains(&cidr.prefix_len()), field, || {
-        format!("{cidr} cannot be an EC2 subnet: their blocks are between /16 and /28")
+        format!("{cidr} cannot be the block of an EC2 subnet: such blocks are between /16 and /28")
     })
 }
 
@@ -171,8 +171,8 @@ pub fn only_pool(member: &Member, names: &BTreeSet<PoolName>) -> Result<PoolName
         (Some(only), None) => Ok(only.clone()),
         (None, _) => {
             let detail = format!(
-                "choose a pool for member {member}: no StaticIPPool exists: create a StaticIPPool \
-                 with the subnets and address ranges that members may use"
+                "failed to choose a pool for member {member}: no StaticIPPool exists: create a \
+                 StaticIPPool with the subnets and address ranges that members may use"
             );
             Err(failed(RegistryKind::NotFound, detail))
         }
@@ -181,8 +181,8 @@ pub fn only_pool(member: &Member, names: &BTreeSet<PoolName>) -> Result<PoolName
             let listed: Vec<&str> = names.iter().take(LISTED_POOLS).map(PoolName::as_str).collect();
             let more = if count > LISTED_POOLS { ", ..." } else { "" };
             let detail = format!(
-                "choose a pool for member {member}: there are {count} pools: specify one of \
-                 {}{more}",
+                "failed to choose a pool for member {member}: there are {count} pools: specify one \
+                 of {}{more} with --pool or FIRECAMP_POOL",
                 listed.join(", ")
             );
             Err(failed(RegistryKind::Refused, detail))
@@ -192,7 +192,8 @@ pub fn only_pool(member: &Member, names: &BTreeSet<PoolName>) -> Result<PoolName
 
 /// The failure for a pool that does not exist.
 pub fn no_such_pool(name: &PoolName, place: &str) -> RegistryFailure {
-    failed(RegistryKind::NotFound, format!("read StaticIPPool {name}: not found {place}"))
+    let detail = format!("failed to read StaticIPPool {name}: not found {place}; create it");
+    failed(RegistryKind::NotFound, detail)
 }
 
 /// The failure for a write that violates a rule.

@@ -38,7 +38,7 @@ fn incompatibility_with_agent(run_dir: &Path) -> Option<String> {
     match read() {
         Ok(AgentProtocol { protocol, oldest, version }) => {
             let agent = Program { protocol: Protocol { current: protocol, oldest }, version };
-            let part = format!("by {} the agent of this node", path.display());
+            let part = format!("according to {}, the agent of this node", path.display());
             Program::this().incompatibility_with(&agent, &part)
         }
         Err(why) if why.kind() == io::ErrorKind::NotFound => None,

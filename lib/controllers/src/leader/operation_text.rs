@@ -56,10 +56,11 @@ impl Operation {
 impl fmt::Display for ReleaseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoInstance => "EC2 shows the address on no instance at its recorded ENI",
+            Self::NoInstance => "EC2 shows no instance that has the address on its recorded ENI",
             Self::OutOfService => "the node is declared out of service",
             Self::Unresponsive => {
-                "the node has not been ready for long, while EC2 keeps the address on its ENI"
+                "the node has been unready for a long time, and EC2 still has the address on its \
+                 ENI"
             }
             Self::NoClaim => "its claim and its pod are gone",
         })

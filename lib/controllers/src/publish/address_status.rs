@@ -208,7 +208,11 @@ fn causes(
     let mut is = |reason, text: String| drop(all.insert(reason, Cause::Is(text)));
     match attachment.state {
         State::Attaching => {
-            let text = format!("the attach of {address} (epoch {}) does not finish", record.epoch);
+            let text = format!(
+                "the attach of {address} (epoch {}) does not finish: read the log of the pod's \
+                 init container",
+                record.epoch
+            );
             is(AddressReason::StuckAttaching, text);
         }
         State::Releasing => {

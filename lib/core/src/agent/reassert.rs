@@ -166,8 +166,8 @@ impl Reassert {
             Verdict::Here => self.finish(Ok(Maintenance::NothingToDo)),
             Verdict::Refuse(holder) => {
                 let text = format!(
-                    "EC2 reports {} on {} ({:?}), which is not tagged for this cluster, so the \
-                     agent does not take it back",
+                    "EC2 reports {} on {} ({:?}), from which FireCamp must not take it (a \
+                     foreign ENI, or its primary address), so the agent does not take it back",
                     self.address, holder.id, holder.description
                 );
                 self.fail(Exit::AddressUnavailable, text)
@@ -185,7 +185,12 @@ impl Reassert {
         let stale = force && span.now.since(self.look_up_sent) >= timing::CALL_BOUND;
         let late = not_after.since(span.now) < timing::CALL_MINIMUM;
         if stale || late {
-            return self.fail(Exit::TimedOut, "the registry or EC2 answered too slowly".to_owned());
+            let text = format!(
+                "{} was not assigned again: the registry or EC2 answered too slowly; the agent \
+                 retries",
+                self.address
+            );
+            return self.fail(Exit::TimedOut, text);
         }
         self.at = At::Note { force, not_after };
         Ok(None)

@@ -250,7 +250,7 @@ impl Assign {
         }
         let left = timing::CALL_BOUND.saturating_sub(span.now.since(span.requested));
         if left < timing::CALL_MINIMUM {
-            let text = "a registry read that is fast enough to authorise an Assign".to_owned();
+            let text = "the registry answered too slowly to authorise an Assign".to_owned();
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
         self.at = At::Note { force, not_after: self.not_after() };

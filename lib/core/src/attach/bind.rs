@@ -258,8 +258,8 @@ impl Bind {
             None => Err(Halt::Fail(
                 Exit::NoCapacity,
                 format!(
-                    "pool {} has no free address left in subnet {} ({} allocated, {} in use \
-                     outside the registry)",
+                    "pool {} has no free address left in subnet {} ({} allocated in the \
+                     whole pool, {} in use outside the registry)",
                     site.pool.name,
                     site.subnet.subnet,
                     self.allocated.len(),

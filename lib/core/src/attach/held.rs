@@ -83,5 +83,6 @@ pub(super) fn still_ours(
         return Err(Halt::Superseded(text));
     }
     let holder = holder_text(&stored.object);
-    Err(Halt::Superseded(format!("{holder} took epoch {epoch} of {address}; this run held {held}")))
+    let text = format!("{holder} took epoch {epoch} of {address}; this run held epoch {held}");
+    Err(Halt::Superseded(text))
 }

@@ -9,17 +9,23 @@ use crate::record::{Pool, StaticIp};
 
 /// The holder of a record, for messages.
 pub(super) fn holder_text(record: &StaticIp) -> String {
-    record
-        .attachment
-        .as_ref()
-        .map_or_else(|| "no pod".to_owned(), |a| format!("pod {} on node {}", a.pod, a.node))
+    record.attachment.as_ref().map_or_else(
+        || "an unknown pod".to_owned(),
+        |a| format!("pod {} on node {}", a.pod, a.node),
+    )
 }
 
 pub(super) fn foreign(record: &StaticIp, holder: &OwnerEni) -> String {
-    let kind = if holder.primary { "the primary address of" } else { "held by" };
     let place = holder.instance.as_ref().map(|i| format!(" on {i}")).unwrap_or_default();
+    if holder.primary {
+        return format!(
+            "{} is the primary address of {}{place} ({:?}), which EC2 cannot move; exclude it from \
+             pool {}",
+            record.address, holder.id, holder.description, record.pool
+        );
+    }
     format!(
-        "{} is {kind} {}{place} ({:?}), which is neither recorded as a holder nor tagged for this \
+        "{} is held by {}{place} ({:?}), which is neither recorded as a holder nor tagged for this \
          cluster",
         record.address, holder.id, holder.description
     )
@@ -35,7 +41,10 @@ pub(super) fn in_use(
     let place = holder.instance.as_ref().map(|id| format!(" on {id}")).unwrap_or_default();
     let has = format!("{}{place} has it", holder.id);
     if requested {
-        format!("{member} requests {address}, but {has}; its StaticIP, if any, names the member")
+        format!(
+            "{member} requests {address}, but {has}; StaticIP {address}, if it exists, names the \
+             member that owns it"
+        )
     } else {
         format!("the claim names {address}, which has no StaticIP; {has}")
     }

@@ -34,7 +34,11 @@ pub(super) fn may_hand_out(
     address: Ipv4Addr,
 ) -> Result<(), Halt> {
     let text = if !is_assignable(subnet.cidr, address) {
-        format!("{address} cannot be assigned in {}", subnet.cidr)
+        format!(
+            "{address} cannot be assigned in {}: it is outside this block, or EC2 reserves it (the \
+             first four and the last)",
+            subnet.cidr
+        )
     } else if hands_out(subnet, address) {
         return Ok(());
     } else {

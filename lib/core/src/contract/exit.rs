@@ -157,7 +157,8 @@ impl Exit {
             Self::RegistryUnavailable => "check that the registry can be reached from this node",
             Self::RegistryInvalid => "repair the object that the message names; nothing was lost",
             Self::NodeUnsuitable => {
-                "attach an ENI in the address's subnet to this node, or select one with --eni"
+                "use a node in the zone of the address; attach an ENI in the address's subnet to \
+                 it, or select one with --eni"
             }
             Self::DiskRefused => "check that the data volume is mounted, writable and not full",
             Self::KernelRefused => "check that the container has NET_ADMIN and uses hostNetwork",

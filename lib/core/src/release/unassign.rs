@@ -167,7 +167,7 @@ impl Unassign {
             return Ok(None);
         }
         self.at = At::Fresh;
-        let text = "a registry read that is fast enough to authorise an Unassign".to_owned();
+        let text = "the registry answered too slowly to authorise an Unassign".to_owned();
         Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text))
     }
 
@@ -293,7 +293,7 @@ impl Unassign {
                 // EC2 answered that it is not there: this read lags, or a successor assigned it
                 // since.
                 self.at = At::Fresh;
-                let text = "Describe to show the effect of the Unassign".to_owned();
+                let text = format!("Describe still shows {} on {}", self.before.address, holder.id);
                 Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text))
             }
             Owner::Eni(holder) if !holder.primary && recorded.contains(&holder.id) => {

@@ -55,7 +55,7 @@ fn open_own_in<Fd: std::os::fd::AsFd>(
     let fd = match openat(&parent, name, flags, Mode::empty()) {
         Ok(fd) => fd,
         Err(Errno::ELOOP | Errno::ENOTDIR) => {
-            return Err(untrusted(path, "it is a link or no directory".to_owned()));
+            return Err(untrusted(path, "it is a symbolic link or not a directory".to_owned()));
         }
         Err(errno) => return Err(failed("open directory", errno.into())),
     };

@@ -108,7 +108,7 @@ async fn a_symlink_in_place_of_the_directory_or_the_file_is_refused() {
     let (keep, run) = run_dir();
     symlink(keep.path(), &run).unwrap();
     let locks = Locks::new(&run, Duration::ZERO);
-    assert!(refusal(&locks).await.contains("it is a link or no directory"));
+    assert!(refusal(&locks).await.contains("it is a symbolic link or not a directory"));
 
     std::fs::remove_file(&run).unwrap();
     drop(locks.address(ADDRESS).await.unwrap());

@@ -38,7 +38,7 @@ pub(crate) enum WriteError {
         #[source]
         source: io::Error,
     },
-    #[error("{} is {what}, possibly planted; remove it from the volume", path.display())]
+    #[error("{} is {what}, which may be an attack; remove it from the volume", path.display())]
     Planted { path: PathBuf, what: &'static str },
     #[error("{} is not the file that this process wrote: another process replaced it", path.display())]
     Replaced { path: PathBuf },
@@ -145,7 +145,7 @@ impl ConfDir {
         let dir = match (openat(data, name, flags, Mode::empty()), mkdir) {
             (Ok(dir), _there_or_new) => dir,
             (Err(Errno::ELOOP | Errno::ENOTDIR), _there) => {
-                let what = "a link or no directory";
+                let what = "a symbolic link or not a directory";
                 return Err(WriteError::Planted { path: self.conf.clone(), what });
             }
             (Err(Errno::ENOENT), Err(why)) => return Err(failed("create directory")(why)),

@@ -35,7 +35,7 @@ pub(crate) fn a_hanging_lock_holder_makes_others_time_out_and_is_named() {
     let held = File::open(lock_file()).unwrap();
     held.lock().unwrap();
     let process = format!("process {} holds it", std::process::id());
-    let words = ["no lock on /run/firecamp/ip/10.0.1.10", &process, "held by pod pod"];
+    let words = ["failed to lock /run/firecamp/ip/10.0.1.10", &process, "held by pod pod"];
     let next = holder("pod", 2);
     fails(node.add(&target, &next), HostKind::Busy, &words);
     fails(node.route(&target, &next), HostKind::Busy, &words);

@@ -131,7 +131,7 @@ impl Reason {
             Self::StuckDetaching => {
                 "Unmount what still uses the volume; check the volume's state in EC2"
             }
-            Self::Busy => "Find the mount in the row, or the process that has the device open",
+            Self::Busy => "Find the mount of the volume, or the process that has its device open",
             Self::AttachmentFailing => "See `kubectl describe volumeattachment`",
             Self::StaleAttachment => "Delete the pod, so that Kubernetes attaches the volume again",
             Self::DeviceMissing => "Look for NVMe errors in the kernel log",

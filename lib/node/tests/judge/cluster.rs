@@ -25,7 +25,9 @@ fn f070_an_internal_ip_of_a_pool_blocks_and_is_named() {
             (Reason::NodeAddressOfPool, Severity::Blocking)
         );
         assert!(
-            reported.message.starts_with("Node node-1 has InternalIP 10.0.1.105."),
+            reported
+                .message
+                .starts_with("Node node-1 has InternalIP 10.0.1.105, an address of a pool."),
             "{reported:?}"
         );
         assert!(reported.message.contains("--node-ip") && !passes(&judge(&facts)));
@@ -108,7 +110,7 @@ fn f067_snat_chains_are_named_except_those_of_kube_proxy() {
     );
     assert_eq!((reported.reason, reported.severity()), (Reason::SourceNatFound, Severity::Warning));
     assert!(
-        reported.message.starts_with("nf_tables has POSTROUTING in table nat."),
+        reported.message.starts_with("nf_tables applies SNAT in POSTROUTING in table nat."),
         "{reported:?}"
     );
     let reason = |nat| reason(&with_nat(nat), Kind::SourceAddressPreserved);

@@ -120,7 +120,11 @@ fn f068_a_link_that_is_down_or_missing_is_named() {
     });
     let reported = one(&down, Kind::EniLinked);
     assert_eq!(reported.reason, Reason::LinkDown);
-    assert!(reported.message.contains("ens1 is the link of eni-00000001"), "{}", reported.message);
+    assert!(
+        reported.message.contains("The link ens1 of eni-00000001 is down"),
+        "{}",
+        reported.message
+    );
     let missing = with(|facts| {
         let Fact::Known(links) = &mut facts.node.links else { unreachable!() };
         links.remove(0);

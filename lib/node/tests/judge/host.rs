@@ -40,7 +40,10 @@ fn f064_active_net_utils_is_a_warning() {
     let facts = with(|facts| facts.node.net_utils = Fact::Known(Some("99-x.rules".to_owned())));
     let reported = one(&facts, Kind::NetUtilsAbsent);
     assert_eq!((reported.reason, reported.severity()), (Reason::NetUtilsActive, Severity::Warning));
-    assert!(reported.message.contains("99-x.rules is active") && reported.message.contains("Mask"));
+    assert!(
+        reported.message.contains("99-x.rules of amazon-ec2-net-utils is active")
+            && reported.message.contains("Mask")
+    );
 }
 
 #[test]

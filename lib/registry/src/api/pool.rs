@@ -40,7 +40,7 @@ pub enum ReclaimPolicy {
     /// The StaticIP and its address stay allocated until a user deletes the StaticIP.
     #[default]
     Retain,
-    /// FireCamp deletes the StaticIP after the address has left EC2; the address is then free.
+    /// FireCamp deletes the StaticIP after EC2 has unassigned the address, which is then free.
     Delete,
 }
 

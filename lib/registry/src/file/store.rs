@@ -142,7 +142,7 @@ impl Store {
             return Err(failed(RegistryKind::NotFound, detail));
         };
         if found.version != *expected {
-            let detail = format!("{what}: is at version {}, not {expected}", found.version);
+            let detail = format!("{what}: it is at version {}, not {expected}", found.version);
             return Err(failed(RegistryKind::Conflict, detail));
         }
         let spec = change(&found.object)?;

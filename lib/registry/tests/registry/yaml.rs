@@ -309,7 +309,7 @@ fn f073_the_error_for_an_invalid_static_ip_names_object_field_and_value() {
 fn the_error_for_an_invalid_claim_names_object_field_and_value() {
     let cases = [
         ("  namespace: prod\n", "", "StaticIPClaim redis-0: metadata.namespace: is missing"),
-        ("namespace: prod", "namespace: a.b", "metadata: \"a.b\" is not a namespace"),
+        ("namespace: prod", "namespace: a.b", "metadata: \"a.b\" is not a valid namespace"),
         ("pool: a", "pool: A", "spec.pool: \"A\""),
         ("pool: a", "pool: ''", "spec.pool: \"\""),
         (

@@ -79,7 +79,8 @@ impl Assign {
         // IMDS may still list the address for the Assign that was undone.
         self.held.recently_assigned = true;
         self.at = if lost { At::Relisted } else { At::Shown };
-        let text = format!("Describe to show {} on this ENI", self.record().address);
+        let (address, eni) = (self.record().address, &self.held.eni.id);
+        let text = format!("Describe does not show {address} on {eni} yet");
         Err(Halt::Retry(timing::THROTTLE_BASE, Exit::TimedOut, text))
     }
 }

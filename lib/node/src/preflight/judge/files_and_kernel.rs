@@ -58,9 +58,11 @@ pub(super) fn net_utils(facts: &Facts) -> Condition {
             Reason::NotInstalled,
             "No udev rule of amazon-ec2-net-utils is active",
         ),
-        Ok(Some(rule)) => {
-            Condition::new(kind, Reason::NetUtilsActive, format!("The udev rule {rule} is active"))
-        }
+        Ok(Some(rule)) => Condition::new(
+            kind,
+            Reason::NetUtilsActive,
+            format!("The udev rule {rule} of amazon-ec2-net-utils is active"),
+        ),
         Err(unknown) => unknown,
     }
 }

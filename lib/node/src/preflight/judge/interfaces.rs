@@ -220,10 +220,12 @@ pub(super) fn linked(facts: &Facts) -> Option<Condition> {
     for eni in chosen {
         let link = links.iter().find(|link| link.mac == eni.mac);
         let Some(link) = link else {
-            return report(Reason::LinkMissing, format!("{} has MAC {}", eni.id, eni.mac));
+            let found = format!("No link has the MAC {} of {}", eni.mac, eni.id);
+            return report(Reason::LinkMissing, found);
         };
         if !link.up {
-            return report(Reason::LinkDown, format!("{} is the link of {}", link.name, eni.id));
+            let found = format!("The link {} of {} is down", link.name, eni.id);
+            return report(Reason::LinkDown, found);
         }
         names.push(format!("{} is {}", eni.id, link.name));
     }

@@ -34,7 +34,8 @@ pub(super) fn node_address(facts: &Facts) -> Option<Condition> {
     let KubeNode { name, internal, fixed } = node;
     let others = || internal.iter().filter(|address| **address != own);
     if let Some(taken) = others().find(|address| facts.purpose.hands_out(**address)) {
-        return report(Reason::NodeAddressOfPool, format!("Node {name} has InternalIP {taken}"));
+        let found = format!("Node {name} has InternalIP {taken}, an address of a pool");
+        return report(Reason::NodeAddressOfPool, found);
     }
     if internal.is_empty() || others().next().is_some() {
         let all: Vec<String> = internal.iter().map(Ipv4Addr::to_string).collect();
@@ -43,8 +44,14 @@ pub(super) fn node_address(facts: &Facts) -> Option<Condition> {
         return report(Reason::NodeAddressForeign, found);
     }
     let shared = chosen(facts, identity).iter().any(|eni| eni.id == first.id);
-    let reason = if !fixed && shared { Reason::NodeAddressNotPinned } else { Reason::Pinned };
-    report(reason, format!("Node {name} has InternalIP {own}"))
+    if !fixed && shared {
+        let found = format!(
+            "Node {name} has InternalIP {own} on an interface that members also get, and its \
+             kubelet runs without --node-ip"
+        );
+        return report(Reason::NodeAddressNotPinned, found);
+    }
+    report(Reason::Pinned, format!("Node {name} has InternalIP {own}"))
 }
 
 fn list(all: &[String]) -> String {
@@ -81,12 +88,14 @@ pub(super) fn sources(facts: &Facts) -> Option<Condition> {
         Fact::NotChecked => return (*snat != Fact::NotChecked).then(|| preserved(snat)),
     };
     if let Some(chain) = nat.chains.iter().find(|chain| chain.name.starts_with(CNI_CHAIN)) {
-        return report(Reason::SourceAddressRewritten, &format!("nf_tables has {chain}"));
+        let found = format!("nf_tables has the VPC CNI's SNAT chain {chain}");
+        return report(Reason::SourceAddressRewritten, &found);
     }
     let others = nat.chains.iter().filter(|chain| !is_of_kube_proxy(chain));
     let others: Vec<String> = others.map(ToString::to_string).collect();
     if !others.is_empty() {
-        return report(Reason::SourceNatFound, &format!("nf_tables has {}", others.join(", ")));
+        let found = format!("nf_tables applies SNAT in {}", others.join(", "));
+        return report(Reason::SourceNatFound, &found);
     }
     if nat.legacy {
         return report(
