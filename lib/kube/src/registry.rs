@@ -11,6 +11,7 @@ use firecamp_registry::api::{
     InvalidObject, Kind, Object, StaticIP, StaticIPClaim, StaticIPClaimSpec, StaticIPPool,
     StaticIPPoolSpec, StaticIPSpec,
 };
+use firecamp_registry::choose_pool;
 use firecamp_registry::rules;
 use http::StatusCode;
 use kube::Client;
@@ -97,7 +98,7 @@ impl KubeRegistry {
     }
 
     async fn existing_pool(&self, name: &PoolName) -> Result<Pool, RegistryFailure> {
-        self.pool(name).await?.ok_or_else(|| rules::no_such_pool(name, "in the cluster"))
+        self.pool(name).await?.ok_or_else(|| choose_pool::no_such_pool(name, "in the cluster"))
     }
 
     async fn pool_of_new_member(
@@ -110,7 +111,7 @@ impl KubeRegistry {
         }
         let parse = |name: &str| PoolName::new(name).ok();
         let names = list::names::<StaticIPPoolSpec, _>(&self.client, self.timeouts, parse).await?;
-        self.existing_pool(&rules::only_pool(member, &names)?).await
+        self.existing_pool(&choose_pool::only_pool(member, &names)?).await
     }
 
     /// Reads the address and the pool of a bound claim concurrently.

@@ -4,6 +4,8 @@
 
 pub mod api;
 #[doc(hidden)]
+pub mod choose_pool;
+#[doc(hidden)]
 pub mod conformance;
 #[cfg(feature = "schema")]
 pub mod crds;

@@ -10,6 +10,7 @@ use firecamp_core::ids::{Member, PoolName, Version};
 use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{Claim, MemberRecords, Pool, StaticIp, Stored, Write};
 
+use crate::choose_pool;
 use crate::failure::failed;
 use crate::rules;
 
@@ -85,14 +86,14 @@ impl Snapshot {
             (None, Some(name)) => Some(self.pool(name)?.clone()),
             (None, None) => {
                 let names = self.pools.keys().cloned().collect();
-                Some(self.pool(&rules::only_pool(member, &names)?)?.clone())
+                Some(self.pool(&choose_pool::only_pool(member, &names)?)?.clone())
             }
         };
         Ok(MemberRecords { claim, static_ip, pool })
     }
 
     fn pool(&self, name: &PoolName) -> Result<&Pool, RegistryFailure> {
-        self.pools.get(name).ok_or_else(|| rules::no_such_pool(name, "in memory"))
+        self.pools.get(name).ok_or_else(|| choose_pool::no_such_pool(name, "in memory"))
     }
 
     /// What [`Registry::allocated`] returns.

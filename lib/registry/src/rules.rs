@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::allocate::{first_free, is_assignable};
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
-use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::record::{Claim, Pool, PoolSubnet, State, StaticIp};
 use ipnet::Ipv4Net;
 
@@ -23,8 +22,6 @@ const MAX_SUBNETS: usize = 64;
 const MAX_RANGES: usize = 256;
 /// A pending mutation lives for seconds, so there are never more than a few.
 const MAX_PENDING: usize = 64;
-/// The number of pools that a message lists.
-const LISTED_POOLS: usize = 10;
 /// Kubernetes stores integers as int64.
 const MAX_EPOCH: u64 = i64::MAX.unsigned_abs();
 
@@ -162,38 +159,6 @@ pub fn in_ranges(pool: &Pool, address: Ipv4Addr) -> bool {
     let ranges =
         |entry: &PoolSubnet| entry.ranges.iter().any(|(s, e)| (*s..=*e).contains(&address));
     pool.subnets.iter().any(ranges)
-}
-
-/// The pool of a member that has no claim and specifies no pool.
-pub fn only_pool(member: &Member, names: &BTreeSet<PoolName>) -> Result<PoolName, RegistryFailure> {
-    let mut each = names.iter();
-    match (each.next(), each.next()) {
-        (Some(only), None) => Ok(only.clone()),
-        (None, _) => {
-            let detail = format!(
-                "failed to choose a pool for member {member}: no StaticIPPool exists: create a \
-                 StaticIPPool with the subnets and address ranges that members may use"
-            );
-            Err(failed(RegistryKind::NotFound, detail))
-        }
-        (Some(_), Some(_)) => {
-            let count = names.len();
-            let listed: Vec<&str> = names.iter().take(LISTED_POOLS).map(PoolName::as_str).collect();
-            let more = if count > LISTED_POOLS { ", ..." } else { "" };
-            let detail = format!(
-                "failed to choose a pool for member {member}: there are {count} pools: specify one \
-                 of {}{more} with --pool or FIRECAMP_POOL",
-                listed.join(", ")
-            );
-            Err(failed(RegistryKind::Refused, detail))
-        }
-    }
-}
-
-/// The failure for a pool that does not exist.
-pub fn no_such_pool(name: &PoolName, place: &str) -> RegistryFailure {
-    let detail = format!("failed to read StaticIPPool {name}: not found {place}; create it");
-    failed(RegistryKind::NotFound, detail)
 }
 
 /// The failure for a write that violates a rule.

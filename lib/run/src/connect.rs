@@ -2,7 +2,7 @@
 //!
 //! [`OpenRegistry`] is an enum, not a trait object, because the methods of [`Registry`] are async.
 
-mod report;
+mod write_event;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use firecamp_kube::{KubeRegistry, Source};
 use firecamp_registry::{FileRegistry, RegistryUrl};
 use tokio::sync::OnceCell;
 
-pub use report::Reporter;
+pub use write_event::Reporter;
 
 /// The registry of a URL, which is opened on first use: an agent may start before the directory is
 /// mounted or the credentials exist. Clones share one connection.

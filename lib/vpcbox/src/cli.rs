@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::failure::{Failure, exit};
-use crate::{init, node_namespaces, run_command};
+use crate::{first_process, node_namespaces, run_command};
 use arguments::{Cli, Command, Hidden};
 
 /// Parses the command line, runs the command, and exits as documented in `--help`.
@@ -59,7 +59,7 @@ fn run(command: Command) -> Result<u8, Failure> {
 
 fn run_hidden(hidden: Hidden) -> Result<u8, Failure> {
     match hidden {
-        Hidden::Init { pipe } => init::run(pipe),
+        Hidden::Init { pipe } => first_process::run(pipe),
         Hidden::Holder { name } => node_namespaces::hold(&name),
         Hidden::Guest { command } => enter::guest(&command),
         Hidden::Probe { step } => doctor::probe(&step),

@@ -10,7 +10,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod failure;
-mod init;
+mod first_process;
 mod namespace;
 mod namespace_sysctls;
 mod netlink;

@@ -14,6 +14,7 @@ use super::object_paths::{Place, SUFFIX};
 use super::store::{Store, invalid, io_failed};
 use crate::api::{InvalidObject, Kind, Object, StaticIP, StaticIPClaim, StaticIPPool};
 use crate::api::{StaticIPPoolSpec, StaticIPSpec};
+use crate::choose_pool;
 use crate::failure::failed;
 use crate::rules;
 
@@ -89,9 +90,9 @@ impl Store {
     ) -> Result<Pool, RegistryFailure> {
         let name = match wanted {
             Some(name) => name.clone(),
-            None => rules::only_pool(member, &self.pool_names()?)?,
+            None => choose_pool::only_pool(member, &self.pool_names()?)?,
         };
-        let absent = || rules::no_such_pool(&name, &format!("in {}", self.dir().display()));
+        let absent = || choose_pool::no_such_pool(&name, &format!("in {}", self.dir().display()));
         self.pool(&name)?.ok_or_else(absent)
     }
 
@@ -102,7 +103,7 @@ impl Store {
     /// Reads only file names, so the address of an unreadable object still counts as allocated,
     /// and listing 10,000 objects takes milliseconds.
     pub(super) fn allocated(&self, name: &PoolName) -> Result<BTreeSet<Ipv4Addr>, RegistryFailure> {
-        let absent = || rules::no_such_pool(name, &format!("in {}", self.dir().display()));
+        let absent = || choose_pool::no_such_pool(name, &format!("in {}", self.dir().display()));
         let pool = self.pool(name)?.ok_or_else(absent)?;
         let mut addresses = self.names::<StaticIPSpec, _>(|name| name.parse::<Ipv4Addr>().ok())?;
         addresses.retain(|address| rules::in_ranges(&pool, *address));

@@ -15,7 +15,7 @@ use super::arguments::{BoxAddress, ExecArguments, RunArguments};
 use crate::boot_record::Boot;
 use crate::client::{Client, socket_of};
 use crate::failure::Failure;
-use crate::{init, namespace, run_command, supervise};
+use crate::{first_process, namespace, run_command, supervise};
 
 /// Proxy variables of the caller, which would send a program's requests elsewhere.
 const PROXIES: [&str; 8] = [
@@ -33,7 +33,7 @@ const PROXIES: [&str; 8] = [
 pub(super) fn run(arguments: &RunArguments) -> Result<u8, Failure> {
     let spec = read_spec(&arguments.spec)?;
     // Checked before anything is created, so that a mistake costs nothing.
-    init::parse_spec(&spec)?;
+    first_process::parse_spec(&spec)?;
     run_command::run(&Boot {
         spec,
         profile: arguments.profile.map(Into::into),
