@@ -126,10 +126,8 @@ fn unverified(steps: &[Step], why: &Failure) -> Failure {
         Subject::Table(table) => format!("table {table}"),
     });
     let subjects = subjects.collect::<Vec<_>>().join(", ");
-    let why = match why {
-        Failure::Node { why } => why.clone(),
-        other => other.to_string(),
-    };
+    // Its text without the advice, which this failure adds again.
+    let why = if let Failure::Node { why } = why { why.clone() } else { why.to_string() };
     Failure::Node { why: format!("{why}; it is unknown whether these were removed: {subjects}") }
 }
 
