@@ -16,7 +16,6 @@ pub mod failure;
 mod fixture;
 pub mod format;
 pub mod goals;
-mod launch;
 pub mod measurements;
 mod member;
 pub mod observe_client;

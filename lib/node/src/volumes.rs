@@ -24,6 +24,7 @@ mod pod_volumes;
 mod ports;
 mod problem_debounce;
 pub mod reason;
+mod space_steps;
 mod table;
 mod tracker;
 

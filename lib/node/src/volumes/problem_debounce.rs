@@ -1,4 +1,4 @@
-//! Debounces problems and rounds numbers, so that an idle node publishes nothing.
+//! Debounces problems, so that an idle node publishes nothing.
 
 use std::time::Duration;
 
@@ -59,16 +59,6 @@ impl Watch {
             self.since = None;
             self.reported = wanted;
         }
-    }
-}
-
-/// The number to publish: the previous one until the true one is a whole step away, then the
-/// nearest multiple of the step.
-pub(crate) fn hold(shown: Option<u64>, value: u64, step: u64) -> u64 {
-    let step = step.max(1);
-    match shown {
-        Some(shown) if shown.abs_diff(value) < step => shown,
-        Some(_) | None => (value / step + u64::from(value % step > step / 2)).saturating_mul(step),
     }
 }
 
@@ -147,16 +137,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_number_moves_by_whole_steps_and_then_stays() {
-        assert_eq!(hold(None, 23, 10), 20);
-        assert_eq!(hold(Some(20), 29, 10), 20);
-        assert_eq!(hold(Some(20), 30, 10), 30);
-        assert_eq!(hold(Some(20), 11, 10), 20);
-        assert_eq!(hold(Some(10), 0, 10), 0);
-        assert_eq!(hold(None, 7, 0), 7);
-    }
-
     proptest! {
         #[test]
         fn a_flapping_verdict_changes_a_report_at_most_once_a_minute(
@@ -178,28 +158,6 @@ mod tests {
             // It begins at once, and each end takes a minute of nothing but good.
             let minutes = verdicts.len().div_ceil(60);
             prop_assert!(changes <= 1 + 2 * minutes, "{changes} in {minutes} minutes");
-        }
-
-        #[test]
-        fn a_number_that_moves_less_than_half_a_step_is_shown_unchanged(
-            middle in 1_000..1_000_000u64,
-            step in 2..1_000u64,
-            noise in prop::collection::vec(0.0..1.0f64, 1..100),
-        ) {
-            #[expect(
-                clippy::cast_possible_truncation, clippy::cast_sign_loss,
-                clippy::cast_precision_loss, reason = "small numbers"
-            )]
-            let around = |n: f64| middle + (n * (step / 2) as f64) as u64;
-            let mut shown = hold(None, middle, step);
-            let mut changes = 0;
-            for n in noise {
-                let next = hold(Some(shown), around(n), step);
-                changes += usize::from(next != shown);
-                shown = next;
-            }
-            prop_assert!(changes <= 1, "{changes} changes");
-            prop_assert!(shown.abs_diff(middle) <= step + step / 2);
         }
     }
 }

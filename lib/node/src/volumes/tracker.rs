@@ -10,19 +10,15 @@ use crate::volumes::assign_to_volume::{Backing, Joined, Key, Row, join};
 use crate::volumes::detect_problem::{self, Context, Fresh, judge};
 use crate::volumes::identify_device::{is_shared, iscsi_link};
 use crate::volumes::latest_observation::{latest, published_attachments, sorted};
-use crate::volumes::observation::{Amount, BlockDevice, ClusterView, Observation, Pod, Usage};
+use crate::volumes::observation::{BlockDevice, ClusterView, Observation, Pod};
 use crate::volumes::path::{How, Place};
 use crate::volumes::pod_volumes::{PodVolumes, ReportedVolume, pods as served_pods};
-use crate::volumes::problem_debounce::{Watch, hold};
+use crate::volumes::problem_debounce::Watch;
 use crate::volumes::reason::Reason;
+use crate::volumes::space_steps;
 use crate::volumes::table::{
     MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
 };
-
-/// Shown totals move by this part of the total.
-const TOTAL_STEPS: u64 = 50;
-/// Shown free amounts move by this part of the total.
-const FREE_STEPS: u64 = 20;
 
 /// The tracker of a node's volumes: a state machine without clock and I/O.
 #[derive(Debug, Clone)]
@@ -186,7 +182,7 @@ impl VolumeMemory {
         if context.fresh.mounts && row.mounts.is_empty() {
             self.space = None;
         } else if let Some(usage) = detect_problem::usage(row, context.space) {
-            self.space = Some(steady(self.space, usage));
+            self.space = Some(space_steps::rounded(self.space, usage));
         }
     }
 
@@ -202,26 +198,6 @@ impl VolumeMemory {
             Some(Problem { reason: *reason, message: watch.message()?.to_owned() })
         });
         reported.collect()
-    }
-}
-
-fn steady(shown: Option<SpaceShown>, usage: Usage) -> SpaceShown {
-    let amount = |before: Option<(u64, u64)>, amount: Amount| {
-        // An exact total stays exact while it does not change.
-        let total = match before {
-            Some((total, _)) if total.abs_diff(amount.total) < amount.total / TOTAL_STEPS => total,
-            Some(_) | None => amount.total,
-        };
-        let free = hold(before.map(|(_, free)| free), amount.free, total / FREE_STEPS);
-        (total, free.min(total))
-    };
-    let bytes = amount(shown.map(|s| (s.bytes_total, s.bytes_free)), usage.bytes);
-    let inodes = amount(shown.map(|s| (s.inodes_total, s.inodes_free)), usage.inodes);
-    SpaceShown {
-        bytes_total: bytes.0,
-        bytes_free: bytes.1,
-        inodes_total: inodes.0,
-        inodes_free: inodes.1,
     }
 }
 
