@@ -1,4 +1,4 @@
-//! Which failures a machine retries until its deadline, with which pauses, and which end it at once.
+//! Which failures a machine retries until its deadline, with which pauses, and which end it.
 
 use std::time::Duration;
 

@@ -148,7 +148,7 @@ pub fn formatted_volumes(tree: &Tree) -> Vec<String> {
 const WALL_CLOCKS: [&str; 6] = [
     "agent/src/publish.rs",
     "agent/src/status.rs",
-    "lib/run/src/connect/report.rs",
+    "lib/run/src/connect/write_event.rs",
     "lib/kube/src/cluster.rs",
     "lib/kube/src/cluster/",
     "lib/registry/src/file/cache.rs",
