@@ -1,7 +1,7 @@
 //! Whether this node can carry static addresses: facts in, conditions out.
 //!
 //! * [`facts`]: the facts about the node, as plain data; an unknown fact stays unknown.
-//! * [`gather`]: reads them from AWS ([`AccountChecks`]) and from the node ([`NodeChecks`]). The
+//! * [`gather()`]: reads them from AWS ([`AccountChecks`]) and from the node ([`NodeChecks`]). The
 //!   caller adds the facts from the Kubernetes API.
 //! * [`judge`](judge()): derives the conditions, without I/O.
 //! * [`verdicts`]: which network interfaces FireCamp may use, and who manages the others.
