@@ -73,7 +73,7 @@ steps! {
     ReleaseStep {
         0 RecordsRead "records read"
         1 PodConfirmed "pod confirmed as the holder and as terminating"
-        2 AddressDrained "address drained"
+        2 DrainEnded "drain ended"
         3 AddressRemoved "address removed from the kernel"
         4 RoutingRemoved "rule and routes removed from the kernel"
         5 ReleaseRecorded "release recorded"

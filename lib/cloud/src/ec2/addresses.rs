@@ -44,7 +44,7 @@ impl Ec2 {
     ) -> Result<(), CloudFailure> {
         let how = if force { " by force" } else { "" };
         let what = format!("AssignPrivateIpAddresses of {address} to {eni}{how}");
-        let call = Call { operation: Operation::Assign, within, what };
+        let call = &Call { operation: Operation::Assign, within, what };
         let send = |client: Client| async move {
             client
                 .assign_private_ip_addresses()
@@ -53,13 +53,9 @@ impl Ec2 {
                 .allow_reassignment(force)
                 .send()
                 .await
-        };
-        let send = |client| async {
-            send(client)
-                .await
                 .map_err(|error| sdk_error::from_sdk(call.operation, &call.what, &error))
         };
-        let answer = self.run(metadata, &call, send).await?;
+        let answer = self.run(metadata, call, send).await?;
         confirm(&call.what, eni, address, &answer)
     }
 
@@ -70,7 +66,7 @@ impl Ec2 {
         within: Duration,
     ) -> Result<(), CloudFailure> {
         let what = format!("UnassignPrivateIpAddresses of {address} from {eni}");
-        let call = Call { operation: Operation::Unassign, within, what };
+        let call = &Call { operation: Operation::Unassign, within, what };
         let send = |client: Client| async move {
             client
                 .unassign_private_ip_addresses()
@@ -78,13 +74,9 @@ impl Ec2 {
                 .private_ip_addresses(address.to_string())
                 .send()
                 .await
-        };
-        let send = |client| async {
-            send(client)
-                .await
                 .map_err(|error| sdk_error::from_sdk(call.operation, &call.what, &error))
         };
-        self.run(metadata, &call, send).await.map(drop)
+        self.run(metadata, call, send).await.map(drop)
     }
 }
 

@@ -152,7 +152,8 @@ impl Exit {
                 "check the identity's EC2 permissions, its credentials and the node's clock"
             }
             Self::TimedOut => {
-                "nothing at first: it is retried; if it times out again, check what it waited for"
+                "nothing at first: it is retried; if it times out again, its log says what it \
+                 waited for"
             }
             Self::RegistryUnavailable => "check that the registry can be reached from this node",
             Self::RegistryInvalid => "repair the object that the message names; nothing was lost",

@@ -32,7 +32,7 @@ impl Release {
             return Err(Halt::Pause(poll, format!("the address to become idle: {text}")));
         }
         self.cut_short = !idle;
-        self.crossed = Some(Step::Release(ReleaseStep::AddressDrained));
+        self.crossed = Some(Step::Release(ReleaseStep::DrainEnded));
         self.at = At::Again;
         Ok(None)
     }

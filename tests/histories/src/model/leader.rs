@@ -134,7 +134,7 @@ impl Model<'_> {
         None
     }
 
-    /// Starts an operation. Returns whether a process performs it, whose end is told.
+    /// Starts an operation. Returns whether a process performs it, whose end is reported.
     fn begin_operation(&mut self, slot: Slot, operation: &Operation) -> bool {
         match operation {
             Operation::Release { address, node_operation, .. } => {

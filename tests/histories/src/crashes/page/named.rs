@@ -90,7 +90,7 @@ pub const NAMED: &[Named] = &[
     elsewhere("attach.19", "the same while the service runs: `sandbox`, `zombie-restarts`", "f004"),
     release("release.0", ReleaseStep::RecordsRead),
     release("release.1", ReleaseStep::PodConfirmed),
-    release("release.2", ReleaseStep::AddressDrained),
+    release("release.2", ReleaseStep::DrainEnded),
     release("release.3", ReleaseStep::AddressRemoved),
     release("release.4", ReleaseStep::RoutingRemoved),
     release("release.5", ReleaseStep::ReleaseRecorded),
