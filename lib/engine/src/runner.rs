@@ -106,9 +106,6 @@ struct Runner<'a, C, H, R, F> {
 impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
     /// The reply to the action; none if the run was interrupted.
     async fn next(&mut self, action: &Action, crash: &CrashPoint) -> Option<Reply> {
-        if self.run.signal.has_interrupted() {
-            return None;
-        }
         if let Action::BeginOwner(address, subnet) = action {
             let (systems, address, subnet) = (self.systems, *address, subnet.clone());
             let lookup = async move { systems.owner(address, &subnet).await };

@@ -15,15 +15,8 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Whether the run has to end at once.
-    pub(crate) fn has_interrupted(&self) -> bool {
-        match self {
-            Self::Interrupt(token) => token.is_cancelled(),
-            Self::Stop(_) => false,
-        }
-    }
-
-    /// The result of the work; none if the run has to end first.
+    /// The result of the work; none if the run has to end first. After the signal the work is not
+    /// started.
     pub(crate) async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let Self::Interrupt(token) = self else { return Some(work.await) };
         tokio::select! {
