@@ -19,11 +19,11 @@ SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release \
 	demo-image bench oracle steady images reproducible test-images test-user test-apiserver \
-	test-deploy test-rules bless-deploy test-moto test-volumes coverage crashes fuzz sim mutants \
-	docs bless clean cluster-up cluster-down e2e chaos figures
+	test-deploy test-rules test-cloudformation bless-deploy test-moto test-volumes coverage \
+	crashes fuzz sim mutants docs bless clean cluster-up cluster-down e2e chaos figures
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: fmt locks clippy doc deny generated ## Run the static checks: format, lints, docs, licences
 	@echo "make check: all is well"
@@ -148,6 +148,9 @@ cluster-down: ## As root: remove the local cluster completely (NAME=x)
 
 e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --times 3")
 	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(ARGS)
+
+test-cloudformation: ## Check the CloudFormation template with cfn-lint (needs python3)
+	scripts/test-cloudformation.sh
 
 test-moto: ## Test the EC2 client against the moto server (needs python3)
 	scripts/test-moto.sh

@@ -23,6 +23,11 @@ operator=$(cd tools/prometheus-operator &&
 OPERATOR_CRDS=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$operator")/example/prometheus-operator-crd
 export OPERATOR_CRDS
 
+# Karpenter with the provider that creates Nodes instead of instances.
+KARPENTER=$(scripts/tool.sh karpenter sigs.k8s.io/karpenter/kwok tools/karpenter)
+KARPENTER_SOURCE=$(cd tools/karpenter && go list -m -f '{{.Dir}}' sigs.k8s.io/karpenter)
+export KARPENTER KARPENTER_SOURCE
+
 # Builds the whole workspace, so that the results of `cargo test` are reused.
 say "building the checks and the agent"
 cargo build --locked --quiet --bin firecamp-apiserver-tests --bin firecamp-agent

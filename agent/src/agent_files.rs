@@ -100,7 +100,7 @@ impl AgentFiles {
 fn excluded(before: &ExcludedEnis, verdicts: &[Verdict]) -> ExcludedEnis {
     let reason = |verdict: &Verdict| match verdict.manager {
         Manager::FireCamp => None,
-        Manager::VpcCni | Manager::Other => Some(verdict.why.clone()),
+        Manager::VpcCni | Manager::Other | Manager::UnknownCni => Some(verdict.why.clone()),
         Manager::Unknown => before.get(&verdict.eni).cloned(),
     };
     verdicts.iter().filter_map(|one| Some((one.eni.clone(), reason(one)?))).collect()
@@ -165,7 +165,7 @@ mod tests {
         let mut files = AgentFiles::open(dir.path()).unwrap();
         files.exclude(&[verdict(Manager::Unknown)]);
         assert_eq!(reported(), Vec::<String>::new(), "no verdict yet");
-        for manager in [Manager::VpcCni, Manager::Other] {
+        for manager in [Manager::VpcCni, Manager::Other, Manager::UnknownCni] {
             files.exclude(&[verdict(Manager::FireCamp)]);
             files.exclude(&[verdict(manager)]);
             assert_eq!(reported(), ["managed"]);

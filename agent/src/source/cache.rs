@@ -54,6 +54,11 @@ impl<K: Ord + Clone, T> Cache<K, T> {
         self.reported.keys()
     }
 
+    /// The listed and watched objects that can be parsed, without later fresh reads.
+    pub(super) fn reported(&self) -> impl Iterator<Item = &T> {
+        self.reported.values().flatten()
+    }
+
     pub(super) fn known(&self, key: &K) -> Known<'_, T> {
         if self.doubts.contains(key) {
             return Known::Doubtful;

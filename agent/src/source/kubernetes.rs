@@ -14,7 +14,7 @@ use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName};
 use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{Pool, State, StaticIp};
-use firecamp_kube::{Event, Item, Key, KubeRegistry};
+use firecamp_kube::{Event, Item, Key, KubeRegistry, NodePod};
 use firecamp_run::connect::{AnyRegistry, OpenRegistry};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -39,7 +39,7 @@ pub(crate) struct KubeSource {
 /// The caches and the state of fresh reads.
 struct WatchState {
     static_ips: Cache<Ipv4Addr, StaticIp>,
-    pods: Cache<Member, PodView>,
+    pods: Cache<Member, NodePod>,
     pools: Cache<PoolName, Pool>,
     /// Kinds whose last list or watch failed.
     unavailable: BTreeSet<&'static str>,
@@ -147,7 +147,8 @@ impl KubeSource {
             match registry.pod(&member).await {
                 Ok(PodView::Absent) => self.lock().pods.confirmed(member, None),
                 Ok(view @ (PodView::Present { .. } | PodView::Vouched)) => {
-                    self.lock().pods.confirmed(member, Some(view));
+                    // Only lists and watches count what a pod requests.
+                    self.lock().pods.confirmed(member, Some(NodePod { view, slots: 0 }));
                 }
                 Err(why) => failed = Some(why),
             }
@@ -231,7 +232,7 @@ impl WatchState {
         for member in self.local_members(node) {
             // A member whose pod is unknown is left out.
             let view = match self.pods.known(&member) {
-                Known::Present(view) => view.clone(),
+                Known::Present(pod) => pod.view.clone(),
                 Known::Absent => PodView::Absent,
                 Known::Invalid | Known::Doubtful => continue,
             };
@@ -243,6 +244,8 @@ impl WatchState {
         };
         let pools = self.pools.is_complete().then(|| self.pools.keys().map(pool).collect());
         listing.pools = pools.flatten();
+        let slots = || self.pods.reported().map(|pod| pod.slots).fold(0, u32::saturating_add);
+        listing.requested = self.pods.is_complete().then(slots);
         listing
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn ec2(eni: &Eni) -> SimEc2 {
     let limits = TypeLimits { name: TYPE.to_owned(), enis: 3, addresses: 10, volumes: None };
     let account = Account {
         types: [(TYPE.to_owned(), limits)].into(),
-        node: NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() },
+        node: NodeFacts { cni: Fact::Known(None), ..NodeFacts::default() },
         ..Account::default()
     };
     let ec2 = SimEc2::new(InstanceId::new(OWN).unwrap(), account);

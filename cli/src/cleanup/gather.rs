@@ -118,8 +118,8 @@ async fn of_cluster(cluster: &Cluster, node: &NodeName) -> Members {
         let mut alive = BTreeMap::new();
         for item in items {
             let name = format!("{}/{}", item.key.namespace.unwrap_or_default(), item.key.name);
-            let view = item.object.map_err(|why| format!("pod {name}: {why}"))?;
-            if let Some(uid) = living(view) {
+            let pod = item.object.map_err(|why| format!("pod {name}: {why}"))?;
+            if let Some(uid) = living(pod.view) {
                 alive.insert(uid, name);
             }
         }

@@ -20,7 +20,7 @@ use crate::classify::classify_metadata;
 use crate::clock_skew::ClockSkews;
 use crate::config::CloudConfig;
 use crate::ec2::Ec2;
-use crate::identity::Instance;
+use crate::identity::{Instance, SkippedInterfaces};
 use crate::metadata::Metadata;
 use crate::{identity, sdk_error};
 
@@ -34,6 +34,7 @@ pub struct AwsCloud {
     ec2: Ec2,
     skews: ClockSkews,
     instance: OnceCell<Instance>,
+    skipped: SkippedInterfaces,
     identity_within: Duration,
 }
 
@@ -48,13 +49,14 @@ impl AwsCloud {
         let metadata = Metadata::new(&config, skews.clone())?;
         let identity_within = config.imds_within.saturating_mul(ROUNDS);
         let ec2 = Ec2::new(config, &skews);
-        Ok(Self { metadata, ec2, skews, instance: OnceCell::new(), identity_within })
+        let (instance, skipped) = (OnceCell::new(), SkippedInterfaces::default());
+        Ok(Self { metadata, ec2, skews, instance, skipped, identity_within })
     }
 
     async fn read_identity(&self) -> Result<NodeIdentity, CloudFailure> {
         let instance = self.instance.get_or_try_init(|| identity::instance(&self.metadata));
         let (instance, macs) = tokio::try_join!(instance, identity::macs(&self.metadata))?;
-        identity::identity(&self.metadata, instance, macs).await
+        identity::identity(&self.metadata, &self.skipped, instance, macs).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, InstanceId, Mac, SubnetId, Zone, parse_address};
@@ -19,6 +20,21 @@ use crate::sdk_error;
 const ENIS_MAX: usize = 128;
 
 const MACS: &str = "network/interfaces/macs/";
+
+/// Interfaces that are left out, and why. The metadata service is read every few seconds: only a
+/// new reason is logged.
+#[derive(Debug, Default)]
+pub(crate) struct SkippedInterfaces(Mutex<BTreeMap<Mac, &'static str>>);
+
+impl SkippedInterfaces {
+    /// Replaces those of the last read, and returns the new ones.
+    fn note(&self, skipped: BTreeMap<Mac, &'static str>) -> Vec<(Mac, &'static str)> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *last, skipped.clone());
+        drop(last);
+        skipped.into_iter().filter(|(mac, why)| before.get(mac) != Some(why)).collect()
+    }
+}
 
 /// The constant values of a running instance, read once.
 #[derive(Debug, Clone)]
@@ -59,11 +75,17 @@ pub(crate) async fn region(metadata: &Metadata) -> Result<String, CloudFailure> 
 /// and device index.
 pub(crate) async fn identity(
     metadata: &Metadata,
+    skipped: &SkippedInterfaces,
     instance: &Instance,
     macs: Vec<Mac>,
 ) -> Result<NodeIdentity, CloudFailure> {
     let Instance { id, kind, zone, region, primary } = instance.clone();
-    let found = try_join_all(macs.into_iter().map(|mac| eni(metadata, mac))).await?;
+    let found = try_join_all(macs.iter().map(|mac| eni(metadata, *mac))).await?;
+    let left_out =
+        macs.iter().zip(&found).filter_map(|(mac, eni)| Some((*mac, *eni.as_ref().err()?)));
+    for (mac, why) in skipped.note(left_out.collect()) {
+        tracing::warn!(%mac, why, "interface skipped");
+    }
     let enis = plausible(found.into_iter().flatten().collect(), primary);
     if !enis.iter().any(|eni| eni.mac == primary) {
         return Err(malformed(&format!("the primary interface {primary} of {id} is incomplete")));
@@ -91,9 +113,9 @@ pub(crate) async fn addresses(
     lines(&path, &metadata.get(&path).await?, parse_address)
 }
 
-/// One ENI, or `None` if one of its keys is missing: a ghost that EC2 no longer has, an ENI that is
-/// being attached, or one without IPv4.
-async fn eni(metadata: &Metadata, mac: Mac) -> Result<Option<Eni>, CloudFailure> {
+/// One ENI, or why it is left out because a key is missing: a ghost that EC2 no longer has, an ENI
+/// that is being attached, or one without IPv4 (IPv6-only or EFA-only).
+async fn eni(metadata: &Metadata, mac: Mac) -> Result<Result<Eni, &'static str>, CloudFailure> {
     let find = async |name: &'static str| metadata.find(&key(mac, name)).await;
     let (id, device, card, subnet, cidr, addresses, prefixes) = tokio::try_join!(
         find("interface-id"),
@@ -104,11 +126,14 @@ async fn eni(metadata: &Metadata, mac: Mac) -> Result<Option<Eni>, CloudFailure>
         find("local-ipv4s"),
         find("ipv4-prefix"),
     )?;
+    let why = match (&id, &device, &subnet, &addresses) {
+        (Some(_), Some(_), Some(_), None) => "it has no IPv4 address in the metadata service",
+        _ => "it is incomplete in the metadata service",
+    };
     let (Some(id), Some(device), Some(subnet), Some(cidr), Some(addresses)) =
         (id, device, subnet, cidr, addresses)
     else {
-        tracing::warn!(%mac, "interface skipped: incomplete in the metadata service");
-        return Ok(None);
+        return Ok(Err(why));
     };
     let mut addresses = lines(&key(mac, "local-ipv4s"), &addresses, parse_address)?.into_iter();
     let primary_address = addresses.next().ok_or_else(|| malformed("no address at all"))?;
@@ -120,7 +145,7 @@ async fn eni(metadata: &Metadata, mac: Mac) -> Result<Option<Eni>, CloudFailure>
         Some(text) => lines(&key(mac, "ipv4-prefix"), &text, Ipv4Net::from_str)?.len(),
         None => 0,
     };
-    Ok(Some(Eni {
+    Ok(Ok(Eni {
         id: value(&key(mac, "interface-id"), &id, EniId::from_str)?,
         mac,
         device_index: value(&key(mac, "device-number"), &device, u32::from_str)?,
@@ -194,4 +219,20 @@ fn lines<T, E: std::fmt::Display>(
 fn malformed(what: &str) -> CloudFailure {
     let detail = format!("failed to parse metadata: {}", sdk_error::clean(what));
     sdk_error::read_failure(classify_metadata(None), detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_is_reported_as_skipped_once_for_each_reason() {
+        let skipped = SkippedInterfaces::default();
+        let [a, b] = [1, 2].map(|n| Mac::from_str(&format!("02:00:00:00:00:0{n}")).unwrap());
+        let (new, no_ipv4) = ("incomplete", "no IPv4");
+        assert_eq!(skipped.note([(a, new)].into()), [(a, new)]);
+        assert_eq!(skipped.note([(a, no_ipv4), (b, new)].into()), [(a, no_ipv4), (b, new)]);
+        assert_eq!(skipped.note([(a, no_ipv4)].into()), []);
+        assert_eq!(skipped.note([(a, no_ipv4), (b, new)].into()), [(b, new)], "it was complete");
+    }
 }

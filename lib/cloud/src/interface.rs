@@ -11,13 +11,16 @@ use firecamp_core::network_interface::Interface;
 
 use crate::sdk_error;
 
-/// All of them, or a failure: a listing without one of them would prove that its addresses are
-/// gone.
+/// All of them that have IPv4 addresses, or a failure: a listing without one of them would prove
+/// that its addresses are gone. An IPv6-only or EFA-only interface has none.
 pub(crate) fn all(
     what: &str,
     listing: &[NetworkInterface],
 ) -> Result<Vec<Interface>, CloudFailure> {
-    listing.iter().map(|one| interface(what, one)).collect()
+    let has_ipv4 = |one: &&NetworkInterface| {
+        one.private_ip_address().is_some() || !one.private_ip_addresses().is_empty()
+    };
+    listing.iter().filter(has_ipv4).map(|one| interface(what, one)).collect()
 }
 
 fn interface(what: &str, one: &NetworkInterface) -> Result<Interface, CloudFailure> {

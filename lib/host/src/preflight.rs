@@ -68,7 +68,7 @@ impl NodeFiles {
         NodeFacts {
             net_admin: self.net_admin().into(),
             run_dir: self.run_dir().into(),
-            vpc_cni: self.vpc_cni().into(),
+            cni: self.cni().into(),
             net_utils: self.net_utils().into(),
             networkd: networkd.into(),
             links: links.into(),

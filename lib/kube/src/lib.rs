@@ -26,6 +26,7 @@ pub use cluster::KubeCluster;
 pub use http_request::Timeouts;
 pub use inventory::{Inventory, ObservedNode, ObservedPod, ObservedSet, PodState, Right, Served};
 pub use orphan_census::Census;
+pub use pod::NodePod;
 pub use registry::KubeRegistry;
 pub use select_cluster::{Choice, Chosen};
 pub use status_writer::KubeStatusWriter;

@@ -1,7 +1,9 @@
-//! Determines the live pod of a member from the pod object alone.
+//! Determines the live pod of a member, and what a pod requests, from the pod object alone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use firecamp_core::contract::api::EXTENDED_RESOURCE;
 use firecamp_core::ids::{NodeName, PodUid, SetName};
 use firecamp_core::ports::{Controller, PodLifecycle, PodView};
 use jiff::Timestamp;
@@ -68,6 +70,31 @@ impl Reference {
 #[serde(rename_all = "camelCase", default)]
 struct PodSpec {
     node_name: String,
+    containers: Vec<Container>,
+    init_containers: Vec<Container>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Container {
+    restart_policy: Option<String>,
+    resources: Resources,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Resources {
+    requests: BTreeMap<String, String>,
+}
+
+/// A watched pod of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePod {
+    /// The pod, without the rest of its grace period: a watch event has no `Date`.
+    pub view: PodView,
+    /// How many units of the extended resource the pod occupies on its node; none once all its
+    /// containers have terminated.
+    pub slots: u32,
 }
 
 #[derive(Default, Deserialize)]
@@ -94,10 +121,43 @@ pub(crate) fn view(
     pod.view(date)
 }
 
-/// The view of a watched pod, without the rest of its grace period: a watch event has no `Date`.
-pub(crate) fn read(object: &str) -> Result<PodView, String> {
+/// Parses a watched pod.
+pub(crate) fn read(object: &str) -> Result<NodePod, String> {
     let pod: Pod = serde_json::from_str(object).map_err(|wrong| wrong.to_string())?;
-    pod.view(None)
+    let requested = pod.spec.slots();
+    let view = pod.view(None)?;
+    let ended = matches!(view, PodView::Present { lifecycle: PodLifecycle::Terminal, .. });
+    Ok(NodePod { view, slots: if ended { 0 } else { requested } })
+}
+
+impl PodSpec {
+    /// The pod's request as scheduler and kubelet compute it: containers and native sidecars run
+    /// together; each other init container runs alone beside the sidecars that precede it
+    /// (`k8s.io/component-helpers/resource`, `PodRequests`).
+    fn slots(&self) -> u32 {
+        let (mut sidecars, mut init) = (0_u32, 0_u32);
+        for container in &self.init_containers {
+            let together = sidecars.saturating_add(container.slots());
+            if container.restart_policy.as_deref() == Some("Always") {
+                sidecars = together;
+            }
+            init = init.max(together);
+        }
+        let running = self.containers.iter().map(Container::slots);
+        running.fold(sidecars, u32::saturating_add).max(init)
+    }
+}
+
+impl Container {
+    /// Extended resources are whole numbers. A suffix means at least a thousand, which is more than
+    /// any instance has, so no such pod is admitted.
+    fn slots(&self) -> u32 {
+        self.resources
+            .requests
+            .get(EXTENDED_RESOURCE)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0)
+    }
 }
 
 impl Pod {
@@ -154,6 +214,42 @@ mod tests {
     fn ending(end: &str, date: Option<&str>) -> PodLifecycle {
         let more = format!(r#","deletionTimestamp":"{end}","deletionGracePeriodSeconds":30"#);
         view_of(&pod(&more, r#""nodeName":"n1""#, r#""phase":"Running""#), date).unwrap().1
+    }
+
+    fn slots_of(spec: &str, status: &str) -> u32 {
+        read(&pod("", &format!(r#""nodeName":"n1",{spec}"#), status)).unwrap().slots
+    }
+
+    #[test]
+    fn a_pod_occupies_the_slots_that_its_containers_request_at_the_same_time() {
+        let one = r#"{"resources":{"requests":{"cpu":"1","firecamp.io/static-ip":"1"}}}"#;
+        let sidecar = r#"{"restartPolicy":"Always",
+            "resources":{"requests":{"firecamp.io/static-ip":"1"}}}"#;
+        let spec = |init: &[&str], containers: &[&str]| {
+            let (init, containers) = (init.join(","), containers.join(","));
+            format!(r#""initContainers":[{init}],"containers":[{containers}]"#)
+        };
+        for (init, containers, slots) in [
+            (vec![], vec!["{}"], 0),
+            (vec![one], vec!["{}"], 1),
+            (vec![one, one], vec!["{}"], 1),
+            (vec![one], vec![one, one], 2),
+            (vec![sidecar], vec![one], 2),
+            (vec![sidecar, one], vec!["{}"], 2),
+            (vec![one, sidecar], vec!["{}"], 1),
+        ] {
+            let spec = spec(&init, &containers);
+            assert_eq!(slots_of(&spec, r#""phase":"Running""#), slots, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_pod_whose_containers_have_terminated_occupies_no_slot() {
+        let spec = r#""containers":[{"resources":{"requests":{"firecamp.io/static-ip":"1"}}}]"#;
+        assert_eq!(slots_of(spec, r#""phase":"Pending""#), 1);
+        for phase in ["Succeeded", "Failed"] {
+            assert_eq!(slots_of(spec, &format!(r#""phase":"{phase}""#)), 0, "{phase}");
+        }
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::NodeName;
-use firecamp_core::ports::PodView;
 use firecamp_core::record::{Pool, StaticIp};
 use firecamp_registry::api::{StaticIPPoolSpec, StaticIPSpec};
 use http::StatusCode;
@@ -22,6 +21,7 @@ use thiserror::Error;
 
 use self::lines::Lines;
 use crate::http_request::{self, Answer, Call, Stream, Timeouts};
+use crate::pod::NodePod;
 use crate::registry::KubeRegistry;
 use crate::{classify, list, object_paths, pod};
 
@@ -89,7 +89,7 @@ impl KubeRegistry {
     }
 
     /// The pods of a node.
-    pub fn pods_of(&self, node: &NodeName) -> Watched<PodView> {
+    pub fn pods_of(&self, node: &NodeName) -> Watched<NodePod> {
         let path = "/api/v1/pods".to_owned();
         let selector = Some(format!("spec.nodeName={node}"));
         self.watched((format!("pods of {node}"), path), selector, pod::read)

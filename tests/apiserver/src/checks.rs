@@ -1,6 +1,7 @@
 //! The checks in their order.
 
 mod agents;
+mod autoscaling;
 mod definitions;
 mod deployment;
 mod fields;
@@ -105,6 +106,7 @@ pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
         restart::an_attach_survives_an_api_server_crash_at_every_request,
         restart::a_release_survives_an_api_server_crash_at_every_request,
         restart::an_attach_times_out_while_the_api_server_is_down,
+        autoscaling::karpenter_creates_a_node_for_a_pending_member,
         upgrade::objects_survive_an_upgrade_and_a_downgrade_of_the_crds,
     ];
     say(&format!("{good} of {ran} checks passed"));

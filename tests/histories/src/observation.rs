@@ -136,7 +136,7 @@ impl SimulatedCluster {
 
 /// The files of every node: no VPC CNI runs there.
 pub fn node_facts() -> NodeFacts {
-    NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() }
+    NodeFacts { cni: Fact::Known(None), ..NodeFacts::default() }
 }
 
 /// The limits of the type of every instance.

@@ -91,6 +91,20 @@ async fn f060_an_unparsable_interface_fails_the_whole_listing() {
 }
 
 #[tokio::test]
+async fn an_interface_without_an_ipv4_address_is_left_out() {
+    let address = "<privateIpAddress>10.0.1.200</privateIpAddress>";
+    let (before, _) = SECOND.split_once(address).unwrap();
+    let (_, after) = SECOND.split_once("</privateIpAddressesSet>").unwrap();
+    for set in ["<privateIpAddressesSet/>", ""] {
+        let efa = format!("{before}{set}{after}").replace("eni-0123456789abcdef0", "eni-0000000e");
+        let server = Server::always(listing(&format!("{efa}{SECOND}"))).await;
+        let found = ec2(&server.url).interfaces(&instance()).await.unwrap();
+        let [one] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(one.id.as_str(), "eni-0123456789abcdef0");
+    }
+}
+
+#[tokio::test]
 async fn peers_are_filtered_by_subnet_and_cluster_tag() {
     let server = Server::always(listing(SECOND)).await;
     let cluster = "blue".parse().unwrap();

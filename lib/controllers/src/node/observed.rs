@@ -31,6 +31,8 @@ pub struct Listing {
     pub pods: BTreeMap<Member, PodView>,
     /// All pools, if all could be read.
     pub pools: Option<Vec<Pool>>,
+    /// How many units of the extended resource the node's pods occupy, if all were listed.
+    pub requested: Option<u32>,
 }
 
 /// The last observations.

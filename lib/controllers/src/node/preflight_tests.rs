@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use firecamp_core::failure::{CloudKind, Effect};
 use firecamp_core::node_identity::{Eni, VolumeLimit};
 use firecamp_core::record::{PoolSubnet, ReleasePolicy};
-use firecamp_node::preflight::facts::Permission;
+use firecamp_node::preflight::facts::{Cni, Permission};
 use firecamp_node::preflight::{Kind, Reason, Status, passes};
 use firecamp_registry::api::EniManager;
 
@@ -57,8 +57,8 @@ fn tagged(tag: Option<&str>) -> Vec<Interface> {
 }
 
 fn with_cni() -> NodeFacts {
-    let file = Fact::Known(Some("/etc/cni/net.d/10-aws.conflist".to_owned()));
-    NodeFacts { vpc_cni: file, ..NodeFacts::default() }
+    let cni = Fact::Known(Some(Cni::vpc("/etc/cni/net.d/10-aws.conflist")));
+    NodeFacts { cni, ..NodeFacts::default() }
 }
 
 fn pool(subnet: &str) -> Pool {
@@ -130,7 +130,7 @@ fn f057_new_interface_next_to_the_vpc_cni_needs_its_tags_at_once() {
     let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     assert!(!preflight.lacks_tags(), "whether there is a VPC CNI is not known yet");
-    preflight.files(NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() });
+    preflight.files(NodeFacts { cni: Fact::Known(None), ..NodeFacts::default() });
     assert!(!preflight.lacks_tags(), "without it nobody needs them");
     preflight.files(with_cni());
     assert!(preflight.lacks_tags());
@@ -160,8 +160,8 @@ fn kernel_links_take_precedence_over_files() {
     let file = |up| {
         let networkd = LinkPolicy::Drops("70-x.network".to_owned());
         let link = Link { name: "eth1".to_owned(), mac: identity().enis[1].mac, up, networkd };
-        let (vpc_cni, networkd) = (Fact::Known(None), Fact::NotChecked);
-        NodeFacts { links: Fact::Known(vec![link]), vpc_cni, networkd, ..NodeFacts::default() }
+        let (cni, networkd) = (Fact::Known(None), Fact::NotChecked);
+        NodeFacts { links: Fact::Known(vec![link]), cni, networkd, ..NodeFacts::default() }
     };
     let mac = identity().enis[1].mac;
     let link = |up| ObservedLink { name: "eth1".to_owned(), index: 3, mac, up, bare: true };
@@ -181,9 +181,10 @@ fn limits() -> TypeLimits {
 fn observed(rule: EniRule) -> Preflight {
     let mut preflight = Preflight::new(parsed("prod"), rule);
     preflight.identified(&Ok(identity()));
-    preflight.files(NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() });
+    preflight.files(NodeFacts { cni: Fact::Known(None), ..NodeFacts::default() });
     preflight.pools(&[pool("subnet-00000001")]);
     preflight.type_limits(Ok(limits()));
+    preflight.interfaces(Ok(tagged(None)));
     preflight
 }
 
@@ -214,6 +215,34 @@ fn f021_chosen_interface_is_reported_with_its_limit() {
         assert_eq!(enis[0].link, None);
         assert!(enis.iter().all(|eni| eni.managed_by == EniManager::FireCamp));
     }
+}
+
+#[test]
+fn an_interface_without_the_tag_of_the_cluster_carries_no_members() {
+    for (cluster, carries) in [(Some("prod"), true), (Some("test"), false), (None, false)] {
+        let mut preflight = observed(EniRule::Auto);
+        let other = |one| Interface { cluster: cluster.map(str::to_owned), ..one };
+        preflight.interfaces(Ok(tagged(None).into_iter().map(other).collect()));
+        let enis = reported(&preflight).enis.unwrap();
+        assert_eq!(enis[1].carries, Some(carries), "{cluster:?}");
+        assert!(!preflight.lacks_tags());
+    }
+}
+
+#[test]
+fn whether_an_interface_carries_members_is_unknown_until_ec2_has_described_it() {
+    let mut preflight = observed(EniRule::Auto);
+    preflight.interfaces(Ok(tagged(None).into_iter().take(1).collect()));
+    let carries = |preflight: &Preflight| {
+        reported(preflight).enis.unwrap().iter().map(|eni| eni.carries).collect::<Vec<_>>()
+    };
+    assert_eq!(carries(&preflight), [Some(false), None], "a new interface, not listed yet");
+    assert!(preflight.lacks_tags());
+    preflight.interfaces(Err(failure(CloudKind::Throttled)));
+    assert_eq!(carries(&preflight), [Some(false), None]);
+    preflight.interfaces(Ok(tagged(None)));
+    assert_eq!(carries(&preflight), [Some(false), Some(true)]);
+    assert!(!preflight.lacks_tags());
 }
 
 #[test]

@@ -51,7 +51,9 @@ impl Holders {
     }
 }
 
-/// The capacity over time: it counts once it has been stable for [`SETTLE`].
+/// The capacity over time: it counts once it has been stable for [`SETTLE`]. It is never below what
+/// the node's pods request: a kubelet that restarts admits its running pods again, and those that
+/// exceed the capacity fail (`OutOf…`, measured with 1.34).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StableCapacity {
     holders: Holders,
@@ -64,7 +66,14 @@ impl StableCapacity {
     pub(crate) fn step(&mut self, now: Moment, facts: &Facts) -> Option<Held> {
         let held = self.holders.step(now, facts);
         let slots = held.as_ref().and_then(|held| capacity(facts, held));
-        self.settle(now, slots.map(Slots::capacity));
+        let requested = facts.requested;
+        let offered = slots.zip(requested).map(|(slots, least)| slots.capacity().max(least));
+        self.settle(now, offered);
+        if let (Some(value), Some(least)) = (self.value, requested)
+            && value < least
+        {
+            (self.value, self.coming) = (Some(least), None);
+        }
         held
     }
 

@@ -22,6 +22,8 @@ pub struct Facts {
     pub addresses: Option<Vec<AddressFact>>,
     /// All pools.
     pub pools: Option<Vec<Pool>>,
+    /// How many units of the extended resource the node's pods occupy.
+    pub requested: Option<u32>,
     /// The volumes.
     pub volumes: Option<Table>,
     /// The pods that claim volumes.
@@ -40,6 +42,7 @@ impl Facts {
             enis: None,
             addresses: None,
             pools: None,
+            requested: None,
             volumes: None,
             pods: None,
             checks: Vec::new(),

@@ -73,7 +73,8 @@ fn f021_the_capacity_follows_attached_and_detached_enis() {
 
 #[test]
 fn f021_an_unknown_capacity_is_not_written() {
-    let unknown: [fn(&mut Facts); 5] = [
+    let unknown: [fn(&mut Facts); 6] = [
+        |facts| facts.requested = None,
         |facts| facts.enis = None,
         |facts| facts.addresses = None,
         |facts| facts.enis.as_mut().unwrap()[0].limit = None,
@@ -126,4 +127,31 @@ fn f021_the_slot_of_an_address_that_moved_away_is_free_at_once() {
     node.run(10);
     assert_eq!(capacity(&node), "9", "nine that are free");
     assert_eq!(node.published().slots, Some(Slots { total: 9, free: 9 }));
+}
+
+#[test]
+fn the_capacity_is_never_below_what_the_pods_of_the_node_request() {
+    let mut node = with(vec![eni(&[ADDRESS])]);
+    node.facts.requested = Some(7);
+    // The VPC CNI adopts the interface, or it is detached.
+    for enis in [vec![EniFact { managed_by: EniManager::VpcCni, ..eni(&[ADDRESS]) }], vec![]] {
+        node.facts.enis = Some(enis);
+        node.run(MINUTE);
+        assert_eq!(capacity(&node), "7");
+    }
+    node.facts.requested = Some(12);
+    node.run(2);
+    assert_eq!(capacity(&node), "12", "at once: the kubelet may restart at any moment");
+    node.facts.requested = Some(1);
+    node.run(10);
+    assert_eq!(capacity(&node), "1");
+}
+
+#[test]
+fn an_agent_that_has_not_listed_the_pods_does_not_lower_the_capacity() {
+    let mut node = with(vec![eni(&[ADDRESS])]);
+    node.restart();
+    (node.facts.enis, node.facts.requested) = (Some(Vec::new()), None);
+    node.run(3 * MINUTE);
+    assert_eq!(capacity(&node), "9");
 }

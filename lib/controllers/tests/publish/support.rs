@@ -86,6 +86,7 @@ pub(crate) fn healthy_facts() -> Facts {
         zone: Some("us-east-1a".parse().unwrap()),
         enis: Some(vec![eni(&[ADDRESS])]),
         addresses: Some(vec![fact(record(1, State::Attached))]),
+        requested: Some(0),
         volumes: Some(Table::default()),
         ..Facts::new(name())
     }

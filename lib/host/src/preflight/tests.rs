@@ -1,7 +1,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
-use firecamp_node::preflight::facts::{Fact, LinkPolicy, Networkd, RunDir};
+use firecamp_node::preflight::facts::{Cni, CniPlugin, Fact, LinkPolicy, Networkd, RunDir};
 
 /// A node's files in a temporary directory.
 struct Fake(tempfile::TempDir);
@@ -102,26 +102,54 @@ fn unwritable_run_directory_is_reported() {
 #[test]
 fn f057_vpc_cni_is_detected_by_its_configuration() {
     let fake = Fake::new();
-    assert_eq!(fake.facts().vpc_cni, Fact::Known(None));
+    assert_eq!(fake.facts().cni, Fact::Known(None));
     fake.file("/etc/cni/net.d/05-bridge.conflist", r#"{"plugins":[{"type":"bridge"}]}"#);
-    assert_eq!(fake.facts().vpc_cni, Fact::Known(None));
+    assert_eq!(fake.facts().cni, Fact::Known(None));
     let aws = "/etc/cni/net.d/10-aws.conflist";
     fake.file(aws, r#"{"plugins":[{"name":"aws-cni","type":"aws-cni"}]}"#);
-    assert_eq!(fake.facts().vpc_cni, Fact::Known(Some(aws.to_owned())));
+    assert_eq!(fake.facts().cni, Fact::Known(Some(Cni::vpc(aws))));
+}
+
+#[test]
+fn an_unknown_cni_plugin_is_detected_by_its_type() {
+    let calico = r#"{"plugins":[{"type":"calico","ipam":{"type":"calico-ipam"}},
+        {"type":"portmap"}]}"#;
+    let multus = r#"{"type":"multus","delegates":[{"type":"bridge"}]}"#;
+    let cilium = r#"{"plugins":[{"type":"cilium-cni"}]}"#;
+    for (name, text, unknown) in [
+        ("10-calico.conflist", calico, None),
+        ("05-cilium.conflist", cilium, Some("cilium-cni")),
+        ("05-cilium.conflist.cilium_bak", cilium, None),
+        ("00-multus.conf", multus, Some("multus")),
+    ] {
+        let fake = Fake::new();
+        let file = format!("/etc/cni/net.d/{name}");
+        fake.file(&file, text);
+        let cni = unknown.map(|plugin| Cni {
+            plugin: CniPlugin::Unknown(plugin.to_owned()),
+            file: file.clone(),
+        });
+        assert_eq!(fake.facts().cni, Fact::Known(cni), "{name}");
+        fake.file("/etc/cni/net.d/10-aws.conflist", r#"{"plugins":[{"type":"aws-cni"}]}"#);
+        assert_eq!(fake.facts().cni.known().unwrap().as_ref().unwrap().plugin, CniPlugin::Vpc);
+    }
+    let fake = Fake::new();
+    fake.file("/etc/cni/net.d/10-x.conflist", "{");
+    assert!(failed(&fake.facts().cni).contains("10-x.conflist: failed to parse"));
 }
 
 #[test]
 fn f057_unmounted_directory_in_a_cluster_is_unknown() {
     let fake = Fake::new();
     let facts = fake.files(true).all();
-    assert!(failed(&facts.vpc_cni).contains("/etc/cni/net.d"));
+    assert!(failed(&facts.cni).contains("/etc/cni/net.d"));
     assert!(failed(&facts.net_utils).contains("/usr/lib/udev/rules.d"));
     assert!(failed(&facts.networkd).contains("/run/systemd"));
     fake.dir("/etc/cni/net.d");
     fake.dir("/usr/lib/udev/rules.d");
     fake.dir("/run/systemd");
     let facts = fake.files(true).all();
-    assert_eq!((facts.vpc_cni, facts.net_utils), (Fact::Known(None), Fact::Known(None)));
+    assert_eq!((facts.cni, facts.net_utils), (Fact::Known(None), Fact::Known(None)));
     assert_eq!(facts.networkd, Fact::Known(None));
 }
 

@@ -101,7 +101,8 @@ async fn a_watch_reports_a_pod_by_name_with_its_view() {
     let (items, version) = watched.list().await.unwrap();
     let [item] = items.as_slice() else { panic!("{items:?}") };
     assert_eq!(item.key, key(Some("prod"), "redis-0"));
-    assert!(matches!(&item.object, Ok(PodView::Present { node: Some(on), .. }) if *on == node()));
+    let view = item.object.as_ref().map(|pod| &pod.view);
+    assert!(matches!(view, Ok(PodView::Present { node: Some(on), .. }) if *on == node()));
     let mut events = watched.watch(&version, LONG).await.unwrap();
     cluster.server.remove("pods", Some("prod"), "redis-0");
     assert_eq!(next(&mut events).await, Some(Event::Gone(key(Some("prod"), "redis-0"))));

@@ -223,8 +223,9 @@ pub struct NodeFacts {
     pub net_admin: Fact<bool>,
     /// The directory of the node-local locks.
     pub run_dir: Fact<RunDir>,
-    /// The file that shows that the Amazon VPC CNI runs here; none if it does not.
-    pub vpc_cni: Fact<Option<String>>,
+    /// The CNI plugin that may assign addresses of interfaces to pods; none if no configured plugin
+    /// does.
+    pub cni: Fact<Option<Cni>>,
     /// The active udev rule of amazon-ec2-net-utils, if any.
     pub net_utils: Fact<Option<String>>,
     /// The configuration of systemd-networkd; none if it does not run.
@@ -243,7 +244,7 @@ impl NodeFacts {
         Self {
             net_admin: Fact::Failed(why.to_owned()),
             run_dir: Fact::Failed(why.to_owned()),
-            vpc_cni: Fact::Failed(why.to_owned()),
+            cni: Fact::Failed(why.to_owned()),
             net_utils: Fact::Failed(why.to_owned()),
             networkd: Fact::Failed(why.to_owned()),
             links: Fact::Failed(why.to_owned()),
@@ -251,6 +252,32 @@ impl NodeFacts {
             nat: Fact::Failed(why.to_owned()),
         }
     }
+}
+
+/// A CNI plugin that may assign addresses of the node's interfaces to pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cni {
+    /// Which one.
+    pub plugin: CniPlugin,
+    /// The file that configures it.
+    pub file: String,
+}
+
+impl Cni {
+    /// The Amazon VPC CNI, by this file.
+    pub fn vpc(file: &str) -> Self {
+        Self { plugin: CniPlugin::Vpc, file: file.to_owned() }
+    }
+}
+
+/// Which CNI plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CniPlugin {
+    /// The Amazon VPC CNI.
+    Vpc,
+    /// A plugin of this type, of which it is not known that it leaves the addresses of interfaces
+    /// alone. Cilium is one: its IPAM mode is not in the file.
+    Unknown(String),
 }
 
 /// The directory of the node-local locks.

@@ -146,6 +146,10 @@ reasons! {
     ManagedByService EniUsable, False, Blocking,
         "An AWS service manages the interface.",
         "Attach a separate interface for static addresses";
+    PrimaryBesideUnknownCni EniUsable, False, Blocking,
+        "Members would get the primary interface, and a CNI plugin may assign its addresses to pods.",
+        "Attach a separate interface for static addresses, and exclude it from the plugin (Cilium: \
+         exclude-interface-tags)";
     NoPool EniUsable, Unknown, Unknown,
         "No pool exists yet, so no interface has to carry an address.",
         "Create a StaticIPPool for a subnet in which this node has an interface";

@@ -1,7 +1,7 @@
 //! Which interfaces may be used.
 
 use firecamp_core::choose_interface::EniRule;
-use firecamp_node::preflight::facts::{Fact, Facts, Purpose};
+use firecamp_node::preflight::facts::{Cni, CniPlugin, Fact, Facts, Purpose};
 use firecamp_node::preflight::{
     Kind, Manager, Reason, Severity, Status, judge, passes, summary, verdicts,
 };
@@ -11,7 +11,7 @@ use crate::fixture::*;
 #[test]
 fn f057_the_primary_interface_is_always_the_cnis() {
     let facts = with(|facts| {
-        facts.node.vpc_cni = Fact::Known(Some("/etc/cni/net.d/10-aws.conflist".to_owned()));
+        facts.node.cni = Fact::Known(Some(Cni::vpc("/etc/cni/net.d/10-aws.conflist")));
         facts.purpose.subnets = Some(pools(&[A]));
         let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
         all[0].no_manage = Some("true".to_owned());
@@ -44,17 +44,37 @@ fn f057_verdicts_name_the_manager_of_each_interface() {
     assert_eq!(managers(&good()), [Manager::FireCamp; 2]);
     assert_eq!(managers(&with_cni(Some("true"), 0)), [Manager::VpcCni, Manager::FireCamp]);
     let unreported = with(|facts| {
-        facts.node.vpc_cni = Fact::Known(Some("x".to_owned()));
+        facts.node.cni = Fact::Known(Some(Cni::vpc("x")));
         facts.interfaces = Fact::NotChecked;
     });
     assert_eq!(managers(&unreported), [Manager::VpcCni, Manager::Unknown]);
-    let unseen = with(|facts| facts.node.vpc_cni = Fact::Failed("not mounted".to_owned()));
+    let unseen = with(|facts| facts.node.cni = Fact::Failed("not mounted".to_owned()));
     assert_eq!(managers(&unseen), [Manager::Unknown; 2]);
     let service = with(|facts| {
         let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
         all[1].operator = Some("eks.amazonaws.com".to_owned());
     });
     assert_eq!(managers(&service), [Manager::FireCamp, Manager::Other]);
+}
+
+#[test]
+fn the_primary_interface_is_not_used_beside_an_unknown_cni() {
+    let facts = |rule| {
+        with(|facts| {
+            let plugin = CniPlugin::Unknown("cilium-cni".to_owned());
+            let file = "/etc/cni/net.d/05-cilium.conflist".to_owned();
+            facts.node.cni = Fact::Known(Some(Cni { plugin, file }));
+            facts.purpose.subnets = Some(pools(&[A, B]));
+            facts.purpose.rule = rule;
+        })
+    };
+    let managers: Vec<Manager> =
+        verdicts(&facts(EniRule::Auto)).iter().map(|one| one.manager).collect();
+    assert_eq!(managers, [Manager::UnknownCni, Manager::FireCamp]);
+    let reported = one(&facts(EniRule::Primary), Kind::EniUsable);
+    assert_eq!(reported.reason, Reason::PrimaryBesideUnknownCni);
+    assert!(reported.message.contains("cilium-cni"), "{}", reported.message);
+    assert_eq!(reason(&facts(EniRule::DeviceIndex(1)), Kind::EniUsable), Reason::Usable);
 }
 
 #[test]
@@ -66,7 +86,7 @@ fn f057_another_interface_of_the_same_subnet_is_suggested() {
         own.no_manage = Some("true".to_owned());
         let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
         all.push(own);
-        facts.node.vpc_cni = Fact::Known(Some("x".to_owned()));
+        facts.node.cni = Fact::Known(Some(Cni::vpc("x")));
         facts.purpose.subnets = Some(pools(&[A]));
     });
     let reported = one(&facts, Kind::EniUsable).message;

@@ -7,7 +7,7 @@ use firecamp_core::ids::SubnetId;
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_node::preflight::facts::{
-    Clock, Fact, Facts, InCluster, KubeNode, Link, LinkPolicy, Nat, NodeFacts, Purpose, Range,
+    Clock, Cni, Fact, Facts, InCluster, KubeNode, Link, LinkPolicy, Nat, NodeFacts, Purpose, Range,
     Reading, Reservation, RunDir,
 };
 use firecamp_node::preflight::{Condition, Kind, Reason, judge};
@@ -61,7 +61,7 @@ pub(crate) fn good_node() -> NodeFacts {
     NodeFacts {
         net_admin: Fact::Known(true),
         run_dir: Fact::Known(RunDir { path, filesystem, writable: true }),
-        vpc_cni: Fact::Known(None),
+        cni: Fact::Known(None),
         net_utils: Fact::Known(None),
         networkd: Fact::Known(None),
         links: Fact::Known(vec![link(0), link(1), link(2)]),
@@ -147,8 +147,7 @@ pub(crate) fn failure(kind: CloudKind) -> CloudFailure {
 /// The VPC CNI runs here; the second interface has these tags and prefixes.
 pub(crate) fn with_cni(tag: Option<&str>, prefixes: u32) -> Facts {
     with(|facts| {
-        let file = "/etc/cni/net.d/10-aws.conflist".to_owned();
-        facts.node.vpc_cni = Fact::Known(Some(file));
+        facts.node.cni = Fact::Known(Some(Cni::vpc("/etc/cni/net.d/10-aws.conflist")));
         facts.purpose.subnets = Some(pools(&[B]));
         let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
         all[1].no_manage = tag.map(str::to_owned);

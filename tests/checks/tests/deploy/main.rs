@@ -5,6 +5,7 @@
 
 mod aws;
 mod chart;
+mod cloudformation;
 mod daemonset;
 mod iam;
 mod install;

@@ -32,6 +32,8 @@ impl Publishers {
             "publisher.offline" => self.begin(of, Publisher::offline(read(with)?)),
             "publisher.take" => {
                 let (facts, now, wall): (Facts, Moment, String) = read(with)?;
+                // The pinned commit did not count what the node's pods request.
+                let facts = Facts { requested: facts.requested.or(Some(0)), ..facts };
                 let (publisher, _) = known(self.0.get_mut(&of))?;
                 publisher.take(facts, now, &wall);
                 holds(publisher, now)

@@ -25,6 +25,7 @@ impl Observed {
         Facts {
             addresses,
             pools: listing.and_then(|listing| listing.pools.clone()),
+            requested: listing.and_then(|listing| listing.requested),
             ..Facts::new(self.node.clone())
         }
     }

@@ -1,5 +1,8 @@
 //! The part of the status about the node itself: interfaces, their capacity, and the checks.
 
+use std::collections::BTreeSet;
+
+use firecamp_core::ids::{ClusterName, EniId};
 use firecamp_core::node_identity::Eni;
 use firecamp_node::preflight::{Condition, Manager, Severity, Status};
 use firecamp_registry::api::EniManager;
@@ -22,9 +25,19 @@ impl Preflight {
             limit: self.limits().map(|limits| limits.addresses),
             link: self.link(eni),
             managed_by: self.manager(eni),
-            carries: carriers.as_ref().map(|all| all.contains(&eni.id)),
+            carries: carriers.as_ref().and_then(|all| self.carries(all, eni)),
         };
         facts.enis = Some(identity.enis.iter().map(reported).collect());
+    }
+
+    /// Whether the interface is one of the chosen ones and has the cluster's tag: without the tag,
+    /// the IAM policy denies every Assign. None until EC2 has described a chosen interface.
+    fn carries(&self, chosen: &BTreeSet<EniId>, eni: &Eni) -> Option<bool> {
+        if !chosen.contains(&eni.id) {
+            return Some(false);
+        }
+        let cluster = self.facts.purpose.cluster.as_ref().map(ClusterName::as_str);
+        Some(self.described(&eni.id)?.cluster.as_deref() == cluster)
     }
 
     fn link(&self, eni: &Eni) -> Option<String> {
@@ -37,7 +50,7 @@ impl Preflight {
         match verdict.map(|verdict| verdict.manager) {
             Some(Manager::FireCamp) => EniManager::FireCamp,
             Some(Manager::VpcCni) => EniManager::VpcCni,
-            Some(Manager::Other) => EniManager::Other,
+            Some(Manager::Other | Manager::UnknownCni) => EniManager::Other,
             Some(Manager::Unknown) | None => EniManager::Unknown,
         }
     }

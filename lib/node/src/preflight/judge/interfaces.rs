@@ -8,7 +8,7 @@ use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{Eni, NodeIdentity};
 
 use crate::preflight::condition::Condition;
-use crate::preflight::facts::{Fact, Facts, Link};
+use crate::preflight::facts::{Cni, CniPlugin, Fact, Facts, Link};
 use crate::preflight::reason::{Kind, Reason};
 
 /// The value of the VPC CNI's tag that counts; the CNI compares the whole text.
@@ -23,6 +23,8 @@ pub enum Manager {
     VpcCni,
     /// An AWS service, so FireCamp must not.
     Other,
+    /// A CNI plugin may, and nothing shows that it does not, so FireCamp must not.
+    UnknownCni,
     /// Not known yet.
     Unknown,
 }
@@ -72,14 +74,35 @@ fn manager(facts: &Facts, eni: &Eni, described: Option<&Interface>) -> (Manager,
     if let Some(operator) = described.and_then(|one| one.operator.as_ref()) {
         return (Manager::Other, format!("{operator} manages it"));
     }
-    let file = match &facts.node.vpc_cni {
-        Fact::Known(None) => return (Manager::FireCamp, "no VPC CNI on this node".to_owned()),
-        Fact::Known(Some(file)) => file,
-        Fact::Failed(why) => return (Manager::Unknown, why.clone()),
-        Fact::NotChecked => {
-            return (Manager::Unknown, "whether the VPC CNI runs here is not known yet".to_owned());
+    match &facts.node.cni {
+        Fact::Known(None) => {
+            (Manager::FireCamp, "no CNI plugin here assigns addresses of interfaces".to_owned())
         }
-    };
+        Fact::Known(Some(Cni { plugin: CniPlugin::Vpc, file })) => {
+            beside_vpc_cni(file, eni, described)
+        }
+        Fact::Known(Some(Cni { plugin: CniPlugin::Unknown(plugin), file })) => {
+            beside_unknown_cni(plugin, file, eni)
+        }
+        Fact::Failed(why) => (Manager::Unknown, why.clone()),
+        Fact::NotChecked => {
+            (Manager::Unknown, "which CNI plugin runs here is not known yet".to_owned())
+        }
+    }
+}
+
+/// Pods get their addresses from the primary interface first, whatever the plugin does with others.
+fn beside_unknown_cni(plugin: &str, file: &str, eni: &Eni) -> (Manager, String) {
+    if eni.device_index == 0 {
+        let why = format!(
+            "the CNI plugin {plugin} ({file}) may assign addresses of the primary interface to pods"
+        );
+        return (Manager::UnknownCni, why);
+    }
+    (Manager::FireCamp, format!("it is not the primary interface ({plugin}: {file})"))
+}
+
+fn beside_vpc_cni(file: &str, eni: &Eni, described: Option<&Interface>) -> (Manager, String) {
     if eni.device_index == 0 {
         let why =
             format!("the VPC CNI runs here ({file}) and always manages the primary interface");
@@ -150,6 +173,7 @@ pub(super) fn usable(facts: &Facts) -> Condition {
     for (manager, reason) in [
         (Manager::VpcCni, Reason::ManagedByVpcCni),
         (Manager::Other, Reason::ManagedByService),
+        (Manager::UnknownCni, Reason::PrimaryBesideUnknownCni),
         (Manager::Unknown, Reason::Unknown),
     ] {
         if let Some(verdict) = of(manager) {

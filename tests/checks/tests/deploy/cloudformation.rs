@@ -1,0 +1,81 @@
+//! The CloudFormation template grants what `deploy/iam-policy.json` grants, and names what the
+//! chart creates.
+
+use firecamp_checks::deploy::{objects, text};
+use serde_json::Value;
+
+use crate::object;
+
+const FILE: &str = "deploy/cloudformation/firecamp.yaml";
+
+/// What stands for the parameters: the words of `deploy/iam-policy.json`.
+const PARAMETERS: [(&str, &str); 5] = [
+    ("AWS::Partition", "aws"),
+    ("AWS::Region", "REGION"),
+    ("AWS::AccountId", "ACCOUNT"),
+    ("VpcId", "VPC"),
+    ("ClusterName", "CLUSTER"),
+];
+
+fn template() -> Value {
+    objects(FILE).unwrap().remove(0)
+}
+
+/// The value with the functions `Ref` and `Fn::Sub` resolved.
+fn resolved(value: &Value) -> Value {
+    let parameter = |name: &str| PARAMETERS.iter().find(|(known, _)| *known == name).unwrap().1;
+    match value {
+        Value::Object(map) if map.len() == 1 && map.contains_key("Ref") => {
+            parameter(map["Ref"].as_str().unwrap()).into()
+        }
+        Value::Object(map) if map.len() == 1 && map.contains_key("Fn::Sub") => {
+            let text = map["Fn::Sub"].as_str().unwrap().to_owned();
+            let fill = |text: String, (name, with): &(&str, &str)| {
+                text.replace(&format!("${{{name}}}"), with)
+            };
+            PARAMETERS.iter().fold(text, fill).into()
+        }
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), resolved(value))).collect()
+        }
+        Value::Array(all) => all.iter().map(resolved).collect(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            other.clone()
+        }
+    }
+}
+
+#[test]
+fn the_template_grants_exactly_the_policy_of_the_repository() {
+    let document = &template()["Resources"]["Policy"]["Properties"]["PolicyDocument"];
+    let policy: Value = serde_json::from_str(&text("deploy/iam-policy.json").unwrap()).unwrap();
+    assert_eq!(resolved(document), policy);
+}
+
+#[test]
+fn the_roles_trust_the_service_account_of_the_agents() {
+    let template = template();
+    let default = |name: &str| template["Parameters"][name]["Default"].as_str().unwrap().to_owned();
+    let account = object("deploy/rbac/agent.yaml", "ServiceAccount");
+    assert_eq!(account["metadata"]["name"], default("AgentServiceAccount"));
+    assert_eq!(account["metadata"]["namespace"], default("AgentNamespace"));
+    let irsa = &template["Resources"]["AgentRoleForIrsa"]["Properties"];
+    let trust = irsa["AssumeRolePolicyDocument"]["Fn::Sub"].as_str().unwrap();
+    let trust: Value = serde_json::from_str(trust).unwrap();
+    let condition = &trust["Statement"][0]["Condition"]["StringEquals"];
+    assert_eq!(
+        condition["${OidcIssuer}:sub"],
+        "system:serviceaccount:${AgentNamespace}:${AgentServiceAccount}"
+    );
+    assert_eq!(condition["${OidcIssuer}:aud"], "sts.amazonaws.com");
+}
+
+#[test]
+fn every_parameter_is_used_and_explained() {
+    let (template, file) = (template(), text(FILE).unwrap());
+    for (name, parameter) in template["Parameters"].as_object().unwrap() {
+        assert!(!parameter["Description"].as_str().unwrap().is_empty(), "{name}");
+        let uses = [format!("Ref: {name}}}"), format!("${{{name}}}")];
+        assert!(uses.iter().any(|with| file.contains(with.as_str())), "{name} is not used");
+    }
+}
