@@ -77,18 +77,10 @@ impl Preflight {
         &self.verdicts
     }
 
-    /// Whether a verdict or the capacity waits for the tags of an interface, which only EC2 has.
+    /// Whether a verdict waits for the tags of an interface, which only EC2 has.
     pub(super) fn lacks_tags(&self) -> bool {
         let cni = matches!(self.facts.node.cni, Fact::Known(Some(_)));
-        let unknown = || self.verdicts.iter().any(|one| one.manager == Manager::Unknown);
-        let chosen = self.facts.identity.known().and_then(|identity| self.carriers(identity));
-        let undescribed = |eni: &EniId| self.described(eni).is_none();
-        (cni && unknown()) || chosen.is_some_and(|all| all.iter().any(undescribed))
-    }
-
-    /// What EC2 last reported about an interface.
-    fn described(&self, eni: &EniId) -> Option<&Interface> {
-        self.facts.interfaces.known()?.iter().find(|one| one.id == *eni)
+        cni && self.verdicts.iter().any(|one| one.manager == Manager::Unknown)
     }
 
     /// The metadata service was read.

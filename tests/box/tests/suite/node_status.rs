@@ -175,6 +175,33 @@ fn f021_node_publishes_its_interfaces_and_their_capacity() {
     stop_agent(running);
 }
 
+/// A pod that occupies this many slots of the node.
+fn add_pod(cluster: &Cluster<'_>, name: &str, slots: u32) {
+    let requests = json!({ "firecamp.io/static-ip": slots.to_string() });
+    let container = json!({ "name": "service", "resources": { "requests": requests } });
+    let pod = json!({
+        "metadata": { "uid": "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11" },
+        "spec": { "nodeName": NODE, "containers": [container] },
+        "status": { "phase": "Running" },
+    });
+    cluster.api.set("pods", (Some("prod"), name), pod);
+}
+
+#[test]
+fn capacity_is_never_below_what_the_pods_of_the_node_request() {
+    let test_box = TestBox::of(TWO_SUBNETS);
+    let cluster = cluster(&test_box);
+    let _reach = cluster.connect(NODE);
+    add_pod(&cluster, "busy-0", 12);
+    let running = agent(&test_box, &cluster, &root(&test_box));
+    wait_for_capacity(&cluster, "18");
+    test_box.control().act(Act::Detach { eni: "eni-0000000000000a001".to_owned() }).unwrap();
+    wait_for_capacity(&cluster, "12");
+    cluster.api.remove("pods", Some("prod"), "busy-0");
+    wait_for_capacity(&cluster, "9");
+    stop_agent(running);
+}
+
 #[test]
 fn f049_f053_node_reports_blocking_conditions_and_clears_them() {
     let test_box = TestBox::of(TWO_SUBNETS);

@@ -31,13 +31,16 @@ impl Preflight {
     }
 
     /// Whether the interface is one of the chosen ones and has the cluster's tag: without the tag,
-    /// the IAM policy denies every Assign. None until EC2 has described a chosen interface.
+    /// the IAM policy denies every Assign. None for an interface that EC2's last answer lacks.
+    /// Before the first answer, which may take a minute, the tag is presumed.
     fn carries(&self, chosen: &BTreeSet<EniId>, eni: &Eni) -> Option<bool> {
         if !chosen.contains(&eni.id) {
             return Some(false);
         }
+        let Some(listing) = self.facts.interfaces.known() else { return Some(true) };
         let cluster = self.facts.purpose.cluster.as_ref().map(ClusterName::as_str);
-        Some(self.described(&eni.id)?.cluster.as_deref() == cluster)
+        let described = listing.iter().find(|one| one.id == eni.id)?;
+        Some(described.cluster.as_deref() == cluster)
     }
 
     fn link(&self, eni: &Eni) -> Option<String> {
