@@ -20,7 +20,7 @@ SIM_FLAGS ?=
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release \
 	demo-image bench oracle steady images reproducible test-images test-user test-apiserver \
 	test-deploy test-rules test-cloudformation bless-deploy test-moto test-volumes coverage \
-	crashes fuzz sim mutants docs bless clean cluster-up cluster-down e2e chaos figures
+	crashes fuzz sim mutants docs bless clean cluster-up cluster-down e2e e2e-long chaos figures
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -116,8 +116,11 @@ SIM_model := $(MACHINES) firecamp-histories
 SIM_wire := --bin firecamp-wire-histories
 SIM_volumes := $(MACHINES) firecamp-volume-histories
 
+# LEVEL=wire uses the real clients, volumes and interfaces simulate these.
 sim: ## Run N random histories from SEED on (N=1000000 SEED=7; N=1 replays one; LEVEL=wire|volumes)
-	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q $(SIM_$(LEVEL)) -- replay $(SEED); \
+	@if [[ "$(LEVEL)" == interfaces ]]; then HISTORIES=$(N) SEED=$(SEED) \
+	cargo test --locked -p firecamp-controllers --lib -- --nocapture random_histories; \
+	elif [[ "$(N)" == 1 ]]; then cargo run --locked -q $(SIM_$(LEVEL)) -- replay $(SEED); \
 	else cargo run --locked -q $(SIM_$(LEVEL)) -- run --histories $(N) --seed $(SEED) \
 	$(SIM_FLAGS); fi
 
@@ -140,14 +143,18 @@ bless-deploy: ## Rewrite the files generated from the Helm chart (deploy/daemons
 	scripts/test-deploy.sh bless
 
 # The first run builds the rest of Kubernetes (Go, 5 minutes).
-cluster-up: ## As root: start a local Kubernetes cluster with FireCamp (NAME=x for another one)
-	scripts/cluster.sh up $(if $(NAME),--name $(NAME))
+cluster-up: ## As root: start a local Kubernetes cluster with FireCamp (NAME=x, CNI=vpc)
+	scripts/cluster.sh up $(if $(NAME),--name $(NAME)) $(if $(CNI),--cni $(CNI))
 
 cluster-down: ## As root: remove the local cluster completely (NAME=x)
 	scripts/cluster.sh down $(if $(NAME),--name $(NAME))
 
-e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --times 3")
-	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(ARGS)
+e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --times 3", CNI=vpc)
+	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(if $(CNI),--cni $(CNI)) $(ARGS)
+
+e2e-long: ## As root: run the end-to-end tests that take minutes each (40 minutes)
+	$(MAKE) e2e ARGS="fifty_restarts"
+	$(MAKE) e2e CNI=vpc ARGS="startup_taint second_one removed_interfaces uninstall"
 
 test-cloudformation: ## Check the CloudFormation template with cfn-lint (needs python3)
 	scripts/test-cloudformation.sh

@@ -17,8 +17,9 @@ fail() {
 [[ $(id -u) == 0 ]] || fail "run this as root: a node mounts file systems and creates cgroups"
 
 # The programs that a node needs beside the kubelet: the file and its Debian package.
-missing=()
-for needed in /usr/bin/containerd:containerd /usr/sbin/runc:runc /usr/sbin/nft:nftables \
+missing=() vpc_cni=''
+[[ " $* " != *" --cni vpc "* ]] || vpc_cni=/usr/sbin/iptables:iptables
+for needed in $vpc_cni /usr/bin/containerd:containerd /usr/sbin/runc:runc /usr/sbin/nft:nftables \
     /usr/lib/cni/bridge:containernetworking-plugins /bin/busybox:busybox-static \
     /usr/sbin/ip:iproute2 /usr/bin/nsenter:util-linux /usr/bin/strip:binutils \
     /etc/ssl/certs/ca-certificates.crt:ca-certificates; do
@@ -37,6 +38,13 @@ KUBE_ASSETS=$(scripts/kubernetes.sh etcd kube-apiserver kube-controller-manager 
     kubelet kube-proxy kubectl)
 HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
 export KUBE_ASSETS HELM
+# Amazon's VPC CNI: its daemon and its plugin.
+if [[ -n "$vpc_cni" ]]; then
+    module=github.com/aws/amazon-vpc-cni-k8s/cmd
+    VPC_CNI=$(dirname "$(scripts/tool.sh aws-k8s-agent $module/aws-k8s-agent tools/vpc-cni)")
+    scripts/tool.sh aws-cni $module/routed-eni-cni-plugin tools/vpc-cni >/dev/null
+    export VPC_CNI
+fi
 export CLUSTERBOX_DIR="${CLUSTERBOX_DIR:-$target/clusters}"
 
 # Builds the whole workspace, so that the results of `cargo test` are reused.

@@ -23,6 +23,7 @@ use crate::status::{Status, System};
 /// The agent of a node.
 pub(crate) struct Agent<'a, W: Environment> {
     controller: NodeController,
+    node: NodeName,
     cluster: ClusterName,
     ports: Ports<W>,
     files: AgentFiles,
@@ -38,8 +39,8 @@ impl<'a, W: Environment> Agent<'a, W> {
         (status, shared_status): (&'a Status, &'a SharedStatus),
     ) -> Self {
         let (last, random) = (files.last_snapshot(), Rng::default().part());
-        let controller = NodeController::new(node, cluster.clone(), rule, last, random);
-        Self { controller, cluster, ports, files, status, shared_status }
+        let controller = NodeController::new(node.clone(), cluster.clone(), rule, last, random);
+        Self { controller, node, cluster, ports, files, status, shared_status }
     }
 
     /// Runs until `end` is cancelled. Fails if the netlink monitor fails. Operations stop between
@@ -49,10 +50,11 @@ impl<'a, W: Environment> Agent<'a, W> {
         kernel: impl KernelEvents,
         end: &CancellationToken,
     ) -> Result<(), HostFailure> {
-        let Self { controller, cluster, ports, files, status, shared_status } = self;
+        let Self { controller, node, cluster, ports, files, status, shared_status } = self;
         let source = ports.source();
         let followed = Arc::clone(&source);
-        let outside = Outside { kernel, source, cluster, ports, files, status, shared_status, end };
+        let outside =
+            Outside { kernel, source, node, cluster, ports, files, status, shared_status, end };
         let run = runner::run(controller, outside, end);
         let ((), ended) = tokio::join!(Box::pin(followed.follow(end)), Box::pin(run));
         ended
@@ -63,6 +65,7 @@ impl<'a, W: Environment> Agent<'a, W> {
 struct Outside<'a, W: Environment, K> {
     kernel: K,
     source: Arc<W::Source>,
+    node: NodeName,
     cluster: ClusterName,
     ports: Ports<W>,
     files: AgentFiles,
@@ -82,8 +85,11 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
     }
 
     fn tick(&mut self) -> Event {
-        let suspects_volumes = self.shared_status.suspects_volumes();
-        Event::Tick(Tick { random: Rng::default().part(), suspects_volumes })
+        Event::Tick(Tick {
+            random: Rng::default().part(),
+            suspects_volumes: self.shared_status.suspects_volumes(),
+            offered_volumes: self.shared_status.offered_volumes(),
+        })
     }
 
     async fn perform(&mut self, effect: Effect, tasks: &mut JoinSet<Event>) -> Option<Event> {
@@ -93,6 +99,7 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
             Effect::Start(task) => self.start(task, tasks),
             Effect::WriteSnapshot(snapshot) => self.files.write(snapshot),
             Effect::ExcludeEnis(verdicts) => self.files.exclude(&verdicts),
+            Effect::AvoidEnis(avoided) => self.files.avoid(&avoided),
             Effect::ObserveVolumes(view) => self.shared_status.set_cloud_view(view),
             Effect::Publish(facts) => self.shared_status.report(facts),
             Effect::Notify(notice) => self.shared_status.notice(notice),
@@ -126,6 +133,7 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
             | Event::Orphans(..)
             | Event::AdoptionTried(..)
             | Event::LossInvestigated(..)
+            | Event::InterfaceStepEnded(_)
             | Event::OperationEnded(..) => {}
         }
     }
@@ -190,6 +198,7 @@ impl<W: Environment, K> Outside<'_, W, K> {
             Task::Adopt(orphan, own) => ports.adopt(orphan, own, tasks),
             Task::Investigate(lost) => ports.investigate(lost, tasks),
             Task::Raise(eni, mac) => ports.raise(eni, mac, tasks),
+            Task::Interface(step) => ports.interface_step(self.node.clone(), step, tasks),
             Task::Execute(operation, address, member) => {
                 let context = (self.cluster.clone(), self.end.child_token());
                 ports.begin(operation, (address, member), context, tasks);

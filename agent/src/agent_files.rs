@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use firecamp_core::agent::Snapshot;
 use firecamp_core::contract::path;
 use firecamp_core::failure::HostFailure;
-use firecamp_host::{ExcludedEnis, ExcludedEnisFile, replace};
+use firecamp_host::{EniList, EniListFile, replace};
 use firecamp_node::preflight::{Manager, Verdict};
 use firecamp_run::agent_compatibility;
 use tokio_util::sync::CancellationToken;
@@ -23,8 +23,9 @@ pub(crate) struct AgentFiles {
     snapshot: PathBuf,
     /// The content of the snapshot file.
     written: Option<Snapshot>,
-    excluded_file: ExcludedEnisFile,
-    excluded: Option<ExcludedEnis>,
+    excluded_file: EniListFile,
+    excluded: Option<EniList>,
+    avoided_file: EniListFile,
     _lock: File,
 }
 
@@ -45,8 +46,26 @@ impl AgentFiles {
             AgentLockError::Broken(format!("failed to write {}: {why}", versions.display()))
         })?;
         let snapshot = run_dir.join(path::SNAPSHOT);
-        let excluded_file = ExcludedEnisFile::new(run_dir);
-        Ok(Self { snapshot, written: None, excluded_file, excluded: None, _lock: lock })
+        let excluded_file = EniListFile::excluded(run_dir);
+        let avoided_file = EniListFile::avoided(run_dir);
+        let mut files = Self {
+            snapshot,
+            written: None,
+            excluded_file,
+            excluded: None,
+            avoided_file,
+            _lock: lock,
+        };
+        // An earlier agent's list may be wrong by now, and an empty one forbids nothing.
+        files.avoid(&EniList::new());
+        Ok(files)
+    }
+
+    /// Writes the ENIs that members of this node get only if there is no other.
+    pub(crate) fn avoid(&mut self, avoided: &EniList) {
+        if let Err(why) = self.avoided_file.write(avoided) {
+            tracing::warn!(error = %why, "failed to write avoided ENIs");
+        }
     }
 
     /// Writes the excluded ENIs for the init containers of this node, if they have changed. An
@@ -97,10 +116,12 @@ impl AgentFiles {
     }
 }
 
-fn excluded(before: &ExcludedEnis, verdicts: &[Verdict]) -> ExcludedEnis {
+fn excluded(before: &EniList, verdicts: &[Verdict]) -> EniList {
     let reason = |verdict: &Verdict| match verdict.manager {
         Manager::FireCamp => None,
-        Manager::VpcCni | Manager::Other | Manager::UnknownCni => Some(verdict.why.clone()),
+        Manager::VpcCni | Manager::Other | Manager::UnknownCni | Manager::Removing => {
+            Some(verdict.why.clone())
+        }
         Manager::Unknown => before.get(&verdict.eni).cloned(),
     };
     verdicts.iter().filter_map(|one| Some((one.eni.clone(), reason(one)?))).collect()
@@ -161,7 +182,7 @@ mod tests {
     fn f057_eni_stays_excluded_across_a_restart_until_firecamp_may_use_it() {
         let dir = tempfile::tempdir().unwrap();
         let reported =
-            || ExcludedEnisFile::new(dir.path()).read().unwrap().into_values().collect::<Vec<_>>();
+            || EniListFile::excluded(dir.path()).read().unwrap().into_values().collect::<Vec<_>>();
         let mut files = AgentFiles::open(dir.path()).unwrap();
         files.exclude(&[verdict(Manager::Unknown)]);
         assert_eq!(reported(), Vec::<String>::new(), "no verdict yet");

@@ -1,6 +1,7 @@
 //! The leader's outside: how the effects of [`LeaderController`], which makes all decisions, are
 //! performed.
 
+mod interfaces;
 mod operations;
 mod recorded_calls;
 mod remote_systems;
@@ -15,7 +16,7 @@ use firecamp_controllers::leader::{
     Cluster as _, Effect, Event, LeaderController, PassStep, Report, StepResult,
 };
 use firecamp_core::ids::{ClusterName, NodeName};
-use firecamp_core::ports::Cloud;
+use firecamp_core::ports::{Cloud, CloudInterfaces};
 use firecamp_engine::Rng;
 use firecamp_kube::KubeCluster;
 use firecamp_run::connect::{AnyRegistry, OpenRegistry};
@@ -34,7 +35,7 @@ use crate::status::LeadershipMetrics;
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Runs leader election and the leader's work until `end`. Returns at once for a file registry.
-pub(crate) async fn run<C: Cloud + 'static>(
+pub(crate) async fn run<C: Cloud + CloudInterfaces + 'static>(
     names: (NodeName, ClusterName),
     (cloud, registry): (C, AnyRegistry),
     metrics: &LeadershipMetrics,
@@ -57,7 +58,7 @@ pub(crate) async fn run<C: Cloud + 'static>(
 }
 
 /// Runs the controller until `end`. Needs a `LocalSet`.
-pub(crate) async fn lead<C: Cloud + 'static>(
+pub(crate) async fn lead<C: Cloud + CloudInterfaces + 'static>(
     remote: RemoteSystems<C>,
     metrics: LeadershipMetrics,
     end: &CancellationToken,
@@ -87,7 +88,7 @@ struct Outside<C> {
     metrics: LeadershipMetrics,
 }
 
-impl<C: Cloud + 'static> Driver<LeaderController> for Outside<C> {
+impl<C: Cloud + CloudInterfaces + 'static> Driver<LeaderController> for Outside<C> {
     type Failure = Infallible;
 
     async fn changed(&mut self) -> Result<Event, Infallible> {
@@ -125,7 +126,7 @@ impl<C: Cloud + 'static> Driver<LeaderController> for Outside<C> {
     }
 }
 
-impl<C: Cloud + 'static> Outside<C> {
+impl<C: Cloud + CloudInterfaces + 'static> Outside<C> {
     fn spawn<F>(&self, tasks: &mut JoinSet<Event>, task: F)
     where
         F: AsyncFnOnce(Rc<RemoteSystems<C>>) -> Event + 'static,

@@ -11,6 +11,7 @@ mod agent;
 mod agent_files;
 mod agent_lock;
 mod http;
+mod interfaces;
 mod kube_status;
 mod leader;
 mod metrics_server;

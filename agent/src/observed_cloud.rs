@@ -6,9 +6,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::failure::{CloudFailure, CloudKind};
-use firecamp_core::ids::{EniId, Mac, SubnetId};
+use firecamp_core::ids::{EniId, InstanceId, Mac, SubnetId};
+use firecamp_core::managed_interface::{
+    DescribedInterface, InstanceState, InterfaceFilter, NewInterface,
+};
 use firecamp_core::node_identity::NodeIdentity;
-use firecamp_core::ports::{Cloud, Owner};
+use firecamp_core::ports::{Cloud, CloudInterfaces, Owner};
 use tokio::time::Instant;
 
 use crate::status::Call;
@@ -78,5 +81,63 @@ impl<C: Cloud, O: Observer> Cloud for ObservedCloud<C, O> {
     ) -> Result<(), CloudFailure> {
         let request = self.inner.unassign(eni, address, within);
         self.observe(Call::UnassignPrivateIpAddresses, request).await
+    }
+}
+
+impl<C: CloudInterfaces, O: Observer> CloudInterfaces for ObservedCloud<C, O> {
+    async fn create_interface(
+        &self,
+        request: &NewInterface,
+        within: Duration,
+    ) -> Result<EniId, CloudFailure> {
+        let request = self.inner.create_interface(request, within);
+        self.observe(Call::CreateNetworkInterface, request).await
+    }
+
+    async fn attach_interface(
+        &self,
+        eni: &EniId,
+        instance: &InstanceId,
+        device_index: u32,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        let request = self.inner.attach_interface(eni, instance, device_index, within);
+        self.observe(Call::AttachNetworkInterface, request).await
+    }
+
+    async fn detach_interface(
+        &self,
+        attachment: &str,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        let request = self.inner.detach_interface(attachment, within);
+        self.observe(Call::DetachNetworkInterface, request).await
+    }
+
+    async fn delete_interface(&self, eni: &EniId, within: Duration) -> Result<(), CloudFailure> {
+        let request = self.inner.delete_interface(eni, within);
+        self.observe(Call::DeleteNetworkInterface, request).await
+    }
+
+    async fn describe_interfaces(
+        &self,
+        filter: &InterfaceFilter,
+    ) -> Result<Vec<DescribedInterface>, CloudFailure> {
+        let request = self.inner.describe_interfaces(filter);
+        self.observe(Call::DescribeNetworkInterfaces, request).await
+    }
+
+    async fn is_reserved(
+        &self,
+        address: Ipv4Addr,
+        subnet: &SubnetId,
+    ) -> Result<bool, CloudFailure> {
+        let request = self.inner.is_reserved(address, subnet);
+        self.observe(Call::GetSubnetCidrReservations, request).await
+    }
+
+    async fn instance_state(&self, instance: &InstanceId) -> Result<InstanceState, CloudFailure> {
+        let request = self.inner.instance_state(instance);
+        self.observe(Call::DescribeInstances, request).await
     }
 }

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firecamp_controllers::node::{
-    AdoptionResult, AgentIdentity, Event, Finding, LostAddress, OperationKind, QueryResult,
+    AdoptionResult, AgentIdentity, Event, Finding, InterfaceStep, LostAddress, OperationKind,
+    QueryResult,
 };
 use firecamp_core::agent::{Execution, Operation, Orphan};
 use firecamp_core::failure::{
     CloudFailure, CloudKind, Effect, HostFailure, RegistryFailure, RegistryKind,
 };
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member, NodeName, VolumeId};
-use firecamp_core::ports::{Cloud, Holder, HostNet, KernelTarget, KernelView, Registry};
+use firecamp_core::ports::{
+    Cloud, CloudInterfaces, Holder, HostNet, KernelTarget, KernelView, Registry,
+};
 use firecamp_core::time::Moment;
 use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
 use firecamp_host::{LinuxHost, Monitor};
@@ -29,6 +32,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::adopt::attempt;
+use crate::interfaces::{InterfaceRecords, perform};
 use crate::observed_cloud::ObservedCloud;
 use crate::partition;
 use crate::source::Source;
@@ -42,13 +46,13 @@ const ATTEMPT_BOUND: Duration = Duration::from_mins(1);
 /// The implementation of each external system that an agent uses.
 pub(crate) trait Environment: 'static {
     /// EC2 and the metadata service.
-    type Cloud: Cloud + CloudChecks + CloudVolumes;
+    type Cloud: Cloud + CloudChecks + CloudInterfaces + CloudVolumes;
     /// The node's files.
     type Files: NodeChecks;
     /// The kernel of this node.
     type Kernel: Kernel;
     /// Fresh reads and writes of static IPs.
-    type Registry: Registry + Registrar;
+    type Registry: Registry + Registrar + InterfaceRecords;
     /// The static IPs and pods of the node.
     type Source: Source;
 }
@@ -265,6 +269,20 @@ impl<W: Environment> Ports<W> {
     pub(crate) fn raise(&self, eni: EniId, mac: Mac, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
         tasks.spawn_local(async move { Event::Raised(eni, systems.host.raise(mac).await) });
+    }
+
+    /// Performs a step of an interface that FireCamp makes.
+    pub(crate) fn interface_step(
+        &self,
+        node: NodeName,
+        step: InterfaceStep,
+        tasks: &mut JoinSet<Event>,
+    ) {
+        let systems = Arc::clone(&self.systems);
+        tasks.spawn_local(async move {
+            let Systems { cloud, registry, .. } = &*systems;
+            Event::InterfaceStepEnded(perform(step, &node, cloud, registry).await)
+        });
     }
 
     /// Investigates a misplaced address, and removes it from the kernel if the node is partitioned.

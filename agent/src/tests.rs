@@ -8,6 +8,7 @@ mod ec2_failures;
 mod handover;
 mod harness;
 mod instance;
+mod interfaces;
 mod leader;
 mod metrics;
 mod partition;

@@ -9,6 +9,7 @@ use crate::explain::ExplainArguments;
 use crate::import::ImportArguments;
 use crate::node::NodeArguments;
 use crate::status::StatusArguments;
+use crate::uninstall::UninstallArguments;
 use crate::wait::WaitArguments;
 
 const TOP: &str = "\
@@ -57,4 +58,6 @@ pub enum Command {
     Cleanup(CleanupArguments),
     /// Import addresses and members of the original FireCamp from its ConfigMaps
     Import(ImportArguments),
+    /// Remove all addresses, interfaces and pools of FireCamp from EC2 and the cluster
+    Uninstall(UninstallArguments),
 }

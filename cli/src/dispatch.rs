@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::{Cli, Command};
 use crate::common::command_result::CheckResult;
 use crate::failure::Failure;
-use crate::{bundle, cleanup, doctor, explain, import, node, status, wait};
+use crate::{bundle, cleanup, doctor, explain, import, node, status, uninstall, wait};
 
 /// The program name that kubectl looks for on the PATH.
 const PLUGIN: &str = "kubectl-firecamp";
@@ -59,6 +59,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::SupportBundle(arguments) => check(bundle::run(&arguments)),
         Command::Cleanup(arguments) => runtime()?.block_on(cleanup::run(&arguments)),
         Command::Import(arguments) => runtime()?.block_on(import::run(&arguments)),
+        Command::Uninstall(arguments) => runtime()?.block_on(uninstall::run(&arguments)),
     }
 }
 

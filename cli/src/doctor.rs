@@ -6,6 +6,7 @@ mod gather;
 mod node_and_agent_checks;
 pub mod node_checks;
 mod pool_and_claim_checks;
+mod requested_resources;
 pub mod required_permissions;
 
 use std::path::PathBuf;

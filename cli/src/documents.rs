@@ -1,7 +1,7 @@
 //! Generates `docs/cli.md` from the help texts.
 
 use clap::{Command, CommandFactory};
-use firecamp_core::contract::exit::{CheckExit, Cleaned, Imported, Waited};
+use firecamp_core::contract::exit::{CheckExit, Cleaned, Imported, Uninstalled, Waited};
 
 use crate::args::Cli;
 use crate::explain::reason::Reason;
@@ -13,8 +13,9 @@ const INTRODUCTION: &str = "\
 <!-- Generated from the code: `BLESS=1 cargo test -p firecamp-cli --test documents`. -->
 
 `firecamp` shows the state of members and nodes, and explains problems. Its commands are read-only,
-with two exceptions: `firecamp cleanup` changes the kernel of the node on which it runs, and
-`firecamp import --apply` writes claims and StaticIPs to the cluster.
+with three exceptions: `firecamp cleanup` changes the kernel of the node on which it runs,
+`firecamp import --apply` writes claims and StaticIPs to the cluster, and `firecamp uninstall --yes`
+removes all addresses, interfaces and pools.
 
 ```console
 $ firecamp status                         # every member's claim, address and node
@@ -25,6 +26,7 @@ $ firecamp wait released prod/redis       # after a scale to 0: wait until the s
 $ firecamp support-bundle                 # collect all of this in one file, without secrets
 $ firecamp cleanup --dry-run              # on a node: what FireCamp has left in the kernel
 $ firecamp import -n default              # what can be imported from the original FireCamp
+$ firecamp uninstall --dry-run            # what would be removed from EC2 and the registry
 ```
 
 ## Which registry it uses
@@ -70,10 +72,11 @@ const CHECKS: &str = "
 | `rights` | whether the credentials in use have the permissions of `--role` \
 (SelfSubjectAccessReview) | `PermissionMissing` |
 | `pools` | whether pools are valid, do not conflict, and have free addresses | \
-`NoPool`, `PoolInvalid`, `PoolsConflict`, `PoolsOverlap`, `PoolFull`, `SubnetFull`, \
-`PoolNearlyFull` |
-| `members` | whether every claim has its address, and every address its claim | those of \
-`firecamp status`, `PoolNotFound` |
+`NoPool`, `PoolInvalid`, `PoolsConflict`, `PoolsOverlap`, `ResourceDiffers`, `ResourceNotUnique`, \
+`PoolFull`, `SubnetFull`, `PoolNearlyFull` |
+| `members` | whether every claim has its address, and every address its claim, and whether pods \
+request the [extended resource](status.md#the-extended-resource) of their pool | those of \
+`firecamp status`, `PoolNotFound`, `OtherResourceRequested` |
 | `nodes` | whether every node with an attached address exists, and no node has a \
  member's address as InternalIP | \
 `NodeNotFound`, `ReportOrphaned`, `NodeAddressOfPool` |
@@ -103,6 +106,10 @@ pub fn cli() -> String {
     page.push_str("\nExit codes of `firecamp import`:\n\n| Code | Meaning |\n| ---: | --- |\n");
     for imported in Imported::ALL {
         page.extend([format!("| {} | {} |\n", imported.code(), imported.meaning())]);
+    }
+    page.push_str("\nExit codes of `firecamp uninstall`:\n\n| Code | Meaning |\n| ---: | --- |\n");
+    for end in Uninstalled::ALL {
+        page.extend([format!("| {} | {} |\n", end.code(), end.meaning())]);
     }
     page.push_str(
         "\nOther exit codes are failures of the command itself: [exit-codes.md](exit-codes.md).\n",

@@ -1,8 +1,8 @@
 //! The `firecamp` command.
 //!
 //! Read-only commands: [`status`], [`node`], [`explain`], [`doctor`], [`bundle`] and [`wait`].
-//! [`cleanup`] changes the node's kernel, and [`import`] writes to the registry. They share
-//! [`common`]. `docs/cli.md` is generated from their help.
+//! [`cleanup`] changes the node's kernel, [`import`] writes to the registry, and [`uninstall`]
+//! empties it. They share [`common`]. `docs/cli.md` is generated from their help.
 
 pub mod args;
 pub mod bundle;
@@ -17,6 +17,7 @@ pub mod import;
 pub mod node;
 mod reasons;
 pub mod status;
+pub mod uninstall;
 pub mod wait;
 
 pub use dispatch::main;

@@ -6,7 +6,6 @@ mod gather;
 pub mod reason;
 mod show;
 
-use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,6 +15,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::common::print::{Output, out};
+use crate::common::progress;
 use crate::common::registry_reader::RegistryReader;
 use crate::common::select_registry::RegistryArguments;
 use crate::failure::Failure;
@@ -28,10 +28,6 @@ pub use show::Report;
 const PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// After this time, polls are less frequent.
 const LONG: Duration = Duration::from_secs(30);
-/// Progress is reported only after this time.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Unchanged progress is reported again after this time.
-const AGAIN: Duration = Duration::from_secs(15);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,12 +79,7 @@ pub struct WaitArguments {
 /// Waits. Returns the exit code.
 pub(crate) async fn run(arguments: &WaitArguments) -> Result<u8, Failure> {
     let reader = RegistryReader::open(&arguments.place.target()?).await?;
-    let mut report = |line: &str| {
-        let text = format!("firecamp: {line}\n");
-        // If standard error is closed, the command still continues.
-        std::io::stderr().write_all(text.as_bytes()).ok();
-    };
-    let report = of(&reader, arguments, &mut report).await?;
+    let report = of(&reader, arguments, &mut progress::to_stderr).await?;
     out(&arguments.output.text(&report, |_wide| report.people(Timestamp::now()))?)?;
     Ok(report.end().code())
 }
@@ -129,7 +120,7 @@ pub async fn wait(
     report: &mut dyn FnMut(&str),
 ) -> Result<Vec<Missing>, Failure> {
     let begun = Instant::now();
-    let mut reported = Reported::default();
+    let mut reported = progress::Reported::default();
     let facts = poll().await?;
     let set = facts.label();
     let mut missing = decide::missing(want, &facts);
@@ -168,35 +159,16 @@ async fn poll_within(
     poll: &mut impl AsyncFnMut() -> Result<Facts, RegistryFailure>,
     left: Duration,
 ) -> Result<Option<Facts>, RegistryFailure> {
-    match tokio::time::timeout(left.max(PATIENCE), poll()).await {
+    match tokio::time::timeout(left.max(progress::PATIENCE), poll()).await {
         Ok(facts) => facts.map(Some),
         Err(_elapsed) => Ok(None),
     }
 }
 
 /// Whether a failure may resolve itself.
-fn is_transient(kind: RegistryKind) -> bool {
+pub(crate) fn is_transient(kind: RegistryKind) -> bool {
     match kind {
         RegistryKind::Unavailable | RegistryKind::Conflict | RegistryKind::AlreadyExists => true,
         RegistryKind::NotFound | RegistryKind::Invalid | RegistryKind::Refused => false,
-    }
-}
-
-/// The last reported progress, and when it was reported.
-#[derive(Default)]
-struct Reported {
-    line: String,
-    at: Duration,
-}
-
-impl Reported {
-    /// Reports progress if it has changed, and unchanged progress from time to time.
-    fn report(&mut self, after: Duration, line: String, report: &mut dyn FnMut(&str)) {
-        let due = line != self.line || after.saturating_sub(self.at) >= AGAIN;
-        if after < PATIENCE || !due {
-            return;
-        }
-        report(&format!("{line} ({} s)", after.as_secs()));
-        (self.line, self.at) = (line, after);
     }
 }

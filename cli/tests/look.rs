@@ -16,6 +16,7 @@ mod look {
     mod node;
     mod status;
     mod support;
+    mod uninstall;
     mod wait;
     mod waiting;
 }

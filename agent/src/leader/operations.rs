@@ -4,15 +4,16 @@ use std::net::Ipv4Addr;
 
 use firecamp_controllers::leader::{
     Change, Cluster, DeletionReason, Ec2Call, Facts, Identity, Operation, Owner, SetName,
-    UnassignReason, deletion_reason, is_orphan, without_volume_wait,
+    UnassignReason, address_of, deletion_reason, is_orphan, without_volume_wait,
 };
+use firecamp_controllers::publish::{About, Event};
 use firecamp_core::agent::{Execution, Operation as NodeOperation};
-use firecamp_core::contract::timing;
+use firecamp_core::contract::{cluster::reason, timing};
 use firecamp_core::decide;
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::Member;
 use firecamp_core::machine::{Outcome, Release as Released};
-use firecamp_core::ports::{Cloud, PodView, Registry, SocketScope};
+use firecamp_core::ports::{Cloud, CloudInterfaces, PodView, Registry, SocketScope};
 use firecamp_core::record::{Attachment, State, StaticIp, Stored, Write};
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
@@ -26,12 +27,15 @@ use crate::observed_cloud::ObservedCloud;
 
 /// Why an operation was not performed.
 #[derive(Debug, Error)]
-enum PerformError {
+pub(super) enum PerformError {
     /// The state differs from the plan; the next pass plans again.
     #[error("the state has changed: {0}")]
     Moot(&'static str),
     #[error("{0}")]
     Registry(#[from] RegistryFailure),
+    /// Nothing would keep the parked address for its pool.
+    #[error("{0}")]
+    NotReserved(String),
     #[error("{0}")]
     Failed(String),
 }
@@ -40,14 +44,14 @@ type RecordedCloud<'a, C> = ObservedCloud<&'a C, RecordedCalls>;
 
 /// An attempt to perform an operation, which stops between two steps at the end of the term.
 pub(super) struct Attempt<'a, C> {
-    remote: &'a RemoteSystems<C>,
+    pub(super) remote: &'a RemoteSystems<C>,
     cloud: RecordedCloud<'a, C>,
     facts: &'a Facts,
     term: &'a CancellationToken,
     rng: Rng,
 }
 
-impl<'a, C: Cloud> Attempt<'a, C> {
+impl<'a, C: Cloud + CloudInterfaces> Attempt<'a, C> {
     pub(super) fn new(
         remote: &'a RemoteSystems<C>,
         facts: &'a Facts,
@@ -66,6 +70,10 @@ impl<'a, C: Cloud> Attempt<'a, C> {
             }
             Err(PerformError::Moot(why)) => {
                 tracing::debug!(%operation, why, "operation obsolete");
+            }
+            Err(PerformError::NotReserved(note)) => {
+                tracing::info!(%operation, %note, "address stays on its interface");
+                self.emit(operation, reason::ADDRESS_NOT_RESERVED, note).await;
             }
             Err(why) => {
                 tracing::warn!(%operation, error = %why, "operation failed; will retry");
@@ -87,10 +95,21 @@ impl<'a, C: Cloud> Attempt<'a, C> {
             }
             Operation::Unassign { address, why, .. } => self.unassign(*address, *why).await,
             Operation::DeleteStaticIp { address, id } => self.drop_address(*address, id).await,
+            Operation::DrainInterface(stored) => self.drain(stored).await,
+            Operation::DetachInterface { interface, attachment } => {
+                self.detach(interface, attachment).await
+            }
+            Operation::DeleteInterface(stored) => self.delete(stored).await,
             Operation::RemoveFinalizer { address, id, rest } => {
                 self.change(Change::RemoveFinalizer(*address, id.clone(), rest.clone())).await
             }
             Operation::ClearVolumeWait { member, id } => self.end_wait(member, id).await,
+            Operation::RemoveZoneGate { member, id, rest, address, zone, .. } => {
+                self.is_address_of(member, *address).await?;
+                let (member, id, rest) = (member.clone(), id.clone(), rest.clone());
+                self.change(Change::RemoveZoneGate(member, id, rest, zone.clone())).await
+            }
+            Operation::ReportZoneConflict { .. } => Ok(()),
             Operation::UpdateStaticIpStatus { address, id, status } => {
                 self.change(Change::UpdateStaticIpStatus(*address, id.clone(), status.clone()))
                     .await
@@ -107,18 +126,54 @@ impl<'a, C: Cloud> Attempt<'a, C> {
         }
     }
 
-    /// Emits the Event, in one attempt: the log has the same information.
+    /// Emits the Event of an operation that succeeded.
     async fn report(&self, operation: &Operation) {
-        let (Some(reason), Some(address)) = (operation.reason(), self.facts.address) else {
-            return;
-        };
-        let event = (operation.action(), reason, format!("done: {operation}"));
-        if let Err(why) = self.remote.cluster.report(&self.remote.node, address, event).await {
+        if let Some(reason) = operation.reason() {
+            self.emit(operation, reason, operation.note()).await;
+        }
+    }
+
+    /// Emits an Event, in one attempt: the log has the same information. It is a warning if it is
+    /// about a pod, or if the operation was not performed.
+    async fn emit(&self, operation: &Operation, reason: &'static str, note: String) {
+        let Some(about) = self.about(operation) else { return };
+        let warns = operation.reason() != Some(reason) || matches!(about, About::Pod { .. });
+        let (action, at) = (operation.action(), String::new());
+        let event = Event { about, related: None, reason, action, warns, note, at };
+        if let Err(why) = self.remote.cluster.report(&self.remote.node, event).await {
             tracing::debug!(%operation, error = %why, "failed to emit Event");
         }
     }
 
-    async fn change(&self, change: Change) -> Result<(), PerformError> {
+    /// The object of the Event.
+    fn about(&self, operation: &Operation) -> Option<About> {
+        let (Operation::RemoveZoneGate { member, id: Identity { uid, .. }, .. }
+        | Operation::ReportZoneConflict { member, pod: uid, .. }) = operation
+        else {
+            return self.facts.address.map(About::StaticIp);
+        };
+        let (namespace, name) = (member.namespace().to_owned(), member.name().to_owned());
+        Some(About::Pod { namespace, name, uid: uid.to_string() })
+    }
+
+    /// The zone of a gated pod was planned for this address. Lists and watches of claims and pods
+    /// may show different times, so the claim is read again.
+    async fn is_address_of(
+        &self,
+        member: &Member,
+        planned: Option<Ipv4Addr>,
+    ) -> Result<(), PerformError> {
+        let address = match self.remote.cluster.claim(member).await {
+            Ok(observed) => observed.and_then(|observed| address_of(&observed.claim)),
+            // As planned for a claim that cannot be parsed.
+            Err(why) if why.kind == RegistryKind::Invalid => None,
+            Err(why) => return Err(why.into()),
+        };
+        let same = address == planned;
+        if same { Ok(()) } else { Err(PerformError::Moot("the claim has changed")) }
+    }
+
+    pub(super) async fn change(&self, change: Change) -> Result<(), PerformError> {
         match self.remote.cluster.change(&change).await {
             Ok(()) => Ok(()),
             Err(why) => Err(match why.kind {
@@ -235,6 +290,7 @@ impl<'a, C: Cloud> Attempt<'a, C> {
         match why {
             UnassignReason::NoClaim => self.orphan(address, &object.member).await?,
             UnassignReason::Deleted => {}
+            UnassignReason::InterfaceRemoved => self.may_evict(&object).await?,
         }
         let attachment = object
             .attachment

@@ -43,9 +43,16 @@ impl Observer for RecordedCalls {
 
 fn kind(call: Call) -> leader::Call {
     match call {
-        Call::DescribeNetworkInterfaces | Call::DescribeVolumes | Call::DescribeInstanceTypes => {
-            leader::Call::Read
-        }
-        Call::AssignPrivateIpAddresses | Call::UnassignPrivateIpAddresses => leader::Call::Change,
+        Call::DescribeNetworkInterfaces
+        | Call::DescribeVolumes
+        | Call::DescribeInstanceTypes
+        | Call::DescribeInstances
+        | Call::GetSubnetCidrReservations => leader::Call::Read,
+        Call::AssignPrivateIpAddresses
+        | Call::UnassignPrivateIpAddresses
+        | Call::CreateNetworkInterface
+        | Call::AttachNetworkInterface
+        | Call::DetachNetworkInterface
+        | Call::DeleteNetworkInterface => leader::Call::Change,
     }
 }

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_controllers::leader::{Cluster as _, ObservedPod, PassStep, StepResult};
+use firecamp_controllers::leader::{BoundVolume, Cluster as _, ObservedPod, PassStep, StepResult};
 use firecamp_core::failure::{CloudKind, HostFailure, HostKind, RegistryFailure};
 use firecamp_core::ids::{ClusterName, Member, NodeName, PoolName, SubnetId, Version};
 use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::{
-    Cloud, Holder, HostNet, KernelTarget, KernelView, Owner, PodView, Registry, SocketUse,
+    Cloud, CloudInterfaces, Holder, HostNet, KernelTarget, KernelView, Owner, PodView, Registry,
+    SocketUse,
 };
 use firecamp_core::record::{MemberRecords, Pool, StaticIp, Stored, Write};
 use firecamp_kube::KubeCluster;
@@ -32,7 +33,7 @@ pub(crate) struct RemoteSystems<C> {
     pub(super) registry: AnyRegistry,
 }
 
-impl<C: Cloud> RemoteSystems<C> {
+impl<C: Cloud + CloudInterfaces> RemoteSystems<C> {
     pub(crate) fn new(
         (node, name): (NodeName, ClusterName),
         cluster: KubeCluster,
@@ -56,6 +57,14 @@ impl<C: Cloud> RemoteSystems<C> {
             PassStep::ReadPod(member) => {
                 let read = term.run_until_cancelled(self.pod(&member)).await;
                 StepResult::PodRead(read.flatten())
+            }
+            PassStep::QueryInterface(query) => {
+                let read = term.run_until_cancelled(self.query_interface(&query)).await;
+                StepResult::InterfaceQueried(read.flatten())
+            }
+            PassStep::ReadVolumes(member, claims) => {
+                let read = term.run_until_cancelled(self.volumes(&member, &claims)).await;
+                StepResult::VolumesRead(read.flatten())
             }
             PassStep::Perform(operation, facts) => {
                 StepResult::Performed(Attempt::new(self, &facts, term).perform(&operation).await)
@@ -88,6 +97,14 @@ impl<C: Cloud> RemoteSystems<C> {
     async fn pod(&self, member: &Member) -> Option<ObservedPod> {
         let read = self.cluster.pod(member).await;
         read.inspect_err(|why| tracing::warn!(%member, error = %why, "failed to read pod")).ok()
+    }
+
+    async fn volumes(&self, member: &Member, claims: &[String]) -> Option<Vec<BoundVolume>> {
+        let read = self.cluster.volumes(member, claims).await;
+        let failed = |why: &RegistryFailure| {
+            tracing::warn!(%member, error = %why, "failed to read volumes of gated pod");
+        };
+        read.inspect_err(failed).ok()
     }
 }
 

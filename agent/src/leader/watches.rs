@@ -4,8 +4,8 @@ use std::future::pending;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
 
-use firecamp_controllers::leader::{ClusterEvent, ObjectEvent, SetName};
-use firecamp_core::ids::{Member, NodeName, PoolName};
+use firecamp_controllers::leader::{ClusterEvent, GatedPod, ObjectEvent, SetName};
+use firecamp_core::ids::{InterfaceName, Member, NodeName, PoolName};
 use firecamp_kube::{Event, Item, Key, KubeCluster};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -37,7 +37,8 @@ impl Watches {
 async fn run(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
     let (static_ips, claims) = (cluster.addresses(), cluster.claims());
     let (pools, sets) = (cluster.pools(), cluster.sets());
-    let nodes = cluster.nodes();
+    let (nodes, unscheduled) = (cluster.nodes(), cluster.unscheduled_pods());
+    let interfaces = cluster.interfaces();
     // Without a receiver nobody needs the event.
     let send = |event: Option<ClusterEvent>| drop(event.map(|event| sink.send(Box::new(event))));
     tokio::join!(
@@ -58,6 +59,13 @@ async fn run(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
             let key = |key: &Key| NodeName::new(&key.name).ok();
             send(parse("nodes", reported, key).map(ClusterEvent::Nodes));
         }),
+        follow(&unscheduled, |reported| {
+            send(parse("pods", gated(reported), member).map(ClusterEvent::GatedPods));
+        }),
+        follow(&interfaces, |reported| {
+            let key = |key: &Key| InterfaceName::new(&key.name).ok();
+            send(parse("nodeinterfaces", reported, key).map(ClusterEvent::Interfaces));
+        }),
     );
 }
 
@@ -71,6 +79,23 @@ fn member(key: &Key) -> Option<Member> {
 
 fn set(key: &Key) -> Option<SetName> {
     Some(SetName { namespace: key.namespace.clone()?, name: key.name.clone() })
+}
+
+/// Only the pods that have the gate. One that has lost it counts as deleted.
+fn gated(reported: Reported<Option<GatedPod>>) -> Reported<GatedPod> {
+    let item = |Item { key, object }: Item<Option<GatedPod>>| match object.transpose() {
+        Some(object) => Ok(Item { key, object }),
+        None => Err(key),
+    };
+    match reported {
+        Reported::All(items) => Reported::All(items.into_iter().flat_map(item).collect()),
+        Reported::One(Event::Set(one)) => {
+            Reported::One(item(one).map_or_else(Event::Gone, Event::Set))
+        }
+        Reported::One(Event::Gone(key)) => Reported::One(Event::Gone(key)),
+        Reported::One(Event::Bookmark) => Reported::One(Event::Bookmark),
+        Reported::Current(current) => Reported::Current(current),
+    }
 }
 
 /// Leaves out what has no valid name.

@@ -25,6 +25,8 @@ struct SharedState {
     pending: bool,
     /// For the node: the volumes that its pods lack and EC2 does not show here.
     lacked: BTreeSet<VolumeId>,
+    /// For the node: how many volumes the EBS CSI driver offers.
+    offered: Option<u32>,
 }
 
 impl SharedStatus {
@@ -44,10 +46,10 @@ impl SharedStatus {
 
     /// Sets what is known of the volumes.
     pub(crate) fn volumes(&self, report: VolumesReport) {
-        let VolumesReport { table, pods, pending, lacked, ages: _ } = report;
+        let VolumesReport { table, pods, pending, lacked, ages: _, offered } = report;
         let mut kept = self.lock();
         kept.reports.volumes(table, pods);
-        (kept.pending, kept.lacked) = (pending, lacked);
+        (kept.pending, kept.lacked, kept.offered) = (pending, lacked, offered);
     }
 
     /// Takes what was reported since the last call.
@@ -68,6 +70,11 @@ impl SharedStatus {
     /// The volumes that pods lack.
     pub(crate) fn lacked_volumes(&self) -> BTreeSet<VolumeId> {
         self.lock().lacked.clone()
+    }
+
+    /// How many volumes the EBS CSI driver offers on this node, if known.
+    pub(crate) fn offered_volumes(&self) -> Option<u32> {
+        self.lock().offered
     }
 
     /// Whether a volume may have a problem.

@@ -10,11 +10,12 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use firecamp_controllers::node::Listing;
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName};
 use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{Pool, State, StaticIp};
-use firecamp_kube::{Event, Item, Key, KubeRegistry, NodePod};
+use firecamp_kube::{Event, Item, Key, KubeRegistry, NodePod, WatchedPool};
 use firecamp_run::connect::{AnyRegistry, OpenRegistry};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -40,7 +41,7 @@ pub(crate) struct KubeSource {
 struct WatchState {
     static_ips: Cache<Ipv4Addr, StaticIp>,
     pods: Cache<Member, NodePod>,
-    pools: Cache<PoolName, Pool>,
+    pools: Cache<PoolName, WatchedPool>,
     /// Kinds whose last list or watch failed.
     unavailable: BTreeSet<&'static str>,
     /// When to repeat failed fresh reads.
@@ -148,7 +149,8 @@ impl KubeSource {
                 Ok(PodView::Absent) => self.lock().pods.confirmed(member, None),
                 Ok(view @ (PodView::Present { .. } | PodView::Vouched)) => {
                     // Only lists and watches count what a pod requests.
-                    self.lock().pods.confirmed(member, Some(NodePod { view, slots: 0 }));
+                    let pod = NodePod { view, requested: ResourceList::new() };
+                    self.lock().pods.confirmed(member, Some(pod));
                 }
                 Err(why) => failed = Some(why),
             }
@@ -242,10 +244,11 @@ impl WatchState {
             Known::Present(pool) => Some(pool.clone()),
             Known::Invalid | Known::Absent | Known::Doubtful => None,
         };
+        listing.wants_interfaces = self.pools.reported().any(|pool| pool.wants_interfaces);
         let pools = self.pools.is_complete().then(|| self.pools.keys().map(pool).collect());
-        listing.pools = pools.flatten();
-        let slots = || self.pods.reported().map(|pod| pod.slots).fold(0, u32::saturating_add);
-        listing.requested = self.pods.is_complete().then(slots);
+        listing.pools = pools.flatten().map(oldest_first);
+        let pods = || self.pods.reported();
+        listing.requested = self.pods.is_complete().then(|| requested(pods()));
         listing
     }
 }
@@ -317,6 +320,22 @@ impl Source for KubeSource {
         let kept = self.lock();
         kept.static_ips.is_complete() && kept.unavailable.is_empty()
     }
+}
+
+/// The pools in the order of their creation, and of their names if that is the same.
+fn oldest_first(mut pools: Vec<WatchedPool>) -> Vec<Pool> {
+    pools.sort_by(|a, b| (&a.created, &a.pool.name).cmp(&(&b.created, &b.pool.name)));
+    pools.into_iter().map(|watched| watched.pool).collect()
+}
+
+/// What these pods occupy together.
+fn requested<'a>(pods: impl Iterator<Item = &'a NodePod>) -> ResourceList {
+    let mut all = ResourceList::new();
+    for (name, amount) in pods.flat_map(|pod| &pod.requested) {
+        let sum = all.entry(name.clone()).or_default();
+        *sum = sum.saturating_add(*amount);
+    }
+    all
 }
 
 fn not_listed(node: &NodeName) -> RegistryFailure {

@@ -20,15 +20,27 @@ pub(crate) enum Call {
     DescribeInstanceTypes,
     AssignPrivateIpAddresses,
     UnassignPrivateIpAddresses,
+    DescribeInstances,
+    GetSubnetCidrReservations,
+    CreateNetworkInterface,
+    AttachNetworkInterface,
+    DetachNetworkInterface,
+    DeleteNetworkInterface,
 }
 
 impl Call {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::DescribeNetworkInterfaces,
         Self::DescribeVolumes,
         Self::DescribeInstanceTypes,
         Self::AssignPrivateIpAddresses,
         Self::UnassignPrivateIpAddresses,
+        Self::DescribeInstances,
+        Self::GetSubnetCidrReservations,
+        Self::CreateNetworkInterface,
+        Self::AttachNetworkInterface,
+        Self::DetachNetworkInterface,
+        Self::DeleteNetworkInterface,
     ];
 }
 
@@ -47,6 +59,10 @@ pub(crate) fn result(failure: Option<CloudKind>) -> &'static str {
         Some(CloudKind::NotOnInterface) => "NotOnInterface",
         Some(CloudKind::CapacityExceeded) => "CapacityExceeded",
         Some(CloudKind::SubnetExhausted) => "SubnetExhausted",
+        Some(CloudKind::AttachmentLimitExceeded) => "AttachmentLimitExceeded",
+        Some(CloudKind::DeviceIndexTaken) => "DeviceIndexTaken",
+        Some(CloudKind::InterfaceInUse) => "InterfaceInUse",
+        Some(CloudKind::QuotaExceeded) => "QuotaExceeded",
         Some(CloudKind::BadAddress) => "BadAddress",
         Some(CloudKind::NotFound) => "NotFound",
         Some(CloudKind::Auth) => "Denied",

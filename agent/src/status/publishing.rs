@@ -31,7 +31,7 @@ pub(crate) struct PublishMetrics {
     pub(crate) failing: Gauge,
     /// Free slots for addresses.
     free_slots: Gauge,
-    /// The node's capacity of the extended resource.
+    /// The node's capacity of the pools' extended resources, of all together.
     pub(crate) capacity: Gauge,
     /// Requests to publish something.
     pub(crate) requests: Family<Requests, Counter>,

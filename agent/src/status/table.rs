@@ -48,7 +48,7 @@ pub(crate) const METRICS: [Described; 36] = [
     stable("pool_free_addresses", "gauge", &["pool"], "Addresses of a pool without a StaticIP"),
     stable("preflight_blocking_conditions", "gauge", &[], "Failing blocking preflight checks"),
     stable("free_slots", "gauge", &[], "Free address slots on the ENIs of this node"),
-    stable("capacity_slots", "gauge", &[], "Capacity of the extended resource of this node"),
+    stable("capacity_slots", "gauge", &[], "Capacity of this node, of all extended resources"),
     stable("operations", "counter", &["kind"], "Operations started"),
     stable("operation_failures", "counter", &["kind"], "Operations failed"),
     alpha(

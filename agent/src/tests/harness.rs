@@ -8,6 +8,7 @@ use firecamp_apiserver::ApiServer;
 use firecamp_controllers::publish::Notice;
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::choose_interface::EniRule;
+use firecamp_core::contract::path;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{Epoch, Mac, Member};
 use firecamp_core::lock_rule::{Hold, LockRecord};
@@ -166,6 +167,7 @@ impl Node {
             ..conformance::pool("a", &[1]).unwrap()
         };
         server.create_pool(&pool);
+        server.set("nodes", (None, NODE), json!({ "metadata": {}, "spec": {} }));
         let registry = KubeRegistry::new(server.client(), Timeouts::default());
         let cloud = super::instance::ec2(&eni());
         let host = SimHost::with_links([MAC.parse().unwrap()]);
@@ -241,6 +243,11 @@ impl Node {
 
     pub(crate) fn remove_pod(&self) {
         assert!(self.server.remove("pods", Some("prod"), "redis-0"));
+    }
+
+    /// The interfaces that init containers do not use.
+    pub(crate) fn excluded(&self) -> String {
+        std::fs::read_to_string(self.run_dir.path().join(path::EXCLUDED_ENIS)).unwrap_or_default()
     }
 
     pub(crate) fn holds(&self) -> bool {

@@ -9,7 +9,7 @@ use firecamp_testkit::sim::{Account, SimEc2, interface};
 
 use super::harness::{Node, eni};
 
-const OWN: &str = "i-0000000a";
+pub(super) const OWN: &str = "i-0000000a";
 const TYPE: &str = "m5.large";
 /// The instance of another node of the cluster, and its ENI.
 const OTHER: &str = "i-0000000b";

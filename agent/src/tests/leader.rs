@@ -9,3 +9,4 @@ mod leases;
 mod lifecycle;
 mod priority;
 mod stale_lists;
+mod zone_gates;

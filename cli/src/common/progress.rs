@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// An operation that takes longer is reported, repeatedly at this interval.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// Unchanged progress of a longer wait is reported again after this time.
+const AGAIN: Duration = Duration::from_secs(15);
 
 /// Waits for the work and reports meanwhile what it waits for. Boxed, because the futures of the
 /// clients are large, and a future that awaits several of them would contain them all.
@@ -35,6 +37,32 @@ async fn report_slow<T>(
                 writeln!(to, "firecamp: still waiting after {seconds} s: {what}").ok();
             }
         }
+    }
+}
+
+/// Writes a line of progress.
+pub fn to_stderr(line: &str) {
+    let text = format!("firecamp: {line}\n");
+    // If standard error is closed, the command still continues.
+    std::io::stderr().write_all(text.as_bytes()).ok();
+}
+
+/// The last reported progress, and when it was reported.
+#[derive(Debug, Default)]
+pub struct Reported {
+    line: String,
+    at: Duration,
+}
+
+impl Reported {
+    /// Reports progress if it has changed, and unchanged progress from time to time.
+    pub fn report(&mut self, after: Duration, line: String, report: &mut dyn FnMut(&str)) {
+        let due = line != self.line || after.saturating_sub(self.at) >= AGAIN;
+        if after < PATIENCE || !due {
+            return;
+        }
+        report(&format!("{line} ({} s)", after.as_secs()));
+        (self.line, self.at) = (line, after);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_kube::{ObservedNode, Right, Served};
+use firecamp_core::agent::ResourceList;
+use firecamp_core::failure::RegistryFailure;
+use firecamp_kube::{Inventory, ObservedNode, PodState, Right, Served};
 use firecamp_registry::api::{NodeAttachments, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec};
 
 use super::finding::Role;
@@ -39,23 +41,49 @@ pub struct Kubernetes {
     pub nodes: Answer<BTreeMap<String, ObservedNode>>,
     /// The NodeAttachments that the agents have published.
     pub reports: Answer<Listing<NodeAttachments>>,
+    /// What the live pods in the namespaces of claims request, by NAMESPACE/NAME.
+    pub requests: Answer<BTreeMap<String, ResourceList>>,
 }
 
 /// Reads a registry.
 pub async fn gather(reader: &RegistryReader, role: Role) -> RegistrySnapshot {
-    RegistrySnapshot {
+    let mut seen = RegistrySnapshot {
         registry: reader.label(),
         pools: reader.all().await.into(),
         claims: reader.all().await.into(),
         addresses: reader.all().await.into(),
-        cluster: match reader {
-            RegistryReader::File(_) => None,
-            RegistryReader::Cluster(cluster) => Some(kubernetes(reader, cluster, role).await),
-        },
+        cluster: None,
+    };
+    if let RegistryReader::Cluster(cluster) = reader {
+        let claims = seen.claims.known().into_iter().flat_map(|claims| &claims.found);
+        let namespaces = claims.filter_map(|claim| claim.metadata.namespace.clone()).collect();
+        let requests = Answer::from(requests(&cluster.inventory, &namespaces).await);
+        seen.cluster = Some(kubernetes(reader, (cluster, requests), role).await);
     }
+    seen
 }
 
-async fn kubernetes(reader: &RegistryReader, cluster: &Cluster, role: Role) -> Kubernetes {
+async fn requests(
+    inventory: &Inventory,
+    namespaces: &BTreeSet<String>,
+) -> Result<BTreeMap<String, ResourceList>, RegistryFailure> {
+    let read = async {
+        let mut all = BTreeMap::new();
+        for namespace in namespaces {
+            let pods = inventory.pods(namespace).await?.into_iter();
+            let live = pods.filter(|pod| pod.lifecycle == PodState::Live);
+            all.extend(live.map(|pod| (format!("{namespace}/{}", pod.name), pod.requested)));
+        }
+        Ok(all)
+    };
+    progress::during("list the pods of the members' namespaces", read).await
+}
+
+async fn kubernetes(
+    reader: &RegistryReader,
+    (cluster, requests): (&Cluster, Answer<BTreeMap<String, ResourceList>>),
+    role: Role,
+) -> Kubernetes {
     let inventory = &cluster.inventory;
 
     let read = async {
@@ -70,7 +98,7 @@ async fn kubernetes(reader: &RegistryReader, cluster: &Cluster, role: Role) -> K
     let (version, served, rights) = progress::during(what, read).await;
     let nodes = reader.nodes().await.transpose().map_or_else(not_available, Answer::from);
     let reports = reader.reports().await.transpose().map_or_else(not_available, Answer::from);
-    Kubernetes { version, served, rights, nodes, reports }
+    Kubernetes { version, served, rights, nodes, reports, requests }
 }
 
 fn not_available<T>() -> Answer<T> {

@@ -5,14 +5,16 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::allocate::candidates;
 use firecamp_core::contract::cluster::reason;
-use firecamp_core::ids::SubnetId;
+use firecamp_core::ids::{PoolName, SubnetId};
 use firecamp_core::record::{Pool, PoolSubnet};
 use firecamp_node::preflight::facts::{Purpose, Range};
 use firecamp_registry::api::{Kind, Metadata, Problem, StaticIPPool, StaticIPPoolSpec};
+use firecamp_registry::{ResourceFault, resource_faults};
 use jiff::Timestamp;
 
 use super::finding::{Finding, Level};
 use super::gather::RegistrySnapshot;
+use super::requested_resources;
 use crate::common::command_result::UnreadableObject;
 use crate::common::known_or_unknown::Answer;
 use crate::common::registry_reader::Found;
@@ -39,12 +41,19 @@ pub(super) fn pools(seen: &RegistrySnapshot) -> Vec<Finding> {
             finding.advice("create a StaticIPPool; deploy/examples/pool.yaml is an example"),
         ];
     }
-    let mut valid = Vec::new();
+    let (mut valid, mut created) = (Vec::new(), Vec::new());
     for pool in &listing.found {
         match record(pool, seen.cluster.is_some()) {
-            Ok(pool) => valid.push(pool),
+            Ok(record) => {
+                valid.push(record);
+                created.push(pool.metadata.creation_timestamp.as_deref());
+            }
             Err(finding) => findings.push(finding),
         }
+    }
+    if seen.cluster.is_some() {
+        let faults = resource_faults(created.into_iter().zip(&valid)).into_iter();
+        findings.extend(faults.map(|(pool, fault)| wrong_resource(&pool, &fault)));
     }
     for (index, pool) in valid.iter().enumerate() {
         let others = valid.iter().take(index);
@@ -56,6 +65,13 @@ pub(super) fn pools(seen: &RegistrySnapshot) -> Vec<Finding> {
 
 fn label(pool: &str) -> String {
     format!("StaticIPPool {pool}")
+}
+
+/// The leader reports the same in the pool's condition `Ready`.
+fn wrong_resource(pool: &PoolName, fault: &ResourceFault) -> Finding {
+    let found = (fault.reason(), fault.to_string());
+    let finding = Finding::new("pools", Level::Failed, label(pool.as_str()), found);
+    finding.advice("set the field as the message says, and the same name in the members' requests")
 }
 
 fn record(pool: &Found<StaticIPPoolSpec>, in_cluster: bool) -> Result<Pool, Finding> {
@@ -178,6 +194,7 @@ pub(super) fn members(seen: &RegistrySnapshot, now: Timestamp) -> Vec<Finding> {
         let lost = report.members.iter().filter(|row| !known.contains(row.pool.as_str()));
         findings.extend(lost.map(pool_missing));
     }
+    findings.extend(requested_resources::members(seen));
     if findings.is_empty() {
         let words = format!("{} members; no problems found", report.members.len());
         findings.push(Finding::ok("members", "all members", words));

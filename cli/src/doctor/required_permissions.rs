@@ -1,10 +1,10 @@
 //! The permissions that each role needs in a cluster.
 
 use firecamp_core::contract::api;
-use firecamp_core::contract::cluster::LEASE;
+use firecamp_core::contract::cluster::{LEASE, SYSTEM_NAMESPACE};
 use firecamp_kube::Right;
 use firecamp_registry::api::{
-    Kind, NodeAttachmentsSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+    Kind, NodeAttachmentsSpec, NodeInterfaceSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
 
 use super::finding::Role;
@@ -66,6 +66,10 @@ fn member(namespace: &str) -> Vec<Right> {
 fn agent(namespace: &str) -> Vec<Right> {
     let leases = |verbs: &[&'static str]| rights("coordination.k8s.io", "leases", verbs);
     let lease = leases(&["get", "patch"]).into_iter().map(|right| Right { name: LEASE, ..right });
+    let system = rights("", "namespaces", &["get"]).into_iter();
+    let system = system.map(|right| Right { name: SYSTEM_NAMESPACE, ..right });
+    let vpc_cni = rights("apps", "daemonsets", &["get"]).into_iter();
+    let vpc_cni = vpc_cni.map(|right| Right { name: "aws-node", ..right });
     [
         all_in(lease.chain(leases(&["create"])), namespace),
         permissions_for::<StaticIPSpec>(&["get", "list", "watch", "create", "patch"]),
@@ -79,13 +83,21 @@ fn agent(namespace: &str) -> Vec<Right> {
         rights("", "persistentvolumeclaims", &["get"]),
         rights("", "persistentvolumes", &["get"]),
         rights("storage.k8s.io", "volumeattachments", &["get"]),
+        rights("storage.k8s.io", "csinodes", &["get"]),
         rights("", "nodes", &["get"]),
         status(rights("", "nodes", &["patch"])),
+        permissions_for::<NodeInterfaceSpec>(&["list", "create", "patch"]),
+        rights("", "nodes", &["patch"]),
+        system.collect(),
+        vpc_cni.collect(),
+        rights("cilium.io", "ciliumnodes", &["get"]),
         rights("events.k8s.io", "events", &["create"]),
         permissions_for::<StaticIPClaimSpec>(&["watch", "create", "patch", "delete"]),
         permissions_for::<StaticIPSpec>(&["delete"]),
         status(permissions_for::<StaticIPPoolSpec>(&["patch"])),
+        permissions_for::<NodeInterfaceSpec>(&["watch", "delete"]),
         rights("", "nodes", &["list", "watch"]),
+        rights("", "pods", &["patch"]),
         rights("apps", "statefulsets", &["get", "list", "watch"]),
     ]
     .concat()

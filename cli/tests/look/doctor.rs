@@ -227,6 +227,44 @@ async fn missing_overlapping_and_conflicting_pools_are_found() {
 }
 
 #[tokio::test]
+async fn a_pool_whose_resource_counts_other_subnets_is_found_and_the_value_to_set() {
+    let (one, two) = (pool("a", &[1]).unwrap(), pool("b", &[2]).unwrap());
+    let diagnosis = with_pools(&[one.clone(), two.clone()]).await;
+    let (level, object, text) = found(&diagnosis, "ResourceNotUnique");
+    assert_eq!((level, object), (Level::Failed, "StaticIPPool b"));
+    assert!(text.ends_with("set spec.resource to firecamp.io/static-ip-b"), "{text}");
+    let own = Pool { resource: "firecamp.io/static-ip-b".parse().unwrap(), ..two };
+    assert_eq!(with_pools(&[one.clone(), own.clone()]).await.exit(), CheckExit::Fine);
+    let both = Pool { subnets: one.subnets.clone(), ..own };
+    let diagnosis = with_pools(&[one, both]).await;
+    let (level, _, text) = found(&diagnosis, "ResourceDiffers");
+    assert_eq!(level, Level::Failed);
+    assert!(text.ends_with("set spec.resource to firecamp.io/static-ip"), "{text}");
+}
+
+#[tokio::test]
+async fn a_member_whose_pod_requests_the_resource_of_another_pool_is_a_warning() {
+    let server = healthy().await;
+    let requesting = |resource: &str| {
+        let init = json!({ "name": "init", "resources": { "requests": { (resource): "1" } } });
+        let pod = json!({ "metadata": { "uid": POD }, "spec": { "initContainers": [init] } });
+        server.set_pod("prod", "redis-0", pod);
+    };
+    requesting("firecamp.io/static-ip");
+    let diagnosis = diagnosed(&reader_of(&server)).await;
+    assert!(reasons(&diagnosis).iter().all(|(level, _)| *level == Level::Ok), "{diagnosis:#?}");
+    requesting("firecamp.io/static-ip-b");
+    let diagnosis = diagnosed(&reader_of(&server)).await;
+    let (level, object, text) = found(&diagnosis, "OtherResourceRequested");
+    assert_eq!((level, object), (Level::Warning, "prod/redis-0"));
+    assert!(text.contains("firecamp.io/static-ip counts the slots of pool a"), "{text}");
+    assert_eq!(diagnosis.exit(), CheckExit::Fine, "a warning");
+    server.fail_next("GET", "pods", Fault::Cut);
+    let diagnosis = diagnosed(&reader_of(&server)).await;
+    assert!(reasons(&diagnosis).contains(&(Level::Unknown, "NotChecked")), "{diagnosis:#?}");
+}
+
+#[tokio::test]
 async fn full_pools_are_found_with_their_free_addresses() {
     let mut small = sample_pool();
     small.subnets[0].ranges = vec![(address(20), address(20))];

@@ -32,6 +32,7 @@ fn controller(name: &str) -> Controller {
 /// A live pod of StatefulSet `redis`, whose UID is its name.
 fn pod(name: &str) -> ObservedPod {
     ObservedPod {
+        requested: firecamp_core::agent::ResourceList::new(),
         name: name.to_owned(),
         uid: name.to_owned(),
         node: Some(NODE.to_owned()),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::record::{Claim, Write};
-use firecamp_host::ExcludedEnisFile;
+use firecamp_host::EniListFile;
 use nix::sys::signal::Signal;
 
 use crate::INIT;
@@ -143,7 +143,7 @@ fn f057_eni_that_the_agent_excludes_is_refused_with_its_reason() {
     let why = "it has no tag node.k8s.amazonaws.com/no_manage=true";
     let run_dir = run.path("run");
     std::fs::DirBuilder::new().mode(0o700).create(&run_dir).unwrap();
-    ExcludedEnisFile::new(&run_dir)
+    EniListFile::excluded(&run_dir)
         .write(&[(ENI.parse().unwrap(), why.to_owned())].into())
         .unwrap();
     failed(&run.end(), 17, "NodeUnsuitable", &[ENI, why]);

@@ -12,6 +12,7 @@ mod faults;
 mod list;
 mod objects;
 mod patch;
+mod pods;
 mod records;
 mod remove;
 mod route;

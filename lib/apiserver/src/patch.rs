@@ -1,5 +1,5 @@
-//! The JSON patches (RFC 6902) that FireCamp sends (`test`, `replace`, and `add` of members), and
-//! merge patches (RFC 7386).
+//! The JSON patches (RFC 6902) that FireCamp sends (`test`, `replace`, `remove`, and `add` of
+//! members), and merge patches (RFC 7386).
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,6 +9,7 @@ use serde_json::Value;
 struct Operation {
     op: String,
     path: String,
+    #[serde(default)]
     value: Value,
 }
 
@@ -18,16 +19,12 @@ pub(crate) fn apply(object: &Value, patch: &[u8]) -> Result<Value, String> {
         serde_json::from_slice(patch).map_err(|wrong| wrong.to_string())?;
     let mut object = object.clone();
     for Operation { op, path, value } in operations {
-        if op == "add" {
-            add(&mut object, &path, value)?;
-            continue;
-        }
-        let place = object
-            .pointer_mut(&path)
-            .ok_or_else(|| format!("{op} operation does not apply: {path} is missing"))?;
+        let missing = || format!("{op} operation does not apply: {path} is missing");
         match op.as_str() {
-            "replace" => *place = value,
-            "test" if *place == value => {}
+            "add" => add(&mut object, &path, value)?,
+            "remove" => remove(&mut object, &path)?,
+            "replace" => *object.pointer_mut(&path).ok_or_else(missing)? = value,
+            "test" if *object.pointer(&path).ok_or_else(missing)? == value => {}
             "test" => return Err(format!("testing value {path} failed")),
             other => return Err(format!("this server does not support {other}")),
         }
@@ -42,6 +39,21 @@ fn add(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
     let Some(Value::Object(parent)) = object.pointer_mut(parent) else { return Err(missing()) };
     parent.insert(name.replace("~1", "/").replace("~0", "~"), value);
     Ok(())
+}
+
+/// Removes a member of an object, or an element of an array.
+fn remove(object: &mut Value, path: &str) -> Result<(), String> {
+    let missing = || format!("remove operation does not apply: doc is missing path: {path}");
+    let (parent, name) = path.rsplit_once('/').ok_or_else(missing)?;
+    match object.pointer_mut(parent) {
+        Some(Value::Object(parent)) => parent.remove(name).map(drop).ok_or_else(missing),
+        Some(Value::Array(parent)) => {
+            let index = name.parse().ok().filter(|index: &usize| *index < parent.len());
+            parent.remove(index.ok_or_else(missing)?);
+            Ok(())
+        }
+        _ => Err(missing()),
+    }
 }
 
 /// Applies the merge patch to the object.

@@ -2,7 +2,7 @@
 
 use firecamp_core::contract::api;
 use firecamp_registry::api::{
-    Kind, NodeAttachmentsSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+    Kind, NodeAttachmentsSpec, NodeInterfaceSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
 
 use crate::diagnosis;
@@ -56,7 +56,7 @@ impl Route {
 }
 
 /// The kinds of FireCamp's API group.
-pub(crate) fn kinds() -> [Known; 4] {
+pub(crate) fn kinds() -> [Known; 5] {
     fn of<S: Kind>() -> Known {
         (S::PLURAL, S::KIND, S::NAMESPACED)
     }
@@ -65,6 +65,7 @@ pub(crate) fn kinds() -> [Known; 4] {
         of::<StaticIPClaimSpec>(),
         of::<StaticIPPoolSpec>(),
         of::<NodeAttachmentsSpec>(),
+        of::<NodeInterfaceSpec>(),
     ]
 }
 
@@ -74,12 +75,13 @@ fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
     if let Some(rest) = path.strip_prefix(&ours) {
         return Some((kinds().into(), true, rest));
     }
-    let groups: [(&str, Vec<Known>); 5] = [
+    let groups: [(&str, Vec<Known>); 6] = [
         (
             "/api/v1/",
             vec![
                 ("pods", "Pod", true),
                 ("nodes", "Node", false),
+                ("namespaces", "Namespace", false),
                 ("configmaps", "ConfigMap", true),
                 ("persistentvolumeclaims", "PersistentVolumeClaim", true),
                 ("persistentvolumes", "PersistentVolume", false),
@@ -95,6 +97,7 @@ fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
             vec![("statefulsets", "StatefulSet", true), ("daemonsets", "DaemonSet", true)],
         ),
         ("/apis/coordination.k8s.io/v1/", vec![("leases", "Lease", true)]),
+        ("/apis/cilium.io/v2/", vec![("ciliumnodes", "CiliumNode", false)]),
     ];
     groups
         .into_iter()

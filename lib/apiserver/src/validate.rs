@@ -1,16 +1,18 @@
 //! Validates custom resources by the rules of the other registries. Tests on a real API server show
 //! that the CRDs enforce the same rules.
 
+use firecamp_core::managed_interface::NodeInterface;
 use firecamp_core::record::{Claim, Pool, StaticIp};
 use firecamp_registry::api::{
-    InvalidObject, Kind, Metadata, NodeAttachmentsSpec, NodeAttachmentsStatus, Object,
-    StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+    InvalidObject, Kind, Metadata, NodeAttachmentsSpec, NodeAttachmentsStatus, NodeInterfaceSpec,
+    Object, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
 use firecamp_registry::rules;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::answer::{About, Answer};
+use crate::pods;
 use crate::route::Route;
 
 /// Validates an object and its change.
@@ -21,7 +23,10 @@ pub(crate) fn check(
     new: &Value,
 ) -> Result<(), Answer> {
     if !route.custom {
-        return Ok(());
+        return match old.filter(|_| route.plural == "pods" && !route.status) {
+            Some(old) => pods::check_change(about, old, new),
+            None => Ok(()),
+        };
     }
     let invalid = |problem| Answer::invalid(about, problem);
     let both = (old, new);
@@ -31,6 +36,11 @@ pub(crate) fn check(
     } else if route.plural == StaticIPClaimSpec::PLURAL {
         let (old, new) = records(about, both, |o: &Object<StaticIPClaimSpec>| Claim::try_from(o))?;
         old.map_or(Ok(()), |old| rules::check_claim_change(&old, &new)).map_err(invalid)
+    } else if route.plural == NodeInterfaceSpec::PLURAL {
+        let convert = |o: &Object<NodeInterfaceSpec>| NodeInterface::try_from(o);
+        let (old, new) = records(about, both, convert)?;
+        let old = old.unwrap_or_else(|| new.clone());
+        rules::check_node_interface_change(&old, &new).map_err(invalid)
     } else if route.plural == NodeAttachmentsSpec::PLURAL {
         let status = new.get("status").cloned().unwrap_or_else(|| json!({}));
         serde_json::from_value::<NodeAttachmentsStatus>(status).map(drop).map_err(|wrong| {

@@ -36,7 +36,7 @@ pub(crate) struct Selector {
 }
 
 /// The selectable fields of a real server.
-const FIELDS: [(&str, &[&str]); 4] = [
+const FIELDS: [(&str, &[&str]); 5] = [
     ("pods", &["metadata.name", "spec.nodeName", "status.phase"]),
     (
         "staticips",
@@ -50,6 +50,7 @@ const FIELDS: [(&str, &[&str]); 4] = [
     ),
     ("staticipclaims", &["metadata.name"]),
     ("staticippools", &["metadata.name"]),
+    ("nodeinterfaces", &["metadata.name", "spec.nodeName"]),
 ];
 
 impl Selector {

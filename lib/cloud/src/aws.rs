@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
+use firecamp_core::managed_interface::{
+    DescribedInterface, InstanceState, InterfaceFilter, NewInterface,
+};
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
-use firecamp_core::ports::{Cloud, Owner};
-use firecamp_node::preflight::facts::{Permission, Reading, Reservation, Right};
+use firecamp_core::ports::{Cloud, CloudInterfaces, Owner};
+use firecamp_node::preflight::facts::{AttachedVolumes, Permission, Reading, Reservation, Right};
 use firecamp_node::preflight::{AccountChecks, CloudChecks};
 use firecamp_node::volumes::CloudVolumes;
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
@@ -100,6 +103,59 @@ impl Cloud for AwsCloud {
     }
 }
 
+impl CloudInterfaces for AwsCloud {
+    async fn create_interface(
+        &self,
+        request: &NewInterface,
+        within: Duration,
+    ) -> Result<EniId, CloudFailure> {
+        Box::pin(self.ec2.create_interface(&self.metadata, request, within)).await
+    }
+
+    async fn attach_interface(
+        &self,
+        eni: &EniId,
+        instance: &InstanceId,
+        device_index: u32,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        let (metadata, ends) = (&self.metadata, (eni, instance));
+        Box::pin(self.ec2.attach_interface(metadata, ends, device_index, within)).await
+    }
+
+    async fn detach_interface(
+        &self,
+        attachment: &str,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        Box::pin(self.ec2.detach_interface(&self.metadata, attachment, within)).await
+    }
+
+    async fn delete_interface(&self, eni: &EniId, within: Duration) -> Result<(), CloudFailure> {
+        Box::pin(self.ec2.delete_interface(&self.metadata, eni, within)).await
+    }
+
+    async fn describe_interfaces(
+        &self,
+        filter: &InterfaceFilter,
+    ) -> Result<Vec<DescribedInterface>, CloudFailure> {
+        Box::pin(self.ec2.describe_interfaces(&self.metadata, filter)).await
+    }
+
+    async fn is_reserved(
+        &self,
+        address: Ipv4Addr,
+        subnet: &SubnetId,
+    ) -> Result<bool, CloudFailure> {
+        let found = self.reservations(subnet).await?;
+        Ok(found.iter().any(|one| one.explicit && one.block.contains(&address)))
+    }
+
+    async fn instance_state(&self, instance: &InstanceId) -> Result<InstanceState, CloudFailure> {
+        Box::pin(self.ec2.instance_state(&self.metadata, instance)).await
+    }
+}
+
 impl CloudChecks for AwsCloud {
     async fn instance(&self) -> Result<NodeIdentity, CloudFailure> {
         self.identity().await
@@ -135,9 +191,8 @@ impl AccountChecks for AwsCloud {
         Box::pin(self.ec2.reservations(&self.metadata, subnet)).await
     }
 
-    async fn volumes(&self, instance: &InstanceId) -> Result<u32, CloudFailure> {
-        let all = self.attachments(instance).await?;
-        Ok(u32::try_from(all.len()).unwrap_or(u32::MAX))
+    async fn volumes(&self, instance: &InstanceId) -> Result<AttachedVolumes, CloudFailure> {
+        Ok(AttachedVolumes::of(&self.attachments(instance).await?))
     }
 }
 

@@ -15,6 +15,14 @@ pub(crate) enum Operation {
     Assign,
     /// UnassignPrivateIpAddresses.
     Unassign,
+    /// CreateNetworkInterface.
+    Create,
+    /// AttachNetworkInterface.
+    Attach,
+    /// DetachNetworkInterface.
+    Detach,
+    /// DeleteNetworkInterface.
+    Delete,
 }
 
 /// How a request to the SDK failed.
@@ -63,7 +71,12 @@ pub(crate) fn classify(operation: Operation, failure: &RequestFailure<'_>) -> (C
     };
     match operation {
         Operation::Describe => (kind, Effect::None),
-        Operation::Assign | Operation::Unassign => (kind, effect),
+        Operation::Assign
+        | Operation::Unassign
+        | Operation::Create
+        | Operation::Attach
+        | Operation::Detach
+        | Operation::Delete => (kind, effect),
     }
 }
 
@@ -139,13 +152,16 @@ fn by_code(code: &str) -> Option<CloudKind> {
         | "InvalidIPAddress.InUse"
         | "Resource.AlreadyAssociated"
         | "VolumeInUse" => CloudKind::HeldElsewhere,
-        "InvalidAttachment.NotFound"
-        | "InvalidAssociationID.NotFound"
-        | "InvalidAttachmentID.NotFound" => CloudKind::NotOnInterface,
-        "PrivateIpAddressLimitExceeded" | "AttachmentLimitExceeded" => CloudKind::CapacityExceeded,
-        "InsufficientFreeAddressesInSubnet"
-        | "InsufficientCidrBlocks"
-        | "NetworkInterfaceLimitExceeded" => CloudKind::SubnetExhausted,
+        "InvalidAttachment.NotFound" | "InvalidAssociationID.NotFound" => {
+            CloudKind::NotOnInterface
+        }
+        "PrivateIpAddressLimitExceeded" => CloudKind::CapacityExceeded,
+        "InsufficientFreeAddressesInSubnet" | "InsufficientCidrBlocks" => {
+            CloudKind::SubnetExhausted
+        }
+        "AttachmentLimitExceeded" => CloudKind::AttachmentLimitExceeded,
+        "InvalidNetworkInterface.InUse" => CloudKind::InterfaceInUse,
+        "NetworkInterfaceLimitExceeded" => CloudKind::QuotaExceeded,
         "InvalidVolume.ZoneMismatch" | "InvalidVolumeID.ZoneMismatch" => CloudKind::BadAddress,
         "InvalidNetworkInterfaceID.NotFound"
         | "InvalidNetworkInterfaceId.NotFound"
@@ -153,6 +169,7 @@ fn by_code(code: &str) -> Option<CloudKind> {
         | "InvalidNetworkInterfaceID.Malformed"
         | "InvalidNetworkInterfaceId.Malformed"
         | "InvalidNetworkInterface.Malformed"
+        | "InvalidAttachmentID.NotFound"
         | "InvalidInstanceID.NotFound"
         | "InvalidVolume.NotFound" => CloudKind::NotFound,
         "AuthFailure"
@@ -169,6 +186,7 @@ fn by_code(code: &str) -> Option<CloudKind> {
         | "ExpiredTokenException"
         | "RequestExpired"
         | "InvalidSecurity.RequestHasExpired" => CloudKind::Auth,
+        // The instance may still be starting; whether it is terminated, a Describe shows.
         "IncorrectInstanceState"
         | "ConcurrentTagAccess"
         | "InvalidNextToken"
@@ -184,7 +202,10 @@ fn by_message(operation: Operation, code: &str, message: &str) -> Option<CloudKi
         "InvalidParameterValue" => match operation {
             Operation::Assign => assign_value(message),
             Operation::Unassign => unassign_value(message),
-            Operation::Describe => None,
+            Operation::Create => exhausted(message),
+            Operation::Attach => attach_value(message),
+            Operation::Delete => in_use(message),
+            Operation::Detach | Operation::Describe => None,
         },
         "InvalidParameterCombination" if message.contains("availability zone") => {
             Some(CloudKind::BadAddress)
@@ -204,8 +225,8 @@ fn assign_value(message: &str) -> Option<CloudKind> {
         || has("secondary-addresses")
     {
         Some(CloudKind::HeldElsewhere)
-    } else if has("sufficient free ipv4 addresses or prefixes") {
-        Some(CloudKind::SubnetExhausted)
+    } else if let Some(exhausted) = exhausted(message) {
+        Some(exhausted)
     } else if has("does not fall within the subnet")
         || has("reserved")
         || has("invalid value for parameter address")
@@ -224,6 +245,25 @@ fn unassign_value(message: &str) -> Option<CloudKind> {
     } else {
         None
     }
+}
+
+/// For Assign, Create and Attach.
+fn exhausted(message: &str) -> Option<CloudKind> {
+    let full = message.contains("sufficient free ipv4 addresses or prefixes");
+    full.then_some(CloudKind::SubnetExhausted)
+}
+
+/// EC2 documents this message beside the code `InvalidNetworkInterface.InUse`, for attaching and
+/// deleting.
+fn in_use(message: &str) -> Option<CloudKind> {
+    message.contains("is currently in use").then_some(CloudKind::InterfaceInUse)
+}
+
+fn attach_value(message: &str) -> Option<CloudKind> {
+    if message.contains("already has an interface attached at device index") {
+        return Some(CloudKind::DeviceIndexTaken);
+    }
+    in_use(message).or_else(|| exhausted(message))
 }
 
 /// The class of a metadata service status; `None` if there was no response.

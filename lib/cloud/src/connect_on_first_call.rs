@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
+use firecamp_core::managed_interface::{
+    DescribedInterface, InstanceState, InterfaceFilter, NewInterface,
+};
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
-use firecamp_core::ports::{Cloud, Owner};
+use firecamp_core::ports::{Cloud, CloudInterfaces, Owner};
 use firecamp_node::preflight::CloudChecks;
 use firecamp_node::preflight::facts::{Permission, Reading, Right};
 use firecamp_node::volumes::CloudVolumes;
@@ -68,6 +71,57 @@ impl Cloud for LazyCloud {
         within: Duration,
     ) -> Result<(), CloudFailure> {
         self.connected().await?.unassign(eni, address, within).await
+    }
+}
+
+impl CloudInterfaces for LazyCloud {
+    async fn create_interface(
+        &self,
+        request: &NewInterface,
+        within: Duration,
+    ) -> Result<EniId, CloudFailure> {
+        self.connected().await?.create_interface(request, within).await
+    }
+
+    async fn attach_interface(
+        &self,
+        eni: &EniId,
+        instance: &InstanceId,
+        device_index: u32,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        self.connected().await?.attach_interface(eni, instance, device_index, within).await
+    }
+
+    async fn detach_interface(
+        &self,
+        attachment: &str,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        self.connected().await?.detach_interface(attachment, within).await
+    }
+
+    async fn delete_interface(&self, eni: &EniId, within: Duration) -> Result<(), CloudFailure> {
+        self.connected().await?.delete_interface(eni, within).await
+    }
+
+    async fn describe_interfaces(
+        &self,
+        filter: &InterfaceFilter,
+    ) -> Result<Vec<DescribedInterface>, CloudFailure> {
+        self.connected().await?.describe_interfaces(filter).await
+    }
+
+    async fn is_reserved(
+        &self,
+        address: Ipv4Addr,
+        subnet: &SubnetId,
+    ) -> Result<bool, CloudFailure> {
+        self.connected().await?.is_reserved(address, subnet).await
+    }
+
+    async fn instance_state(&self, instance: &InstanceId) -> Result<InstanceState, CloudFailure> {
+        self.connected().await?.instance_state(instance).await
     }
 }
 

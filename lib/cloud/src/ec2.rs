@@ -4,6 +4,7 @@ mod addresses;
 pub(crate) mod client;
 mod describe;
 mod dry_run;
+mod interfaces;
 mod pages;
 mod reservations;
 

@@ -57,7 +57,8 @@ fn interface(what: &str, one: &NetworkInterface) -> Result<Interface, CloudFailu
     })
 }
 
-fn tagged(one: &NetworkInterface, key: &str) -> Option<String> {
+/// The value of a tag.
+pub(crate) fn tagged(one: &NetworkInterface, key: &str) -> Option<String> {
     let found = one.tag_set().iter().find(|tag| tag.key() == Some(key))?;
     Some(sdk_error::clean(found.value().unwrap_or_default()))
 }

@@ -1,4 +1,5 @@
 //! The implementation of [`Cloud`](firecamp_core::ports::Cloud),
+//! [`CloudInterfaces`](firecamp_core::ports::CloudInterfaces),
 //! [`CloudChecks`](firecamp_node::preflight::CloudChecks) and
 //! [`CloudVolumes`](firecamp_node::volumes::CloudVolumes): EC2 through aws-sdk-ec2, and the
 //! instance's metadata service through aws-config's IMDSv2 client.
@@ -20,6 +21,7 @@ mod ec2;
 mod identity;
 mod instance_type_limits;
 mod interface;
+mod managed_interface;
 mod metadata;
 mod owner;
 mod sdk_error;

@@ -33,6 +33,7 @@ mod pools;
 mod ports;
 mod reachability;
 mod reclaim;
+pub(crate) mod remove_interfaces;
 mod retention;
 mod round_robin;
 mod shutdown;
@@ -40,6 +41,7 @@ mod term;
 pub mod timing;
 mod view;
 mod volume_waits;
+mod zone_gates;
 mod zones;
 
 use std::collections::BTreeMap;
@@ -61,10 +63,12 @@ pub use reachability::{Call, Ec2Reachability};
 pub use reclaim::is_orphan;
 pub use retention::deletion_reason;
 pub use view::{
-    Identity, NodeReadiness, ObservedClaim, ObservedNode, ObservedPod, ObservedPool,
-    ObservedStaticIp, Owner, Queries, QueryResults, SetName, StatefulSet, Uid, View,
+    BoundVolume, GatedPod, Identity, InterfaceAnswer, InterfaceQuery, NodeReadiness, ObservedClaim,
+    ObservedNode, ObservedPod, ObservedPool, ObservedStaticIp, Owner, Queries, QueryResults,
+    SetName, StatefulSet, Uid, View,
 };
 pub use volume_waits::without_volume_wait;
+pub use zone_gates::{Contradiction, ZoneConflict, address_of};
 
 use self::election::Election;
 use self::shutdown::Shutdown;
@@ -99,7 +103,7 @@ impl LeaderController {
         if self.may_start() {
             effects.extend(self.election.attempt(random, now));
             if let Some(term) = &mut self.term {
-                term.begin_pass(now, effects);
+                term.begin_pass(self.election.holds(now), now, effects);
             }
         }
     }

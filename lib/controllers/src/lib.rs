@@ -6,6 +6,8 @@
 //! * [`publish`]: what an agent publishes about its own node.
 
 mod controller;
+#[cfg(test)]
+mod interface_life_tests;
 pub mod leader;
 pub mod node;
 pub mod publish;

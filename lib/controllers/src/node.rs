@@ -18,6 +18,7 @@ mod effect;
 mod event;
 mod kernel;
 mod link_up;
+pub(crate) mod managed_interfaces;
 mod observed;
 mod operations;
 mod preflight;
@@ -36,13 +37,16 @@ use firecamp_core::machine::Outcome;
 use firecamp_core::ports::{KernelTarget, KernelView};
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::{KernelSnapshot, ObservedLink};
-use firecamp_node::preflight::facts::Reading;
+use firecamp_node::preflight::facts::{AttachedVolumes, Reading};
 use firecamp_node::volumes::observation::CloudView;
 
 pub use self::adopt::{AdoptionResult, AgentIdentity};
 pub use self::adoption_attempt::{AdoptionAttempt, AttemptAnswer, AttemptStep};
 pub use self::effect::{Counts, Effect, EndedOperation, Report, Task};
 pub use self::event::{Event, QueryResult, Tick};
+pub use self::managed_interfaces::{
+    CniSettings, InterfaceRead, InterfaceStep, OwnNode, PoolPolicy, StepEnd, Wanted,
+};
 pub use self::observed::Listing;
 pub use self::operations::OperationKind;
 pub use self::withhold::{Finding, LostAddress};
@@ -51,6 +55,7 @@ use self::collect::Leftovers;
 use self::ec2_queries::Ec2Queries;
 use self::kernel::KernelReads;
 use self::link_up::LinkRaiser;
+use self::managed_interfaces::ManagedInterfaces;
 use self::observed::Observed;
 use self::operations::Operations;
 use self::preflight::Preflight;
@@ -72,9 +77,8 @@ pub struct NodeController {
     withholding: Withholding,
     preflight: Preflight,
     links: LinkRaiser,
+    managed: ManagedInterfaces,
     schedule: Schedule,
-    /// The process ends: nothing is planned any more.
-    stopping: bool,
 }
 
 impl NodeController {
@@ -97,8 +101,8 @@ impl NodeController {
             adopter: Adopter::default(),
             withholding: Withholding::default(),
             links: LinkRaiser::default(),
+            managed: ManagedInterfaces::new(),
             schedule: Schedule::default(),
-            stopping: false,
         }
     }
 
@@ -118,6 +122,9 @@ impl NodeController {
             Event::Listed(read) => {
                 self.registry.ended();
                 if let Ok(listing) = read {
+                    if listing.pools.is_some() {
+                        self.managed.pools(listing.wants_interfaces, now);
+                    }
                     self.listed(listing);
                 }
             }
@@ -145,6 +152,10 @@ impl NodeController {
                 if self.withholding.investigated(lost, found, done, effects) {
                     self.kernel.all_stale();
                 }
+            }
+            Event::InterfaceStepEnded(end) => {
+                self.managed.ended(end, now);
+                self.preflight.unusable(self.managed.unusable(self.observed.cluster()));
             }
             Event::OperationEnded(address, kind, outcome) => {
                 let ended = self.operations.ended((address, kind), outcome, now);
@@ -218,8 +229,8 @@ impl NodeController {
             QueryResult::Volumes(read) => {
                 self.ec2.ended(read.is_ok());
                 self.preflight.clocks(clocks);
-                let count = read.as_ref().map(|(here, _)| here.len());
-                self.preflight.volumes(&count.map_err(CloudFailure::clone));
+                let counted = read.as_ref().map(|(here, _)| AttachedVolumes::of(here));
+                self.preflight.volumes(&counted.map_err(CloudFailure::clone));
                 if let (Some(identity), Ok((attachments, elsewhere))) =
                     (self.observed.identity(), read)
                 {
@@ -260,7 +271,7 @@ impl Controller for NodeController {
         self.apply(event, now, &mut effects);
         let changed = self.preflight.take_changed().into_iter();
         effects.extend(changed.map(|condition| Effect::Report(Report::Condition(condition))));
-        if self.stopping {
+        if self.schedule.stopping {
             effects.retain(|effect| !matches!(effect, Effect::Start(_)));
             return effects;
         }
@@ -277,11 +288,11 @@ impl Controller for NodeController {
     }
 
     fn next_tick(&self) -> Option<Moment> {
-        (!self.stopping).then_some(self.schedule.next_tick)
+        (!self.schedule.stopping).then_some(self.schedule.next_tick)
     }
 
     fn stop(&mut self, _now: Moment) -> Vec<Effect> {
-        self.stopping = true;
+        self.schedule.stopping = true;
         Vec::new()
     }
 

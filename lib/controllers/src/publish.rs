@@ -1,5 +1,5 @@
 //! What an agent publishes about its node: `NodeAttachments`, the conditions of the node's static
-//! IPs and of its pods' claims, Events, and the node's capacity of the extended resource.
+//! IPs and of its pods' claims, Events, and the node's capacity of the pools' extended resources.
 //!
 //! * [`facts`]: what the agent knows, as plain data; an unknown part is none.
 //! * [`Reports`]: what the other controllers report.

@@ -77,6 +77,8 @@ pub struct VolumesReport {
     pub lacked: BTreeSet<VolumeId>,
     /// For how long the oldest problem of each reason has lasted, reported or not.
     pub ages: BTreeMap<Reason, Duration>,
+    /// How many volumes the EBS CSI driver offers on this node, if known.
+    pub offered: Option<u32>,
 }
 
 /// The controller of a node's volumes.
@@ -147,6 +149,7 @@ impl VolumesController {
             pending: tracker.is_pending(),
             lacked: tracker.lacked().clone(),
             ages,
+            offered: tracker.offered(),
         };
         vec![Effect::Report(report), Effect::AwaitChange]
     }

@@ -15,4 +15,5 @@ mod cluster {
     mod scale;
     mod support;
     mod volume_waits;
+    mod zone_gates;
 }

@@ -9,6 +9,8 @@ mod publish {
     mod events;
     mod faults;
     mod no_needless_writes;
+    mod offered_slots;
+    mod resources;
     mod support;
     mod volumes;
 }

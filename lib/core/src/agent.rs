@@ -22,7 +22,7 @@ pub use self::adoption_rules::{Adopter, Evidence, NotAdopted, Orphan, adopt, orp
 pub use self::ec2_query_budget::{Budget, Ec2Query, Want};
 pub use self::execution::Execution;
 pub use self::find_leftovers::{Collector, KernelOwner, Leftover, Pass};
-pub use self::node_capacity::{Slots, slots};
+pub use self::node_capacity::{ResourceList, Slots, slots};
 pub use self::readings::{AddressReadings, Memory};
 pub use self::saved_snapshot::{BadSnapshot, Snapshot};
 

@@ -1,15 +1,18 @@
 //! The choice of the network interface (ENI) that carries an address.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use crate::ids::{InvalidId, SubnetId, invalid};
+use crate::ids::{EniId, InvalidId, SubnetId, invalid};
 use crate::node_identity::{Eni, NodeIdentity};
+use crate::record::StaticIp;
 
 /// Which ENI carries the addresses of members on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum EniRule {
-    /// The interface with the lowest device index in the address's subnet.
+    /// An interface in the address's subnet: the one that has the address, else the one with the
+    /// lowest device index.
     #[default]
     Auto,
     /// The primary interface.
@@ -32,11 +35,39 @@ impl FromStr for EniRule {
     }
 }
 
+/// What decides between several ENIs that the rule allows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Preference<'a> {
+    /// The ENIs that FireCamp must not use, with the reason for each.
+    pub excluded: Option<&'a BTreeMap<EniId, String>>,
+    /// The ENIs that members get only if there is no other: they have no free slot, or EC2 refuses
+    /// their use.
+    pub avoided: Option<&'a BTreeSet<EniId>>,
+    /// The record of the address, if it has one.
+    pub record: Option<&'a StaticIp>,
+}
+
+impl Preference<'_> {
+    /// The order of choice: lower is better. An ENI that has the address comes before one that
+    /// must be assigned it, and one that is excluded comes last, so that its reason is reported.
+    fn rank(&self, eni: &Eni) -> impl Ord + use<> {
+        let excluded = self.excluded.is_some_and(|all| all.contains_key(&eni.id));
+        let avoided = self.avoided.is_some_and(|all| all.contains(&eni.id));
+        let listed = self.record.is_some_and(|record| eni.listed.contains(&record.address));
+        let recorded =
+            self.record.is_some_and(|record| record.reserved_on.as_ref() == Some(&eni.id));
+        (excluded, !listed, !recorded, avoided, eni.network_card, eni.device_index)
+    }
+}
+
 impl NodeIdentity {
-    /// The ENI that the rule selects among those in a wanted subnet. The order of `enis` does not
-    /// matter: the lowest (card, device index) wins.
-    pub fn choose(&self, rule: EniRule, wanted: impl Fn(&SubnetId) -> bool) -> Option<&Eni> {
-        let fits = |eni: &&Eni| {
+    /// The ENIs in a wanted subnet that the rule allows, in no particular order.
+    pub fn candidates(
+        &self,
+        rule: EniRule,
+        wanted: impl Fn(&SubnetId) -> bool,
+    ) -> impl Iterator<Item = &Eni> {
+        let fits = move |eni: &&Eni| {
             let by_rule = match rule {
                 EniRule::Auto => true,
                 EniRule::Primary => eni.device_index == 0 && eni.network_card == 0,
@@ -44,6 +75,17 @@ impl NodeIdentity {
             };
             by_rule && wanted(&eni.subnet)
         };
-        self.enis.iter().filter(fits).min_by_key(|eni| (eni.network_card, eni.device_index))
+        self.enis.iter().filter(fits)
+    }
+
+    /// The ENI that carries the address: among those that the rule allows, the one that has it,
+    /// then the one with the lowest (card, device index). The order of `enis` does not matter.
+    pub fn choose(
+        &self,
+        rule: EniRule,
+        wanted: impl Fn(&SubnetId) -> bool,
+        preference: &Preference<'_>,
+    ) -> Option<&Eni> {
+        self.candidates(rule, wanted).min_by_key(|eni| preference.rank(eni))
     }
 }

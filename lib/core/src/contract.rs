@@ -107,6 +107,9 @@ pub mod path {
     pub const SNAPSHOT: &str = "agent-snapshot";
     /// Name of the agent's list of ENIs that FireCamp must not use, below [`RUN_DIR`].
     pub const EXCLUDED_ENIS: &str = "excluded-enis";
+    /// Name of the agent's list of ENIs that members get only if there is no other, below
+    /// [`RUN_DIR`].
+    pub const AVOIDED_ENIS: &str = "avoided-enis";
     /// Name of the file in which the agent reports its protocol numbers, below [`RUN_DIR`].
     pub const AGENT_PROTOCOL: &str = "agent-protocol.json";
     /// Name of the lock that allows one agent on each node, below [`RUN_DIR`].
@@ -141,6 +144,13 @@ pub mod tag {
     pub const CLUSTER: &str = "firecamp.io/cluster";
     /// Tag of the ENIs that the VPC CNI does not manage; only the value `true` counts.
     pub const CNI_NO_MANAGE: &str = "node.k8s.amazonaws.com/no_manage";
+    /// Tag of an interface that FireCamp made: the UID of the cluster, which is that of its
+    /// namespace `kube-system`. Two clusters may have the same name.
+    pub const CLUSTER_UID: &str = "firecamp.io/cluster-uid";
+    /// Tag of an interface that FireCamp made: the UID of its record.
+    pub const INTERFACE: &str = "firecamp.io/interface";
+    /// Tag of an interface that FireCamp made: the instance that it was made for.
+    pub const INSTANCE: &str = "firecamp.io/instance";
 }
 
 /// The Kubernetes API of the records.
@@ -155,7 +165,10 @@ pub mod api {
     pub const CLAIM: &str = "StaticIPClaim";
     /// Kind of the list of what is attached to a node.
     pub const NODE_ATTACHMENTS: &str = "NodeAttachments";
-    /// The extended resource that a member requests: one address on the ENIs of its node.
+    /// Kind of an interface that FireCamp makes.
+    pub const NODE_INTERFACE: &str = "NodeInterface";
+    /// The extended resource that a member requests: one address on the ENIs of its node. A pool
+    /// may have a name of its own, which begins with this one and `-`.
     pub const EXTENDED_RESOURCE: &str = "firecamp.io/static-ip";
     /// Reporting controller of the agent's Events.
     pub const AGENT: &str = "firecamp.io/agent";
@@ -224,6 +237,16 @@ pub mod timing {
     /// Between two EC2 reads of one agent while nothing is wrong. The request quota is per account:
     /// a hundred nodes with one read a minute use a twelfth of its refill rate.
     pub const EC2_PERIOD: Duration = Duration::from_mins(1);
+    /// How far apart two looks must be that show an interface detached and without addresses,
+    /// before it is deleted. An attach that chose it must be in the registry by then: the metadata
+    /// service lists a detached interface for at most [`METADATA_LAG`], and an attach ends at most
+    /// [`LONGEST_ATTACH`] after it read it.
+    pub const EMPTY_INTERFACE_GRACE: Duration = Duration::from_mins(5);
+    /// The longest timeout that an attach may be given.
+    pub const LONGEST_ATTACH: Duration = Duration::from_mins(3);
+    /// How far apart two reads must be that call an instance terminated or unknown, before its
+    /// interface is removed: a new instance may be unknown to EC2 for a while.
+    pub const LOST_INSTANCE_GRACE: Duration = Duration::from_mins(10);
     /// First delay of a backoff; it doubles.
     pub const BACKOFF_BASE: Duration = Duration::from_millis(200);
     /// First delay after a throttle; it doubles.

@@ -27,9 +27,18 @@ pub enum CloudKind {
     CapacityExceeded,
     /// The subnet has no free address.
     SubnetExhausted,
-    /// The address cannot be assigned there: outside the subnet, reserved, or a primary.
+    /// The instance has as many ENIs as its type allows.
+    AttachmentLimitExceeded,
+    /// The instance has another ENI at that device index.
+    DeviceIndexTaken,
+    /// The ENI is attached, or is still being attached or detached.
+    InterfaceInUse,
+    /// The account has as many ENIs in the region as its quota allows.
+    QuotaExceeded,
+    /// The address cannot be assigned there: outside the subnet, reserved, or a primary. Or the ENI
+    /// and the instance are in different availability zones.
     BadAddress,
-    /// The ENI or instance does not exist.
+    /// The ENI, its attachment or the instance does not exist.
     NotFound,
     /// Credentials, permissions or the clock.
     Auth,
@@ -37,7 +46,7 @@ pub enum CloudKind {
     Throttled,
     /// A temporary failure.
     Transient,
-    /// An error code that FireCamp does not know: a bug in FireCamp, or a change of EC2.
+    /// Anything else: wrong settings, a bug in FireCamp, or a change of EC2.
     Unknown,
 }
 

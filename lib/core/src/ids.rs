@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::contract::api::EXTENDED_RESOURCE;
 use crate::contract::cluster::orphaned;
 
 /// Why a text is not an identifier of a certain kind.
@@ -115,6 +116,13 @@ fn is_ec2_id(text: &str, prefix: &str) -> bool {
         .is_some_and(|id| (id.len() == 8 || id.len() == 17) && id.chars().all(hex))
 }
 
+/// `firecamp.io/static-ip`, or that with `-` and a suffix; the part after the slash is a label.
+fn is_resource(text: &str) -> bool {
+    let suffix = text.strip_prefix(EXTENDED_RESOURCE);
+    suffix.is_some_and(|it| it.is_empty() || it.starts_with('-'))
+        && text.split_once('/').is_some_and(|(_domain, name)| is_label(name))
+}
+
 fn is_token(text: &str, max: usize) -> bool {
     let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !text.is_empty() && text.len() <= max && text.chars().all(ok)
@@ -139,6 +147,26 @@ text_id!(
     /// The name of a `StaticIPPool`.
     PoolName, "pool name", "an RFC 1123 subdomain", is_subdomain
 );
+text_id!(
+    /// The extended resource that counts the slots of a pool: `firecamp.io/static-ip`, also the
+    /// default, or a name that begins with `firecamp.io/static-ip-`.
+    ResourceName, "extended resource",
+    "firecamp.io/static-ip or firecamp.io/static-ip-SUFFIX, with an RFC 1123 label after the slash",
+    is_resource
+);
+impl ResourceName {
+    /// Whether it is the default.
+    pub fn is_default(&self) -> bool {
+        self.as_str() == EXTENDED_RESOURCE
+    }
+}
+
+impl Default for ResourceName {
+    fn default() -> Self {
+        Self(Arc::from(EXTENDED_RESOURCE))
+    }
+}
+
 text_id!(
     /// The name of a StatefulSet.
     SetName, "StatefulSet name", "an RFC 1123 subdomain", is_subdomain
@@ -170,6 +198,22 @@ text_id!(
 text_id!(
     /// The version of a stored object: opaque, compared for equality only (`resourceVersion`).
     Version, "object version", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
+);
+text_id!(
+    /// The name of a `NodeInterface`.
+    InterfaceName, "interface name", "an RFC 1123 subdomain", is_subdomain
+);
+impl InterfaceName {
+    /// The name of the interface with this number of an instance. Two processes that make the same
+    /// one conflict.
+    pub fn of(instance: &InstanceId, number: u32) -> Self {
+        Self(Arc::from(format!("{instance}-{number}").as_str()))
+    }
+}
+text_id!(
+    /// The UID of an object of the API server, which distinguishes it from another object of the
+    /// same name.
+    Uid, "object UID", "1 to 64 letters, digits, '-', '_' or '.'", |t| is_token(t, 64)
 );
 text_id!(
     /// One run of one process: distinguishes the answer to its own write from other writes.

@@ -17,6 +17,7 @@ pub mod ids;
 mod kernel_target;
 pub mod lock_rule;
 pub mod machine;
+pub mod managed_interface;
 pub mod network_interface;
 pub mod node_identity;
 pub mod plan;

@@ -36,6 +36,12 @@ pub struct Interface {
 }
 
 impl Interface {
+    /// Whether its tag makes the VPC CNI leave it alone, if it is no primary interface. The CNI
+    /// compares the whole text and reads tags only at its start.
+    pub fn is_unmanaged(&self) -> bool {
+        self.no_manage.as_deref() == Some("true")
+    }
+
     /// Whether it is the instance's primary interface, which cannot be detached.
     pub fn is_primary(&self) -> bool {
         self.device_index == 0 && self.network_card == 0

@@ -2,6 +2,7 @@
 //! implementation. Implementations make one attempt per call, bounded in time, and never retry: the
 //! protocol decides about retries.
 
+mod managed_interfaces;
 mod shared;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,8 @@ use crate::ids::{
 use crate::lock_rule::LockRecord;
 use crate::node_identity::NodeIdentity;
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
+
+pub use self::managed_interfaces::CloudInterfaces;
 
 /// The owner of an address, as EC2 reports it. Reads lag, so it may be stale.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::ids::{
-    EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SetName, SubnetId, Version, Zone,
+    EniId, Epoch, Member, NodeName, PodUid, PoolName, ResourceName, RunId, SetName, SubnetId,
+    Version, Zone,
 };
 
 /// An object and the version of it that was read.
@@ -65,6 +66,12 @@ pub struct Pool {
     pub release_policy: ReleasePolicy,
     /// What happens to its addresses that have no record.
     pub orphaned: OrphanPolicy,
+    /// The extended resource that counts its slots.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "ResourceName::is_default")
+    )]
+    pub resource: ResourceName,
     /// One entry per subnet.
     pub subnets: Vec<PoolSubnet>,
 }
@@ -191,6 +198,16 @@ impl StaticIp {
     /// Whether a mutation of `run` is still pending.
     pub fn has_pending_by(&self, run: &RunId) -> bool {
         self.pending_mutations.iter().any(|pending| pending.run == *run)
+    }
+
+    /// Whether EC2 may have the address on this ENI, or may yet assign it there. A pending Unassign
+    /// only removes it.
+    pub fn may_be_on(&self, eni: &EniId) -> bool {
+        let assigns =
+            |pending: &PendingMutation| pending.mutation == Mutation::Assign && pending.eni == *eni;
+        self.attachment.as_ref().is_some_and(|it| it.eni.as_ref() == Some(eni))
+            || self.reserved_on.as_ref() == Some(eni)
+            || self.pending_mutations.iter().any(assigns)
     }
 
     /// Every ENI that this record names: where FireCamp itself may have assigned the address.

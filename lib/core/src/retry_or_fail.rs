@@ -61,6 +61,10 @@ pub(crate) fn cloud_read_halt(failure: &CloudFailure) -> Halt {
         | CloudKind::NotOnInterface
         | CloudKind::CapacityExceeded
         | CloudKind::SubnetExhausted
+        | CloudKind::AttachmentLimitExceeded
+        | CloudKind::DeviceIndexTaken
+        | CloudKind::InterfaceInUse
+        | CloudKind::QuotaExceeded
         | CloudKind::BadAddress => Halt::Fail(Exit::CloudRefused, text),
     }
 }

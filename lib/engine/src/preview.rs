@@ -109,6 +109,10 @@ fn cloud_failure(failure: CloudFailure) -> Failure {
         | CloudKind::NotOnInterface
         | CloudKind::CapacityExceeded
         | CloudKind::SubnetExhausted
+        | CloudKind::AttachmentLimitExceeded
+        | CloudKind::DeviceIndexTaken
+        | CloudKind::InterfaceInUse
+        | CloudKind::QuotaExceeded
         | CloudKind::BadAddress => Exit::CloudRefused,
     };
     Failure { exit, message: failure.detail, address: None }

@@ -11,8 +11,8 @@ mod assign_times;
 mod atomic_replace;
 mod cleanup;
 mod eni_links;
+mod eni_list_file;
 mod error;
-mod excluded_enis_file;
 mod foreign_rules;
 mod kernel;
 mod kernel_events;
@@ -30,7 +30,7 @@ pub mod volumes;
 
 pub use atomic_replace::replace;
 pub use cleanup::{AgentLock, Cleared};
-pub use excluded_enis_file::{ExcludedEnis, ExcludedEnisFile};
+pub use eni_list_file::{EniList, EniListFile};
 pub use kernel_events::{Monitor, changes};
 pub use kernel_listing::Listing;
 pub use linux::{AddressTags, HostTimeouts, LinuxHost};

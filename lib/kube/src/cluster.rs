@@ -4,29 +4,31 @@
 //! UID and version as preconditions. So every change since the read is a conflict.
 
 mod change;
+mod gated_pod;
 mod lease;
 mod parse;
 
-use std::net::Ipv4Addr;
-
 use firecamp_controllers::leader::{
-    Change, Cluster, LeaseWrite, ObservedClaim, ObservedLease, ObservedNode, ObservedPod,
-    ObservedPool, ObservedStaticIp, SetName, StatefulSet,
+    BoundVolume, Change, Cluster, GatedPod, LeaseWrite, ObservedClaim, ObservedLease, ObservedNode,
+    ObservedPod, ObservedPool, ObservedStaticIp, SetName, StatefulSet,
 };
-use firecamp_controllers::publish::{About, Event, StatusWriter};
+use firecamp_controllers::publish::{Event, StatusWriter};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName};
-use firecamp_registry::api::{StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec};
+use firecamp_core::managed_interface::StoredInterface;
+use firecamp_registry::api::{
+    NodeInterfaceSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+};
 use http::StatusCode;
 use jiff::Timestamp;
 use kube::Client;
 
-use crate::classify;
 use crate::http_request::{self, Answer, Call, Timeouts};
 use crate::object_paths::{self, Place};
 use crate::registry::KubeRegistry;
 use crate::status_writer::KubeStatusWriter;
 use crate::watch::Watched;
+use crate::{classify, interfaces};
 
 /// The leader's client of the Kubernetes API.
 #[derive(Clone)]
@@ -58,16 +60,9 @@ impl KubeCluster {
         Self { namespace: namespace.to_owned(), ..self }
     }
 
-    /// Emits an Event about a StaticIP, as the agent of this node.
-    pub async fn report(
-        &self,
-        node: &NodeName,
-        address: Ipv4Addr,
-        (action, reason, text): (&'static str, &'static str, String),
-    ) -> Result<(), RegistryFailure> {
-        let at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
-        let about = About::StaticIp(address);
-        let event = Event { about, related: None, reason, action, warns: false, note: text, at };
+    /// Emits an Event of the agent of this node. Its time is the present.
+    pub async fn report(&self, node: &NodeName, mut event: Event) -> Result<(), RegistryFailure> {
+        event.at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
         KubeStatusWriter::new(self.client.clone(), self.timeouts, node.clone()).post(&event).await
     }
 
@@ -115,6 +110,23 @@ impl Cluster for KubeCluster {
         Ok(found.unwrap_or_else(parse::no_pod))
     }
 
+    async fn volumes(
+        &self,
+        member: &Member,
+        claims: &[String],
+    ) -> Result<Vec<BoundVolume>, RegistryFailure> {
+        let mut volumes = Vec::new();
+        for claim in claims {
+            let place = Place::volume_claim(member.namespace(), claim);
+            let Some(name) = self.get(&place, gated_pod::bound_volume).await?.flatten() else {
+                continue;
+            };
+            let zones = self.get(&Place::volume(&name), gated_pod::zones).await?;
+            volumes.extend(zones.map(|zones| BoundVolume { name, zones }));
+        }
+        Ok(volumes)
+    }
+
     async fn claim(&self, member: &Member) -> Result<Option<ObservedClaim>, RegistryFailure> {
         self.get(&Place::claim(member), parse::claim).await
     }
@@ -153,6 +165,20 @@ impl KubeCluster {
     /// All Nodes.
     pub fn nodes(&self) -> Watched<ObservedNode> {
         self.all("Nodes", "/api/v1/nodes".to_owned(), parse::node)
+    }
+
+    /// All interfaces that FireCamp makes.
+    pub fn interfaces(&self) -> Watched<StoredInterface> {
+        let path = object_paths::collection::<NodeInterfaceSpec>();
+        self.all("NodeInterfaces", path, interfaces::stored)
+    }
+
+    /// The pods without a node, of all namespaces: those with FireCamp's scheduling gate, and none
+    /// for each other.
+    pub fn unscheduled_pods(&self) -> Watched<Option<GatedPod>> {
+        let connection = (self.client.clone(), self.timeouts);
+        let what = ("unscheduled pods".to_owned(), "/api/v1/pods".to_owned());
+        Watched::new(connection, what, Some("spec.nodeName=".to_owned()), gated_pod::parse)
     }
 
     fn all<T>(&self, what: &str, path: String, read: fn(&str) -> Result<T, String>) -> Watched<T> {

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::http_request::{self, Answer, Call, Timeouts};
 use crate::object_paths::Place;
+use crate::volumes::parse;
 use crate::{classify, list, object_paths};
 
 pub use node::ObservedNode;
@@ -107,7 +108,7 @@ impl Inventory {
         let path = format!("/apis/storage.k8s.io/v1/csinodes/{node}");
         let call = Call::get(format!("read CSINode {node}"), path);
         let object = self.object(&call, "csinodes", node).await?;
-        Ok(object.as_ref().and_then(node::offered))
+        Ok(object.as_ref().and_then(parse::offered))
     }
 
     /// The environment of the container in the VPC CNI's DaemonSet; none if there is no such

@@ -5,11 +5,12 @@ use std::net::Ipv4Addr;
 
 use firecamp_controllers::publish::Subject;
 use firecamp_core::contract::api;
+use firecamp_core::contract::cluster::SYSTEM_NAMESPACE;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{Member, NodeName, PoolName, Version};
+use firecamp_core::ids::{InterfaceName, Member, NodeName, PoolName, Version};
 use firecamp_registry::api::{
-    InvalidObject, Kind, Metadata, NodeAttachmentsSpec, Object, StaticIPClaimSpec,
-    StaticIPPoolSpec, StaticIPSpec,
+    InvalidObject, Kind, Metadata, NodeAttachmentsSpec, NodeInterfaceSpec, Object,
+    StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -67,6 +68,26 @@ impl Place {
         }
     }
 
+    pub(crate) fn volume_claim(namespace: &str, name: &str) -> Self {
+        Self {
+            plural: "persistentvolumeclaims",
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+            label: format!("PersistentVolumeClaim {namespace}/{name}"),
+            collection: format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims"),
+        }
+    }
+
+    pub(crate) fn volume(name: &str) -> Self {
+        Self {
+            plural: "persistentvolumes",
+            namespace: None,
+            name: name.to_owned(),
+            label: format!("PersistentVolume {name}"),
+            collection: "/api/v1/persistentvolumes".to_owned(),
+        }
+    }
+
     pub(crate) fn node(name: &NodeName) -> Self {
         Self {
             plural: "nodes",
@@ -75,6 +96,40 @@ impl Place {
             label: format!("node {name}"),
             collection: "/api/v1/nodes".to_owned(),
         }
+    }
+
+    pub(crate) fn namespace(name: &str) -> Self {
+        Self {
+            plural: "namespaces",
+            namespace: None,
+            name: name.to_owned(),
+            label: format!("namespace {name}"),
+            collection: "/api/v1/namespaces".to_owned(),
+        }
+    }
+
+    pub(crate) fn vpc_cni() -> Self {
+        Self {
+            plural: "daemonsets",
+            namespace: Some(SYSTEM_NAMESPACE.to_owned()),
+            name: "aws-node".to_owned(),
+            label: format!("DaemonSet {SYSTEM_NAMESPACE}/aws-node"),
+            collection: format!("/apis/apps/v1/namespaces/{SYSTEM_NAMESPACE}/daemonsets"),
+        }
+    }
+
+    pub(crate) fn cilium_node(name: &NodeName) -> Self {
+        Self {
+            plural: "ciliumnodes",
+            namespace: None,
+            name: name.to_string(),
+            label: format!("CiliumNode {name}"),
+            collection: "/apis/cilium.io/v2/ciliumnodes".to_owned(),
+        }
+    }
+
+    pub(crate) fn interface(name: &InterfaceName) -> Self {
+        Self::cluster::<NodeInterfaceSpec>(name.as_str())
     }
 
     pub(crate) fn attachments(node: &NodeName) -> Self {
@@ -123,6 +178,7 @@ struct WireMetadata {
     name: String,
     namespace: Option<String>,
     resource_version: String,
+    creation_timestamp: Option<String>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
 }
@@ -167,11 +223,17 @@ where
 
 impl<S> Wire<S> {
     fn object(self) -> Object<S> {
-        let WireMetadata { name, namespace, annotations, .. } = self.metadata;
+        let WireMetadata { name, namespace, creation_timestamp, annotations, .. } = self.metadata;
         Object {
             api_version: self.api_version,
             kind: self.kind,
-            metadata: Metadata { name, namespace, annotations, ..Metadata::default() },
+            metadata: Metadata {
+                name,
+                namespace,
+                creation_timestamp,
+                annotations,
+                ..Metadata::default()
+            },
             spec: self.spec,
             status: None,
         }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use firecamp_core::contract::api::EXTENDED_RESOURCE;
-use firecamp_core::ids::{NodeName, PodUid, SetName};
+use firecamp_core::agent::ResourceList;
+use firecamp_core::ids::{NodeName, PodUid, ResourceName, SetName};
 use firecamp_core::ports::{Controller, PodLifecycle, PodView};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -68,8 +68,8 @@ impl Reference {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct PodSpec {
-    node_name: String,
+pub(crate) struct PodSpec {
+    pub(crate) node_name: String,
     containers: Vec<Container>,
     init_containers: Vec<Container>,
 }
@@ -92,9 +92,9 @@ struct Resources {
 pub struct NodePod {
     /// The pod, without the rest of its grace period: a watch event has no `Date`.
     pub view: PodView,
-    /// How many units of the extended resource the pod occupies on its node; none once all its
-    /// containers have terminated.
-    pub slots: u32,
+    /// How much of each extended resource of pools the pod occupies on its node; nothing once all
+    /// its containers have terminated.
+    pub requested: ResourceList,
 }
 
 #[derive(Default, Deserialize)]
@@ -124,26 +124,34 @@ pub(crate) fn view(
 /// Parses a watched pod.
 pub(crate) fn read(object: &str) -> Result<NodePod, String> {
     let pod: Pod = serde_json::from_str(object).map_err(|wrong| wrong.to_string())?;
-    let requested = pod.spec.slots();
+    let requested = pod.spec.requested();
     let view = pod.view(None)?;
     let ended = matches!(view, PodView::Present { lifecycle: PodLifecycle::Terminal, .. });
-    Ok(NodePod { view, slots: if ended { 0 } else { requested } })
+    Ok(NodePod { view, requested: if ended { ResourceList::new() } else { requested } })
 }
 
 impl PodSpec {
-    /// The pod's request as scheduler and kubelet compute it: containers and native sidecars run
-    /// together; each other init container runs alone beside the sidecars that precede it
-    /// (`k8s.io/component-helpers/resource`, `PodRequests`).
-    fn slots(&self) -> u32 {
+    /// The pod's requests as scheduler and kubelet compute them.
+    pub(crate) fn requested(&self) -> ResourceList {
+        let all = self.init_containers.iter().chain(&self.containers);
+        let names = all.flat_map(|container| container.resources.requests.keys());
+        let names = names.filter_map(|name| ResourceName::new(name).ok());
+        let amounts = names.map(|name| (self.amount(name.as_str()), name));
+        amounts.filter(|(amount, _)| *amount > 0).map(|(amount, name)| (name, amount)).collect()
+    }
+
+    /// Containers and native sidecars run together; each other init container runs alone beside
+    /// the sidecars that precede it (`k8s.io/component-helpers/resource`, `PodRequests`).
+    fn amount(&self, resource: &str) -> u32 {
         let (mut sidecars, mut init) = (0_u32, 0_u32);
         for container in &self.init_containers {
-            let together = sidecars.saturating_add(container.slots());
+            let together = sidecars.saturating_add(container.amount(resource));
             if container.restart_policy.as_deref() == Some("Always") {
                 sidecars = together;
             }
             init = init.max(together);
         }
-        let running = self.containers.iter().map(Container::slots);
+        let running = self.containers.iter().map(|container| container.amount(resource));
         running.fold(sidecars, u32::saturating_add).max(init)
     }
 }
@@ -151,12 +159,9 @@ impl PodSpec {
 impl Container {
     /// Extended resources are whole numbers. A suffix means at least a thousand, which is more than
     /// any instance has, so no such pod is admitted.
-    fn slots(&self) -> u32 {
-        self.resources
-            .requests
-            .get(EXTENDED_RESOURCE)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0)
+    fn amount(&self, resource: &str) -> u32 {
+        let text = self.resources.requests.get(resource);
+        text.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 }
 
@@ -216,8 +221,25 @@ mod tests {
         view_of(&pod(&more, r#""nodeName":"n1""#, r#""phase":"Running""#), date).unwrap().1
     }
 
+    fn requested(spec: &str, status: &str) -> Vec<(String, u32)> {
+        let pod = read(&pod("", &format!(r#""nodeName":"n1",{spec}"#), status)).unwrap();
+        pod.requested.into_iter().map(|(name, amount)| (name.to_string(), amount)).collect()
+    }
+
     fn slots_of(spec: &str, status: &str) -> u32 {
-        read(&pod("", &format!(r#""nodeName":"n1",{spec}"#), status)).unwrap().slots
+        let requested = requested(spec, status);
+        assert!(requested.iter().all(|(name, _)| name == "firecamp.io/static-ip"), "{requested:?}");
+        requested.iter().map(|(_, amount)| amount).sum()
+    }
+
+    #[test]
+    fn each_resource_of_a_pool_is_counted_by_itself_and_no_other_resource() {
+        let spec = r#""initContainers":[{"resources":{"requests":{"firecamp.io/static-ip-b":"1"}}}],
+            "containers":[{"resources":{"requests":{"firecamp.io/static-ip":"2","cpu":"1",
+            "firecamp.io/static-ips":"1","example.com/static-ip":"1"}}}]"#;
+        let wanted = [("firecamp.io/static-ip", 2), ("firecamp.io/static-ip-b", 1)];
+        let wanted = wanted.map(|(name, amount)| (name.to_owned(), amount));
+        assert_eq!(requested(spec, r#""phase":"Running""#), wanted);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 mod event;
 
 use firecamp_controllers::publish::{Event, FetchedNode, ObservedStatus, StatusWriter, Subject};
+use firecamp_core::agent::ResourceList;
 use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{NodeName, Version};
+use firecamp_core::ids::{NodeName, ResourceName, Version};
 use firecamp_registry::api::{Condition, NodeAttachments};
 use http::{Method, StatusCode};
 use kube::Client;
@@ -133,10 +134,11 @@ impl StatusWriter for KubeStatusWriter {
         let places = (Place::node(node), Place::attachments(node));
         let (node, attachments) =
             tokio::try_join!(self.get::<Any>(&places.0), self.get(&places.1))?;
-        let capacity = node.as_ref().and_then(|node| {
-            let all = node.status.get("capacity")?;
-            all.get(api::EXTENDED_RESOURCE)?.as_str().map(str::to_owned)
-        });
+        let capacity = node.as_ref().and_then(|node| node.status.get("capacity")?.as_object());
+        let of_pool = |(name, amount): (&String, &Value)| {
+            Some((ResourceName::new(name).ok()?, amount.as_str()?.to_owned()))
+        };
+        let capacity = capacity.into_iter().flatten().filter_map(of_pool).collect();
         Ok(FetchedNode { node: node.map(|node| node.metadata.uid), capacity, attachments })
     }
 
@@ -212,13 +214,20 @@ impl StatusWriter for KubeStatusWriter {
     }
 
     /// Without a version: the kubelet updates its node's status all the time, and no other
-    /// component writes this number.
-    async fn set_capacity(&self, node: &NodeName, capacity: u32) -> Result<(), RegistryFailure> {
+    /// component writes these numbers.
+    async fn set_capacity(
+        &self,
+        node: &NodeName,
+        capacity: &ResourceList,
+    ) -> Result<(), RegistryFailure> {
         let place = Place::node(node);
         let what = format!("set the capacity of {}", place.label);
         let call = Call::write(Method::PATCH, what, place.status_path());
-        let path = format!("/status/capacity/{}", api::EXTENDED_RESOURCE.replace('/', "~1"));
-        let body = json!([{ "op": "add", "path": path, "value": capacity.to_string() }]);
+        let add = |(name, amount): (&ResourceName, &u32)| {
+            let path = format!("/status/capacity/{}", name.as_str().replace('/', "~1"));
+            json!({ "op": "add", "path": path, "value": amount.to_string() })
+        };
+        let body = Value::Array(capacity.iter().map(add).collect());
         self.write(call, JSON_PATCH, &body).await.map(drop)
     }
 

@@ -4,12 +4,14 @@
 //! `VolumeAttachment`s are read one by one, by name, and only once while nothing changes:
 //!
 //! * a bound claim stays bound, and a volume's source and affinity do not change;
+//! * the EBS CSI driver counts what it offers when it starts, which changes the pods of the node;
 //! * no field selector finds the `VolumeAttachment`s of a node, and a list of all of them grows
 //!   with the cluster; but the name of one follows from driver, handle and node, and
 //!   `volumesAttached` of the Node says which are attached. So one is read again only while it is
 //!   not attached, or fails, or is no longer in that list.
 
-mod parse;
+mod offered_volumes;
+pub(crate) mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +28,7 @@ use tokio::sync::Mutex;
 use crate::classify;
 use crate::http_request::{self, Call, Timeouts};
 use crate::list::escaped;
+use offered_volumes::Offered;
 use parse::{Csi, attachment_name};
 
 /// Pods for each page: some have tens of kilobytes.
@@ -58,6 +61,7 @@ struct Known {
     directories: BTreeSet<String>,
     volumes: BTreeMap<String, (PersistentVolume, Option<Csi>)>,
     attachments: BTreeMap<String, VolumeAttachment>,
+    offered: Offered,
 }
 
 impl Known {
@@ -91,6 +95,11 @@ impl At {
         Self { plural: "volumeattachments", path, name: name.to_owned() }
     }
 
+    fn csi_node(node: &NodeName) -> Self {
+        let path = "/apis/storage.k8s.io/v1/csinodes".to_owned();
+        Self { plural: "csinodes", path, name: node.to_string() }
+    }
+
     fn node(node: &NodeName) -> Self {
         Self { plural: "nodes", path: "/api/v1/nodes".to_owned(), name: node.to_string() }
     }
@@ -108,6 +117,7 @@ impl VolumeReader {
         let mut pods = self.pods().await?;
         let node = self.get(&At::node(&self.node)).await?;
         let attached = node.as_ref().map(parse::attached).unwrap_or_default();
+        self.offered(&pods, &mut known).await?;
         self.claims(&pods, &mut known).await?;
         self.attachments(&attached, &mut known).await?;
         for pod in &mut pods {
@@ -119,6 +129,7 @@ impl VolumeReader {
             claims: known.claims.values().cloned().collect(),
             persistent_volumes: known.volumes.values().map(|(volume, _)| volume.clone()).collect(),
             attachments: known.attachments.values().cloned().collect(),
+            offered: known.offered.count,
         })
     }
 
@@ -143,6 +154,18 @@ impl VolumeReader {
             }
         }
         Ok(pods)
+    }
+
+    /// How many volumes the EBS CSI driver offers.
+    async fn offered(&self, pods: &[Pod], known: &mut Known) -> Result<(), RegistryFailure> {
+        let moved =
+            pods.len() != known.pods.len() || pods.iter().any(|pod| !known.pods.contains(&pod.uid));
+        if known.offered.is_due(moved) {
+            let object = self.get(&At::csi_node(&self.node)).await?;
+            known.offered.count = object.as_ref().and_then(parse::offered);
+        }
+        known.offered.read_ended(moved);
+        Ok(())
     }
 
     /// The claims of these pods and the volumes that they are bound to.

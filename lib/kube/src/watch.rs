@@ -12,7 +12,7 @@ use std::time::Duration;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::NodeName;
 use firecamp_core::record::{Pool, StaticIp};
-use firecamp_registry::api::{StaticIPPoolSpec, StaticIPSpec};
+use firecamp_registry::api::{InvalidObject, StaticIPPool, StaticIPPoolSpec, StaticIPSpec};
 use http::StatusCode;
 use kube::Client;
 use serde::Deserialize;
@@ -68,6 +68,27 @@ pub enum WatchFailure {
     Broken(RegistryFailure),
 }
 
+/// A watched pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedPool {
+    /// When it was created (RFC 3339 in UTC: the order of the texts is that of the times).
+    pub created: Option<String>,
+    /// The pool.
+    pub pool: Pool,
+    /// Whether FireCamp makes its interfaces.
+    pub wants_interfaces: bool,
+}
+
+impl TryFrom<&StaticIPPool> for WatchedPool {
+    type Error = InvalidObject;
+
+    fn try_from(object: &StaticIPPool) -> Result<Self, InvalidObject> {
+        let created = object.metadata.creation_timestamp.clone();
+        let wants_interfaces = object.spec.interfaces.is_some();
+        Ok(Self { created, pool: Pool::try_from(object)?, wants_interfaces })
+    }
+}
+
 /// The objects of one kind that a watch selects.
 pub struct Watched<T> {
     client: Client,
@@ -96,8 +117,8 @@ impl KubeRegistry {
     }
 
     /// All pools.
-    pub fn pools(&self) -> Watched<Pool> {
-        let read = object_paths::decided::<StaticIPPoolSpec, Pool>;
+    pub fn pools(&self) -> Watched<WatchedPool> {
+        let read = object_paths::decided::<StaticIPPoolSpec, WatchedPool>;
         let path = object_paths::collection::<StaticIPPoolSpec>();
         self.watched(("StaticIPPools".to_owned(), path), None, read)
     }

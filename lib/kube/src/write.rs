@@ -87,6 +87,22 @@ pub(crate) fn replaced(
     Ok(strict(call))
 }
 
+/// The request that deletes exactly the object that was read.
+pub(crate) fn deleted(
+    place: &Place,
+    (uid, version): (&str, &Version),
+) -> Result<Call, RegistryFailure> {
+    let what = format!("delete {}", place.label);
+    let mut call = Call::write(Method::DELETE, what, place.path());
+    let options = json!({
+        "kind": "DeleteOptions",
+        "apiVersion": "v1",
+        "preconditions": { "uid": uid, "resourceVersion": version.as_str() },
+    });
+    call.body = Some(("application/json", bytes(&call, &options)?));
+    Ok(call)
+}
+
 /// Although versions are opaque, an API server accepts only numbers, and responds to anything else
 /// with an error that is not about the object. Zero would mean any version.
 pub(crate) fn is_resource_version(version: &Version) -> bool {

@@ -6,6 +6,7 @@ mod cluster {
     mod census;
     mod conformance;
     mod failures;
+    mod gated_pods;
     mod inventory;
     mod leader;
     mod lists;

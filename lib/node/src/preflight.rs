@@ -23,7 +23,7 @@ mod reason;
 pub use condition::{Condition, Severity, Status, passes, summary};
 pub use facts::Facts;
 pub use gather::{Ec2Checks, gather};
-pub use judge::interfaces::{Manager, Verdict, verdicts};
+pub use judge::interfaces::{Manager, Verdict, carriers, has_cluster_tag, verdicts};
 pub use judge::judge;
 pub use page::table;
 pub use ports::{AccountChecks, CloudChecks, KernelChecks, NodeChecks};

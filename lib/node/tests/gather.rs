@@ -4,7 +4,7 @@
 
 use firecamp_core::ids::InstanceId;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits, VolumeLimit};
-use firecamp_node::preflight::facts::{Fact, Purpose, Reservation, Right};
+use firecamp_node::preflight::facts::{AttachedVolumes, Fact, Purpose, Reservation, Right};
 use firecamp_node::preflight::{Ec2Checks, Kind, Reason, gather, judge};
 use firecamp_node::volumes::observation::{Attachment, AttachmentState};
 use firecamp_testkit::sim::{Account, Break, FaultyChecks, Instance, Op, Script, SimEc2};
@@ -88,6 +88,15 @@ async fn f085_slots_are_counted_from_the_instance_type_and_the_attachments() {
     let conditions = judge(&gather(&sim, &sim, purpose(), Ec2Checks::All).await);
     let slots = conditions.iter().find(|one| one.kind == Kind::VolumeSlotsCounted).unwrap();
     assert_eq!(slots.reason, Reason::SlotsExhausted, "{}", slots.message);
+}
+
+#[tokio::test]
+async fn f085_volumes_of_the_launch_are_counted_apart() {
+    let sim = account();
+    let root = Attachment { delete_on_termination: true, ..volume(0) };
+    sim.own(|own| own.volumes = vec![root, volume(1), volume(2)]);
+    let facts = gather(&sim, &sim, purpose(), Ec2Checks::All).await;
+    assert_eq!(facts.volumes, Fact::Known(AttachedVolumes { count: 3, of_launch: 1 }));
 }
 
 #[tokio::test]

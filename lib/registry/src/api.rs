@@ -7,6 +7,7 @@
 mod claim;
 mod metadata;
 mod node;
+mod node_interface;
 mod pool;
 mod problem;
 mod static_ip;
@@ -22,9 +23,10 @@ pub use node::{
     NodeAttachmentsSpec, NodeAttachmentsStatus, NodeMetadata, NodeReport, Observation, Owner,
     Problem, Slots, Space, VolumeKind, VolumeStatus, VolumeUser,
 };
+pub use node_interface::{InterfacePhase, NodeInterfaceSpec};
 pub use pool::{
-    AddressRange, ClaimRetention, ClaimRetentionPolicy, OrphanPolicy, PoolSubnetSpec,
-    ReclaimPolicy, ReleasePolicy, StaticIPPoolSpec, StaticIPPoolStatus,
+    AddressRange, ClaimRetention, ClaimRetentionPolicy, OrphanPolicy, PoolInterfaces,
+    PoolSubnetSpec, ReclaimPolicy, ReleasePolicy, StaticIPPoolSpec, StaticIPPoolStatus,
 };
 pub use problem::InvalidObject;
 pub use static_ip::{
@@ -66,6 +68,8 @@ pub type StaticIPPool = Object<StaticIPPoolSpec>;
 pub type StaticIP = Object<StaticIPSpec>;
 /// A member's request for an address. Namespaced, named after the member.
 pub type StaticIPClaim = Object<StaticIPClaimSpec>;
+/// An interface that FireCamp makes. Cluster-scoped.
+pub type NodeInterfaceObject = Object<NodeInterfaceSpec>;
 
 impl Kind for StaticIPPoolSpec {
     const KIND: &'static str = api::POOL;
@@ -82,6 +86,12 @@ impl Kind for StaticIPSpec {
 impl Kind for NodeAttachmentsSpec {
     const KIND: &'static str = api::NODE_ATTACHMENTS;
     const PLURAL: &'static str = "nodeattachments";
+    const NAMESPACED: bool = false;
+}
+
+impl Kind for NodeInterfaceSpec {
+    const KIND: &'static str = api::NODE_INTERFACE;
+    const PLURAL: &'static str = "nodeinterfaces";
     const NAMESPACED: bool = false;
 }
 

@@ -37,6 +37,7 @@ pub struct Broken {
 pub fn all() -> Result<Vec<Definition>, Broken> {
     Ok(vec![
         kinds::node_attachments()?,
+        kinds::node_interfaces()?,
         kinds::static_ip_claims()?,
         kinds::static_ip_pools()?,
         kinds::static_ips()?,

@@ -12,10 +12,12 @@ pub mod crds;
 mod failure;
 pub mod file;
 pub mod memory;
+mod pool_resources;
 pub mod registry_url;
 #[doc(hidden)]
 pub mod rules;
 
 pub use file::{FileListing, FileRegistry, Follower, Timeouts};
 pub use memory::MemoryRegistry;
+pub use pool_resources::{ResourceFault, resource_faults};
 pub use registry_url::RegistryUrl;

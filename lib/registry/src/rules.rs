@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::allocate::{first_free, is_assignable};
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
+use firecamp_core::managed_interface::{NodeInterface, Phase};
 use firecamp_core::record::{Claim, Pool, PoolSubnet, State, StaticIp};
 use ipnet::Ipv4Net;
 
@@ -151,6 +152,31 @@ pub fn check_claim_change(old: &Claim, new: &Claim) -> Result<(), Problem> {
     let late = requested != address && old.requested != new.requested;
     refuse(late, "spec.requestedAddress", || {
         format!("cannot change to {requested}: the claim already has the address {address}")
+    })
+}
+
+/// What a write may change in the record of an interface: its phase, forwards, and its ENI, once.
+pub fn check_node_interface_change(
+    old: &NodeInterface,
+    new: &NodeInterface,
+) -> Result<(), Problem> {
+    let same =
+        |record: &NodeInterface| NodeInterface { phase: old.phase, eni: None, ..record.clone() };
+    refuse(same(old) != same(new), "spec", || "must not change".to_owned())?;
+    let forward = match old.phase {
+        Phase::Creating => true,
+        Phase::Attached => new.phase != Phase::Creating,
+        Phase::Draining => new.phase == Phase::Draining || new.phase == Phase::Deleting,
+        Phase::Deleting => new.phase == Phase::Deleting,
+    };
+    refuse(!forward, "spec.phase", || {
+        "an interface that is removed does not come back".to_owned()
+    })?;
+    refuse(old.eni.is_some() && new.eni != old.eni, "spec.eni", || {
+        "must not change once it is set".to_owned()
+    })?;
+    refuse(new.eni.is_none() && new.phase == Phase::Attached, "spec.eni", || {
+        "must be set in the phase Attached".to_owned()
     })
 }
 

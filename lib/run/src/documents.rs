@@ -3,7 +3,7 @@
 use clap::{Arg, Command, CommandFactory};
 use firecamp_core::contract::env;
 use firecamp_core::contract::event::Notice;
-use firecamp_core::contract::exit::{Cleaned, Exit, Imported, Waited};
+use firecamp_core::contract::exit::{Cleaned, Exit, Imported, Uninstalled, Waited};
 
 use crate::flags::{AgentFlags, InitFlags, StopFlags};
 
@@ -25,7 +25,7 @@ pub fn exit_codes() -> String {
         let row = [&exit.code().to_string(), exit.reason(), again, exit.advice()].map(cell);
         page.push_str(&format_row(&row));
     }
-    page + &events() + &cleanup() + &import() + &waiting()
+    page + &events() + &cleanup() + &import() + &uninstall() + &waiting()
 }
 
 /// The exit codes of `firecamp cleanup`.
@@ -49,6 +49,18 @@ fn import() -> String {
             .to_owned();
     for imported in Imported::ALL {
         text.push_str(&format_row(&[imported.code().to_string(), cell(imported.meaning())]));
+    }
+    text
+}
+
+/// The exit codes of `firecamp uninstall`.
+fn uninstall() -> String {
+    let mut text =
+        "\n## firecamp uninstall\n\nThe [command](cli.md#firecamp-uninstall) exits with 2, 15, \
+         16, 22\nor 70 of the first table, or with:\n\n| Code | Meaning |\n| ---: | --- |\n"
+            .to_owned();
+    for end in Uninstalled::ALL {
+        text.push_str(&format_row(&[end.code().to_string(), cell(end.meaning())]));
     }
     text
 }

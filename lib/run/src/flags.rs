@@ -243,7 +243,7 @@ pub struct AddressFlags {
           hide_env_values = true)]
     pub(crate) require_mount: Option<OsString>,
 
-    /// Timeout of the attach; the kubelet then restarts the container
+    /// Timeout of the attach (more than 3m counts as 3m); the kubelet then restarts the container
     #[arg(long, env = env::TIMEOUT, value_name = "DURATION", default_value = TIMEOUT,
           hide_env_values = true)]
     pub(crate) timeout: Option<OsString>,

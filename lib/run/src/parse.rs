@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use firecamp_core::contract::timing;
 use thiserror::Error;
 
 use crate::config_errors::escaped;
@@ -49,6 +50,12 @@ pub fn positive_duration(text: &str) -> Result<Duration, InvalidSetting> {
         return Err(invalid("a duration", "more than zero", text));
     }
     Ok(nonzero)
+}
+
+/// The timeout of an attach: more than zero. A longer one than [`timing::LONGEST_ATTACH`] counts as
+/// that, because an interface that is being removed waits for every attach that may have chosen it.
+pub fn attach_timeout(text: &str) -> Result<Duration, InvalidSetting> {
+    Ok(positive_duration(text)?.min(timing::LONGEST_ATTACH))
 }
 
 /// A boolean in the spellings of Go's `strconv.ParseBool`, as in the original.
@@ -112,6 +119,13 @@ mod tests {
             assert!(why.len() < 200, "{why}");
         }
         assert!(positive_duration("0ms").is_err());
+    }
+
+    #[test]
+    fn an_attach_takes_at_most_three_minutes() {
+        assert_eq!(attach_timeout("90s").unwrap(), Duration::from_secs(90));
+        assert_eq!(attach_timeout("5m").unwrap(), timing::LONGEST_ATTACH);
+        assert!(attach_timeout("0s").is_err());
     }
 
     #[test]

@@ -217,6 +217,7 @@ Expected exit code: 0 (Success): 10.0.1.40 is attached to eni-0a1b2c3d; it was n
             pool: None,
             rule: EniRule::Auto,
             excluded: BTreeMap::new(),
+            avoided: BTreeSet::new(),
             run: RunId::new("this").unwrap(),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,
@@ -247,6 +248,7 @@ Expected exit code: 0 (Success): 10.0.1.40 is attached to eni-0a1b2c3d; it was n
             name: "main".parse().unwrap(),
             release_policy: ReleasePolicy::Keep,
             orphaned: firecamp_core::record::OrphanPolicy::Report,
+            resource: firecamp_core::ids::ResourceName::default(),
             subnets: vec![subnet],
         };
         PlanInput {

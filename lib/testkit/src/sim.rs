@@ -18,7 +18,7 @@ mod script;
 mod status_writer;
 mod volumes;
 
-pub use ec2::{Account, Calls, Faults, Instance, SimEc2, interface};
+pub use ec2::{Account, Calls, CreatedInterfaces, Faults, Instance, SimEc2, interface};
 pub use faulty_checks::FaultyChecks;
 pub use faulty_cloud::FaultyCloud;
 pub use faulty_file::FaultyFile;

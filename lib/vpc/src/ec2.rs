@@ -11,6 +11,7 @@ mod filters;
 mod instances;
 mod interface_xml;
 mod interfaces;
+mod modify;
 mod pages;
 mod params;
 mod reservations;

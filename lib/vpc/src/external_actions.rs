@@ -103,6 +103,15 @@ pub enum Act {
         /// Its new size.
         size_gib: u32,
     },
+    /// Starts to attach an ENI, as AttachNetworkInterface does and with the same checks.
+    AttachEni {
+        /// The ENI.
+        eni: String,
+        /// The node.
+        node: String,
+        /// The device index, from 1.
+        device_index: u32,
+    },
     /// Detaches an ENI, which keeps its addresses.
     Detach {
         /// The ENI.

@@ -47,6 +47,7 @@ mod calendar;
 mod ec2;
 mod external_actions;
 mod faults;
+mod iam;
 mod imds;
 mod log;
 mod model;
@@ -64,6 +65,7 @@ pub use faults::{
     Body, CutAt, Fault, FaultError, FaultId, FaultSpec, FaultStatus, FullForm, OwnAnswer, Selector,
     StuckIn, ThrottleForm,
 };
+pub use iam::{AuthorizationRequest, Policy, PolicyError};
 pub use log::{Call, Commit, Move, Service, Violation};
 pub use profile::{Distribution, Profile, ProfileError};
 pub use simulator::Simulator;

@@ -119,6 +119,8 @@ pub(crate) struct Eni {
     pub(crate) mac: String,
     pub(crate) subnet: Id,
     pub(crate) description: String,
+    /// Whether EC2 drops packets that neither come from nor go to an address of the ENI.
+    pub(crate) source_dest_check: bool,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) primary: Ipv4Addr,
     pub(crate) secondary: Vec<Ipv4Addr>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::auth::Keys;
 use crate::external_actions::{Act, ActError};
 use crate::faults::{FaultError, FaultId, FaultSet, FaultSpec, FaultStatus};
+use crate::iam::Policy;
 use crate::log::{Call, Commit, Service, Violation};
 use crate::model::Topology;
 use crate::profile::Profile;
@@ -19,6 +20,7 @@ use crate::wire::{Answer, CallId, Exchange, WireRequest};
 
 mod actual_state;
 mod attachment_progress;
+mod authorize;
 mod background_actors;
 mod deliver_response;
 mod instance_lifecycle;
@@ -55,6 +57,8 @@ pub struct Simulator {
     pub(crate) profile: Profile,
     pub(crate) rng: SeededRng,
     pub(crate) keys: Keys,
+    /// The policy of the nodes' roles; without one, they may do everything.
+    node_policy: Option<Policy>,
     /// The wall clock at the start of the simulation, since 1970.
     pub(crate) epoch: Duration,
     pub(crate) now: Duration,
@@ -87,6 +91,7 @@ impl Simulator {
         let nodes = topology.nodes.iter().map(|(name, _)| name.clone()).collect();
         Ok(Self {
             keys: Keys::new(rng, epoch, &topology.region, nodes),
+            node_policy: None,
             timeline: Timeline::new(rng, &profile, &vpc),
             faults: FaultSet::new(rng),
             topology,

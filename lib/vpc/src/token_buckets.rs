@@ -51,7 +51,9 @@ pub(crate) struct Buckets {
 /// bucket.
 fn documented(action: Action, unfiltered: bool) -> Size {
     let (capacity, refill) = match action {
-        Action::Assign | Action::Unassign | Action::Create | Action::Delete => (100, 5.0),
+        Action::Assign | Action::Unassign | Action::Create | Action::Delete | Action::Modify => {
+            (100, 5.0)
+        }
         Action::Attach | Action::Detach => (50, 5.0),
         Action::CreateTags => (100, 10.0),
         Action::Interfaces | Action::Instances | Action::Volumes if unfiltered => (50, 10.0),
@@ -133,6 +135,7 @@ mod tests {
             (Action::Delete, true, 100, 10),
             (Action::Attach, true, 50, 10),
             (Action::Detach, true, 50, 10),
+            (Action::Modify, true, 100, 10),
             (Action::CreateTags, true, 100, 20),
         ] {
             assert_eq!(taken(&mut buckets, action, unfiltered, start), capacity, "{action:?}");

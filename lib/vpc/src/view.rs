@@ -51,6 +51,8 @@ pub struct EniView {
     /// Whether the kernel of its instance, if it runs, has the link: from some time after the start
     /// of the attachment until the middle of a detachment.
     pub plugged: bool,
+    /// Whether EC2 drops packets that neither come from nor go to an address of the ENI.
+    pub source_dest_check: bool,
     /// Its subnet's ID.
     pub subnet: String,
     /// Its subnet's CIDR.

@@ -20,6 +20,8 @@ mod faults;
 mod harness;
 #[path = "conformance/metadata.rs"]
 mod metadata;
+#[path = "conformance/modify.rs"]
+mod modify;
 #[path = "conformance/protocol.rs"]
 mod protocol;
 #[path = "conformance/table.rs"]

@@ -18,6 +18,8 @@ mod hostile;
 mod interfaces;
 #[path = "simulator/limits.rs"]
 mod limits;
+#[path = "simulator/policies.rs"]
+mod policies;
 #[path = "simulator/power.rs"]
 mod power;
 #[path = "simulator/properties.rs"]

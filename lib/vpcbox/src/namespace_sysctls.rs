@@ -27,12 +27,16 @@ pub(crate) fn router() -> Result<(), Failure> {
 
 /// The settings of one port of the router.
 pub(crate) fn router_port(port: &str) -> Result<(), Failure> {
-    // Strict: the route back to the source must leave by this port. That is EC2's source check.
-    set(&format!("ipv4/conf/{port}/rp_filter"), "1")?;
     set(&format!("ipv4/conf/{port}/proxy_arp"), "1")?;
     set(&format!("ipv4/conf/{port}/send_redirects"), "0")?;
     // Without this, proxy ARP delays its answers by up to 0.8 s.
     set(&format!("ipv4/neigh/{port}/proxy_delay"), "0")
+}
+
+/// The source/destination check of the ENI behind a port. Strict reverse-path filtering: the route
+/// back to the source must leave by this port.
+pub(crate) fn source_check(port: &str, on: bool) -> Result<(), Failure> {
+    set(&format!("ipv4/conf/{port}/rp_filter"), if on { "1" } else { "0" })
 }
 
 /// A node's settings, as in the EKS image where they matter (rp_filter loose, no forwarding).

@@ -82,10 +82,23 @@ impl Network {
     ) -> Result<Vec<Routed>, Failure> {
         let mut changed = self.route(&wanted.data_path).await?;
         let plans = node_interfaces::plans(wanted);
+        self.reconcile_checks(&plans)?;
         if self.reconcile_sites(wanted, &plans).await? {
             changed.extend(self.route(&wanted.data_path).await?);
         }
         Ok(changed)
+    }
+
+    /// Makes the source/destination check of each port follow its ENI.
+    fn reconcile_checks(&mut self, plans: &BTreeMap<String, Plan>) -> Result<(), Failure> {
+        for (key, port) in &mut self.ports {
+            let wanted = plans.get(key).map_or(port.checked, |plan| plan.checked);
+            if wanted != port.checked {
+                namespace_sysctls::source_check(&port.name, wanted)?;
+                port.checked = wanted;
+            }
+        }
+        Ok(())
     }
 
     /// Adds and removes sites and veth pairs. Returns whether anything changed.

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_ec2::types::{AttributeBooleanValue, NetworkInterfaceAttachmentChanges};
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::ids::SubnetId;
 use firecamp_core::ports::{Cloud, Owner};
@@ -49,16 +50,25 @@ address = "10.0.1.12"
 const MEMBER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const T: Duration = Duration::from_secs(5);
+/// Argument of the program in a node that attaches an ENI.
+const ATTACH: &str = "attach";
 
 fn main() {
     if std::env::var_os("VPCBOX_NODE").is_some() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(reassign_address());
+        runtime.expect("a runtime").block_on(async {
+            if std::env::args().any(|argument| argument == ATTACH) {
+                attach_interface().await;
+            } else {
+                reassign_address().await;
+            }
+        });
         return;
     }
     let test_binary = std::env::current_exe().expect("our own path");
     let binary = Path::new(env!("CARGO_BIN_EXE_vpcbox"));
     a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time(binary, &test_binary, Vec::new());
+    an_eni_that_is_attached_later_appears_as_a_link_without_address(binary, &test_binary);
     if nix::unistd::geteuid().is_root() {
         let dir = readable_copies(&[binary, &test_binary]);
         let prefix = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
@@ -158,4 +168,77 @@ fn a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time(
         Vec::<serde_json::Value>::new()
     );
     println!("test a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time ... ok");
+}
+
+/// In node-b: creates an ENI, attaches it, and switches off the source check of the primary ENI.
+async fn attach_interface() {
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let imds = aws_config::provider_config::ProviderConfig::empty().with_http_client(http.clone());
+    let role = aws_config::imds::credentials::ImdsCredentialsProvider::builder();
+    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .http_client(http)
+        .credentials_provider(role.configure(&imds).build());
+    let ec2 = aws_sdk_ec2::Client::new(&config.load().await);
+    let cloud = AwsCloud::connect(CloudConfig::from_env()).expect("a client");
+    let me = cloud.identity().await.expect("the identity");
+    let primary = &me.enis[0];
+    let call = ec2.create_network_interface().subnet_id(primary.subnet.as_str());
+    let eni = call.send().await.expect("an ENI").network_interface.expect("an ENI");
+    let eni = eni.network_interface_id.expect("an ID");
+    let call = ec2.attach_network_interface().network_interface_id(&eni);
+    let call = call.instance_id(me.instance.as_str()).device_index(1);
+    let attachment = call.send().await.expect("an attachment").attachment_id.expect("an ID");
+    let changes = NetworkInterfaceAttachmentChanges::builder().attachment_id(attachment);
+    let changes = changes.delete_on_termination(true).build();
+    let call = ec2.modify_network_interface_attribute().network_interface_id(eni);
+    call.attachment(changes).send().await.expect("the attachment is modified");
+    let off = AttributeBooleanValue::builder().value(false).build();
+    let call = ec2.modify_network_interface_attribute().network_interface_id(primary.id.as_str());
+    call.source_dest_check(off).send().await.expect("the source check is off");
+}
+
+fn output(command: &mut std::process::Command) -> String {
+    let output = command.output().expect("the command starts");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Whether a datagram that node-b sends from node-a's address reaches the client.
+fn foreign_source_passes(running: &RunningBox, binary: &Path) -> bool {
+    // No port of the client is open, but its kernel counts what arrives.
+    let received = || output(running.exec("client", "grep").args(["^Udp:", "/proc/net/snmp"]));
+    let before = received();
+    let dial = ["probe", "dial", "10.0.1.200:7001", "--udp", "--from", "10.0.1.50"];
+    running.exec("node-b", binary).args(dial).args(["--timeout", "0.5"]).output().expect("a probe");
+    received() != before
+}
+
+fn an_eni_that_is_attached_later_appears_as_a_link_without_address(binary: &Path, program: &Path) {
+    let client = "[[clients]]\nname = \"client\"\nsubnet = \"a\"\naddress = \"10.0.1.200\"\n";
+    let mut running = RunningBox::start(binary, &format!("{SPEC}{client}"))
+        .unwrap_or_else(|failure| panic!("{}: run `vpcbox doctor`", failure.chain()));
+    let foreign = vpcbox::protocol::KernelAct::KernelAdd {
+        node: "node-b".to_owned(),
+        address: MEMBER,
+        link: None,
+    };
+    running.client().kernel(foreign).expect("node-a's address in node-b");
+    assert!(!foreign_source_passes(&running, binary), "EC2 checks the source");
+    let status = running.exec("node-b", program).arg(ATTACH).status().expect("the program starts");
+    assert!(status.success(), "the program in node-b: {status}");
+    let deadline = SystemTime::now() + TIMEOUT;
+    // EC2 dropped the ARP requests too, so node-b resolves the client again only after a while.
+    while !foreign_source_passes(&running, binary) {
+        assert!(SystemTime::now() < deadline, "the check is off");
+    }
+    let link = || output(running.exec("node-b", "ip").args(["-o", "address", "show", "ens6"]));
+    let state = || output(running.exec("node-b", "cat").arg("/sys/class/net/ens6/operstate"));
+    while state().is_empty() {
+        assert!(SystemTime::now() < deadline, "no link appears in node-b");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!((state().as_str(), link().as_str()), ("down", ""), "as EC2 leaves it");
+    let nodes = running.client().truth().expect("the state").nodes;
+    let node = nodes.iter().find(|node| node.name == "node-b").expect("node-b");
+    assert_eq!(node.enis.len(), 2);
+    println!("test an_eni_that_is_attached_later_appears_as_a_link_without_address ... ok");
 }

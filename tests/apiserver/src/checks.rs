@@ -5,6 +5,7 @@ mod autoscaling;
 mod definitions;
 mod deployment;
 mod fields;
+mod gated_pods;
 mod install;
 mod policies;
 mod races;
@@ -77,6 +78,7 @@ pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
         rules::the_cases_violate_every_rule,
         fields::addresses_are_listed_by_node_member_and_pool,
         fields::kubectl_get_shows_the_expected_columns,
+        gated_pods::only_a_gate_is_removed_and_a_node_selector_extended,
         registry::f072_two_init_containers_conflict_for_one_address,
         registry::a_write_without_a_change_keeps_the_version,
         registry::fields_of_other_writers_survive,

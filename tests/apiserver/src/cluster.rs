@@ -78,7 +78,9 @@ impl Cluster {
     /// filled.
     async fn serves_custom_resources(&self) -> Result<(), String> {
         let end = Instant::now() + PATIENCE;
-        for kind in ["staticips", "staticipclaims", "staticippools", "nodeattachments"] {
+        for kind in
+            ["staticips", "staticipclaims", "staticippools", "nodeattachments", "nodeinterfaces"]
+        {
             loop {
                 let answer = self.api.get(&format!("{GROUP}/{kind}?limit=1")).await?;
                 match answer.code {

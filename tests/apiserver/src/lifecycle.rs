@@ -1,7 +1,7 @@
 //! Lifecycles of members' pods: the core's state machines, run by the real engine, with records and
 //! pods on the real API server and the simulated VPC, kernels and volumes of `firecamp-sim-tests`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -112,6 +112,7 @@ impl<'a> Site<'a> {
             pool: None,
             rule: EniRule::Primary,
             excluded: BTreeMap::new(),
+            avoided: BTreeSet::new(),
             run: rng.run_id(),
             deadline,
             predecessor_grace: timing::PREDECESSOR_GRACE,

@@ -66,6 +66,22 @@ pub(crate) fn claim() -> Value {
     })
 }
 
+pub(crate) fn node_interface(instance: &str) -> Value {
+    json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "NodeInterface",
+        "metadata": { "name": format!("{instance}-0") },
+        "spec": {
+            "nodeName": "n1",
+            "instance": instance,
+            "subnet": "subnet-00000001",
+            "securityGroups": ["sg-0000000a"],
+            "phase": "Draining",
+            "eni": "eni-0123456789abcdef0",
+        },
+    })
+}
+
 /// The object with other values at these JSON pointers; `null` removes a field.
 pub(crate) fn with(mut object: Value, changes: &[(&str, Value)]) -> Value {
     for (path, value) in changes {
@@ -82,4 +98,17 @@ pub(crate) fn with(mut object: Value, changes: &[(&str, Value)]) -> Value {
         }
     }
     object
+}
+
+/// A pod without a node, with these scheduling gates.
+pub(crate) fn gated_pod(name: &str, gates: &[&str]) -> Value {
+    let gates: Vec<Value> = gates.iter().map(|gate| json!({ "name": gate })).collect();
+    json!({
+        "metadata": { "name": name },
+        "spec": {
+            "schedulingGates": gates,
+            "nodeSelector": { "disk": "ssd" },
+            "containers": [{ "name": "c", "image": "none" }],
+        },
+    })
 }

@@ -28,8 +28,28 @@ pub struct Expected {
     pub sweeps: Option<String>,
     /// By histories of volumes: the invariant that is violated.
     pub volumes: Option<String>,
+    /// By a test; then by nothing else.
+    pub test: Option<Test>,
     /// Why the model or the histories cannot find it.
     pub only: Option<String>,
+}
+
+/// A test that must fail.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "(String, String, String)")]
+pub struct Test {
+    /// The package with the test in its library.
+    pub package: String,
+    /// The path of the test.
+    pub name: String,
+    /// What the failure says.
+    pub message: String,
+}
+
+impl From<(String, String, String)> for Test {
+    fn from((package, name, message): (String, String, String)) -> Self {
+        Self { package, name, message }
+    }
 }
 
 impl Expected {
@@ -40,7 +60,8 @@ impl Expected {
             [("histories", &self.histories), ("sweeps", &self.sweeps), ("volumes", &self.volumes)];
         let others =
             others.into_iter().filter_map(|(by, what)| Some((by.to_owned(), what.as_ref()?)));
-        model.chain(others).map(|(by, what)| (by, what.as_str())).collect()
+        let test = self.test.iter().map(|test| (format!("test:{}", test.name), &test.message));
+        model.chain(others).chain(test).map(|(by, what)| (by, what.as_str())).collect()
     }
 }
 
@@ -98,6 +119,9 @@ pub fn read(dir: &Path) -> Result<BTreeMap<String, Bug>, CatalogueError> {
         }
         if expected.searches().is_empty() {
             return wrong(&bug, "it has no search");
+        }
+        if expected.test.is_some() && expected.searches().len() > 1 {
+            return wrong(&bug, "a test and another search need different builds");
         }
         if (expected.model.is_some() && expected.histories.is_some()) == expected.only.is_some() {
             return wrong(&bug, "`only` is required if model or histories are missing, only then");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use firecamp_bugs::patch::Patch;
+use firecamp_bugs::catalogue::Bug;
 
 use crate::Failure;
 
@@ -33,9 +33,10 @@ impl TreeCopy {
         Ok(copy)
     }
 
-    /// Builds the program that searches, with a bug, and leaves the copy without it.
-    pub(crate) fn build(&self, bug: Option<&Patch>, program: &Path) -> Result<(), Failure> {
-        let files = bug.map(|patch| patch.files.as_slice()).unwrap_or_default();
+    /// Builds the program that searches, or the tests that do, with a bug, and leaves the copy
+    /// without it.
+    pub(crate) fn build(&self, bug: Option<&Bug>, program: &Path) -> Result<(), Failure> {
+        let files = bug.map(|bug| bug.patch.files.as_slice()).unwrap_or_default();
         let mut changed = Vec::new();
         for file in files {
             let path = self.tree.join(&file.path);
@@ -45,19 +46,39 @@ impl TreeCopy {
         for (path, new, _old) in &changed {
             write(path, new.as_bytes())?;
         }
-        let built = self.cargo();
+        let built = match bug.and_then(|bug| bug.expected.test.as_ref()) {
+            None => self.search_program(),
+            Some(test) => self.tests(&test.package),
+        };
         for (path, _new, old) in &changed {
             write(path, old.as_bytes())?;
         }
-        built?;
-        std::fs::copy(self.target.join("debug/firecamp-bugs"), program)?;
+        std::fs::copy(built?, program)?;
         Ok(())
     }
 
-    fn cargo(&self) -> Result<(), Failure> {
+    fn search_program(&self) -> Result<PathBuf, Failure> {
         // Selects the package, so that the histories are built without the wire level.
+        self.cargo(&["build", "--locked", "--quiet", "--package", "firecamp-bugs"])?;
+        Ok(self.target.join("debug/firecamp-bugs"))
+    }
+
+    /// The tests in a package's library.
+    fn tests(&self, package: &str) -> Result<PathBuf, Failure> {
+        let format = "--message-format=json-render-diagnostics";
+        let args = ["test", "--locked", "--quiet", "--no-run", format, "--lib", "--package"];
+        let output = self.cargo(&[args.as_slice(), &[package]].concat())?;
+        let program = |line: &str| {
+            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+            message.get("executable")?.as_str().map(PathBuf::from)
+        };
+        output.lines().find_map(program).ok_or("cargo names no program with the tests".into())
+    }
+
+    /// The output of cargo.
+    fn cargo(&self, args: &[&str]) -> Result<String, Failure> {
         let output = Command::new("cargo")
-            .args(["build", "--locked", "--quiet", "--package", "firecamp-bugs"])
+            .args(args)
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
             // A bug changes a few functions of many that are optimised.
@@ -66,7 +87,7 @@ impl TreeCopy {
             .stdin(Stdio::null())
             .output()?;
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8(output.stdout)?);
         }
         Err(format!("it does not build: {}", String::from_utf8_lossy(&output.stderr)).into())
     }

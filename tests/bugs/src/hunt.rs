@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use firecamp_bugs::catalogue::{self, Bug};
+use firecamp_bugs::catalogue::{self, Bug, Test};
 
 use crate::copy::{TreeCopy, git};
 use crate::search::Found;
@@ -103,7 +103,7 @@ fn hunt_all(copy: &TreeCopy, dir: &Path, tasks: &[Task<'_>]) -> (Results, bool) 
         for task in tasks {
             let program = dir.join(format!("hunt-{}", task.name));
             let started = SystemTime::now();
-            let built = copy.build(task.bug.map(|bug| &bug.patch), &program);
+            let built = copy.build(task.bug, &program);
             let took = started.elapsed().unwrap_or_default();
             finish(searching.take());
             searching = Some(scope.spawn(move || match built {
@@ -124,7 +124,8 @@ fn search_all(task: &Task<'_>, program: &Path, built: Duration) -> (Results, boo
     println!("{}: built in {:.1} s", task.name, built.as_secs_f64());
     for (by, wanted) in &task.searches {
         let started = SystemTime::now();
-        match search(program, by) {
+        let test = task.bug.and_then(|bug| bug.expected.test.as_ref());
+        match test.map_or_else(|| search(program, by), |test| run_test(program, test)) {
             Ok(found) => {
                 ok &= report(task.name, by, *wanted, &found, started);
                 results.insert((task.name.to_owned(), by.clone()), found);
@@ -150,10 +151,30 @@ fn search(program: &Path, by: &str) -> Result<Found, Failure> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
+/// Runs one test. A test that fails for another reason has found nothing.
+fn run_test(program: &Path, test: &Test) -> Result<Found, Failure> {
+    let output = Command::new(program)
+        .args(["--exact", &test.name])
+        .env_remove("HISTORIES")
+        .env_remove("SEED")
+        .stdin(Stdio::null())
+        .output()?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !printed.contains("running 1 test\n") {
+        return Err(format!("{} has no test {}", test.package, test.name).into());
+    }
+    let is_found = !output.status.success() && printed.contains(&test.message);
+    Ok(Found { what: is_found.then(|| test.message.clone()), after: 1, text: printed })
+}
+
 /// Prints one result. True if it is as expected.
 fn report(name: &str, by: &str, wanted: Option<&str>, found: &Found, since: SystemTime) -> bool {
     let ok = found.what.as_deref() == wanted;
-    let unit = if by.starts_with("model:") { "states" } else { by };
+    let unit = match by.split_once(':') {
+        Some(("model", _)) => "states",
+        Some(_) => "test",
+        None => by,
+    };
     println!(
         "{} {name} by {by}: {} after {} {unit}, {:.1} s",
         if ok { "ok    " } else { "FAILED" },

@@ -17,7 +17,7 @@ pub(crate) fn of(all: &BTreeMap<String, Bug>, results: &Results) -> String {
          `make bugs BLESS=1` writes this page,\n`make bugs` checks it. \
          [verification.md](verification.md) lists the invariants.\n\n\
          | Bug | What it breaks | Model: property, after N states \
-         | Histories: invariant, after N histories |\n\
+         | Histories: invariant, after N histories; or test: what its failure says |\n\
          | --- | --- | --- | --- |\n{rows}\n\
          Without a bug the same build finds no violation in {HISTORIES} histories,\nas many \
          sweeps (small histories of garbage collection) and {VOLUMES} histories of volumes.\n"
@@ -33,6 +33,9 @@ pub(crate) fn row(name: &str, bug: &Bug, results: &Results) -> String {
             |(by, _)| {
                 let found = results.get(&(name.to_owned(), by.clone()))?;
                 let what = found.what.as_deref().unwrap_or("not found");
+                if let Some(test) = by.strip_prefix("test:") {
+                    return Some(format!("`{}`: {what}", test.rsplit("::").next()?));
+                }
                 let place = match by.as_str() {
                     "histories" => String::new(),
                     "sweeps" | "volumes" => format!("{by}: "),

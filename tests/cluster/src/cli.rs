@@ -7,14 +7,14 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::time::Instant;
 
 use crate::home::Home;
 use crate::install::block_on;
 use crate::topology::Layout;
 use crate::up::Running;
-use crate::{Outcome, e2e, failed, images, install, member, node, supervise, up};
+use crate::{Outcome, e2e, failed, images, install, member, node, supervise, up, vpc_cni};
 
 /// Directory of the release images to install; `make images` writes it.
 const RELEASE_IMAGES: &str = "FIRECAMP_IMAGES";
@@ -36,6 +36,9 @@ enum Action {
         /// Put each node into its own zone
         #[arg(long)]
         zones: bool,
+        /// The CNI plugin of the nodes
+        #[arg(long, default_value = "bridge", conflicts_with = "zones")]
+        cni: Cni,
         /// Do not install FireCamp
         #[arg(long)]
         bare: bool,
@@ -84,6 +87,9 @@ enum Action {
         /// Number of runs
         #[arg(long, default_value_t = 1)]
         times: u32,
+        /// The CNI plugin of the nodes; each has its own scenarios
+        #[arg(long, default_value = "bridge")]
+        cni: Cni,
         /// Run only scenarios whose names contain one of these texts
         wanted: Vec<String>,
     },
@@ -153,6 +159,24 @@ enum Action {
     },
 }
 
+/// A CNI plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cni {
+    /// A bridge on each node
+    Bridge,
+    /// Amazon's VPC CNI, which assigns addresses of the VPC to pods
+    Vpc,
+}
+
+impl Cni {
+    fn layout(self) -> Layout {
+        match self {
+            Self::Bridge => Layout::OneSubnet,
+            Self::Vpc => Layout::VpcCni,
+        }
+    }
+}
+
 /// Selects a cluster.
 #[derive(Debug, Args)]
 struct ClusterArgs {
@@ -184,8 +208,8 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(action: Action) -> Outcome {
     match action {
-        Action::Up { cluster, zones, bare } => {
-            let layout = if zones { Layout::Zones } else { Layout::OneSubnet };
+        Action::Up { cluster, zones, cni, bare } => {
+            let layout = if zones { Layout::Zones } else { cni.layout() };
             bring_up(&cluster.home()?, layout, bare)
         }
         Action::Down { cluster } => up::down(&cluster.home()?),
@@ -195,7 +219,9 @@ fn run(action: Action) -> Outcome {
         Action::Order { cluster, verb, unit } => {
             Running::find(&cluster.home()?)?.order(&format!("{verb} {unit}"))
         }
-        Action::E2e { cluster, times, wanted } => e2e::run(&cluster.home()?, times, &wanted),
+        Action::E2e { cluster, times, cni, wanted } => {
+            e2e::run(&cluster.home()?, cni.layout(), times, &wanted)
+        }
         Action::Chaos { cluster, seed, minutes } => {
             e2e::chaos::run(&cluster.home()?, seed.unwrap_or_else(rand::random), minutes)
         }
@@ -228,6 +254,9 @@ pub(crate) fn release_images() -> Option<PathBuf> {
 pub(crate) fn start_cluster(home: &Home, layout: Layout, tied: bool) -> Outcome<Running> {
     up::prepare(home)?;
     home.set_layout(layout)?;
+    if layout == Layout::VpcCni {
+        vpc_cni::copy_programs(home)?;
+    }
     images::build(&home.path("images"), release_images().as_deref())?;
     up::start(home, tied)
 }

@@ -12,6 +12,7 @@ pub(crate) mod figures;
 mod guide;
 mod iam_policy;
 mod init_reruns;
+mod kubelet_restarts;
 mod lifecycle;
 mod many_members;
 mod migration;
@@ -24,12 +25,14 @@ mod reclaim;
 mod records;
 mod refused;
 mod releases;
+mod removed_interfaces;
 mod reset;
 mod set;
 mod test_cluster;
 mod tokens;
 mod versions;
 mod volumes;
+mod vpc_cni;
 mod wait_released;
 mod zones;
 
@@ -46,7 +49,7 @@ use crate::up;
 use test_cluster::TestCluster;
 
 /// Upper bound of one scenario, also on a slow machine.
-const PATIENCE: Duration = Duration::from_mins(15);
+const PATIENCE: Duration = Duration::from_mins(30);
 
 macro_rules! scenarios {
     ($cluster:ident, $wanted:ident, $($module:ident::$scenario:ident),* $(,)?) => {{
@@ -72,13 +75,13 @@ fn timed_out() -> String {
     format!("timed out after {} s", PATIENCE.as_secs())
 }
 
-/// Runs scenarios on a new cluster and removes it.
-pub(crate) fn run(home: &Home, times: u32, wanted: &[String]) -> Outcome {
+/// Runs the scenarios of a layout on a new cluster and removes it.
+pub(crate) fn run(home: &Home, layout: Layout, times: u32, wanted: &[String]) -> Outcome {
     let begun = Instant::now();
-    on_new_cluster(home, async |cluster| {
+    on_new_cluster(home, layout, async |cluster| {
         let mut failures = Vec::new();
         for _round in 0..times {
-            let (ran, failed) = run_all(cluster, wanted).await?;
+            let (ran, failed) = run_layout(cluster, layout, wanted).await?;
             let (seconds, good) = (begun.elapsed().as_secs(), ran - failed.len());
             print_line(&format!("{good} of {ran} scenarios passed, after {seconds} s"))?;
             failures.extend(failed);
@@ -91,9 +94,13 @@ pub(crate) fn run(home: &Home, times: u32, wanted: &[String]) -> Outcome {
 }
 
 /// Runs `test` on a new cluster with FireCamp, and removes the cluster.
-fn on_new_cluster(home: &Home, test: impl AsyncFnOnce(&TestCluster<'_>) -> Outcome) -> Outcome {
+fn on_new_cluster(
+    home: &Home,
+    layout: Layout,
+    test: impl AsyncFnOnce(&TestCluster<'_>) -> Outcome,
+) -> Outcome {
     let begun = Instant::now();
-    let running = start_cluster(home, Layout::OneSubnet, true)?;
+    let running = start_cluster(home, layout, true)?;
     let outcome = block_on(async {
         install(&running, false).await?;
         print_line(&format!("the cluster is up ({:.1} s)", begun.elapsed().as_secs_f64()))?;
@@ -134,6 +141,27 @@ async fn run_all(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<(usize
     Ok((alone + shared, failures))
 }
 
+/// Runs the selected scenarios of a layout. Long ones run only if they are named.
+async fn run_layout(
+    cluster: &TestCluster<'_>,
+    layout: Layout,
+    wanted: &[String],
+) -> Outcome<(usize, Vec<String>)> {
+    let (mut ran, mut failures) = match layout {
+        Layout::VpcCni => vpc_cni_scenarios(cluster, wanted).await?,
+        Layout::OneSubnet | Layout::Zones => run_all(cluster, wanted).await?,
+    };
+    if !wanted.is_empty() {
+        let (long, failed) = match layout {
+            Layout::VpcCni => long_vpc_cni_scenarios(cluster, wanted).await?,
+            Layout::OneSubnet | Layout::Zones => long_scenarios(cluster, wanted).await?,
+        };
+        ran += long;
+        failures.extend(failed);
+    }
+    Ok((ran, failures))
+}
+
 /// Scenarios that start a cluster of their own.
 async fn own_cluster_scenarios(
     cluster: &TestCluster<'_>,
@@ -146,6 +174,48 @@ async fn own_cluster_scenarios(
         guide::the_installation_guide_works_as_written,
         examples::each_example_works_unmodified,
         zones::f020_members_stay_in_the_zones_of_their_addresses,
+    ])
+}
+
+/// Scenarios on a cluster whose CNI is Amazon's VPC CNI.
+async fn vpc_cni_scenarios(
+    cluster: &TestCluster<'_>,
+    wanted: &[String],
+) -> Outcome<(usize, Vec<String>)> {
+    Ok(scenarios![
+        cluster,
+        wanted,
+        vpc_cni::nodes_get_interfaces_for_members_and_lose_the_startup_taint,
+        vpc_cni::f057_interfaces_of_the_vpc_cni_are_refused,
+        vpc_cni::pods_get_addresses_of_interfaces_that_the_vpc_cni_attaches,
+        vpc_cni::f057_members_and_the_vpc_cni_never_share_an_interface,
+        vpc_cni::a_full_interface_leads_to_a_second_one,
+        vpc_cni::f057_a_vpc_cni_that_starts_after_the_agent_is_noticed,
+    ])
+}
+
+/// Scenarios that take minutes, beside the VPC CNI.
+async fn long_vpc_cni_scenarios(
+    cluster: &TestCluster<'_>,
+    wanted: &[String],
+) -> Outcome<(usize, Vec<String>)> {
+    Ok(scenarios![
+        cluster,
+        wanted,
+        removed_interfaces::removed_interfaces_are_emptied_and_members_keep_their_addresses,
+        removed_interfaces::an_uninstall_leaves_no_interface_and_no_address,
+    ])
+}
+
+/// Scenarios that take minutes, on the shared cluster.
+async fn long_scenarios(
+    cluster: &TestCluster<'_>,
+    wanted: &[String],
+) -> Outcome<(usize, Vec<String>)> {
+    Ok(scenarios![
+        cluster,
+        wanted,
+        kubelet_restarts::members_survive_fifty_restarts_of_their_kubelet,
     ])
 }
 

@@ -9,8 +9,9 @@ use crate::{Outcome, failed};
 
 /// Under this name our own binary runs the VPC in a box.
 pub(crate) const VPCBOX: &str = "vpcbox";
-/// Exists if each worker is in its own zone.
+/// These files exist with the layout of that name.
 const ZONES: &str = "zones";
+const VPC_CNI: &str = "vpc-cni";
 /// Maximum length of a cluster's name.
 const MAX_NAME: usize = 20;
 /// Maximum length of a cluster's directory: the paths of sockets in it are limited to 107 bytes.
@@ -54,18 +55,25 @@ impl Home {
         Self::new(&self.parent, &format!("{}-{name}", self.name.get(..fits).unwrap_or_default()))
     }
 
-    /// How its workers are spread over subnets.
+    /// How its workers are connected.
     pub(crate) fn layout(&self) -> Layout {
-        if self.path(ZONES).exists() { Layout::Zones } else { Layout::OneSubnet }
+        if self.path(ZONES).exists() {
+            Layout::Zones
+        } else if self.path(VPC_CNI).exists() {
+            Layout::VpcCni
+        } else {
+            Layout::OneSubnet
+        }
     }
 
     /// Sets the layout, before the cluster starts.
     pub(crate) fn set_layout(&self, layout: Layout) -> Outcome {
-        let mark = self.path(ZONES);
-        match layout {
-            Layout::OneSubnet => Ok(()),
-            Layout::Zones => fs::write(&mark, "").map_err(failed(mark.display())),
-        }
+        let mark = match layout {
+            Layout::OneSubnet => return Ok(()),
+            Layout::Zones => self.path(ZONES),
+            Layout::VpcCni => self.path(VPC_CNI),
+        };
+        fs::write(&mark, "").map_err(failed(mark.display()))
     }
 
     /// All clusters that have a directory here, running or not.

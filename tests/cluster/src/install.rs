@@ -28,17 +28,29 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> 
     runtime.map_err(failed("start the runtime"))?.block_on(work)
 }
 
-/// Polls until `check` succeeds. After the deadline it fails with the last error.
-pub(crate) async fn until<T, F>(what: &str, mut check: impl FnMut() -> F) -> Outcome<T>
+/// Polls until `check` succeeds. After [`PATIENCE`] it fails with the last error.
+pub(crate) async fn until<T, F>(what: &str, check: impl FnMut() -> F) -> Outcome<T>
 where
     F: Future<Output = Result<T, String>>,
 {
-    let end = Instant::now() + PATIENCE;
+    until_within(PATIENCE, what, check).await
+}
+
+/// The same with another deadline.
+pub(crate) async fn until_within<T, F>(
+    limit: Duration,
+    what: &str,
+    mut check: impl FnMut() -> F,
+) -> Outcome<T>
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let end = Instant::now() + limit;
     loop {
         match check().await {
             Ok(found) => return Ok(found),
             Err(last) if Instant::now() > end => {
-                return Err(format!("{what}: not within {} s: {last}", PATIENCE.as_secs()));
+                return Err(format!("{what}: not within {} s: {last}", limit.as_secs()));
             }
             Err(_not_yet) => sleep(PAUSE).await,
         }
@@ -195,6 +207,7 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     roll_out(&admin).await?;
     let pool = match running.home.layout() {
         Layout::OneSubnet => "pool.yaml",
+        Layout::VpcCni => "pool-interfaces.yaml",
         Layout::Zones => "pool-zones.yaml",
     };
     let pool = source(&format!("tests/cluster/src/{pool}"));

@@ -15,6 +15,7 @@ mod settings;
 mod supervise;
 mod topology;
 mod up;
+mod vpc_cni;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -19,7 +19,7 @@ use nix::unistd::{Pid, sethostname};
 use tokio::time::Instant;
 
 use crate::home::Home;
-use crate::topology::{Worker, worker};
+use crate::topology::{Layout, Worker, worker};
 use crate::{Outcome, cgroup, failed, rootfs, settings};
 
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -82,7 +82,9 @@ fn listen_on_init_socket(home: &Home, name: &str) -> Outcome<UnixListener> {
 
 fn start(home: &Home, assets: &Assets, worker: Worker) -> Outcome<BTreeMap<Pid, &'static str>> {
     let dir = home.worker(worker.name);
-    install(&dir.join("cni.conflist"), Path::new("/etc/cni/net.d/10-pods.conflist"))?;
+    if home.layout() != Layout::VpcCni {
+        install(&dir.join("cni.conflist"), Path::new("/etc/cni/net.d/10-pods.conflist"))?;
+    }
     let mut running = BTreeMap::new();
     let config = format!("--config={}", dir.join("containerd.toml").display());
     let log = |name: &str| dir.join(format!("{name}.log"));

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use firecamp_core::contract::cluster::STARTUP_TAINT;
 use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User};
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::topology::{API_PORT, CONTROL_ADDRESS, WORKERS, Worker, api_url};
-use crate::{Outcome, failed};
+use crate::topology::{API_PORT, CONTROL_ADDRESS, Layout, WORKERS, Worker, api_url};
+use crate::{Outcome, failed, vpc_cni};
 
 /// Programs of the control plane and the workers.
 pub(crate) const PROGRAMS: [&str; 7] = [
@@ -80,7 +81,7 @@ pub(crate) fn audit_log(home: &Home) -> PathBuf {
 }
 
 /// The kubeconfig of a component.
-fn kubeconfig(home: &Home, name: &str) -> String {
+pub(crate) fn kubeconfig(home: &Home, name: &str) -> String {
     home.control().join(format!("{name}.kubeconfig")).display().to_string()
 }
 
@@ -133,12 +134,15 @@ fn apiserver(home: &Home) -> Vec<String> {
 /// Writes the configuration of a worker's programs into its directory.
 pub(crate) fn write_worker(home: &Home, worker: Worker) -> Outcome {
     let dir = home.worker(worker.name);
-    let files = [
+    let mut files = vec![
         ("containerd.toml", containerd(&dir)),
-        ("kubelet.yaml", kubelet(&home.cgroups(), worker.name).to_string()),
+        ("kubelet.yaml", kubelet(home, worker).to_string()),
         ("kube-proxy.yaml", proxy(home, worker).to_string()),
-        ("cni.conflist", network(worker).to_string()),
+        ("cni.conflist", network(home, worker).to_string()),
     ];
+    if home.layout() == Layout::VpcCni {
+        files.push((vpc_cni::START, vpc_cni::start_script(home, worker)));
+    }
     for (name, text) in files {
         let path = dir.join(name);
         std::fs::write(&path, text).map_err(failed(path.display()))?;
@@ -163,8 +167,9 @@ fn containerd(dir: &Path) -> String {
     )
 }
 
-fn kubelet(cgroups: &str, name: &str) -> Value {
-    json!({
+fn kubelet(home: &Home, worker: Worker) -> Value {
+    let (cgroups, name) = (home.cgroups(), worker.name);
+    let mut configuration = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
@@ -186,7 +191,14 @@ fn kubelet(cgroups: &str, name: &str) -> Value {
         // Only this VPC can reach the kubelet.
         "authentication": { "anonymous": { "enabled": true }, "webhook": { "enabled": false } },
         "authorization": { "mode": "AlwaysAllow" },
-    })
+    });
+    if let Some(most) = worker.max_pods(home.layout()) {
+        configuration["maxPods"] = json!(most);
+        // The agent removes it once the node has its interfaces.
+        configuration["registerWithTaints"] =
+            json!([{ "key": STARTUP_TAINT, "effect": "NoSchedule" }]);
+    }
+    configuration
 }
 
 fn proxy(home: &Home, worker: Worker) -> Value {
@@ -207,7 +219,10 @@ fn proxy(home: &Home, worker: Worker) -> Value {
 }
 
 /// The CNI configuration for pods outside the host network; a node is not ready without one.
-fn network(worker: Worker) -> Value {
+fn network(home: &Home, worker: Worker) -> Value {
+    if home.layout() == Layout::VpcCni {
+        return vpc_cni::network(home, worker);
+    }
     json!({
         "cniVersion": "1.0.0",
         "name": "pods",
@@ -240,8 +255,12 @@ pub(crate) fn worker_programs(
         format!("--node-labels=topology.kubernetes.io/zone={}", worker.subnet(layout).zone),
     ];
     let proxy = vec![format!("--config={}", at("kube-proxy.yaml"))];
-    vec![
+    let mut programs = vec![
         ("kubelet", assets.program("kubelet"), kubelet),
         ("kube-proxy", assets.program("kube-proxy"), proxy),
-    ]
+    ];
+    if layout == Layout::VpcCni {
+        programs.push(("ipamd", "/bin/sh".into(), vec![at(vpc_cni::START)]));
+    }
+    programs
 }

@@ -2,13 +2,16 @@
 
 use std::net::Ipv4Addr;
 
-/// How the workers are spread over the VPC.
+/// How the workers are connected to the VPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// All in one subnet, so that an address can move to each of them.
     OneSubnet,
     /// Each in a zone of its own.
     Zones,
+    /// In one subnet, with Amazon's VPC CNI: it manages the primary interfaces, and members use
+    /// interfaces that FireCamp makes.
+    VpcCni,
 }
 
 /// A subnet of the VPC.
@@ -38,15 +41,31 @@ pub(crate) struct Worker {
     own: Subnet,
     /// The last byte of its address.
     host: u8,
+    /// Its machine with [`Layout::VpcCni`].
+    machine: Machine,
 }
+
+/// A machine whose interfaces the VPC CNI fills, and for so many pods that some are left.
+#[derive(Debug, Clone, Copy)]
+struct Machine {
+    instance_type: &'static str,
+    max_pods: u32,
+}
+
+/// Three interfaces for pods and one for members.
+const ONE_LEFT: Machine = Machine { instance_type: "m5.xlarge", max_pods: 3 * 14 + 2 };
+/// Two interfaces for pods and two for members.
+const TWO_LEFT: Machine = Machine { instance_type: "m5.xlarge", max_pods: 2 * 14 + 2 };
+/// Two interfaces for pods and one for members.
+const SMALL: Machine = Machine { instance_type: "m5.large", max_pods: 2 * 9 + 2 };
 
 /// The workers.
 pub(crate) const WORKERS: [Worker; 3] = {
     let [a, b, c] = SUBNETS;
     [
-        Worker { name: "node-a", pods: "10.244.1.0/24", own: a, host: 11 },
-        Worker { name: "node-b", pods: "10.244.2.0/24", own: b, host: 12 },
-        Worker { name: "node-c", pods: "10.244.3.0/24", own: c, host: 13 },
+        Worker { name: "node-a", pods: "10.244.1.0/24", own: a, host: 11, machine: ONE_LEFT },
+        Worker { name: "node-b", pods: "10.244.2.0/24", own: b, host: 12, machine: TWO_LEFT },
+        Worker { name: "node-c", pods: "10.244.3.0/24", own: c, host: 13, machine: SMALL },
     ]
 };
 
@@ -54,13 +73,32 @@ impl Worker {
     pub(crate) fn subnet(self, layout: Layout) -> Subnet {
         let [first, ..] = SUBNETS;
         match layout {
-            Layout::OneSubnet => first,
+            Layout::OneSubnet | Layout::VpcCni => first,
             Layout::Zones => self.own,
         }
     }
 
     pub(crate) fn address(self, layout: Layout) -> Ipv4Addr {
         Ipv4Addr::new(10, 0, self.subnet(layout).number, self.host)
+    }
+
+    /// The kubelet's maximum of pods, if that is not its default.
+    pub(crate) fn max_pods(self, layout: Layout) -> Option<u32> {
+        (layout == Layout::VpcCni).then_some(self.machine.max_pods)
+    }
+
+    /// The worker for `vpcbox run`.
+    fn spec(self, layout: Layout) -> String {
+        let (name, subnet) = (self.name, self.subnet(layout).name);
+        let node = format!(
+            "[[nodes]]\nname = \"{name}\"\nsubnet = \"{subnet}\"\naddress = \"{}\"\n",
+            self.address(layout)
+        );
+        if layout != Layout::VpcCni {
+            return format!("{node}instance_type = \"m5.16xlarge\"\n");
+        }
+        // Without the cluster's tag, as EKS makes them.
+        format!("{node}instance_type = \"{}\"\ncluster = \"\"\n", self.machine.instance_type)
     }
 }
 
@@ -99,17 +137,10 @@ impl Subnet {
 
 /// The VPC, for `vpcbox run`.
 pub(crate) fn spec(layout: Layout) -> String {
-    let machines = WORKERS.map(|worker| {
-        let (name, subnet) = (worker.name, worker.subnet(layout).name);
-        let address = worker.address(layout);
-        format!(
-            "[[nodes]]\nname = \"{name}\"\nsubnet = \"{subnet}\"\n\
-             instance_type = \"m5.16xlarge\"\naddress = \"{address}\"\n"
-        )
-    });
+    let machines = WORKERS.map(|worker| worker.spec(layout));
     let subnets = SUBNETS.map(Subnet::spec);
     let wanted = match layout {
-        Layout::OneSubnet => 1,
+        Layout::OneSubnet | Layout::VpcCni => 1,
         Layout::Zones => SUBNETS.len(),
     };
     format!(

@@ -1,6 +1,6 @@
 //! The inputs of the state machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use firecamp_core::attach::AttachInput;
@@ -25,6 +25,7 @@ pub fn attach(scenario: &Scenario, names: &Names, spawn: Spawn, run: u32) -> Att
         pool: None,
         rule,
         excluded: BTreeMap::new(),
+        avoided: BTreeSet::new(),
         run: names.run(ProcessId(run)),
         deadline: shape.deadline(),
         predecessor_grace: shape.predecessor_grace(),

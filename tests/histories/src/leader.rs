@@ -157,6 +157,7 @@ fn observed_claim(stored: &Stored<Claim>) -> Option<ObservedClaim> {
 fn observed_pool(pool: &Pool, reclaim: ReclaimPolicy) -> Option<ObservedPool> {
     Some(ObservedPool {
         id: identity("pool", &"1".parse().ok()?)?,
+        created: None,
         generation: 1,
         pool: pool.clone(),
         reclaim,
@@ -196,6 +197,7 @@ impl SimulatedCluster {
             ClusterEvent::Pools(ObjectEvent::Listed(registry.pools.iter().map(pool).collect())),
             ClusterEvent::Sets(ObjectEvent::Listed(BTreeMap::new())),
             ClusterEvent::Nodes(ObjectEvent::Listed(nodes.collect())),
+            ClusterEvent::GatedPods(ObjectEvent::Listed(BTreeMap::new())),
         ]
     }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_controllers::node::{Listing, LostAddress};
+use firecamp_controllers::node::{
+    Event as NodeEvent, InterfaceRead, InterfaceStep, Listing, LostAddress, StepEnd,
+};
+use firecamp_controllers::publish::Facts;
 use firecamp_core::agent::{KernelOwner, Operation};
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::lock_rule::{Hold, LockRecord};
@@ -19,6 +22,18 @@ use crate::cluster::ApiPod;
 use crate::names::{MemberIx, Names, NodeIx, PodIx};
 use crate::simulated_cluster::SimulatedCluster;
 use crate::watch::{View, Views};
+
+/// The end of a step of the node's own interfaces: no pool wants any, and the Node has no taint.
+pub fn interface_step(step: &InterfaceStep) -> NodeEvent {
+    let reads = *step == InterfaceStep::Read;
+    let end = if reads { StepEnd::Read(Ok(InterfaceRead::default())) } else { StepEnd::Done };
+    NodeEvent::InterfaceStepEnded(end)
+}
+
+/// Whether the agent that published this will repeat an operation that failed.
+pub fn will_repeat(facts: &Facts) -> bool {
+    facts.addresses.iter().flatten().any(|address| address.failing.is_some())
+}
 
 impl SimulatedCluster {
     /// Keeps the record of an address for lagging watches.

@@ -213,6 +213,7 @@ fn pool(scenario: &Scenario, names: &Names) -> Pool {
         name: names.pool.clone(),
         release_policy: scenario.shape.policy(),
         orphaned: if orphans { OrphanPolicy::Adopt } else { OrphanPolicy::Report },
+        resource: firecamp_core::ids::ResourceName::default(),
         subnets: vec![PoolSubnet {
             subnet: names.subnet.clone(),
             cidr: names.cidr,

@@ -193,6 +193,7 @@ impl Sweep<'_> {
             name: self.names.pool.clone(),
             release_policy: ReleasePolicy::Keep,
             orphaned: firecamp_core::record::OrphanPolicy::Report,
+            resource: firecamp_core::ids::ResourceName::default(),
             subnets: vec![PoolSubnet {
                 subnet: self.names.subnet.clone(),
                 cidr: self.names.cidr,

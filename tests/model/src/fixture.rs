@@ -64,6 +64,7 @@ impl Fixture {
             name: "pool".parse().expect("a pool"),
             release_policy: if unassign { ReleasePolicy::Unassign } else { ReleasePolicy::Keep },
             orphaned: firecamp_core::record::OrphanPolicy::Report,
+            resource: firecamp_core::ids::ResourceName::default(),
             subnets: vec![PoolSubnet {
                 subnet: subnet.clone(),
                 cidr: "10.0.0.0/24".parse().expect("a block"),
@@ -164,6 +165,7 @@ impl Fixture {
             pool: None,
             rule: EniRule::Primary,
             excluded: BTreeMap::new(),
+            avoided: BTreeSet::new(),
             run: Self::run(pod, Kind::Init, run),
             deadline: NEVER,
             predecessor_grace: crate::machines::TICK,

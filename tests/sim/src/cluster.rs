@@ -258,6 +258,7 @@ fn pool(last: u8) -> Pool {
         name: "pool".parse().expect("a pool name"),
         release_policy: ReleasePolicy::Keep,
         orphaned: firecamp_core::record::OrphanPolicy::Report,
+        resource: firecamp_core::ids::ResourceName::default(),
         subnets: vec![
             subnet("subnet-0000000a", "us-east-1a", 1),
             subnet("subnet-0000000b", "us-east-1b", 2),

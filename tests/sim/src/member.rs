@@ -5,7 +5,7 @@
     reason = "test support: a failure here fails the test"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use firecamp_core::attach::AttachInput;
@@ -108,6 +108,7 @@ impl Pod {
             pool: None,
             rule: EniRule::Primary,
             excluded: BTreeMap::new(),
+            avoided: BTreeSet::new(),
             run: self.rng.run_id(),
             deadline: self.deadline,
             predecessor_grace: self.predecessor_grace,

@@ -40,6 +40,10 @@ enum Execution {
     ObjectDeleted,
     /// A release, an address and its object, after a person has deleted the claim.
     ClaimDeleted,
+    /// An interface whose instance was terminated.
+    InterfaceLost,
+    /// An interface that a person removes from its instance.
+    InterfaceDrained,
 }
 
 impl Execution {
@@ -62,6 +66,17 @@ impl Execution {
             Self::ClaimDeleted => {
                 assert!(fixture.server.remove("staticipclaims", Some("prod"), "redis-0"));
             }
+            Self::InterfaceLost => {
+                fixture.on_own_interface().await;
+                fixture.reserve();
+                fixture.terminate_instance();
+                fixture.node("node-1", "Unknown");
+            }
+            Self::InterfaceDrained => {
+                fixture.on_own_interface().await;
+                fixture.reserve();
+                fixture.drain();
+            }
         }
     }
 
@@ -69,14 +84,19 @@ impl Execution {
         match self {
             Self::GoneNode => fixture.state().as_deref() == Some("Parked"),
             Self::ScaledDown | Self::ObjectDeleted | Self::ClaimDeleted => fixture.ip().is_none(),
+            Self::InterfaceLost | Self::InterfaceDrained => {
+                fixture.interface("/spec/phase").is_none()
+            }
         }
     }
 
-    /// How often EC2 changes by it.
-    fn changes(self) -> u32 {
+    /// How often EC2 changes by it: an address is unassigned, an interface detached and deleted.
+    fn changes(self) -> usize {
         match self {
             Self::GoneNode => 0,
             Self::ScaledDown | Self::ObjectDeleted | Self::ClaimDeleted => 1,
+            Self::InterfaceLost => 2,
+            Self::InterfaceDrained => 3,
         }
     }
 }
@@ -99,8 +119,8 @@ struct Steps<'a> {
 /// Whether the request is about one object of ours, and not the report on a pool.
 fn is_step(asked: &str) -> bool {
     let Some((verb, object)) = asked.split_once(' ') else { return false };
-    let ours = object.starts_with("staticips/") || object.starts_with("staticipclaims/");
-    ours && verb != "WATCH" && !object.ends_with("/*")
+    let ours = ["staticips/", "staticipclaims/", "nodeinterfaces/"];
+    ours.iter().any(|ours| object.starts_with(ours)) && verb != "WATCH" && !object.ends_with("/*")
 }
 
 impl<'a> Steps<'a> {
@@ -152,6 +172,8 @@ struct Left {
     in_ec2: bool,
     /// How often the address has left EC2.
     unassigned: u32,
+    /// How many interfaces there are that calls created.
+    interfaces: usize,
 }
 
 fn left(fixture: &ClusterFixture) -> Left {
@@ -161,6 +183,7 @@ fn left(fixture: &ClusterFixture) -> Left {
         has_object: fixture.ip().is_some(),
         in_ec2: fixture.ec2.has(ADDRESS),
         unassigned: fixture.ec2.unassigned(),
+        interfaces: fixture.ec2.account().created.count(),
     }
 }
 
@@ -212,6 +235,7 @@ async fn run(execution: Execution, deaths: &[Death]) -> Option<(Left, Vec<String
         .await;
     let (others, asked) = (untouched(&fixture), fixture.server.requests().len());
     execution.happens(&fixture).await;
+    let before = fixture.ec2.account().calls.steps;
     for (death, node) in deaths.iter().zip(["node-2", "node-3"].into_iter().cycle()) {
         if !lifecycle(&fixture, node, execution, *death).await {
             return None;
@@ -224,8 +248,8 @@ async fn run(execution: Execution, deaths: &[Death]) -> Option<(Left, Vec<String
         })
         .await;
     assert_eq!(untouched(&fixture), others, "{execution:?}, {deaths:?}");
-    let sent = fixture.ec2.account().calls.steps.div_ceil(2);
-    let most = usize::try_from(execution.changes()).unwrap() * (deaths.len() + 1);
+    let sent = (fixture.ec2.account().calls.steps - before).div_ceil(2);
+    let most = execution.changes() * (deaths.len() + 1);
     assert!(sent <= most, "{execution:?}, {deaths:?}: EC2 was called {sent} times");
     Some((left(&fixture), fixture.server.requests_since(asked)))
 }
@@ -252,7 +276,9 @@ async fn at_every_boundary(
 /// All deaths, and all pairs of deaths before the last step was heard of.
 async fn completes_despite_every_crash(execution: Execution, requests: &[&str]) {
     let (wanted, asked) = run(execution, &[]).await.unwrap();
-    assert_eq!(wanted.unassigned, execution.changes());
+    assert_eq!(wanted.unassigned, u32::from(execution.changes() > 0));
+    let removes = matches!(execution, Execution::InterfaceLost | Execution::InterfaceDrained);
+    assert_eq!(wanted.interfaces, usize::from(removes), "another cluster's stays");
     for request in requests {
         assert!(asked.iter().any(|one| one == request), "{request}: {asked:?}");
     }
@@ -291,4 +317,16 @@ async fn f076_deletion_of_a_staticip_survives_every_leader_crash() {
 async fn freeing_an_orphaned_address_survives_every_leader_crash() {
     let requests = ["PATCH staticips/10.1.0.20", "DELETE staticips/10.1.0.20"];
     completes_despite_every_crash(Execution::ClaimDeleted, &requests).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn removal_of_a_lost_interface_survives_every_leader_crash() {
+    let requests = ["PATCH staticips/10.1.0.20", "DELETE nodeinterfaces/i-0000000a-0"];
+    completes_despite_every_crash(Execution::InterfaceLost, &requests).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn removal_of_an_attached_interface_survives_every_leader_crash() {
+    let requests = ["PATCH staticips/10.1.0.20", "DELETE nodeinterfaces/i-0000000a-0"];
+    completes_despite_every_crash(Execution::InterfaceDrained, &requests).await;
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
 use firecamp_controllers::leader::{Change, Cluster as _, Identity, Uid};
+use firecamp_core::contract::tag;
 use firecamp_core::ids::{EniId, Epoch, Member};
-use firecamp_core::ports::Registry;
+use firecamp_core::managed_interface::NewInterface;
+use firecamp_core::ports::{CloudInterfaces as _, Registry};
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_kube::{KubeCluster, KubeRegistry, Timeouts};
+use firecamp_node::preflight::facts::Reservation;
 use firecamp_registry::conformance;
 use firecamp_run::connect::AnyRegistry;
 use firecamp_testkit::sim::{Account, SimEc2, interface};
@@ -25,11 +28,15 @@ const POD: &str = "pod-1";
 /// The member's instance and its ENI.
 const INSTANCE: &str = "i-0000000a";
 const ENI: &str = "eni-0000000a";
+/// The first interface that a call creates, and its record.
+const OWN_ENI: &str = "eni-c0000000000000001";
+const OWN_RECORD: &str = "i-0000000a-0";
+const CALL: Duration = Duration::from_secs(5);
 /// The leader's instance, whose metadata service does not answer.
 const OWN: &str = "i-00000009";
 
 /// Nothing that is waited for takes longer, by the clock that jumps.
-const DEADLINE: Duration = Duration::from_mins(20);
+const DEADLINE: Duration = Duration::from_hours(1);
 
 /// All that agents find outside.
 pub(in crate::tests) struct ClusterFixture {
@@ -131,7 +138,7 @@ impl ClusterFixture {
 
     /// The member's instance and its ENI are gone.
     pub(in crate::tests) fn terminate_instance(&self) {
-        self.ec2.account().instances.remove(INSTANCE);
+        self.ec2.terminate(&INSTANCE.parse().unwrap());
     }
 
     /// The address of another member on node-1, whose pod stays on record.
@@ -154,9 +161,13 @@ impl ClusterFixture {
     }
 
     async fn record_of(&self, address: Ipv4Addr, state: State, epoch: u64) {
+        self.record_on(ENI, address, state, epoch).await;
+    }
+
+    async fn record_on(&self, eni: &str, address: Ipv4Addr, state: State, epoch: u64) {
         let Stored { version, mut object } =
             self.registry.static_ip(address).await.unwrap().unwrap();
-        let eni: EniId = ENI.parse().unwrap();
+        let eni: EniId = eni.parse().unwrap();
         object.epoch = Epoch(epoch);
         object.reserved_on = Some(eni.clone());
         object.attachment = Some(Attachment {
@@ -168,6 +179,64 @@ impl ClusterFixture {
             served: true,
         });
         self.registry.write(&Write::UpdateStaticIp(Stored { version, object })).await.unwrap();
+    }
+
+    /// The member's address is parked on an interface that FireCamp made for its instance, and a
+    /// second interface has another cluster's tags.
+    pub(in crate::tests) async fn on_own_interface(&self) {
+        let record = json!({
+            "apiVersion": "firecamp.io/v1alpha1",
+            "kind": "NodeInterface",
+            "metadata": {},
+            "spec": {
+                "nodeName": "node-1",
+                "instance": INSTANCE,
+                "subnet": "subnet-00000001",
+                "securityGroups": ["sg-0000000a"],
+                "phase": "Attached",
+                "eni": OWN_ENI,
+            },
+        });
+        self.server.set("nodeinterfaces", (None, OWN_RECORD), record);
+        let uid = self.interface("/metadata/uid").unwrap();
+        for (number, (uid, cluster)) in
+            [(uid.as_str(), "prod"), ("another", "staging")].into_iter().enumerate()
+        {
+            let tags = [(tag::INTERFACE, uid), (tag::CLUSTER, cluster)];
+            let request = NewInterface {
+                subnet: "subnet-00000001".parse().unwrap(),
+                groups: ["sg-0000000a".to_owned()].into(),
+                description: String::new(),
+                tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+                token: number.to_string(),
+            };
+            self.ec2.create_interface(&request, CALL).await.unwrap();
+        }
+        let (eni, instance) = (OWN_ENI.parse().unwrap(), INSTANCE.parse().unwrap());
+        self.ec2.attach_interface(&eni, &instance, 2, CALL).await.unwrap();
+        self.in_ec2(ADDRESS, OWN_ENI, INSTANCE);
+        self.record_on(OWN_ENI, ADDRESS, State::Parked, 5).await;
+    }
+
+    /// This text in the record of the interface that FireCamp made.
+    pub(in crate::tests) fn interface(&self, path: &str) -> Option<String> {
+        let record = self.server.object("nodeinterfaces", None, OWN_RECORD)?;
+        record.pointer(path).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// A person removes the interface.
+    pub(in crate::tests) fn drain(&self) {
+        let changed = self.server.change("nodeinterfaces", None, OWN_RECORD, |record| {
+            record["spec"]["phase"] = json!("Draining");
+        });
+        assert!(changed);
+    }
+
+    /// A CIDR reservation keeps the member's address.
+    pub(in crate::tests) fn reserve(&self) {
+        let reservation = Reservation { block: "10.1.0.16/28".parse().unwrap(), explicit: true };
+        let reservations = &mut self.ec2.account().reservations;
+        reservations.insert("subnet-00000001".to_owned(), vec![reservation]);
     }
 
     /// Deletes the StaticIP, as a person does.

@@ -370,3 +370,26 @@ async fn f081_volume_condition_of_the_next_pod_is_not_cleared() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn parked_address_leaves_a_draining_interface_only_once_a_reservation_keeps_it() {
+    let fixture = ClusterFixture::new().await;
+    fixture.policies("Retain", "Retain");
+    fixture.no_pod();
+    fixture.on_own_interface().await;
+    fixture.drain();
+    let reported =
+        || fixture.server.requests().iter().filter(|one| *one == "POST events/*").count();
+    fixture
+        .during(async || {
+            sleep(LONG).await;
+            assert!(fixture.ec2.has(ADDRESS) && fixture.interface("/spec/phase").is_some());
+            assert_eq!(reported(), 3, "once in ten minutes");
+            fixture.reserve();
+            until("it is out of EC2", || !fixture.ec2.has(ADDRESS)).await;
+            until("the interface is gone", || fixture.interface("/spec/phase").is_none()).await;
+        })
+        .await;
+    assert_eq!(fixture.state().as_deref(), Some("Released"));
+    assert_eq!(fixture.ec2.account().created.count(), 1, "another cluster's stays");
+}

@@ -2,7 +2,7 @@
 
 use firecamp_core::failure::{CloudKind as K, Effect};
 
-use super::Operation::{self, Assign, Describe, Unassign};
+use super::Operation::{self, Assign, Attach, Create, Delete, Describe, Detach, Unassign};
 
 /// Operation, status, code, message, and the expected class and effect.
 pub(super) type Row = (Operation, u16, &'static str, &'static str, K, Effect);
@@ -75,7 +75,6 @@ pub(super) const NOT_OURS: &[Row] = &[
     ),
     (Unassign, 400, "InvalidAttachment.NotFound", "", K::NotOnInterface, NONE),
     (Unassign, 400, "InvalidAssociationID.NotFound", "", K::NotOnInterface, NONE),
-    (Unassign, 400, "InvalidAttachmentID.NotFound", "", K::NotOnInterface, NONE),
 ];
 
 pub(super) const LIMITS: &[Row] = &[
@@ -84,14 +83,6 @@ pub(super) const LIMITS: &[Row] = &[
         400,
         "PrivateIpAddressLimitExceeded",
         "Number of private addresses will exceed limit.",
-        K::CapacityExceeded,
-        NONE,
-    ),
-    (
-        Assign,
-        400,
-        "AttachmentLimitExceeded",
-        "Interface count 4 exceeds the limit for t3.medium",
         K::CapacityExceeded,
         NONE,
     ),
@@ -119,7 +110,110 @@ pub(super) const LIMITS: &[Row] = &[
         K::SubnetExhausted,
         NONE,
     ),
-    (Assign, 400, "NetworkInterfaceLimitExceeded", "", K::SubnetExhausted, NONE),
+    (
+        Create,
+        400,
+        "InsufficientFreeAddressesInSubnet",
+        "The specified subnet does not have enough free addresses to satisfy the request.",
+        K::SubnetExhausted,
+        NONE,
+    ),
+    (
+        Create,
+        400,
+        "InvalidParameterValue",
+        "There aren't sufficient free Ipv4 addresses or prefixes",
+        K::SubnetExhausted,
+        NONE,
+    ),
+    (
+        Attach,
+        400,
+        "InvalidParameterValue",
+        "There aren't sufficient free Ipv4 addresses or prefixes",
+        K::SubnetExhausted,
+        NONE,
+    ),
+];
+
+pub(super) const INTERFACES: &[Row] = &[
+    (
+        Attach,
+        400,
+        "AttachmentLimitExceeded",
+        "Interface count 4 exceeds the limit for t3.medium",
+        K::AttachmentLimitExceeded,
+        NONE,
+    ),
+    (
+        Attach,
+        400,
+        "InvalidParameterValue",
+        "Instance 'i-0' already has an interface attached at device index '2'.",
+        K::DeviceIndexTaken,
+        NONE,
+    ),
+    (
+        Attach,
+        400,
+        "InvalidNetworkInterface.InUse",
+        "Network interface 'eni-0' is currently in use.",
+        K::InterfaceInUse,
+        NONE,
+    ),
+    (
+        Attach,
+        400,
+        "InvalidParameterValue",
+        "Network interface 'eni-0' is currently in use.",
+        K::InterfaceInUse,
+        NONE,
+    ),
+    (
+        Delete,
+        400,
+        "InvalidParameterValue",
+        "Network interface 'eni-0' is currently in use.",
+        K::InterfaceInUse,
+        NONE,
+    ),
+    (Delete, 400, "InvalidNetworkInterface.InUse", "", K::InterfaceInUse, NONE),
+    (Create, 400, "NetworkInterfaceLimitExceeded", "", K::QuotaExceeded, NONE),
+    (Attach, 400, "PrivateIpAddressLimitExceeded", "", K::CapacityExceeded, NONE),
+    (
+        Detach,
+        400,
+        "IncorrectState",
+        "The attachment 'eni-attach-0' is being detached.",
+        K::Transient,
+        NONE,
+    ),
+    (
+        Attach,
+        400,
+        "IncorrectInstanceState",
+        "Instance 'i-0' is not 'running' or 'stopped'.",
+        K::Transient,
+        NONE,
+    ),
+    (
+        Create,
+        400,
+        "IdempotentParameterMismatch",
+        "Arguments on this idempotent request are inconsistent with arguments used in previous \
+         request(s).",
+        K::Unknown,
+        NONE,
+    ),
+    (Create, 400, "InvalidSubnetID.NotFound", "", K::Unknown, NONE),
+    (Create, 400, "InvalidGroup.NotFound", "", K::Unknown, NONE),
+    (Create, 400, "SecurityGroupsPerInterfaceLimitExceeded", "", K::Unknown, NONE),
+    (Create, 400, "TagPolicyViolation", "", K::Unknown, NONE),
+    (Detach, 400, "OperationNotPermitted", "", K::Unknown, NONE),
+    (Create, 500, "InternalError", "", K::Transient, Effect::Unknown),
+    (Attach, 503, "Unavailable", "", K::Transient, Effect::Unknown),
+    (Detach, 200, "", "", K::Transient, Effect::Unknown),
+    (Delete, 503, "RequestLimitExceeded", "Request limit exceeded.", K::Throttled, NONE),
 ];
 
 pub(super) const BAD_ADDRESS: &[Row] = &[
@@ -166,7 +260,7 @@ pub(super) const BAD_ADDRESS: &[Row] = &[
     (Assign, 400, "InvalidVolume.ZoneMismatch", "", K::BadAddress, NONE),
     (Assign, 400, "InvalidVolumeID.ZoneMismatch", "", K::BadAddress, NONE),
     (
-        Assign,
+        Attach,
         400,
         "InvalidParameterCombination",
         "You may not attach a network interface to an instance if they are not in the same \
@@ -186,6 +280,18 @@ pub(super) const GONE: &[Row] = &[
         NONE,
     ),
     (Unassign, 400, "InvalidNetworkInterface.NotFound", "", K::NotFound, NONE),
+    (Create, 400, "InvalidNetworkInterfaceID.NotFound", "", K::NotFound, NONE),
+    (Attach, 400, "InvalidNetworkInterfaceID.NotFound", "", K::NotFound, NONE),
+    (Attach, 400, "InvalidInstanceID.NotFound", "", K::NotFound, NONE),
+    (
+        Detach,
+        400,
+        "InvalidAttachmentID.NotFound",
+        "The attachment ID 'eni-attach-0' does not exist",
+        K::NotFound,
+        NONE,
+    ),
+    (Delete, 400, "InvalidNetworkInterfaceID.NotFound", "", K::NotFound, NONE),
     (
         Assign,
         400,

@@ -5,7 +5,11 @@ use proptest::prelude::*;
 use super::samples::*;
 use super::*;
 use CloudKind as K;
-use Operation::{Assign, Describe, Unassign};
+use Operation::{Assign, Attach, Create, Delete, Describe, Detach, Unassign};
+
+const ALL: [&[Row]; 10] =
+    [HELD, NOT_OURS, LIMITS, INTERFACES, BAD_ADDRESS, GONE, AUTH, THROTTLED, TRANSIENT, UNKNOWN];
+const OPERATIONS: [Operation; 7] = [Describe, Assign, Unassign, Create, Attach, Detach, Delete];
 
 fn meaning(row: &Row) -> (CloudKind, Effect) {
     let (operation, status, code, message, _, _) = *row;
@@ -21,7 +25,7 @@ fn check(rows: &[Row]) {
 
 #[test]
 fn f045_every_recorded_response_has_the_class_and_effect_of_the_taxonomy() {
-    for rows in [HELD, NOT_OURS, LIMITS, BAD_ADDRESS, GONE, AUTH, THROTTLED, TRANSIENT, UNKNOWN] {
+    for rows in ALL {
         check(rows);
     }
 }
@@ -37,6 +41,18 @@ fn f045_one_code_means_different_things_for_assign_and_unassign() {
         (Assign, 400, "InvalidParameterValue", "the primary address", K::Unknown, NONE),
         (Unassign, 400, "InvalidParameterValue", "in the reserved range", K::Unknown, NONE),
     ]);
+}
+
+#[test]
+fn a_message_about_an_interface_has_a_meaning_only_for_the_operations_that_return_it() {
+    let taken = "Instance 'i-0' already has an interface attached at device index '2'.";
+    let in_use = "Network interface 'eni-0' is currently in use.";
+    for operation in [Create, Detach, Delete, Assign, Unassign, Describe] {
+        check(&[(operation, 400, "InvalidParameterValue", taken, K::Unknown, NONE)]);
+    }
+    for operation in [Create, Detach, Assign, Unassign, Describe] {
+        check(&[(operation, 400, "InvalidParameterValue", in_use, K::Unknown, NONE)]);
+    }
 }
 
 #[test]
@@ -67,7 +83,9 @@ fn an_undecodable_success_may_have_taken_effect() {
 
 #[test]
 fn a_lost_write_may_have_taken_effect_but_an_unsent_one_has_not() {
-    assert_eq!(classify(Assign, &RequestFailure::Lost), (K::Transient, Effect::Unknown));
+    for operation in [Assign, Unassign, Create, Attach, Detach, Delete] {
+        assert_eq!(classify(operation, &RequestFailure::Lost), (K::Transient, Effect::Unknown));
+    }
     assert_eq!(classify(Describe, &RequestFailure::Lost), (K::Transient, NONE));
     assert_eq!(classify(Assign, &RequestFailure::Refused), (K::Transient, NONE));
     assert_eq!(
@@ -106,8 +124,7 @@ fn f053_a_role_is_denied_only_by_permanent_errors() {
 
 /// Known codes and parts of known messages among arbitrary text.
 fn text() -> impl Strategy<Value = String> {
-    let rows = [HELD, NOT_OURS, LIMITS, BAD_ADDRESS, GONE, AUTH, THROTTLED, TRANSIENT, UNKNOWN];
-    let mut known: Vec<&str> = rows.into_iter().flatten().flat_map(|row| [row.2, row.3]).collect();
+    let mut known: Vec<&str> = ALL.into_iter().flatten().flat_map(|row| [row.2, row.3]).collect();
     known.dedup();
     prop_oneof![".*", proptest::sample::select(known).prop_map(str::to_owned)]
 }
@@ -115,7 +132,7 @@ fn text() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn reads_have_no_effect_and_case_does_not_matter(
-        operation in proptest::sample::select(vec![Describe, Assign, Unassign]),
+        operation in proptest::sample::select(OPERATIONS.to_vec()),
         status in any::<u16>(),
         code in proptest::option::of(text()),
         message in proptest::option::of(text()),
@@ -132,7 +149,7 @@ proptest! {
 
     #[test]
     fn an_unlisted_code_is_unknown(code in "Zz[A-Za-z.]{1,30}", message in ".*") {
-        for operation in [Describe, Assign, Unassign] {
+        for operation in OPERATIONS {
             let (code, message) = (Some(code.as_str()), Some(message.as_str()));
             let failure = RequestFailure::Response { status: 400, code, message };
             prop_assert_eq!(classify(operation, &failure), (K::Unknown, Effect::None));

@@ -15,6 +15,7 @@ mod describe;
 mod describe_node;
 mod imds;
 mod injected_faults;
+mod interfaces;
 mod metadata;
 mod outcomes;
 mod reservations;

@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
-use firecamp_core::choose_interface::EniRule;
+use firecamp_core::choose_interface::{EniRule, Preference};
 use firecamp_core::failure::CloudKind::{Auth, Throttled, Transient, Unknown};
 use firecamp_core::failure::{CloudFailure, Effect};
+use firecamp_core::ids::SubnetId;
 use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::Cloud;
 use tokio::time::Instant;
@@ -242,10 +243,11 @@ async fn f016_the_order_of_the_list_never_changes_the_choice() {
         let server = Imds::start(&ALL).await;
         server.list(&order);
         let node = identity(&server).await;
-        let chosen =
-            node.choose(EniRule::Auto, |subnet| subnet.as_str() != "subnet-0123456789abcdef0");
+        let other = |subnet: &SubnetId| subnet.as_str() != "subnet-0123456789abcdef0";
+        let chosen = node.choose(EniRule::Auto, other, &Preference::default());
         assert_eq!(chosen.unwrap().mac, mac(SECOND), "{order:?}");
-        assert_eq!(node.choose(EniRule::Auto, |_| true).unwrap().mac, mac(PRIMARY));
+        let first = node.choose(EniRule::Auto, |_| true, &Preference::default());
+        assert_eq!(first.unwrap().mac, mac(PRIMARY));
     }
 }
 

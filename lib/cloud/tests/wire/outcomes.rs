@@ -10,12 +10,23 @@ use tokio::time::{Instant, timeout};
 
 use crate::server::{Reply, Server};
 use crate::setup::{
-    ADDRESS, ENI, Ec2Call, NOWHERE, PATIENT, SHORT, SOON, call, call_with_deadline, config, ec2,
-    eni,
+    ADDRESS, ATTACHMENT, ENI, Ec2Call, NOWHERE, PATIENT, SHORT, SOON, call, call_with_deadline,
+    config, ec2, eni,
 };
 
-const WRITES: [Ec2Call; 2] = [Ec2Call::Assign, Ec2Call::Unassign];
-const ALL: [Ec2Call; 3] = [Ec2Call::Owner, Ec2Call::Assign, Ec2Call::Unassign];
+const WRITES: [Ec2Call; 6] = [
+    Ec2Call::Assign,
+    Ec2Call::Unassign,
+    Ec2Call::Create,
+    Ec2Call::Attach,
+    Ec2Call::Detach,
+    Ec2Call::Delete,
+];
+const READS: [Ec2Call; 3] = [Ec2Call::Owner, Ec2Call::Describe, Ec2Call::Instance];
+
+fn all_calls() -> impl Iterator<Item = Ec2Call> {
+    READS.into_iter().chain(WRITES)
+}
 
 /// The failure of one call, after checking that it took one request and ended in time.
 async fn failure(which: Ec2Call, reply: Reply) -> CloudFailure {
@@ -33,11 +44,11 @@ async fn failure(which: Ec2Call, reply: Reply) -> CloudFailure {
 
 /// Checks all calls; a read never has an effect.
 async fn all(reply: Reply, kind: CloudKind, effect: Effect) {
-    for which in ALL {
+    for which in all_calls() {
         let failure = failure(which, reply.clone()).await;
-        let effect = if which == Ec2Call::Owner { Effect::None } else { effect };
+        let effect = if which.is_read() { Effect::None } else { effect };
         assert_eq!((failure.kind, failure.effect), (kind, effect), "{which:?}: {failure}");
-        assert!(failure.detail.contains(&ADDRESS.to_string()), "{failure}");
+        assert!(failure.detail.contains(&which.object()), "{failure}");
     }
 }
 
@@ -90,10 +101,14 @@ async fn a_server_error_may_have_taken_effect_with_any_body() {
 #[tokio::test]
 async fn f052_an_undecodable_success_may_have_taken_effect() {
     for body in ["", "<Other/>", "\u{0}not xml"] {
-        let lost = failure(Ec2Call::Assign, Reply::text(200, body)).await;
-        assert_eq!((lost.kind, lost.effect), (Transient, Effect::Unknown), "{lost}");
-        let unread = failure(Ec2Call::Owner, Reply::text(200, body)).await;
-        assert_eq!((unread.kind, unread.effect), (Transient, Effect::None), "{unread}");
+        for which in [Ec2Call::Assign, Ec2Call::Create, Ec2Call::Attach] {
+            let lost = failure(which, Reply::text(200, body)).await;
+            assert_eq!((lost.kind, lost.effect), (Transient, Effect::Unknown), "{lost}");
+        }
+        for which in READS {
+            let unread = failure(which, Reply::text(200, body)).await;
+            assert_eq!((unread.kind, unread.effect), (Transient, Effect::None), "{unread}");
+        }
     }
 }
 
@@ -129,7 +144,7 @@ async fn a_refused_connection_has_no_effect() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    for which in ALL {
+    for which in all_calls() {
         let failure = call(&ec2(&url), which).await.unwrap_err();
         assert_eq!((failure.kind, failure.effect), (Transient, Effect::None), "{failure}");
     }
@@ -144,6 +159,22 @@ async fn an_endless_response_is_cut_off() {
     let failure = cloud.assign(&eni(), ADDRESS, true, PATIENT).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect), (Transient, Effect::Unknown), "{failure}");
     assert!(!failure.detail.contains("no response within"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_detach_and_a_delete_succeed_without_a_body() {
+    for (which, action, name, id) in [
+        (Ec2Call::Detach, "DetachNetworkInterface", "AttachmentId", ATTACHMENT),
+        (Ec2Call::Delete, "DeleteNetworkInterface", "NetworkInterfaceId", ENI),
+    ] {
+        let server = Server::always(Reply::text(200, "")).await;
+        call(&ec2(&server.url), which).await.unwrap();
+        let requests = server.requests();
+        assert_eq!(requests.len(), 1);
+        assert_eq!(requests[0].field("Action").as_deref(), Some(action));
+        assert_eq!(requests[0].field(name).as_deref(), Some(id));
+        assert_eq!(requests[0].field("Force"), None);
+    }
 }
 
 #[tokio::test]
@@ -253,7 +284,7 @@ async fn full() -> (TcpListener, Vec<TcpStream>) {
 async fn f053_an_unreachable_endpoint_fails_after_the_connect_timeout() {
     let (listener, _open) = full().await;
     let cloud = ec2(&format!("http://{}", listener.local_addr().unwrap()));
-    for which in ALL {
+    for which in all_calls() {
         let started = Instant::now();
         let failure = call(&cloud, which).await.unwrap_err();
         assert!(started.elapsed() < SOON, "{which:?} took {:?}", started.elapsed());

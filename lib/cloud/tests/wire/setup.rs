@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{EniId, SubnetId};
-use firecamp_core::ports::Cloud;
+use firecamp_core::ids::{EniId, InstanceId, SubnetId};
+use firecamp_core::managed_interface::{InterfaceFilter, NewInterface};
+use firecamp_core::ports::{Cloud, CloudInterfaces};
 
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 9);
 pub(crate) const ENI: &str = "eni-0123456789abcdef0";
@@ -58,19 +59,59 @@ pub(crate) fn imds(url: &str) -> AwsCloud {
     AwsCloud::connect(config(NOWHERE, url)).unwrap()
 }
 
-/// One of the three EC2 calls.
+pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
+pub(crate) const ATTACHMENT: &str = "eni-attach-0123456789abcdef0";
+
+pub(crate) fn instance() -> InstanceId {
+    INSTANCE.parse().unwrap()
+}
+
+pub(crate) fn new_interface() -> NewInterface {
+    NewInterface {
+        subnet: subnet(),
+        groups: ["sg-00000001".to_owned(), "sg-00000002".to_owned()].into(),
+        description: "FireCamp".to_owned(),
+        tags: vec![("firecamp.io/cluster".to_owned(), "demo".to_owned())],
+        token: "uid-1".to_owned(),
+    }
+}
+
+/// One of the calls of the ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ec2Call {
     Owner,
     Assign,
     Unassign,
+    Create,
+    Attach,
+    Detach,
+    Delete,
+    Describe,
+    Instance,
+}
+
+impl Ec2Call {
+    pub(crate) fn is_read(self) -> bool {
+        matches!(self, Self::Owner | Self::Describe | Self::Instance)
+    }
+
+    /// The object that every failure of the call names.
+    pub(crate) fn object(self) -> String {
+        match self {
+            Self::Owner | Self::Assign | Self::Unassign => ADDRESS.to_string(),
+            Self::Create => SUBNET.to_owned(),
+            Self::Attach | Self::Delete | Self::Describe => ENI.to_owned(),
+            Self::Detach => ATTACHMENT.to_owned(),
+            Self::Instance => INSTANCE.to_owned(),
+        }
+    }
 }
 
 pub(crate) async fn call(cloud: &AwsCloud, which: Ec2Call) -> Result<(), CloudFailure> {
     call_with_deadline(cloud, which, PATIENT).await
 }
 
-/// A lookup takes its deadline from the settings.
+/// A read takes its deadline from the settings.
 pub(crate) async fn call_with_deadline(
     cloud: &AwsCloud,
     which: Ec2Call,
@@ -80,6 +121,12 @@ pub(crate) async fn call_with_deadline(
         Ec2Call::Owner => cloud.owner(ADDRESS, &subnet()).await.map(drop),
         Ec2Call::Assign => cloud.assign(&eni(), ADDRESS, true, within).await,
         Ec2Call::Unassign => cloud.unassign(&eni(), ADDRESS, within).await,
+        Ec2Call::Create => cloud.create_interface(&new_interface(), within).await.map(drop),
+        Ec2Call::Attach => cloud.attach_interface(&eni(), &instance(), 2, within).await,
+        Ec2Call::Detach => cloud.detach_interface(ATTACHMENT, within).await,
+        Ec2Call::Delete => cloud.delete_interface(&eni(), within).await,
+        Ec2Call::Describe => cloud.describe_interfaces(&InterfaceFilter::Id(eni())).await.map(drop),
+        Ec2Call::Instance => cloud.instance_state(&instance()).await.map(drop),
     }
 }
 

@@ -107,7 +107,12 @@ fn changed(operation: &Operation) -> Option<&Member> {
         | Operation::Unassign { .. }
         | Operation::DeleteStaticIp { .. }
         | Operation::RemoveFinalizer { .. }
+        | Operation::RemoveZoneGate { .. }
+        | Operation::ReportZoneConflict { .. }
         | Operation::UpdateStaticIpStatus { .. }
+        | Operation::DrainInterface(_)
+        | Operation::DetachInterface { .. }
+        | Operation::DeleteInterface(_)
         | Operation::UpdatePoolStatus { .. } => None,
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use firecamp_core::ids::{Member, NodeName, PoolName};
+use firecamp_core::ids::{InterfaceName, Member, NodeName, PoolName};
+use firecamp_core::managed_interface::StoredInterface;
 
 use super::{
-    ObservedClaim, ObservedNode, ObservedPool, ObservedStaticIp, SetName, StatefulSet, View,
+    GatedPod, ObservedClaim, ObservedNode, ObservedPool, ObservedStaticIp, SetName, StatefulSet,
+    View,
 };
 
 /// What a list or a watch reports.
@@ -22,6 +24,10 @@ pub enum ClusterEvent {
     Sets(ObjectEvent<SetName, StatefulSet>),
     /// About Nodes.
     Nodes(ObjectEvent<NodeName, ObservedNode>),
+    /// About interfaces that FireCamp makes.
+    Interfaces(ObjectEvent<InterfaceName, StoredInterface>),
+    /// About pods with FireCamp's scheduling gate. One that loses it counts as deleted.
+    GatedPods(ObjectEvent<Member, GatedPod>),
 }
 
 /// What a list or a watch reports about the objects of one kind. An object that exists and could
@@ -45,10 +51,13 @@ enum Kind {
     Pools,
     Sets,
     Nodes,
+    GatedPods,
+    Interfaces,
 }
 
-/// Number of watched kinds.
-const KINDS: usize = 5;
+/// Number of kinds without which nothing is planned. Interfaces are not among them: until they are
+/// listed, none is removed.
+const KINDS: usize = 6;
 
 /// The cached objects.
 #[derive(Debug, Default)]
@@ -68,7 +77,10 @@ impl ClusterCache {
     /// The cluster, if all kinds are listed and up to date.
     pub(super) fn view(&self) -> Option<&View> {
         let Synced { listed, unavailable } = &self.synced;
-        (listed.len() == KINDS && unavailable.is_empty()).then_some(&self.view)
+        let required = |kind: &&Kind| **kind != Kind::Interfaces;
+        let is_listed = listed.iter().filter(required).count() == KINDS;
+        let is_current = !unavailable.iter().any(|kind| required(&kind));
+        (is_listed && is_current).then_some(&self.view)
     }
 
     /// What is known of the cluster, whether it is up to date or not.
@@ -86,6 +98,12 @@ impl ClusterCache {
             ClusterEvent::Pools(event) => synced.apply(Kind::Pools, &mut view.pools, event),
             ClusterEvent::Sets(event) => synced.apply(Kind::Sets, &mut view.sets, event),
             ClusterEvent::Nodes(event) => synced.apply(Kind::Nodes, &mut view.nodes, event),
+            ClusterEvent::GatedPods(event) => {
+                synced.apply(Kind::GatedPods, &mut view.gated_pods, event);
+            }
+            ClusterEvent::Interfaces(event) => {
+                synced.apply(Kind::Interfaces, &mut view.interfaces, event);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Member, PoolName, SubnetId};
 
-use super::{Facts, LeaseWrite, Operation, RequestId, Usage};
+use super::{Facts, InterfaceQuery, LeaseWrite, Operation, RequestId, Usage};
 
 /// What the leader's controller wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,10 @@ pub enum PassStep {
     ReadOwner(Ipv4Addr, SubnetId),
     /// Read the pod of a member.
     ReadPod(Member),
+    /// Look up in EC2 an interface that FireCamp made, or its instance.
+    QueryInterface(Box<InterfaceQuery>),
+    /// Read the volumes to which these claims of a member's pod are bound.
+    ReadVolumes(Member, Vec<String>),
     /// Perform an operation: read its objects again, then act.
     Perform(Box<Operation>, Box<Facts>),
 }

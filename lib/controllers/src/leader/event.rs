@@ -7,7 +7,9 @@ use firecamp_core::failure::{CloudKind, RegistryFailure};
 use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::Owner;
 
-use super::{Call, ClusterEvent, ObservedLease, ObservedPod, RequestId};
+use super::{
+    BoundVolume, Call, ClusterEvent, InterfaceAnswer, ObservedLease, ObservedPod, RequestId,
+};
 
 /// What happens to the leader's controller.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub enum StepResult {
     OwnerRead(Option<Result<Owner, CloudKind>>),
     /// A pod.
     PodRead(Option<ObservedPod>),
+    /// The answer of EC2 about an interface; none without an answer.
+    InterfaceQueried(Option<InterfaceAnswer>),
+    /// The bound volumes of a pod.
+    VolumesRead(Option<Vec<BoundVolume>>),
     /// An operation has ended, well or not, with these calls to EC2.
     Performed(Vec<Ec2Call>),
 }

@@ -45,10 +45,15 @@ fn address_of(operation: &Operation) -> Option<Ipv4Addr> {
         | Operation::DeleteStaticIp { address, .. }
         | Operation::RemoveFinalizer { address, .. }
         | Operation::UpdateStaticIpStatus { address, .. } => Some(*address),
+        Operation::RemoveZoneGate { address, .. } => *address,
+        Operation::ReportZoneConflict { conflict, .. } => Some(conflict.address),
         Operation::RecordOwner { .. }
         | Operation::DeleteClaim { .. }
         | Operation::ClearVolumeWait { .. }
         | Operation::UpdateClaimStatus { .. }
+        | Operation::DrainInterface(_)
+        | Operation::DetachInterface { .. }
+        | Operation::DeleteInterface(_)
         | Operation::UpdatePoolStatus { .. } => None,
     }
 }
@@ -63,9 +68,14 @@ fn member_of(operation: &Operation) -> Option<&Member> {
         | Operation::Unassign { .. }
         | Operation::DeleteStaticIp { .. }
         | Operation::RemoveFinalizer { .. }
+        | Operation::RemoveZoneGate { .. }
+        | Operation::ReportZoneConflict { .. }
         | Operation::ClearVolumeWait { .. }
         | Operation::UpdateStaticIpStatus { .. }
         | Operation::UpdateClaimStatus { .. }
+        | Operation::DrainInterface(_)
+        | Operation::DetachInterface { .. }
+        | Operation::DeleteInterface(_)
         | Operation::UpdatePoolStatus { .. } => None,
     }
 }

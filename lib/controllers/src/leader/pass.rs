@@ -7,7 +7,19 @@ use firecamp_core::ports::Owner;
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
 
-use super::{ObservedPod, Operation, PassStep, Queries, QueryResults, View, timing};
+use super::{
+    BoundVolume, InterfaceAnswer, InterfaceQuery, ObservedPod, Operation, PassStep, Queries,
+    QueryResults, View, timing,
+};
+
+/// What a pass is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The whole cluster.
+    Cluster,
+    /// Only gated pods, between two passes of the whole cluster.
+    GatedPods,
+}
 
 /// What a pass is doing.
 #[derive(Debug)]
@@ -15,7 +27,7 @@ pub(super) enum Pass {
     /// Reads the metadata service.
     Identifying,
     /// Runs the queries.
-    Querying(RunningQueries),
+    Querying(Box<RunningQueries>),
     /// Performs the operations.
     Performing(PlannedOperations),
 }
@@ -23,22 +35,35 @@ pub(super) enum Pass {
 /// The queries of a pass, the most urgent first. The first one runs.
 #[derive(Debug)]
 pub(super) struct RunningQueries {
+    scope: Scope,
     begun: Moment,
+    /// Gated pods whose volumes are read, by the claims that they use.
+    volumes: VecDeque<(Member, Vec<String>)>,
     /// Records of the addresses to look up in EC2.
     records: VecDeque<StaticIp>,
     /// Members whose pods are read.
     members: VecDeque<Member>,
+    /// Interfaces that are looked up. They come last: nothing waits for their removal.
+    interfaces: VecDeque<InterfaceQuery>,
     results: QueryResults,
 }
 
 impl RunningQueries {
-    pub(super) fn new(Queries { pods, owners }: Queries, view: &View, begun: Moment) -> Self {
+    pub(super) fn new(scope: Scope, asked: Queries, view: &View, begun: Moment) -> Self {
+        let Queries { pods, owners, volumes, interfaces } = asked;
         let record = |address| Some(view.addresses.get(&address)?.as_ref()?.record.clone());
+        let claims = |member: Member| {
+            let claims = view.gated_pods.get(&member)?.as_ref()?.claims.clone();
+            Some((member, claims))
+        };
         let mut once = BTreeSet::new();
         Self {
+            scope,
             begun,
+            volumes: volumes.into_iter().filter_map(claims).collect(),
             records: owners.into_iter().filter_map(record).collect(),
             members: pods.into_iter().filter(|member| once.insert(member.clone())).collect(),
+            interfaces: interfaces.into(),
             results: QueryResults::default(),
         }
     }
@@ -46,16 +71,36 @@ impl RunningQueries {
     /// The query to start now. Skips those for which there is no time left.
     pub(super) fn next(&mut self, now: Moment) -> Option<PassStep> {
         let elapsed = now.since(self.begun);
+        // The gate of a pod that is skipped stays until the next pass.
+        if elapsed >= timing::ASK_BOUND / 4 {
+            self.volumes.clear();
+        }
         if elapsed >= timing::ASK_BOUND / 2 {
             let skipped = self.records.drain(..).map(|record| record.address);
             self.results.skipped_owners.extend(skipped);
         }
         if elapsed >= timing::ASK_BOUND {
             self.results.skipped_pods.extend(self.members.drain(..));
+            self.interfaces.clear();
         }
         let owner = |record: &StaticIp| PassStep::ReadOwner(record.address, record.subnet.clone());
         let pod = |member: &Member| PassStep::ReadPod(member.clone());
-        self.records.front().map(owner).or_else(|| self.members.front().map(pod))
+        let volumes = |(member, claims): &(Member, Vec<String>)| {
+            PassStep::ReadVolumes(member.clone(), claims.clone())
+        };
+        let interface = |query: &InterfaceQuery| PassStep::QueryInterface(Box::new(query.clone()));
+        let first = self.volumes.front().map(volumes);
+        first
+            .or_else(|| self.records.front().map(owner))
+            .or_else(|| self.members.front().map(pod))
+            .or_else(|| self.interfaces.front().map(interface))
+    }
+
+    /// The running query was the read of a gated pod's volumes; none if it failed.
+    pub(super) fn volumes_read(&mut self, volumes: Option<Vec<BoundVolume>>) {
+        if let (Some((member, _)), Some(volumes)) = (self.volumes.pop_front(), volumes) {
+            self.results.volumes.insert(member, volumes);
+        }
     }
 
     /// The running query was an owner lookup; none if it failed.
@@ -72,20 +117,32 @@ impl RunningQueries {
         }
     }
 
+    /// The running query was about an interface; none if it failed.
+    pub(super) fn interface_queried(&mut self, answer: Option<InterfaceAnswer>) {
+        if let (Some(query), Some(answer)) = (self.interfaces.pop_front(), answer) {
+            self.results.interfaces.insert(query.uid().clone(), answer);
+        }
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
+    }
+
     pub(super) fn results(&self) -> &QueryResults {
         &self.results
     }
 
     /// The operations that were planned from the results.
     pub(super) fn planned(&self, operations: Vec<Operation>) -> PlannedOperations {
-        let (begun, operations) = (self.begun, operations.into());
-        PlannedOperations { begun, started: begun, operations }
+        let Self { scope, begun, .. } = *self;
+        PlannedOperations { scope, begun, started: begun, operations: operations.into() }
     }
 }
 
 /// The operations of a pass that have not started, the most urgent first.
 #[derive(Debug)]
 pub(super) struct PlannedOperations {
+    scope: Scope,
     begun: Moment,
     /// When the running one started.
     started: Moment,
@@ -97,6 +154,10 @@ impl PlannedOperations {
     pub(super) fn next(&mut self, now: Moment) -> Option<Operation> {
         self.started = now;
         self.operations.pop_front()
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
     }
 
     /// When the running operation started.

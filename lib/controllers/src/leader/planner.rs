@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use firecamp_core::agent::Operation as NodeOperation;
-use firecamp_core::ids::{ClusterName, Epoch, Member, NodeName, PoolName, SubnetId};
+use firecamp_core::ids::{ClusterName, Epoch, Member, NodeName, PoolName, SubnetId, Zone};
+use firecamp_core::managed_interface::StoredInterface;
 use firecamp_core::time::Moment;
 use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
 use ipnet::Ipv4Net;
@@ -13,9 +14,11 @@ use crate::leader::bound_condition::Bindings;
 use crate::leader::lost_nodes::{Nodes, ReleaseReason};
 use crate::leader::pools;
 use crate::leader::reclaim::Orphans;
+use crate::leader::remove_interfaces::InterfaceRemoval;
 use crate::leader::retention::Claims;
-use crate::leader::view::{Identity, Owner, Queries, QueryResults, View};
+use crate::leader::view::{Identity, Owner, Queries, QueryResults, Uid, View};
 use crate::leader::volume_waits::VolumeWaits;
+use crate::leader::zone_gates::{ZoneConflict, ZoneGates};
 
 /// The leader's own node, and what it knows about EC2 itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub enum UnassignReason {
     NoClaim,
     /// Its StaticIP was deleted, which cannot be undone.
     Deleted,
+    /// Its interface is being removed, and a reservation keeps it for its pool.
+    InterfaceRemoved,
 }
 
 /// One operation. The executor reads the object again before it acts.
@@ -107,6 +112,31 @@ pub enum Operation {
         /// The other finalizers, which stay.
         rest: Vec<String>,
     },
+    /// Remove FireCamp's scheduling gate from a pod, and add the zone of its member's address to
+    /// its node selector.
+    RemoveZoneGate {
+        /// The member.
+        member: Member,
+        /// The pod, as it was read.
+        id: Identity,
+        /// The other scheduling gates, which stay.
+        rest: Vec<String>,
+        /// The address that the member's claim names or requests.
+        address: Option<Ipv4Addr>,
+        /// The zone of the address, if it is known.
+        zone: Option<Zone>,
+        /// The zone has no ready Node, which is reported.
+        lacks_node: bool,
+    },
+    /// Report why a pod keeps FireCamp's scheduling gate.
+    ReportZoneConflict {
+        /// The member.
+        member: Member,
+        /// The UID of the pod.
+        pod: Uid,
+        /// The reason.
+        conflict: ZoneConflict,
+    },
     /// Update the status of a StaticIP.
     UpdateStaticIpStatus {
         /// The address.
@@ -132,6 +162,17 @@ pub enum Operation {
         /// All conditions; a missing time is set when they are written.
         conditions: Vec<Condition>,
     },
+    /// Set the record of an interface to Draining.
+    DrainInterface(StoredInterface),
+    /// Detach an interface that no StaticIP names.
+    DetachInterface {
+        /// The interface.
+        interface: StoredInterface,
+        /// Its attachment (`eni-attach-…`).
+        attachment: String,
+    },
+    /// Delete an interface that is detached and has no addresses, then its record.
+    DeleteInterface(StoredInterface),
     /// Update the status of a pool.
     UpdatePoolStatus {
         /// The pool.
@@ -151,6 +192,8 @@ pub struct Planner {
     waits: VolumeWaits,
     orphans: Orphans,
     bindings: Bindings,
+    interfaces: InterfaceRemoval,
+    zone_gates: ZoneGates,
 }
 
 impl Planner {
@@ -159,11 +202,32 @@ impl Planner {
     pub fn ask(&mut self, view: &View, site: &Site) -> Queries {
         let mut questions = Queries::default();
         if is_plausible(view, site) {
+            self.zone_gates.ask(view, &mut questions);
             self.nodes.ask(view, site, &mut questions);
             self.claims.ask(view, &mut questions);
             self.waits.ask(view, &mut questions);
+            self.interfaces.ask(view, &mut questions);
         }
         questions
+    }
+
+    /// The queries that must run before [`Self::plan_gates`].
+    pub fn ask_gates(&self, view: &View, site: &Site) -> Queries {
+        let mut questions = Queries::default();
+        if is_plausible(view, site) {
+            self.zone_gates.ask(view, &mut questions);
+        }
+        questions
+    }
+
+    /// The operations on gated pods, which must not wait for a whole pass.
+    pub fn plan_gates(
+        &mut self,
+        view: &View,
+        site: &Site,
+        answers: &QueryResults,
+    ) -> Vec<Operation> {
+        if is_plausible(view, site) { self.zone_gates.plan(view, answers) } else { Vec::new() }
     }
 
     /// The operations to perform, the most urgent first.
@@ -177,11 +241,13 @@ impl Planner {
         if !is_plausible(view, site) {
             return Vec::new();
         }
-        let mut operations = self.nodes.plan(view, site, answers, now);
+        let mut operations = self.zone_gates.plan(view, answers);
+        operations.extend(self.nodes.plan(view, site, answers, now));
         operations.extend(self.claims.plan(view, answers, now));
         operations.extend(self.waits.plan(view, answers, now));
         operations.extend(pools::plan(view, site));
         operations.extend(self.orphans.plan(view, now));
+        operations.extend(self.interfaces.plan(view, answers, now));
         let updates = self.bindings.plan(view, &operations, now);
         operations.extend(updates);
         operations

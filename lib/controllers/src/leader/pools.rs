@@ -9,7 +9,7 @@ use firecamp_core::contract::cluster::{condition, reason};
 use firecamp_core::ids::PoolName;
 use firecamp_core::record::{Pool, PoolSubnet};
 use firecamp_registry::api::{Condition, StaticIPPoolStatus};
-use firecamp_registry::rules;
+use firecamp_registry::{ResourceFault, resource_faults, rules};
 
 use crate::leader::planner::{Operation, Site};
 use crate::leader::view::{ObservedPool, View};
@@ -23,8 +23,10 @@ const NAMED: usize = 5;
 
 /// Updates of the pools whose status is wrong.
 pub(crate) fn plan(view: &View, site: &Site) -> Vec<Operation> {
-    let readable = view.pools.values().flatten();
-    readable.filter_map(|observed| reported(view, site, observed)).collect()
+    let readable = || view.pools.values().flatten();
+    let faults = resource_faults(readable().map(|it| (it.created.as_deref(), &it.pool)));
+    let fault = |observed: &ObservedPool| faults.get(&observed.pool.name);
+    readable().filter_map(|it| reported(view, site, (it, fault(it)))).collect()
 }
 
 /// The usage of a pool.
@@ -53,13 +55,18 @@ pub fn usage(view: &View) -> BTreeMap<PoolName, Usage> {
     pools.map(|pool| (pool.name.clone(), Usage::of(view, pool))).collect()
 }
 
-fn reported(view: &View, site: &Site, observed: &ObservedPool) -> Option<Operation> {
+fn reported(
+    view: &View,
+    site: &Site,
+    (observed, fault): (&ObservedPool, Option<&ResourceFault>),
+) -> Option<Operation> {
     let pool = &observed.pool;
     let Usage { total, allocated, free } = Usage::of(view, pool);
     let before = observed.status.clone().unwrap_or_default();
     let (disjoint, inside) = (disjoint(view, pool), inside(site, pool));
     let zones = available(view, pool);
-    let verdicts = [ready(free, total, &inside), disjoint, inside, complete(view, pool), zones];
+    let verdicts =
+        [ready(free, total, &inside, fault), disjoint, inside, complete(view, pool), zones];
     let now = verdicts.into_iter().map(|verdict| verdict.condition(observed.generation)).collect();
     let conditions = merged(&before.conditions, now);
     let status = StaticIPPoolStatus { total, allocated, free, conditions };
@@ -111,11 +118,15 @@ pub(crate) fn hands_out(pool: &Pool, address: Ipv4Addr) -> bool {
     pool.subnets.iter().any(|entry| allocate::hands_out(entry, address))
 }
 
-fn ready(free: u32, total: u32, inside: &Verdict) -> Verdict {
+fn ready(free: u32, total: u32, inside: &Verdict, fault: Option<&ResourceFault>) -> Verdict {
     let kind = READY;
     if inside.holds == Some(false) {
         let message = inside.message.clone();
         return Verdict { kind, holds: Some(false), reason: reason::SUBNET_DIFFERS, message };
+    }
+    if let Some(fault) = fault {
+        let message = fault.to_string();
+        return Verdict { kind, holds: Some(false), reason: fault.reason(), message };
     }
     if free == 0 {
         let message = format!("all {total} addresses are allocated: add a range to the pool");

@@ -3,12 +3,15 @@
 use std::future::Future;
 
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::ids::{Member, PoolName};
+use firecamp_core::ids::{Member, PoolName, Zone};
+use firecamp_core::managed_interface::StoredInterface;
 use firecamp_core::record::Claim;
 use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
 
 use crate::leader::lease::{LeaseWrite, ObservedLease};
-use crate::leader::view::{Identity, ObservedClaim, ObservedPod, Owner, SetName, StatefulSet};
+use crate::leader::view::{
+    BoundVolume, Identity, ObservedClaim, ObservedPod, Owner, SetName, StatefulSet,
+};
 
 /// A change of something that the protocol itself never changes. Each names the version that was
 /// read, and fails if the object has changed since.
@@ -22,8 +25,14 @@ pub enum Change {
     DeleteStaticIp(std::net::Ipv4Addr, Identity),
     /// Replace the finalizers of a deleted StaticIP with these.
     RemoveFinalizer(std::net::Ipv4Addr, Identity, Vec<String>),
+    /// Replace the record of an interface that FireCamp makes.
+    UpdateInterface(StoredInterface),
+    /// Delete such a record.
+    DeleteInterface(StoredInterface),
     /// Create a deleted claim again.
     Restore(Claim, Option<Owner>),
+    /// Replace the scheduling gates of a pod with these, and add a zone to its node selector.
+    RemoveZoneGate(Member, Identity, Vec<String>, Option<Zone>),
     /// Replace the status of a StaticIP.
     UpdateStaticIpStatus(std::net::Ipv4Addr, Identity, StaticIPStatus),
     /// Replace the conditions of a claim.
@@ -49,6 +58,13 @@ pub trait Cluster: Send + Sync {
         &self,
         member: &Member,
     ) -> impl Future<Output = Result<ObservedPod, RegistryFailure>> + Send;
+
+    /// The volumes to which these PersistentVolumeClaims in the member's namespace are bound.
+    fn volumes(
+        &self,
+        member: &Member,
+        claims: &[String],
+    ) -> impl Future<Output = Result<Vec<BoundVolume>, RegistryFailure>> + Send;
 
     /// A claim.
     fn claim(

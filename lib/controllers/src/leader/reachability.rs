@@ -75,6 +75,10 @@ fn is_answer(kind: CloudKind) -> bool {
         | CloudKind::NotOnInterface
         | CloudKind::CapacityExceeded
         | CloudKind::SubnetExhausted
+        | CloudKind::AttachmentLimitExceeded
+        | CloudKind::DeviceIndexTaken
+        | CloudKind::InterfaceInUse
+        | CloudKind::QuotaExceeded
         | CloudKind::BadAddress
         | CloudKind::NotFound
         // Another agent of the account would get the same answer.

@@ -1,4 +1,5 @@
-//! One leadership term: a cache of the cluster, and passes over it, one after the other.
+//! One leadership term: a cache of the cluster, and passes over it, one after the other. Gated pods
+//! do not wait for the next pass over the whole cluster: a change of them begins one of their own.
 //!
 //! Guarantees: no step starts after the term, and no operation without the Lease. The cache may
 //! change during a pass: the queries, the plan and each operation use its current content.
@@ -9,7 +10,7 @@ use firecamp_core::node_identity::Eni;
 use firecamp_core::time::Moment;
 
 use super::cluster_cache::ClusterCache;
-use super::pass::{Pass, PlannedOperations, RunningQueries};
+use super::pass::{Pass, PlannedOperations, RunningQueries, Scope};
 use super::{
     Call, ClusterEvent, Ec2Call, Ec2Reachability, Effect, Facts, PassStep, Planner, Report, Site,
     StepResult, timing, usage,
@@ -27,7 +28,10 @@ pub(super) struct Term {
     reachability: Ec2Reachability,
     /// The running pass.
     pass: Option<Pass>,
+    /// When the next pass of the whole cluster is due.
     next_pass: Moment,
+    /// A gated pod, or a claim while there is one, has changed since the last pass looked.
+    gates_changed: bool,
     is_over: bool,
 }
 
@@ -40,6 +44,7 @@ impl Term {
             reachability: Ec2Reachability::default(),
             pass: None,
             next_pass: now,
+            gates_changed: false,
             is_over: false,
         }
     }
@@ -66,19 +71,25 @@ impl Term {
 
     /// When the next pass is due.
     pub(super) fn next_pass(&self) -> Option<Moment> {
-        (!self.is_over && self.pass.is_none()).then_some(self.next_pass)
+        let at_once = self.gates_changed && self.cache.view().is_some();
+        let due = if at_once { Moment::default() } else { self.next_pass };
+        (!self.is_over && self.pass.is_none()).then_some(due)
     }
 
     pub(super) fn observe(&mut self, event: ClusterEvent) {
+        let concerns_gates = matches!(event, ClusterEvent::GatedPods(_) | ClusterEvent::Claims(_));
         self.cache.apply(event);
+        self.gates_changed |= concerns_gates && !self.cache.content().gated_pods.is_empty();
     }
 
     /// Begins a pass if one is due and everything is listed.
-    pub(super) fn begin_pass(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    pub(super) fn begin_pass(&mut self, holds: bool, now: Moment, effects: &mut Vec<Effect>) {
         if self.next_pass().is_none_or(|due| now < due) {
             return;
         }
-        if self.cache.view().is_some() {
+        if now < self.next_pass {
+            self.ask(Scope::GatedPods, holds, now, effects);
+        } else if self.cache.view().is_some() {
             self.start(Pass::Identifying, PassStep::Identify, effects);
         } else {
             self.next_pass = now.plus(FIRST_PASS_POLL);
@@ -104,18 +115,26 @@ impl Term {
                     let subnet = |eni: Eni| (eni.subnet, eni.cidr);
                     self.site.subnets = identity.enis.into_iter().map(subnet).collect();
                 }
-                self.ask(holds, now, effects);
+                self.ask(Scope::Cluster, holds, now, effects);
             }
             (Pass::Querying(mut queries), StepResult::OwnerRead(answer)) => {
                 if let Some(answer) = &answer {
                     self.reachability.ended(Call::Read, answer.as_ref().err().copied());
                 }
                 queries.owner_read(answer.and_then(Result::ok));
-                self.query(queries, holds, now, effects);
+                self.query(*queries, holds, now, effects);
             }
             (Pass::Querying(mut queries), StepResult::PodRead(pod)) => {
                 queries.pod_read(pod);
-                self.query(queries, holds, now, effects);
+                self.query(*queries, holds, now, effects);
+            }
+            (Pass::Querying(mut queries), StepResult::InterfaceQueried(answer)) => {
+                queries.interface_queried(answer);
+                self.query(*queries, holds, now, effects);
+            }
+            (Pass::Querying(mut queries), StepResult::VolumesRead(volumes)) => {
+                queries.volumes_read(volumes);
+                self.query(*queries, holds, now, effects);
             }
             (Pass::Performing(operations), StepResult::Performed(calls)) => {
                 self.record(&calls, operations.started());
@@ -127,11 +146,17 @@ impl Term {
     }
 
     /// Asks the planner which queries the pass runs.
-    fn ask(&mut self, holds: bool, now: Moment, effects: &mut Vec<Effect>) {
-        let Some(view) = self.cache.view() else { return self.end_pass(now, effects) };
-        effects.push(Effect::Report(Report::Pools(usage(view))));
-        let queries = self.planner.ask(view, &self.site);
-        let queries = RunningQueries::new(queries, view, now);
+    fn ask(&mut self, scope: Scope, holds: bool, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(view) = self.cache.view() else { return self.end_pass(scope, now, effects) };
+        self.gates_changed = false;
+        let queries = match scope {
+            Scope::Cluster => {
+                effects.push(Effect::Report(Report::Pools(usage(view))));
+                self.planner.ask(view, &self.site)
+            }
+            Scope::GatedPods => self.planner.ask_gates(view, &self.site),
+        };
+        let queries = RunningQueries::new(scope, queries, view, now);
         self.query(queries, holds, now, effects);
     }
 
@@ -147,10 +172,14 @@ impl Term {
             if let PassStep::ReadOwner(..) = step {
                 self.reachability.sent(Call::Read, now);
             }
-            return self.start(Pass::Querying(queries), step, effects);
+            return self.start(Pass::Querying(Box::new(queries)), step, effects);
         }
-        let Some(view) = self.cache.view() else { return self.end_pass(now, effects) };
-        let operations = self.planner.plan(view, &self.site, queries.results(), now);
+        let scope = queries.scope();
+        let Some(view) = self.cache.view() else { return self.end_pass(scope, now, effects) };
+        let operations = match scope {
+            Scope::Cluster => self.planner.plan(view, &self.site, queries.results(), now),
+            Scope::GatedPods => self.planner.plan_gates(view, &self.site, queries.results()),
+        };
         self.perform(queries.planned(operations), holds, now, effects);
     }
 
@@ -163,11 +192,12 @@ impl Term {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
+        let scope = operations.scope();
         let next = if holds { operations.next(now) } else { None };
-        let Some(operation) = next else { return self.end_pass(now, effects) };
+        let Some(operation) = next else { return self.end_pass(scope, now, effects) };
         if operations.is_overdue(now) {
             effects.push(Effect::Report(Report::PassOverdue(Box::new(operation))));
-            return self.end_pass(now, effects);
+            return self.end_pass(scope, now, effects);
         }
         let facts = Facts::of(&operation, self.cache.content());
         let step = PassStep::Perform(Box::new(operation), Box::new(facts));
@@ -180,8 +210,10 @@ impl Term {
     }
 
     /// Ends the pass, and the term if EC2 does not answer this agent.
-    fn end_pass(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        self.next_pass = now.plus(timing::PASS_EVERY);
+    fn end_pass(&mut self, scope: Scope, now: Moment, effects: &mut Vec<Effect>) {
+        if scope == Scope::Cluster {
+            self.next_pass = now.plus(timing::PASS_EVERY);
+        }
         if self.is_ec2_unreachable() {
             self.end(effects);
         }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use firecamp_core::ids::{Member, NodeName, PoolName, Version, Zone};
+use firecamp_core::ids::{
+    InstanceId, InterfaceName, Member, NodeName, PoolName, Uid as RecordUid, Version, Zone,
+};
+use firecamp_core::managed_interface::{DescribedInterface, InstanceState, StoredInterface};
 use firecamp_core::ports::PodView;
 use firecamp_core::record::{Claim, Pool, State, StaticIp};
 use firecamp_registry::api::{
@@ -94,6 +97,9 @@ pub struct ObservedClaim {
 pub struct ObservedPool {
     /// Which object.
     pub id: Identity,
+    /// When it was created (RFC 3339 in UTC).
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub created: Option<String>,
     /// Its generation.
     pub generation: u64,
     /// Its record.
@@ -174,12 +180,39 @@ pub struct ObservedNode {
     pub lifecycle: NodeReadiness,
     /// Its availability zone, from its labels.
     pub zone: Option<Zone>,
+    /// Its instance, from its provider ID.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub instance: Option<InstanceId>,
 }
 
 impl From<NodeReadiness> for ObservedNode {
     fn from(lifecycle: NodeReadiness) -> Self {
-        Self { lifecycle, zone: None }
+        Self { lifecycle, zone: None, instance: None }
     }
+}
+
+/// A pod without a node that has the scheduling gate of FireCamp.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct GatedPod {
+    /// Which object.
+    pub id: Identity,
+    /// Its other scheduling gates.
+    pub other_gates: Vec<String>,
+    /// The zone in its node selector.
+    pub zone: Option<String>,
+    /// The PersistentVolumeClaims that it uses.
+    pub claims: Vec<String>,
+}
+
+/// A PersistentVolume that a pod's claim is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct BoundVolume {
+    /// Its name.
+    pub name: String,
+    /// The zones from which it can be used; empty if it is not zonal.
+    pub zones: Vec<Zone>,
 }
 
 /// All objects, from complete lists. An object that exists and could not be read is none, never
@@ -198,6 +231,12 @@ pub struct View {
     pub sets: BTreeMap<SetName, Option<StatefulSet>>,
     /// All Nodes.
     pub nodes: BTreeMap<NodeName, Option<ObservedNode>>,
+    /// The interfaces that FireCamp makes; empty until they are listed.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "BTreeMap::is_empty"))]
+    pub interfaces: BTreeMap<InterfaceName, Option<StoredInterface>>,
+    /// All pods with FireCamp's scheduling gate.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "BTreeMap::is_empty"))]
+    pub gated_pods: BTreeMap<Member, Option<GatedPod>>,
 }
 
 impl View {
@@ -235,6 +274,41 @@ pub struct Queries {
     pub pods: Vec<Member>,
     /// Addresses whose ENI to look up in EC2.
     pub owners: Vec<Ipv4Addr>,
+    /// Members whose gated pods' volumes to read.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub volumes: Vec<Member>,
+    /// Interfaces to look up in EC2, each with what is asked.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub interfaces: Vec<InterfaceQuery>,
+}
+
+/// A question to EC2 about an interface that FireCamp made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum InterfaceQuery {
+    /// Whether its instance still exists.
+    Instance(StoredInterface),
+    /// What EC2 reports about it.
+    Describe(StoredInterface),
+}
+
+impl InterfaceQuery {
+    /// The UID of the record.
+    pub fn uid(&self) -> &RecordUid {
+        match self {
+            Self::Instance(stored) | Self::Describe(stored) => &stored.uid,
+        }
+    }
+}
+
+/// The answer of EC2 about an interface that FireCamp made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum InterfaceAnswer {
+    /// Whether its instance still exists.
+    Instance(InstanceState),
+    /// The interfaces that match: at most one, unless reads lag.
+    Described(Vec<DescribedInterface>),
 }
 
 /// The results of the queries. A failed query has no result.
@@ -245,8 +319,14 @@ pub struct QueryResults {
     pub pods: BTreeMap<Member, ObservedPod>,
     /// Whether EC2 shows the address on the recorded ENI, attached to an instance.
     pub held: BTreeMap<Ipv4Addr, bool>,
+    /// The bound volumes of gated pods.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "BTreeMap::is_empty"))]
+    pub volumes: BTreeMap<Member, Vec<BoundVolume>>,
     /// The pods that were skipped for lack of time: they come first in the next pass.
     pub skipped_pods: BTreeSet<Member>,
     /// The addresses that were skipped.
     pub skipped_owners: BTreeSet<Ipv4Addr>,
+    /// What EC2 answered about interfaces, by the UID of the record.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "BTreeMap::is_empty"))]
+    pub interfaces: BTreeMap<RecordUid, InterfaceAnswer>,
 }

@@ -11,6 +11,7 @@ use firecamp_core::network_interface::Interface;
 use firecamp_core::time::Moment;
 use firecamp_node::volumes::intervals::wants_cloud;
 
+use super::managed_interfaces::ManagedInterfaces;
 use super::observed::Observed;
 use super::preflight::Preflight;
 use super::{Task, Tick};
@@ -44,7 +45,7 @@ impl Ec2Queries {
     pub(super) fn due(
         &mut self,
         observed: &Observed,
-        preflight: &Preflight,
+        (preflight, managed): (&Preflight, &ManagedInterfaces),
         tick: Tick,
         now: Moment,
     ) -> Option<Task> {
@@ -52,7 +53,7 @@ impl Ec2Queries {
         if self.running.is_some() {
             return None;
         }
-        let at_once = observed.has_unplaced() || preflight.lacks_tags();
+        let at_once = observed.has_unplaced() || preflight.lacks_description(managed.made());
         let mut wanted = self.others(preflight, tick, now);
         // EC2 is queried even if everything seems fine, because the metadata service may be frozen.
         wanted.insert(Ec2Query::Interfaces, if at_once { Want::Now } else { Want::Steady });

@@ -1,6 +1,6 @@
 //! The effects of a node's controller.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use firecamp_core::time::Moment;
 use firecamp_node::preflight::{Condition, Verdict};
 use firecamp_node::volumes::observation::CloudView;
 
-use super::{AdoptionResult, AgentIdentity, LostAddress};
+use super::{AdoptionResult, AgentIdentity, InterfaceStep, LostAddress};
 use crate::publish::{Facts, Notice};
 
 /// What a node's controller wants done.
@@ -32,6 +32,8 @@ pub enum Effect {
     WriteSnapshot(Snapshot),
     /// Report the ENIs to exclude to the init containers of this node.
     ExcludeEnis(Vec<Verdict>),
+    /// Report the ENIs that members get only if there is no other, each with the reason.
+    AvoidEnis(BTreeMap<EniId, String>),
     /// Pass EC2's view of the volumes on.
     ObserveVolumes(CloudView),
     /// Publish the facts about the node.
@@ -67,6 +69,8 @@ pub enum Task {
     Investigate(LostAddress),
     /// Set the link of an ENI up.
     Raise(EniId, Mac),
+    /// Perform a step of an interface that FireCamp makes.
+    Interface(InterfaceStep),
     /// Execute an operation on the address of a member.
     Execute(Operation, Ipv4Addr, Member),
 }

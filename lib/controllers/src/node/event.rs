@@ -15,7 +15,7 @@ use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
 use firecamp_node::preflight::facts::{NodeFacts, Reading};
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 
-use super::{AdoptionResult, Finding, Listing, LostAddress, OperationKind};
+use super::{AdoptionResult, Finding, Listing, LostAddress, OperationKind, StepEnd};
 
 /// What happens to a node's controller.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub enum Event {
     AdoptionTried(Orphan, AdoptionResult),
     /// The finding about a misplaced address, and whether it was removed from the kernel.
     LossInvestigated(LostAddress, Finding, Option<Result<bool, HostFailure>>),
+    /// A step of an interface that FireCamp makes has ended.
+    InterfaceStepEnded(StepEnd),
     /// An operation on the address has ended. Without an outcome it was interrupted.
     OperationEnded(Ipv4Addr, OperationKind, Option<Outcome>),
 }
@@ -60,6 +62,8 @@ pub struct Tick {
     pub random: f64,
     /// A volume of the node may have a problem.
     pub suspects_volumes: bool,
+    /// How many volumes the EBS CSI driver offers on this node, if known.
+    pub offered_volumes: Option<u32>,
 }
 
 /// The result of a query of EC2.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::agent::{
-    AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, Snapshot,
+    AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, ResourceList, Snapshot,
 };
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName};
 use firecamp_core::lock_rule::{Hold, LockRecord};
@@ -29,10 +29,12 @@ pub struct Listing {
     pub unread: BTreeSet<Ipv4Addr>,
     /// The pods of their members; a missing entry is unknown.
     pub pods: BTreeMap<Member, PodView>,
-    /// All pools, if all could be read.
+    /// All pools, the oldest first, if all could be read.
     pub pools: Option<Vec<Pool>>,
-    /// How many units of the extended resource the node's pods occupy, if all were listed.
-    pub requested: Option<u32>,
+    /// Whether one of the pools wants FireCamp to make interfaces.
+    pub wants_interfaces: bool,
+    /// How much of each extended resource of pools the node's pods occupy, if all were listed.
+    pub requested: Option<ResourceList>,
 }
 
 /// The last observations.

@@ -4,19 +4,24 @@
 mod permissions;
 mod reported;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use firecamp_core::agent::slots;
 use firecamp_core::choose_interface::EniRule;
+use firecamp_core::contract::tag;
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{ClusterName, EniId};
+use firecamp_core::ids::{ClusterName, EniId, ResourceName, SubnetId};
 use firecamp_core::network_interface::Interface;
-use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
+use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
 use firecamp_node::kernel::ObservedLink;
 use firecamp_node::preflight::facts::{
-    Fact, Facts, Link, LinkPolicy, NodeFacts, Purpose, Reading, Right,
+    AttachedVolumes, CniPlugin, Fact, Facts, Link, LinkPolicy, NodeFacts, Purpose, Reading, Right,
+    Unusable,
 };
-use firecamp_node::preflight::{Condition, Manager, Severity, Verdict, judge, verdicts};
+use firecamp_node::preflight::{
+    Condition, Manager, Severity, Verdict, carriers, has_cluster_tag, judge, verdicts,
+};
 
 /// Number of consecutive failed reads that count as a failure; a single one does not.
 const FAILURES: u32 = 3;
@@ -30,14 +35,18 @@ pub(super) struct Preflight {
     /// Consecutive failed reads of the metadata service.
     failures: u32,
     links: Option<Vec<ObservedLink>>,
+    /// The extended resource of the oldest pool in each subnet.
+    resources: BTreeMap<SubnetId, ResourceName>,
     /// Conditions that have changed since they were last taken.
     changed: Vec<Condition>,
+    /// What was last reported as avoided.
+    avoided: BTreeMap<EniId, String>,
 }
 
 impl Preflight {
     /// Starts without facts.
     pub(super) fn new(cluster: ClusterName, rule: EniRule) -> Self {
-        let purpose = Purpose { cluster: Some(cluster), rule, subnets: None };
+        let purpose = Purpose { cluster: Some(cluster), rule, ..Purpose::default() };
         let facts = Facts { purpose, ..Facts::default() };
         let conditions = judge(&facts);
         Self {
@@ -46,7 +55,9 @@ impl Preflight {
             verdicts: Vec::new(),
             failures: 0,
             links: None,
+            resources: BTreeMap::new(),
             changed: Vec::new(),
+            avoided: BTreeMap::new(),
         }
     }
 
@@ -77,10 +88,33 @@ impl Preflight {
         &self.verdicts
     }
 
-    /// Whether a verdict waits for the tags of an interface, which only EC2 has.
-    pub(super) fn lacks_tags(&self) -> bool {
+    /// Whether something waits for what only EC2 knows of an interface: a verdict for its tags, or
+    /// one of these interfaces, which FireCamp made, because EC2's last answer lacks it.
+    pub(super) fn lacks_description<'a>(&self, made: impl Iterator<Item = &'a EniId>) -> bool {
         let cni = matches!(self.facts.node.cni, Fact::Known(Some(_)));
-        cni && self.verdicts.iter().any(|one| one.manager == Manager::Unknown)
+        let waits = cni && self.verdicts.iter().any(|one| one.manager == Manager::Unknown);
+        let described = self.described().unwrap_or_default();
+        let here = |eni: &&EniId| self.verdicts.iter().any(|one| one.eni == **eni);
+        waits || made.filter(here).any(|eni| !described.iter().any(|one| one.id == *eni))
+    }
+
+    /// EC2's last answer about the interfaces.
+    pub(super) fn described(&self) -> Option<&[Interface]> {
+        self.facts.interfaces.known().map(Vec::as_slice)
+    }
+
+    /// Whether the VPC CNI runs on this node, if that is known.
+    pub(super) fn has_vpc_cni(&self) -> Option<bool> {
+        let cni = self.facts.node.cni.known()?;
+        Some(cni.as_ref().is_some_and(|cni| cni.plugin == CniPlugin::Vpc))
+    }
+
+    /// The interfaces that FireCamp made and that members may not get, and why.
+    pub(super) fn unusable(&mut self, unusable: BTreeMap<EniId, Unusable>) {
+        if self.facts.purpose.unusable != unusable {
+            self.facts.purpose.unusable = unusable;
+            self.judge();
+        }
     }
 
     /// The metadata service was read.
@@ -124,12 +158,21 @@ impl Preflight {
     }
 
     /// The volumes of this instance were counted in EC2. A failure keeps the last result.
-    pub(super) fn volumes(&mut self, read: &Result<usize, CloudFailure>) {
+    pub(super) fn volumes(&mut self, read: &Result<AttachedVolumes, CloudFailure>) {
         self.answered(Right::DescribeVolumes, read);
-        if let Ok(count) = read {
-            self.facts.volumes = Fact::Known(u32::try_from(*count).unwrap_or(u32::MAX));
+        if let Ok(volumes) = read {
+            self.facts.volumes = Fact::Known(*volumes);
         }
         self.judge();
+    }
+
+    /// What the EBS CSI driver offers on this node; none if it is not known.
+    pub(super) fn offered_volumes(&mut self, count: Option<u32>) {
+        let offered = count.map_or(Fact::NotChecked, |count| Fact::Known(Some(count)));
+        if self.facts.in_cluster.offered != offered {
+            self.facts.in_cluster.offered = offered;
+            self.judge();
+        }
     }
 
     /// The offsets from other clocks were measured.
@@ -154,8 +197,14 @@ impl Preflight {
         }
     }
 
-    /// The pools were read.
+    /// The pools were read; the oldest first.
     pub(super) fn pools(&mut self, pools: &[Pool]) {
+        let of = |pool: &Pool| {
+            let subnets = pool.subnets.clone().into_iter().map(|entry| entry.subnet);
+            subnets.map(|subnet| (subnet, pool.resource.clone())).collect::<Vec<_>>()
+        };
+        // Of two pools in one subnet the first one is inserted last.
+        self.resources = pools.iter().rev().flat_map(of).collect();
         let subnets = Purpose::of_pools(pools);
         if self.facts.purpose.subnets.as_ref() != Some(&subnets) {
             self.facts.purpose.subnets = Some(subnets);
@@ -169,11 +218,35 @@ impl Preflight {
         subnets.is_some_and(|all| all.contains_key(&verdict.subnet))
     }
 
-    /// The interfaces chosen for members. None while the pools are unknown.
+    /// The interfaces that members may get. None while the pools are unknown.
     fn carriers(&self, identity: &NodeIdentity) -> Option<BTreeSet<EniId>> {
-        let Purpose { rule, subnets, .. } = &self.facts.purpose;
-        let choose = |subnet| identity.choose(*rule, |one| one == subnet);
-        Some(subnets.as_ref()?.keys().filter_map(choose).map(|eni| eni.id.clone()).collect())
+        self.facts.purpose.subnets.as_ref()?;
+        Some(carriers(&self.facts, identity).into_iter().map(|eni| eni.id.clone()).collect())
+    }
+
+    /// The interfaces that members get only if there is no other, if they have changed.
+    pub(super) fn take_avoided(&mut self) -> Option<BTreeMap<EniId, String>> {
+        let avoided = self.avoided();
+        if avoided == self.avoided {
+            return None;
+        }
+        self.avoided.clone_from(&avoided);
+        Some(avoided)
+    }
+
+    fn avoided(&self) -> BTreeMap<EniId, String> {
+        let enis = self.facts.identity.known().map(|known| known.enis.as_slice());
+        let why = |eni: &Eni| {
+            if has_cluster_tag(&self.facts, eni) == Some(false) {
+                return Some(format!("it has no tag {} of this cluster", tag::CLUSTER));
+            }
+            let limit = self.limits()?.addresses;
+            let free = slots([eni], limit, &BTreeMap::new()).free;
+            (free == 0).then(|| format!("it has no free slot (limit {limit})"))
+        };
+        let avoided =
+            enis.into_iter().flatten().filter_map(|eni| Some((eni.id.clone(), why(eni)?)));
+        avoided.collect()
     }
 
     /// Combines the kernel's links with systemd-networkd's policy from files.

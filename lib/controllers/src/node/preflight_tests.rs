@@ -73,6 +73,7 @@ fn pool(subnet: &str) -> Pool {
         name: parsed("main"),
         release_policy,
         orphaned: firecamp_core::record::OrphanPolicy::Report,
+        resource: firecamp_core::ids::ResourceName::default(),
         subnets: vec![subnet],
     }
 }
@@ -86,7 +87,7 @@ fn preflight_without_observations_passes_as_incomplete() {
     let preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     assert!(preflight.conditions.iter().all(|one| one.status() == Status::Unknown));
     assert!(passes(&preflight.conditions));
-    assert!(preflight.verdicts().is_empty() && !preflight.lacks_tags());
+    assert!(preflight.verdicts().is_empty() && !preflight.lacks_description(std::iter::empty()));
 }
 
 #[test]
@@ -129,13 +130,16 @@ fn f053_denial_is_reported_and_throttling_keeps_the_last_result() {
 fn f057_new_interface_next_to_the_vpc_cni_needs_its_tags_at_once() {
     let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
-    assert!(!preflight.lacks_tags(), "whether there is a VPC CNI is not known yet");
+    assert!(
+        !preflight.lacks_description(std::iter::empty()),
+        "whether there is a VPC CNI is not known yet"
+    );
     preflight.files(NodeFacts { cni: Fact::Known(None), ..NodeFacts::default() });
-    assert!(!preflight.lacks_tags(), "without it nobody needs them");
+    assert!(!preflight.lacks_description(std::iter::empty()), "without it nobody needs them");
     preflight.files(with_cni());
-    assert!(preflight.lacks_tags());
+    assert!(preflight.lacks_description(std::iter::empty()));
     preflight.interfaces(Ok(tagged(Some("true"))));
-    assert!(!preflight.lacks_tags());
+    assert!(!preflight.lacks_description(std::iter::empty()));
     let managers: Vec<Manager> = preflight.verdicts().iter().map(|one| one.manager).collect();
     assert_eq!(managers, [Manager::VpcCni, Manager::FireCamp]);
 }
@@ -217,6 +221,21 @@ fn f021_chosen_interface_is_reported_with_its_limit() {
 }
 
 #[test]
+fn the_oldest_pool_in_its_subnet_names_the_resource_of_an_interface() {
+    let named = |name: &str, subnet: &str| Pool { resource: parsed(name), ..pool(subnet) };
+    let (one, two) = ("firecamp.io/static-ip-one", "firecamp.io/static-ip-two");
+    let mut preflight = observed(EniRule::Auto);
+    let resource = |preflight: &Preflight, eni: usize| {
+        reported(preflight).enis.unwrap()[eni].resource.to_string()
+    };
+    assert_eq!(resource(&preflight, 1), "firecamp.io/static-ip");
+    preflight.pools(&[named(two, "subnet-00000001"), named(one, "subnet-00000001")]);
+    assert_eq!(resource(&preflight, 1), two, "the first one in the list");
+    preflight.pools(&[named(one, "subnet-00000001"), named(two, "subnet-00000000")]);
+    assert_eq!([0, 1].map(|eni| resource(&preflight, eni)), [two, one]);
+}
+
+#[test]
 fn an_interface_without_the_tag_of_the_cluster_carries_no_members() {
     for (cluster, carries) in [(Some("prod"), true), (Some("test"), false), (None, false)] {
         let mut preflight = observed(EniRule::Auto);
@@ -260,6 +279,10 @@ fn f021_unknown_interface_facts_are_reported_as_unknown() {
     assert!(silent.blocks);
 }
 
+fn attached(count: u32) -> AttachedVolumes {
+    AttachedVolumes { count, of_launch: 1 }
+}
+
 #[test]
 fn f053_denied_query_is_reported_until_it_is_allowed() {
     let mut preflight = observed(EniRule::Auto);
@@ -269,7 +292,7 @@ fn f053_denied_query_is_reported_until_it_is_allowed() {
     assert_eq!(allowed(&preflight), Some(Reason::OptionalDenied));
     preflight.volumes(&Err(failure(CloudKind::Throttled)));
     assert_eq!(allowed(&preflight), Some(Reason::OptionalDenied), "a throttle says nothing");
-    preflight.volumes(&Ok(1));
+    preflight.volumes(&Ok(attached(1)));
     assert_eq!(allowed(&preflight), Some(Reason::Allowed));
     preflight.type_limits(Err(failure(CloudKind::Auth)));
     assert_eq!(allowed(&preflight), Some(Reason::Denied));
@@ -284,10 +307,26 @@ fn f085_volume_slots_exclude_attached_interfaces() {
     let volumes = Some(VolumeLimit { count: 28, shared: true });
     preflight.type_limits(Ok(TypeLimits { volumes, ..limits() }));
     assert_eq!(counted(&preflight), None, "nobody has counted volumes yet");
-    preflight.volumes(&Ok(3));
+    preflight.volumes(&Ok(attached(3)));
     assert_eq!(counted(&preflight), Some(Reason::SlotsAvailable));
-    preflight.volumes(&Ok(28));
+    preflight.volumes(&Ok(attached(28)));
     assert_eq!(counted(&preflight), Some(Reason::SlotsExhausted));
     preflight.volumes(&Err(failure(CloudKind::Throttled)));
     assert_eq!(counted(&preflight), Some(Reason::SlotsExhausted), "what is known stays known");
+}
+
+#[test]
+fn f085_a_count_from_before_an_interface_was_attached_is_reported_until_it_is_corrected() {
+    let mut preflight = observed(EniRule::Auto);
+    let volumes = Some(VolumeLimit { count: 28, shared: true });
+    preflight.type_limits(Ok(TypeLimits { volumes, ..limits() }));
+    preflight.volumes(&Ok(attached(3)));
+    let counted = |preflight: &Preflight| reason(preflight, Kind::VolumeSlotsCounted);
+    // 28 slots less the root volume and one of two interfaces.
+    preflight.offered_volumes(Some(26));
+    assert_eq!(counted(&preflight), Some(Reason::SlotsOvercounted));
+    preflight.offered_volumes(Some(25));
+    assert_eq!(counted(&preflight), Some(Reason::SlotsAvailable));
+    preflight.offered_volumes(None);
+    assert_eq!(counted(&preflight), Some(Reason::SlotsAvailable), "no driver");
 }

@@ -6,6 +6,7 @@ use firecamp_core::agent::{Observation, ObservedAddress, Operation, plan};
 use firecamp_core::record::State;
 use firecamp_core::time::Moment;
 
+use super::managed_interfaces::Inputs;
 use super::operations::keys;
 use super::{Counts, Effect, NodeController, OperationKind, Report, Task};
 
@@ -17,8 +18,10 @@ impl NodeController {
         effects.push(Effect::Report(Report::Counted(self.counts(&observation))));
         self.act(&observation, now, effects);
         self.raise_links(now, effects);
+        self.make_interfaces(now, effects);
         effects.extend(self.observed.snapshot().map(Effect::WriteSnapshot));
         effects.push(Effect::ExcludeEnis(self.preflight.verdicts().to_vec()));
+        effects.extend(self.preflight.take_avoided().map(Effect::AvoidEnis));
         // A running list may return the record that the kernel event concerns.
         if !self.registry.is_running() {
             self.kernel.handled();
@@ -26,6 +29,7 @@ impl NodeController {
         if self.schedule.publishes(now) {
             let mut facts = self.observed.facts(self.operations.failing());
             self.preflight.report(&mut facts);
+            facts.checks.extend(self.managed.check());
             effects.push(Effect::Publish(facts));
         }
         if self.observed.is_complete() {
@@ -104,6 +108,20 @@ impl NodeController {
             effects.push(Effect::Report(Report::Raising(eni.clone(), mac)));
             effects.push(Effect::Start(Task::Raise(eni, mac)));
         }
+    }
+
+    /// Starts the next step of the interfaces that FireCamp makes.
+    fn make_interfaces(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let Self { managed, observed, preflight, .. } = self;
+        let inputs = Inputs {
+            cluster: observed.cluster(),
+            node: observed.node(),
+            identity: observed.identity(),
+            described: preflight.described(),
+            limits: preflight.limits(),
+            vpc_cni: preflight.has_vpc_cni(),
+        };
+        effects.extend(managed.due(&inputs, now).map(Effect::Start));
     }
 
     fn counts(&self, observation: &Observation) -> Counts {

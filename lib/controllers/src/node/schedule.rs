@@ -16,6 +16,9 @@ const KERNEL_EVERY: u32 = 10;
 const COLLECT_EVERY: u32 = 60;
 /// Read the node's files every so many ticks: they seldom change.
 const FILES_EVERY: u32 = 600;
+/// Until then, read them more often: other software of the node, such as a CNI plugin, may start
+/// after the agent.
+const FILES_EVERY_AT_FIRST: u32 = 60;
 /// Minimum time between two publications of the facts.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(900);
 
@@ -26,6 +29,8 @@ pub(super) struct Schedule {
     pub(super) next_tick: Moment,
     pub(super) identifying: bool,
     pub(super) reading_files: bool,
+    /// The process ends: nothing is planned any more.
+    pub(super) stopping: bool,
     /// When the facts were last published.
     published: Option<Moment>,
 }
@@ -46,6 +51,7 @@ impl NodeController {
         let due = |every: u32| ticks.is_multiple_of(every);
         self.schedule.ticks = ticks.wrapping_add(1);
         self.schedule.next_tick = now.plus(TICK);
+        self.preflight.offered_volumes(tick.offered_volumes);
         if due(METADATA_EVERY) && !std::mem::replace(&mut self.schedule.identifying, true) {
             effects.push(Effect::Start(Task::Identify));
         }
@@ -58,10 +64,11 @@ impl NodeController {
         if due(COLLECT_EVERY) {
             effects.extend(self.leftovers.begin(&self.observed).map(Effect::Start));
         }
-        if due(FILES_EVERY) && !std::mem::replace(&mut self.schedule.reading_files, true) {
+        let files = if ticks < FILES_EVERY { FILES_EVERY_AT_FIRST } else { FILES_EVERY };
+        if due(files) && !std::mem::replace(&mut self.schedule.reading_files, true) {
             effects.push(Effect::Start(Task::ReadFiles));
         }
-        let query = self.ec2.due(&self.observed, &self.preflight, tick, now);
+        let query = self.ec2.due(&self.observed, (&self.preflight, &self.managed), tick, now);
         effects.extend(query.map(Effect::Start));
     }
 }

@@ -12,11 +12,13 @@ use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Holder, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_node::kernel::Change;
+use firecamp_node::preflight::facts::NodeFacts;
 
 use super::*;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
-const TICK: Event = Event::Tick(Tick { random: 0.5, suspects_volumes: false });
+const TICK: Event =
+    Event::Tick(Tick { random: 0.5, suspects_volumes: false, offered_volumes: None });
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -132,6 +134,7 @@ impl Node {
                     Effect::Start(_)
                     | Effect::WriteSnapshot(_)
                     | Effect::ExcludeEnis(_)
+                    | Effect::AvoidEnis(_)
                     | Effect::ObserveVolumes(_)
                     | Effect::Publish(_)
                     | Effect::Notify(_)
@@ -181,6 +184,21 @@ fn first_tick_starts_every_periodic_read_and_a_change_a_list_of_known_addresses(
         tasks(effects.concat()),
         [Task::Identify, Task::QueryClaims([].into()), Task::ReadFiles, Task::List(known)]
     );
+}
+
+#[test]
+fn files_of_the_node_are_read_each_minute_at_first_and_then_every_ten_minutes() {
+    let mut node = Node::new();
+    let mut read_at = Vec::new();
+    for second in 0..=1_800 {
+        if tasks(node.handle(TICK)).contains(&Task::ReadFiles) {
+            read_at.push(second);
+            node.handle(Event::Files(NodeFacts::default()));
+        }
+        node.pass(Duration::from_secs(1));
+    }
+    let first: Vec<i32> = (0..10).map(|minute| minute * 60).collect();
+    assert_eq!(read_at, [first, vec![600, 1_200, 1_800]].concat());
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! When the `NodeAttachments` of the node are written: once their status is stable, not too often,
 //! and only if it differs from the published one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use firecamp_core::ids::{NodeName, Version};
+use firecamp_core::agent::ResourceList;
+use firecamp_core::ids::{NodeName, ResourceName, Version};
 use firecamp_core::time::Moment;
 use firecamp_registry::api::{NodeAttachments, NodeAttachmentsStatus};
 
@@ -23,7 +25,7 @@ const REFRESH_EVERY: Duration = Duration::from_mins(5);
 struct Known {
     at: Moment,
     uid: Option<String>,
-    capacity: Option<u32>,
+    capacity: BTreeMap<ResourceName, String>,
     version: Option<Version>,
 }
 
@@ -78,16 +80,26 @@ impl AttachmentsUpdate {
         self.wanted = wanted;
     }
 
-    /// Whether the Node exists with another capacity.
-    pub(crate) fn lacks_capacity(&self, wanted: u32) -> bool {
-        let known = self.known.as_ref().filter(|known| known.uid.is_some());
-        known.is_some_and(|known| known.capacity != Some(wanted))
+    /// The resources of which the Node has a capacity.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = &ResourceName> {
+        self.known.iter().flat_map(|known| known.capacity.keys())
+    }
+
+    /// The part of the capacity that the Node, if it exists, does not have yet.
+    pub(crate) fn unpublished(&self, mut wanted: ResourceList) -> ResourceList {
+        let Some(known) = self.known.as_ref().filter(|known| known.uid.is_some()) else {
+            return ResourceList::new();
+        };
+        let current = |name: &ResourceName| known.capacity.get(name)?.parse::<u32>().ok();
+        wanted.retain(|name, amount| current(name) != Some(*amount));
+        wanted
     }
 
     /// The capacity was written.
-    pub(crate) fn capacity_written(&mut self, capacity: u32) {
+    pub(crate) fn capacity_written(&mut self, capacity: &ResourceList) {
         if let Some(known) = &mut self.known {
-            known.capacity = Some(capacity);
+            let texts = capacity.iter().map(|(name, amount)| (name.clone(), amount.to_string()));
+            known.capacity.extend(texts);
         }
     }
 
@@ -124,7 +136,7 @@ impl AttachmentsUpdate {
         self.known = Some(Known {
             at: now,
             uid: fetched.node,
-            capacity: fetched.capacity.and_then(|text| text.parse().ok()),
+            capacity: fetched.capacity,
             version: version.and_then(|text| Version::new(text).ok()),
         });
         let published = fetched.attachments.map(|object| object.status).unwrap_or_default();

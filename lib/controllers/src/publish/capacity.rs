@@ -1,12 +1,12 @@
-//! The node's capacity for addresses of members, which the extended resource counts.
+//! The node's capacity for addresses of members, which the extended resources of the pools count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::agent::{Slots, slots};
-use firecamp_core::ids::EniId;
-use firecamp_core::record::State;
+use firecamp_core::agent::{ResourceList, slots};
+use firecamp_core::ids::{EniId, ResourceName};
+use firecamp_core::record::{Pool, State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_registry::api::{self, EniManager};
 
@@ -51,32 +51,16 @@ impl Holders {
     }
 }
 
-/// The capacity over time: it counts once it has been stable for [`SETTLE`]. It is never below what
-/// the node's pods request: a kubelet that restarts admits its running pods again, and those that
-/// exceed the capacity fail (`OutOf…`, measured with 1.34).
+/// The capacity of one resource over time: it counts once it has been stable for [`SETTLE`]. It is
+/// never below what the node's pods request: a kubelet that restarts admits its running pods again,
+/// and those that exceed the capacity fail (`OutOf…`, measured with 1.34).
 #[derive(Debug, Clone, Default)]
-pub(crate) struct StableCapacity {
-    holders: Holders,
+struct Amount {
     value: Option<u32>,
     coming: Option<(u32, Moment)>,
 }
 
-impl StableCapacity {
-    /// Processes the current facts, and returns the addresses that members hold.
-    pub(crate) fn step(&mut self, now: Moment, facts: &Facts) -> Option<Held> {
-        let held = self.holders.step(now, facts);
-        let slots = held.as_ref().and_then(|held| capacity(facts, held));
-        let requested = facts.requested;
-        let offered = slots.zip(requested).map(|(slots, least)| slots.capacity().max(least));
-        self.settle(now, offered);
-        if let (Some(value), Some(least)) = (self.value, requested)
-            && value < least
-        {
-            (self.value, self.coming) = (Some(least), None);
-        }
-        held
-    }
-
+impl Amount {
     fn settle(&mut self, now: Moment, seen: Option<u32>) {
         let Some(seen) = seen.filter(|seen| self.value != Some(*seen)) else {
             self.coming = None;
@@ -89,14 +73,55 @@ impl StableCapacity {
         }
     }
 
-    /// The capacity, once it is known and stable.
-    pub(crate) fn value(&self) -> Option<u32> {
-        self.value
+    fn raise(&mut self, least: u32) {
+        if self.value.is_some_and(|value| value < least) {
+            (self.value, self.coming) = (Some(least), None);
+        }
+    }
+}
+
+/// The capacity of each resource: of the default, and of every other one that an interface or a pod
+/// of this node had or that the Node has. No resource is removed from a Node: one that no pool has
+/// any more is 0 once no pod requests it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StableCapacity {
+    holders: Holders,
+    amounts: BTreeMap<ResourceName, Amount>,
+}
+
+impl StableCapacity {
+    /// Processes the current facts, and returns the addresses that members hold. `published`: the
+    /// resources that the Node has.
+    pub(crate) fn step<'a>(
+        &mut self,
+        now: Moment,
+        facts: &Facts,
+        published: impl Iterator<Item = &'a ResourceName>,
+    ) -> Option<Held> {
+        let held = self.holders.step(now, facts);
+        let offered = held.as_ref().and_then(|held| offered(facts, held));
+        let offers = offered.iter().flat_map(ResourceList::keys).cloned();
+        let names = offers.chain(published.cloned()).chain([ResourceName::default()]);
+        for name in names {
+            self.amounts.entry(name).or_default();
+        }
+        let of = |all: &ResourceList, name| all.get(name).copied().unwrap_or_default();
+        for (name, amount) in &mut self.amounts {
+            amount.settle(now, offered.as_ref().map(|offered| of(offered, name)));
+            amount.raise(facts.requested.as_ref().map_or(0, |requested| of(requested, name)));
+        }
+        held
+    }
+
+    /// The capacity of each resource, once it is known and stable.
+    pub(crate) fn value(&self) -> ResourceList {
+        let known = |(name, amount): (&ResourceName, &Amount)| Some((name.clone(), amount.value?));
+        self.amounts.iter().filter_map(known).collect()
     }
 
     /// Whether time alone may change it.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.coming.is_some()
+        self.amounts.values().any(|amount| amount.coming.is_some())
     }
 }
 
@@ -113,17 +138,70 @@ fn usable(facts: &Facts) -> Option<Vec<&EniFact>> {
     Some(usable)
 }
 
-/// How many addresses EC2 would still assign to them, and how many members hold there. None if
-/// unknown.
-fn capacity(facts: &Facts, held: &Held) -> Option<Slots> {
-    usable(facts)?.into_iter().try_fold(Slots::default(), |all, fact| {
-        let one = slots([&fact.eni], fact.limit?, held);
-        let add = u32::saturating_add;
-        Some(Slots { free: add(all.free, one.free), held: add(all.held, one.held) })
-    })
+/// What is counted of one resource.
+#[derive(Debug, Default)]
+struct Count {
+    /// How many addresses EC2 would still assign, and how many members hold.
+    capacity: u32,
+    attached: u32,
 }
 
-/// The capacity as published.
+/// What the node offers of each resource: how many addresses EC2 would still assign to the ENIs
+/// that it counts, and how many members hold there, but no less than pods request. None if unknown.
+fn offered(facts: &Facts, held: &Held) -> Option<ResourceList> {
+    let requested = facts.requested.as_ref()?;
+    let of = |name: &ResourceName| requested.get(name).copied().unwrap_or_default();
+    let mut counted: BTreeMap<&ResourceName, Count> = BTreeMap::new();
+    for fact in usable(facts)? {
+        let one = slots([&fact.eni], fact.limit?, held).capacity();
+        let count = counted.entry(&fact.resource).or_default();
+        count.capacity = count.capacity.saturating_add(one);
+        count.attached = count.attached.saturating_add(attached_to(facts, &fact.eni.id));
+    }
+    // The scheduler does not subtract a pod that requests a former resource from the present one.
+    // So many addresses that are attached must be those of such pods. Any other such pod, one that
+    // waits for its address or whose place a waiting pod obscures, may be in any subnet.
+    let hidden = |(name, count): (&&ResourceName, &Count)| count.attached.saturating_sub(of(name));
+    let known = counted.iter().map(hidden).fold(0, u32::saturating_add);
+    let retired = retired(facts, requested);
+    let unknown = retired.saturating_sub(known);
+    let mut offered = requested.clone();
+    for (name, count) in &counted {
+        let hidden = hidden((name, count)).saturating_add(unknown).min(retired);
+        offered.insert((*name).clone(), count.capacity.saturating_sub(hidden).max(of(name)));
+    }
+    Some(offered)
+}
+
+/// How many addresses of members of this node are attached to the ENI or being attached.
+fn attached_to(facts: &Facts, eni: &EniId) -> u32 {
+    let records = facts.addresses.iter().flatten().map(|fact| &fact.record);
+    let attached = records.filter(|record| attached_eni(facts, record) == Some(eni));
+    u32::try_from(attached.count()).unwrap_or(u32::MAX)
+}
+
+/// The ENI to which the address of a member of this node is attached or being attached.
+fn attached_eni<'a>(facts: &Facts, record: &'a StaticIp) -> Option<&'a EniId> {
+    let here = record.attachment.as_ref().filter(|it| it.node == facts.node)?;
+    here.eni.as_ref().filter(|_| matches!(here.state, State::Attaching | State::Attached))
+}
+
+/// How much pods request of resources that no pool has any more, except pods whose pool is gone:
+/// their addresses are on interfaces that do not count.
+fn retired(facts: &Facts, requested: &ResourceList) -> u32 {
+    let Some(pools) = &facts.pools else { return 0 };
+    let gone = |(name, _): &(&ResourceName, &u32)| pools.iter().all(|it| it.resource != **name);
+    let all = requested.iter().filter(gone).map(|(_, amount)| *amount).fold(0, u32::saturating_add);
+    let serves = |pool: &Pool, record: &StaticIp| {
+        pool.name == record.pool || pool.subnets.iter().any(|it| it.subnet == record.subnet)
+    };
+    let records = facts.addresses.iter().flatten().map(|fact| &fact.record);
+    let here = records.filter(|record| attached_eni(facts, record).is_some());
+    let apart = here.filter(|record| !pools.iter().any(|pool| serves(pool, record))).count();
+    all.saturating_sub(u32::try_from(apart).unwrap_or(u32::MAX))
+}
+
+/// The slots as published: of all resources together.
 pub(crate) fn shown(facts: &Facts, held: &Held) -> Option<api::Slots> {
     let none = api::Slots { total: 0, free: 0 };
     usable(facts)?.into_iter().try_fold(none, |all, fact| {
@@ -139,3 +217,6 @@ pub(crate) fn of(fact: &EniFact, held: &Held) -> Option<api::Slots> {
     let free = slots([&fact.eni], limit, held).free;
     Some(api::Slots { total: limit.saturating_sub(1), free })
 }
+
+#[cfg(test)]
+mod tests;

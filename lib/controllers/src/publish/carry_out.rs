@@ -25,7 +25,7 @@ pub async fn carry_out<B: StatusWriter>(
         Step::Create(object) => status_writer.create_attachments(object).await.map(Done::Written),
         Step::Update(object) => status_writer.replace_attachments(object).await.map(Done::Written),
         Step::UpdateCapacity(capacity) => {
-            status_writer.set_capacity(node, *capacity).await.map(|()| Done::Success)
+            status_writer.set_capacity(node, capacity).await.map(|()| Done::Success)
         }
         Step::EmitEvent(event) => status_writer.post(event).await.map(|()| Done::Success),
         Step::UpdateStatus { record, conditions, timestamp } => {

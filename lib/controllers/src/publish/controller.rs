@@ -49,7 +49,8 @@ pub struct PublishTick {
 pub enum PublishEffect {
     /// Send a request, which ends with an event.
     Send(Step),
-    /// Show the status that is to be published, and the capacity of the node if it is known.
+    /// Show the status that is to be published, and the capacity of the node, of all resources
+    /// together, if it is known.
     Show(Box<NodeAttachments>, Option<u32>),
     /// Pass the volumes that an earlier process published on.
     PassPublished(Table),
@@ -120,7 +121,8 @@ impl PublishController {
             self.publisher.notice(notice, now);
         }
         let object = Box::new(self.publisher.wanted());
-        effects.push(PublishEffect::Show(object, self.publisher.capacity()));
+        let capacity = self.publisher.capacity().into_values().reduce(u32::saturating_add);
+        effects.push(PublishEffect::Show(object, capacity));
     }
 
     fn ended(

@@ -1,6 +1,7 @@
 //! What an agent knows about its node at one moment. It may be stale: it is used for status only.
 
-use firecamp_core::ids::{InstanceId, NodeName, Zone};
+use firecamp_core::agent::ResourceList;
+use firecamp_core::ids::{InstanceId, NodeName, ResourceName, Zone};
 use firecamp_core::node_identity::Eni;
 use firecamp_core::record::{Pool, StaticIp};
 use firecamp_node::volumes::{PodVolumes, Table};
@@ -20,10 +21,10 @@ pub struct Facts {
     pub enis: Option<Vec<EniFact>>,
     /// The static IPs whose records name this node or that are in its kernel.
     pub addresses: Option<Vec<AddressFact>>,
-    /// All pools.
+    /// All pools, the oldest first.
     pub pools: Option<Vec<Pool>>,
-    /// How many units of the extended resource the node's pods occupy.
-    pub requested: Option<u32>,
+    /// How much of each extended resource of pools the node's pods occupy.
+    pub requested: Option<ResourceList>,
     /// The volumes.
     pub volumes: Option<Table>,
     /// The pods that claim volumes.
@@ -65,6 +66,9 @@ pub struct EniFact {
     /// Whether members get it, if FireCamp may use it: it is the chosen ENI in the subnet of a
     /// pool. None while the pools are not known.
     pub carries: Option<bool>,
+    /// The extended resource that counts its slots: that of the oldest pool in its subnet.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub resource: ResourceName,
 }
 
 /// A static IP of this node.

@@ -1,10 +1,12 @@
 //! The Kubernetes API as the publisher needs it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::Ipv4Addr;
 
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::ids::{Member, NodeName, Version};
+use firecamp_core::ids::{Member, NodeName, ResourceName, Version};
 use firecamp_registry::api::{Condition, NodeAttachments};
 
 use crate::publish::event::Event;
@@ -15,8 +17,8 @@ use crate::publish::event::Event;
 pub struct FetchedNode {
     /// The UID of the Node; none if it does not exist.
     pub node: Option<String>,
-    /// Its current capacity of the extended resource.
-    pub capacity: Option<String>,
+    /// Its current capacity of each extended resource of pools.
+    pub capacity: BTreeMap<ResourceName, String>,
     /// Its `NodeAttachments`, with the version in its metadata; none if there is none.
     pub attachments: Option<NodeAttachments>,
 }
@@ -82,11 +84,12 @@ pub trait StatusWriter: Send + Sync {
         conditions: &[Condition],
     ) -> impl Future<Output = Result<(), RegistryFailure>> + Send;
 
-    /// Sets the node's capacity of the extended resource. The kubelet makes it allocatable.
+    /// Sets the node's capacity of these extended resources, all or none. The kubelet makes it
+    /// allocatable.
     fn set_capacity(
         &self,
         node: &NodeName,
-        capacity: u32,
+        capacity: &ResourceList,
     ) -> impl Future<Output = Result<(), RegistryFailure>> + Send;
 
     /// Creates an Event. One that exists already counts as created.

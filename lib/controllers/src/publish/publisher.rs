@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
@@ -86,8 +87,8 @@ impl Publisher {
         self.attachments.object(&self.node)
     }
 
-    /// The node's capacity of the extended resource, once it is known and stable.
-    pub fn capacity(&self) -> Option<u32> {
+    /// The node's capacity of each extended resource, once it is known and stable.
+    pub fn capacity(&self) -> ResourceList {
         self.capacity.value()
     }
 
@@ -111,7 +112,7 @@ impl Publisher {
         let begun = self.evaluation.begun.unwrap_or(now);
         self.events.report_early(&facts, now);
         self.claims.step(&facts, (now, timestamp));
-        let held = self.capacity.step(now, &facts);
+        let held = self.capacity.step(now, &facts, self.attachments.resources());
         let addresses = (self.addresses.step(&facts, now), held.as_ref());
         let starting = now.since(begun) < STARTUP_GRACE;
         let at = self.attachments.timestamp(timestamp);
@@ -162,8 +163,8 @@ impl Publisher {
 
     /// An unknown capacity is not written.
     fn set_capacity(&self) -> Option<Step> {
-        let wanted = self.capacity.value()?;
-        self.attachments.lacks_capacity(wanted).then_some(Step::UpdateCapacity(wanted))
+        let unpublished = self.attachments.unpublished(self.capacity.value());
+        (!unpublished.is_empty()).then_some(Step::UpdateCapacity(unpublished))
     }
 
     fn update_status(&self, now: Moment) -> Option<Step> {
@@ -214,7 +215,7 @@ impl Publisher {
             (Step::UpdateClaimStatus { member, report, .. }, _) => {
                 self.claims.done(member, report, now);
             }
-            (Step::UpdateCapacity(capacity), _) => self.attachments.capacity_written(*capacity),
+            (Step::UpdateCapacity(capacity), _) => self.attachments.capacity_written(capacity),
             (Step::EmitEvent(_), _) => self.events.drop_first(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_core::agent::ResourceList;
 use firecamp_core::ids::{Member, Version};
 use firecamp_core::record::StaticIp;
 use firecamp_registry::api::{Condition, NodeAttachments};
@@ -38,8 +39,9 @@ pub enum Step {
         /// The transition time of a status that changes (RFC 3339).
         timestamp: String,
     },
-    /// Set the node's capacity of the extended resource.
-    UpdateCapacity(u32),
+    /// Set the node's capacity of these extended resources in one request, so that a slot whose
+    /// resource changes is never offered twice.
+    UpdateCapacity(ResourceList),
     /// Create an Event.
     EmitEvent(Event),
 }

@@ -1,6 +1,7 @@
 //! The leader's controller.
 
 mod fixture;
+mod gates;
 mod passes;
 mod shutdown;
 mod terms;

@@ -1,6 +1,6 @@
 //! The status of pools.
 
-use firecamp_controllers::leader::{NodeReadiness, ObservedNode, Operation};
+use firecamp_controllers::leader::{NodeReadiness, ObservedNode, ObservedPool, Operation};
 use firecamp_registry::api::{Condition, StaticIPPoolStatus};
 
 use super::support::{ClusterFixture, address, parsed, pool};
@@ -106,6 +106,45 @@ fn a_cidr_block_that_differs_from_ec2_makes_a_pool_not_ready() {
     assert_eq!(says(&status, "Ready"), is("False", "SubnetDiffers"));
 }
 
+/// A pool of one subnet that was created at this second.
+fn created(name: &str, second: u32, resource: &str, subnet: &str) -> ObservedPool {
+    let mut observed = pool(name, &[("10.0.1.20", "10.0.1.29")]);
+    observed.created = Some(format!("2026-11-20T15:00:{second:02}Z"));
+    observed.pool.resource = parsed(resource);
+    observed.pool.subnets[0].subnet = parsed(subnet);
+    observed
+}
+
+#[test]
+fn the_later_of_two_pools_with_the_wrong_resource_is_not_ready_and_says_what_to_set() {
+    const DEFAULT: &str = "firecamp.io/static-ip";
+    const OTHER: &str = "firecamp.io/static-ip-x";
+    const HERE: &str = "subnet-0000000a";
+    const THERE: &str = "subnet-0000000b";
+    for (resource, subnet, fault) in [
+        (DEFAULT, THERE, Some(("ResourceNotUnique", "firecamp.io/static-ip-a"))),
+        (OTHER, HERE, Some(("ResourceDiffers", DEFAULT))),
+        (DEFAULT, HERE, None),
+        (OTHER, THERE, None),
+    ] {
+        let mut fixture = ClusterFixture::new();
+        for observed in [created("z", 1, DEFAULT, HERE), created("a", 2, resource, subnet)] {
+            fixture.view.pools.insert(observed.pool.name.clone(), Some(observed));
+        }
+        fixture.view.pools.remove(&parsed("pool"));
+        let earlier = reported(&mut fixture, "z").unwrap();
+        assert_eq!(says(&earlier, "Ready"), is("True", "Usable"), "{resource} {subnet}");
+        let later = reported(&mut fixture, "a").unwrap();
+        let Some((reason, wanted)) = fault else {
+            assert_eq!(says(&later, "Ready"), is("True", "Usable"), "{resource} {subnet}");
+            continue;
+        };
+        assert_eq!(says(&later, "Ready"), is("False", reason));
+        let message = &condition(&later, "Ready").message;
+        assert!(message.ends_with(&format!("set spec.resource to {wanted}")), "{message}");
+    }
+}
+
 #[test]
 fn an_unobserved_subnet_is_unknown() {
     let mut fixture = ClusterFixture::new();
@@ -126,7 +165,7 @@ fn an_address_outside_of_the_ranges_is_named() {
 }
 
 fn node(zone: &str, lifecycle: NodeReadiness) -> Option<ObservedNode> {
-    Some(ObservedNode { lifecycle, zone: Some(parsed(zone)) })
+    Some(ObservedNode { lifecycle, zone: Some(parsed(zone)), instance: None })
 }
 
 #[test]

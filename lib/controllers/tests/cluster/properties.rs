@@ -188,6 +188,12 @@ fn check(all: &[One], operation: &Operation) -> Result<(), TestCaseError> {
         Operation::ClearVolumeWait { member, .. } => {
             prop_assert!(false, "{member} waits for nothing");
         }
+        Operation::RemoveZoneGate { member, .. } | Operation::ReportZoneConflict { member, .. } => {
+            prop_assert!(false, "{member} has no gate");
+        }
+        Operation::DrainInterface(_)
+        | Operation::DetachInterface { .. }
+        | Operation::DeleteInterface(_) => prop_assert!(false, "there is no interface"),
         Operation::RecordOwner { .. }
         | Operation::UpdateStaticIpStatus { .. }
         | Operation::UpdateClaimStatus { .. }

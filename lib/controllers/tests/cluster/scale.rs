@@ -36,6 +36,11 @@ fn addresses(operations: &[Operation]) -> BTreeSet<Ipv4Addr> {
         Operation::RecordOwner { .. }
         | Operation::DeleteClaim { .. }
         | Operation::ClearVolumeWait { .. }
+        | Operation::RemoveZoneGate { .. }
+        | Operation::ReportZoneConflict { .. }
+        | Operation::DrainInterface(_)
+        | Operation::DetachInterface { .. }
+        | Operation::DeleteInterface(_)
         | Operation::UpdateClaimStatus { .. }
         | Operation::UpdatePoolStatus { .. } => None,
     };

@@ -93,11 +93,13 @@ pub(crate) fn pool(name: &str, ranges: &[(&str, &str)]) -> ObservedPool {
     let release_policy = ReleasePolicy::Keep;
     ObservedPool {
         id: identity(&format!("pool-{name}")),
+        created: None,
         generation: 3,
         pool: Pool {
             name: parsed(name),
             release_policy,
             orphaned: firecamp_core::record::OrphanPolicy::Report,
+            resource: firecamp_core::ids::ResourceName::default(),
             subnets: vec![subnet],
         },
         reclaim: ReclaimPolicy::Delete,
@@ -193,6 +195,7 @@ impl ClusterFixture {
         let mut answers = self.answers.clone();
         answers.pods.retain(|member, _| asked.pods.contains(member));
         answers.held.retain(|address, _| asked.owners.contains(address));
+        answers.volumes.retain(|member, _| asked.volumes.contains(member));
         self.planner.plan(&self.view, &self.site, &answers, self.now)
     }
 
@@ -210,6 +213,11 @@ impl ClusterFixture {
             | Operation::Unassign { .. }
             | Operation::DeleteStaticIp { .. }
             | Operation::RemoveFinalizer { .. }
+            | Operation::RemoveZoneGate { .. }
+            | Operation::ReportZoneConflict { .. }
+            | Operation::DrainInterface(_)
+            | Operation::DetachInterface { .. }
+            | Operation::DeleteInterface(_)
             | Operation::ClearVolumeWait { .. } => true,
         });
         operations

@@ -132,6 +132,7 @@ fn an_address_outside_its_pool_is_reported_and_works() {
         name: "redis".parse().unwrap(),
         release_policy: ReleasePolicy::Keep,
         orphaned: firecamp_core::record::OrphanPolicy::Report,
+        resource: firecamp_core::ids::ResourceName::default(),
         subnets: vec![subnet],
     }]);
     let mut node = Node::new(facts);

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use firecamp_controllers::publish::Facts;
 use firecamp_controllers::publish::facts::EniFact;
+use firecamp_core::agent::ResourceList;
+use firecamp_core::ids::ResourceName;
 use firecamp_core::record::State;
 use firecamp_registry::api::{EniManager, Slots};
 
@@ -17,6 +19,11 @@ fn second() -> EniFact {
     second.eni.id = "eni-0000000b".parse().unwrap();
     second.eni.device_index = 2;
     second
+}
+
+/// What the pods of the node request of the default resource.
+fn requested(amount: u32) -> Option<ResourceList> {
+    Some(ResourceList::from([(ResourceName::default(), amount)]))
 }
 
 fn capacity(node: &Node) -> String {
@@ -96,7 +103,7 @@ fn f021_an_unknown_capacity_is_not_written() {
 fn f021_a_capacity_reset_by_others_is_restored_within_five_minutes() {
     let mut node = with(vec![eni(&[ADDRESS])]);
     // The kubelet does so if the Node was created again.
-    node.api.change_capacity(Some("0"));
+    node.api.change_capacity(&ResourceName::default(), "0");
     node.run(5 * MINUTE + 10);
     assert_eq!(capacity(&node), "9");
 }
@@ -132,17 +139,17 @@ fn f021_the_slot_of_an_address_that_moved_away_is_free_at_once() {
 #[test]
 fn the_capacity_is_never_below_what_the_pods_of_the_node_request() {
     let mut node = with(vec![eni(&[ADDRESS])]);
-    node.facts.requested = Some(7);
+    node.facts.requested = requested(7);
     // The VPC CNI adopts the interface, or it is detached.
     for enis in [vec![EniFact { managed_by: EniManager::VpcCni, ..eni(&[ADDRESS]) }], vec![]] {
         node.facts.enis = Some(enis);
         node.run(MINUTE);
         assert_eq!(capacity(&node), "7");
     }
-    node.facts.requested = Some(12);
+    node.facts.requested = requested(12);
     node.run(2);
     assert_eq!(capacity(&node), "12", "at once: the kubelet may restart at any moment");
-    node.facts.requested = Some(1);
+    node.facts.requested = requested(1);
     node.run(10);
     assert_eq!(capacity(&node), "1");
 }

@@ -10,7 +10,8 @@ use firecamp_controllers::publish::{
     Facts, Notice, PublishController, PublishEffect, PublishEvent, PublishTick, Reports, Step,
     Subject, carry_out,
 };
-use firecamp_core::ids::{EniId, Epoch, NodeName, PodUid};
+use firecamp_core::agent::ResourceList;
+use firecamp_core::ids::{EniId, Epoch, NodeName, PodUid, ResourceName};
 use firecamp_core::node_identity::Eni;
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::time::Moment;
@@ -76,6 +77,7 @@ pub(crate) fn eni(listed: &[Ipv4Addr]) -> EniFact {
         link: Some("ens6".to_owned()),
         managed_by: EniManager::FireCamp,
         carries: Some(true),
+        resource: ResourceName::default(),
     }
 }
 
@@ -86,7 +88,7 @@ pub(crate) fn healthy_facts() -> Facts {
         zone: Some("us-east-1a".parse().unwrap()),
         enis: Some(vec![eni(&[ADDRESS])]),
         addresses: Some(vec![fact(record(1, State::Attached))]),
-        requested: Some(0),
+        requested: Some(ResourceList::new()),
         volumes: Some(Table::default()),
         ..Facts::new(name())
     }

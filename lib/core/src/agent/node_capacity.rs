@@ -1,17 +1,20 @@
-//! The capacity of a node: the amount of its extended resource.
+//! The capacity of a node: the amounts of its extended resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use crate::ids::EniId;
+use crate::ids::{EniId, ResourceName};
 use crate::node_identity::Eni;
+
+/// Amounts of extended resources.
+pub type ResourceList = BTreeMap<ResourceName, u32>;
 
 /// Capacity for addresses on a node's ENIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Slots {
     /// How many more addresses EC2 would assign.
     pub free: u32,
-    /// How many addresses members of this node hold.
+    /// How many addresses members of this node hold, as far as they fit.
     pub held: u32,
 }
 
@@ -34,11 +37,15 @@ pub fn slots<'a>(
     let none = BTreeSet::new();
     enis.into_iter().fold(Slots::default(), |all, eni| {
         let own = held.get(&eni.id).unwrap_or(&none);
-        let secondary = count(eni.listed.union(own).filter(|a| **a != eni.primary_address));
-        let used = secondary.saturating_add(1).saturating_add(eni.prefixes);
+        let others = count(eni.listed.difference(own).filter(|a| **a != eni.primary_address));
+        let used = others.saturating_add(1).saturating_add(eni.prefixes);
+        let fitting = limit.saturating_sub(used);
+        // An address that EC2 does not have yet is held by its record alone. If others have filled
+        // the interface in the meantime, EC2 refuses it.
+        let held = count(own.iter()).min(fitting);
         Slots {
-            free: all.free.saturating_add(limit.saturating_sub(used)),
-            held: all.held.saturating_add(count(own.iter())),
+            free: all.free.saturating_add(fitting.saturating_sub(held)),
+            held: all.held.saturating_add(held),
         }
     })
 }

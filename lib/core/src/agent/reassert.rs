@@ -223,7 +223,14 @@ impl Reassert {
             CloudKind::CapacityExceeded | CloudKind::SubnetExhausted => Exit::NoCapacity,
             CloudKind::Throttled | CloudKind::Transient => Exit::TimedOut,
             CloudKind::NotFound => Exit::NodeUnsuitable,
-            CloudKind::NotOnInterface | CloudKind::Auth | CloudKind::Unknown => Exit::CloudRefused,
+            // An Assign is not refused for the last four.
+            CloudKind::NotOnInterface
+            | CloudKind::Auth
+            | CloudKind::Unknown
+            | CloudKind::AttachmentLimitExceeded
+            | CloudKind::DeviceIndexTaken
+            | CloudKind::InterfaceInUse
+            | CloudKind::QuotaExceeded => Exit::CloudRefused,
         };
         let failure = self.failure(exit, failure.detail);
         self.settle(Err(failure), now)

@@ -300,7 +300,14 @@ impl Assign {
                 self.at = again;
                 Err(Halt::Retry(timing::THROTTLE_BASE, Exit::NodeUnsuitable, text))
             }
-            CloudKind::Auth | CloudKind::Unknown | CloudKind::NotOnInterface => {
+            // An Assign is not refused for the last four.
+            CloudKind::Auth
+            | CloudKind::Unknown
+            | CloudKind::NotOnInterface
+            | CloudKind::AttachmentLimitExceeded
+            | CloudKind::DeviceIndexTaken
+            | CloudKind::InterfaceInUse
+            | CloudKind::QuotaExceeded => {
                 Err(self.undo(Exit::CloudRefused, text, Whereabouts::AsBefore))
             }
         }

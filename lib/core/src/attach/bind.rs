@@ -189,7 +189,8 @@ impl Bind {
     ) -> Next<Bound> {
         if let Some(stored) = self.bound_record(input) {
             let wanted = |subnet: &SubnetId| *subnet == stored.object.subnet;
-            let Some(eni) = node.choose(input.rule, wanted).cloned() else {
+            let preference = input.preference(Some(&stored.object));
+            let Some(eni) = node.choose(input.rule, wanted, &preference).cloned() else {
                 let zone = stored.object.zone == node.zone;
                 return Err(self.unsuitable(zone, no_eni_in_subnet(&stored.object, &node), now));
             };
@@ -326,7 +327,7 @@ impl Bind {
 
 fn site<'a>(input: &AttachInput, pool: &Pool, node: &'a NodeIdentity) -> Option<(Site, &'a Eni)> {
     let offers = |id: &SubnetId| pool.subnets.iter().any(|s| s.subnet == *id);
-    let eni = node.choose(input.rule, offers)?;
+    let eni = node.choose(input.rule, offers, &input.preference(None))?;
     let subnet = pool.subnets.iter().find(|s| s.subnet == eni.subnet)?.clone();
     Some((Site { pool: pool.clone(), subnet }, eni))
 }

@@ -1,10 +1,11 @@
 //! The input of an attach.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::choose_interface::EniRule;
+use crate::choose_interface::{EniRule, Preference};
 use crate::ids::{ClusterName, EniId, Member, NodeName, PodUid, PoolName, RunId};
+use crate::record::StaticIp;
 
 /// Input of an attach: who attaches, where and by which rules.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,10 +26,20 @@ pub struct AttachInput {
     /// The ENIs that FireCamp must not use, because something else manages their addresses, with
     /// the reason for each.
     pub excluded: BTreeMap<EniId, String>,
+    /// The ENIs to use only if there is no other: full ones, and those without the cluster's tag.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub avoided: BTreeSet<EniId>,
     /// This run of the process: random and never used before.
     pub run: RunId,
     /// The attach fails after this long.
     pub deadline: Duration,
     /// How long a terminating predecessor may keep using the address on this node.
     pub predecessor_grace: Duration,
+}
+
+impl AttachInput {
+    /// What decides between several ENIs.
+    pub(super) fn preference<'a>(&'a self, record: Option<&'a StaticIp>) -> Preference<'a> {
+        Preference { excluded: Some(&self.excluded), avoided: Some(&self.avoided), record }
+    }
 }

@@ -333,6 +333,46 @@ impl Waited {
     }
 }
 
+/// How `firecamp uninstall` ends; with `--dry-run`, how it would begin. If it cannot read or write,
+/// it ends with an [`Exit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Uninstalled {
+    /// No address and no interface of FireCamp is left in EC2 and in the registry.
+    All,
+    /// Something is left after the timeout.
+    TimedOut,
+    /// Nothing more is removed, because addresses are in use or objects cannot be read.
+    InUse,
+}
+
+impl Uninstalled {
+    /// All results, in ascending order of their codes.
+    pub const ALL: [Self; 3] = [Self::All, Self::TimedOut, Self::InUse];
+
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::All => Exit::Success.code(),
+            Self::TimedOut => Exit::TimedOut.code(),
+            Self::InUse => CheckExit::Problems.code(),
+        }
+    }
+
+    /// A description for users.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::All => "no address, interface, claim or pool of FireCamp is left",
+            Self::TimedOut => {
+                "the timeout expired first; the output says what is left; run it again to continue"
+            }
+            Self::InUse => {
+                "nothing more was removed, because members use addresses, or objects cannot be \
+                 read; the output says which"
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -272,6 +272,10 @@ impl Unassign {
             CloudKind::HeldElsewhere
             | CloudKind::CapacityExceeded
             | CloudKind::SubnetExhausted
+            | CloudKind::AttachmentLimitExceeded
+            | CloudKind::DeviceIndexTaken
+            | CloudKind::InterfaceInUse
+            | CloudKind::QuotaExceeded
             | CloudKind::BadAddress
             | CloudKind::Auth
             | CloudKind::Unknown => return Err(Halt::Fail(Exit::CloudRefused, text)),

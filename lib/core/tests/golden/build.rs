@@ -80,6 +80,7 @@ impl Case {
             pool: None,
             rule: self.yaml.eni.as_deref().map_or(EniRule::Primary, parsed),
             excluded: BTreeMap::new(),
+            avoided: BTreeSet::new(),
             run: parsed("run-now"),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: Duration::from_secs(30),
@@ -210,6 +211,7 @@ fn pool(unassigns: bool) -> Pool {
         name: parsed("pool"),
         release_policy: if unassigns { ReleasePolicy::Unassign } else { ReleasePolicy::Keep },
         orphaned: firecamp_core::record::OrphanPolicy::Report,
+        resource: firecamp_core::ids::ResourceName::default(),
         subnets: vec![PoolSubnet {
             subnet: parsed("subnet-0000000a"),
             cidr: parsed("10.0.1.0/24"),

@@ -39,7 +39,8 @@ fn pool(name: &str, orphaned: OrphanPolicy) -> Pool {
         ranges: vec![(address(50), address(59))],
     };
     let release_policy = ReleasePolicy::Keep;
-    Pool { name: parsed(name), release_policy, orphaned, subnets: vec![subnet] }
+    let resource = firecamp_core::ids::ResourceName::default();
+    Pool { name: parsed(name), release_policy, orphaned, resource, subnets: vec![subnet] }
 }
 
 fn adopting() -> Vec<Pool> {

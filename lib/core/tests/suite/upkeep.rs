@@ -44,6 +44,7 @@ fn pool() -> Pool {
         name: parsed("pool"),
         release_policy: ReleasePolicy::Keep,
         orphaned: firecamp_core::record::OrphanPolicy::Report,
+        resource: firecamp_core::ids::ResourceName::default(),
         subnets: vec![PoolSubnet {
             subnet: parsed("subnet-0000000a"),
             cidr: parsed("10.0.1.0/24"),
@@ -150,6 +151,8 @@ fn slots_count_what_is_listed_held_and_prefixed_once() {
     assert_eq!(found.capacity(), 7);
     assert_eq!(slots([&first], 6, &held).capacity(), 4, "the second one is detached");
     assert_eq!(slots([&first], 2, &held).free, 0, "more than the limit");
+    let full = slots([&first], 3, &held);
+    assert_eq!(full, Slots { free: 0, held: 1 }, "EC2 refuses address 50, which is not listed");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The methods of records, locks, nodes and identifiers, each over all its cases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::Action;
-use firecamp_core::choose_interface::EniRule;
+use firecamp_core::choose_interface::{EniRule, Preference};
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Mac, Member, PodUid, RunId};
 use firecamp_core::lock_rule::{Hold, LockRecord};
@@ -180,7 +180,7 @@ fn the_rule_selects_the_lowest_card_and_index_among_suitable_enis() {
     };
     let place = |rule, wanted: Option<char>| {
         let fits = |subnet: &str| wanted.is_none_or(|letter| subnet.ends_with(letter));
-        let eni = node.choose(rule, |subnet| fits(subnet.as_str()))?;
+        let eni = node.choose(rule, |subnet| fits(subnet.as_str()), &Preference::default())?;
         Some((eni.network_card, eni.device_index))
     };
     assert_eq!(place(EniRule::Auto, None), Some((0, 0)));
@@ -190,6 +190,39 @@ fn the_rule_selects_the_lowest_card_and_index_among_suitable_enis() {
     assert_eq!(place(EniRule::DeviceIndex(1), None), Some((0, 1)));
     assert_eq!(place(EniRule::DeviceIndex(1), Some('b')), Some((1, 1)));
     assert_eq!(place(EniRule::DeviceIndex(3), None), None);
+}
+
+#[test]
+fn of_several_enis_the_one_that_has_the_address_carries_it_then_the_first_that_has_room() {
+    let mut node = NodeIdentity {
+        instance: parsed("i-0000000a"),
+        instance_type: "m5.large".to_owned(),
+        zone: parsed("us-east-1a"),
+        region: "us-east-1".to_owned(),
+        enis: vec![interface(0, 0, 'a'), interface(0, 1, 'a'), interface(0, 2, 'a')],
+    };
+    let all: BTreeMap<EniId, String> =
+        node.enis.iter().map(|eni| (eni.id.clone(), "managed".to_owned())).collect();
+    let first = node.enis[0].id.clone();
+    let excluded = [(first, "managed".to_owned())].into();
+    let avoided = [node.enis[1].id.clone()].into();
+    let mut moved = record(State::Parked);
+    moved.reserved_on = Some(node.enis[1].id.clone());
+    let choose = |node: &NodeIdentity, preference: &Preference<'_>| {
+        node.choose(EniRule::Auto, |_| true, preference).unwrap().device_index
+    };
+    let rule = Preference { excluded: Some(&excluded), avoided: Some(&avoided), record: None };
+    assert_eq!(choose(&node, &Preference::default()), 0);
+    assert_eq!(choose(&node, &rule), 2, "0 is excluded, and 1 is full");
+    let kept = Preference { record: Some(&moved), ..rule };
+    assert_eq!(choose(&node, &kept), 1, "a full one keeps the address that it has by record");
+    node.enis[2].listed.insert(moved.address);
+    assert_eq!(choose(&node, &kept), 2, "the metadata service decides where it is");
+    node.enis[0].listed.insert(moved.address);
+    node.enis[2].listed.clear();
+    assert_eq!(choose(&node, &kept), 1, "it leaves an excluded one");
+    let no_choice = Preference { excluded: Some(&all), ..rule };
+    assert_eq!(choose(&node, &no_choice), 0, "the reason of the first is reported");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The requests for the leader's changes.
 
-use firecamp_controllers::leader::{Change, Identity, Owner};
-use firecamp_core::contract::cluster::annotation;
+use firecamp_controllers::leader::{Change, Owner};
+use firecamp_core::contract::cluster::{ZONE_LABEL, annotation};
 use firecamp_core::failure::RegistryFailure;
+use firecamp_core::ids::Zone;
 use firecamp_core::record::Claim;
 use firecamp_registry::api::{Condition, StaticIPClaim};
 use http::Method;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::http_request::Call;
 use crate::object_paths::Place;
-use crate::write;
+use crate::{interfaces, write};
 
 const MERGE: &str = "application/merge-patch+json";
 
@@ -24,14 +25,27 @@ pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
             }});
             patched(&Place::claim(member), "record the owner of", "", &patch)
         }
-        Change::DeleteClaim(member, id) => deleted(&Place::claim(member), id),
-        Change::DeleteStaticIp(address, id) => deleted(&Place::static_ip(*address), id),
+        Change::DeleteClaim(member, id) => {
+            write::deleted(&Place::claim(member), (id.uid.as_str(), &id.version))
+        }
+        Change::DeleteStaticIp(address, id) => {
+            write::deleted(&Place::static_ip(*address), (id.uid.as_str(), &id.version))
+        }
         Change::RemoveFinalizer(address, id, rest) => {
             let patch = json!({ "metadata": {
                 "resourceVersion": id.version.as_str(),
                 "finalizers": rest,
             }});
             patched(&Place::static_ip(*address), "remove the finalizer of", "", &patch)
+        }
+        Change::UpdateInterface(next) => interfaces::update(next),
+        Change::DeleteInterface(stored) => interfaces::delete(stored),
+        Change::RemoveZoneGate(member, id, rest, zone) => {
+            let patch = json!({
+                "metadata": { "resourceVersion": id.version.as_str() },
+                "spec": scheduling(rest, zone.as_ref()),
+            });
+            patched(&Place::pod(member), "remove the zone gate of", "", &patch)
         }
         Change::Restore(claim, owner) => restored(claim, owner.as_ref()),
         Change::UpdateStaticIpStatus(address, id, status) => {
@@ -71,6 +85,18 @@ fn annotations(owner: Option<&Owner>) -> Value {
     })
 }
 
+/// Without a zone, the patch does not touch the node selector.
+fn scheduling(gates: &[String], zone: Option<&Zone>) -> Value {
+    let gates: Vec<Value> = gates.iter().map(|gate| json!({ "name": gate })).collect();
+    match zone {
+        Some(zone) => json!({
+            "schedulingGates": gates,
+            "nodeSelector": { (ZONE_LABEL): zone.as_str() },
+        }),
+        None => json!({ "schedulingGates": gates }),
+    }
+}
+
 /// Sets the transition time of conditions without one to now.
 fn dated(conditions: &[Condition]) -> Vec<Condition> {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -86,18 +112,6 @@ fn patched(place: &Place, verb: &str, sub: &str, patch: &Value) -> Result<Call, 
     let mut call = Call::write(Method::PATCH, what, format!("{}{sub}", place.path()));
     call.body = Some((MERGE, write::bytes(&call, patch)?));
     Ok(write::strict(call))
-}
-
-fn deleted(place: &Place, id: &Identity) -> Result<Call, RegistryFailure> {
-    let what = format!("delete {}", place.label);
-    let mut call = Call::write(Method::DELETE, what, place.path());
-    let options = json!({
-        "kind": "DeleteOptions",
-        "apiVersion": "v1",
-        "preconditions": { "uid": id.uid.as_str(), "resourceVersion": id.version.as_str() },
-    });
-    call.body = Some(("application/json", write::bytes(&call, &options)?));
-    Ok(call)
 }
 
 fn restored(claim: &Claim, owner: Option<&Owner>) -> Result<Call, RegistryFailure> {

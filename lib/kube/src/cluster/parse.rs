@@ -6,7 +6,7 @@ use firecamp_controllers::leader::{
     Identity, NodeReadiness, ObservedClaim, ObservedNode, ObservedPod, ObservedPool,
     ObservedStaticIp, Owner, SetName, StatefulSet, Uid,
 };
-use firecamp_core::contract::cluster::annotation;
+use firecamp_core::contract::cluster::{ZONE_LABEL, annotation};
 use firecamp_core::ids::Version;
 use firecamp_core::ports::PodView;
 use firecamp_core::record::{Claim, Pool, StaticIp};
@@ -25,9 +25,6 @@ use crate::pod::{self as pods, Reference};
 const OUT_OF_SERVICE: [&str; 2] =
     ["node.kubernetes.io/out-of-service", "node.cloudprovider.kubernetes.io/shutdown"];
 
-/// The label with a node's availability zone.
-const ZONE: &str = "topology.kubernetes.io/zone";
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw<S, T: Default> {
@@ -40,13 +37,14 @@ struct Raw<S, T: Default> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Meta {
+pub(super) struct Meta {
     name: String,
     namespace: Option<String>,
     uid: String,
     resource_version: String,
     #[serde(default)]
     generation: u64,
+    creation_timestamp: Option<String>,
     deletion_timestamp: Option<String>,
     #[serde(default)]
     finalizers: Vec<String>,
@@ -63,7 +61,7 @@ struct Extra<T> {
     status: Option<T>,
 }
 
-fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+pub(super) fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|wrong| wrong.to_string())
 }
 
@@ -86,7 +84,7 @@ pub(super) fn is_named(text: &str, namespace: Option<&str>, name: &str) -> Resul
 }
 
 impl Meta {
-    fn identity(&self) -> Result<Identity, String> {
+    pub(super) fn identity(&self) -> Result<Identity, String> {
         Ok(Identity {
             uid: Uid::new(&self.uid).ok_or("metadata.uid: is empty")?,
             version: Version::new(&self.resource_version).map_err(|wrong| wrong.to_string())?,
@@ -151,8 +149,9 @@ pub(super) fn pool(text: &str) -> Result<ObservedPool, String> {
     let (object, extra) = object::<StaticIPPoolSpec, StaticIPPoolStatus>(text)?;
     let pool = Pool::try_from(&object).map_err(|wrong| wrong.to_string())?;
     let (reclaim, retention) = (object.spec.reclaim_policy, object.spec.claim_retention_policy);
-    let (generation, status) = (extra.meta.generation, extra.status);
-    Ok(ObservedPool { id: extra.id, generation, pool, reclaim, retention, status })
+    let Meta { generation, creation_timestamp: created, .. } = extra.meta;
+    let (id, status) = (extra.id, extra.status);
+    Ok(ObservedPool { id, created, generation, pool, reclaim, retention, status })
 }
 
 pub(super) fn set_place(name: &SetName) -> Place {
@@ -206,9 +205,12 @@ pub(super) fn node(text: &str) -> Result<ObservedNode, String> {
         labels: BTreeMap<String, String>,
     }
     #[derive(Deserialize, Default)]
-    #[serde(default)]
+    #[serde(rename_all = "camelCase", default)]
     struct Spec {
         taints: Vec<Taint>,
+        /// `aws:///us-east-1a/i-0123456789abcdef0`.
+        #[serde(rename = "providerID")]
+        provider_id: String,
     }
     #[derive(Deserialize)]
     struct Taint {
@@ -225,7 +227,7 @@ pub(super) fn node(text: &str) -> Result<ObservedNode, String> {
         status: String,
     }
     let Node { metadata, spec, status } = parsed(text)?;
-    let zone = metadata.labels.get(ZONE).and_then(|zone| zone.parse().ok());
+    let zone = metadata.labels.get(ZONE_LABEL).and_then(|zone| zone.parse().ok());
     let ready = status.conditions.iter().any(|it| it.r#type == "Ready" && it.status == "True");
     let lifecycle = if spec.taints.iter().any(|taint| OUT_OF_SERVICE.contains(&taint.key.as_str()))
     {
@@ -235,7 +237,8 @@ pub(super) fn node(text: &str) -> Result<ObservedNode, String> {
     } else {
         NodeReadiness::NotReady
     };
-    Ok(ObservedNode { lifecycle, zone })
+    let instance = spec.provider_id.strip_prefix("aws://").and_then(|rest| rest.rsplit('/').next());
+    Ok(ObservedNode { lifecycle, zone, instance: instance.and_then(|id| id.parse().ok()) })
 }
 
 /// A pod.

@@ -1,13 +1,10 @@
-//! Nodes and the reports of drivers and plugins about them. Parsing is lenient: an unknown value
-//! counts as absent.
+//! Nodes and the settings of plugins. Parsing is lenient: an unknown value counts as absent.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-/// The EBS CSI driver.
-const DRIVER: &str = "ebs.csi.aws.com";
 /// The annotation that a kubelet with `--node-ip` sets for cloud controllers.
 const GIVEN: &str = "alpha.kubernetes.io/provided-node-ip";
 
@@ -34,12 +31,6 @@ pub(super) fn parse(node: &Value) -> Option<(String, ObservedNode)> {
     let fixed = annotations.is_some_and(|annotations| annotations.get(GIVEN).is_some());
     let instance = instance.map(str::to_owned);
     Some((name, ObservedNode { instance, internal: internal.collect(), fixed }))
-}
-
-pub(super) fn offered(csi_node: &Value) -> Option<u32> {
-    let is_driver = |one: &&Value| one.get("name").and_then(Value::as_str) == Some(DRIVER);
-    let driver = list(csi_node, "/spec/drivers").find(is_driver)?;
-    u32::try_from(driver.pointer("/allocatable/count")?.as_u64()?).ok()
 }
 
 /// The literal environment values of the first container, without those from other sources.

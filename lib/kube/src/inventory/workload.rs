@@ -1,6 +1,7 @@
 //! A StatefulSet, its pods and its members' objects, for commands that wait. A list is complete
 //! and every object parsed, or it fails: an unreadable pod is not a deleted pod.
 
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ports::Controller;
 use firecamp_registry::api::{Kind, StaticIPClaimSpec, StaticIPSpec};
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{Inventory, PAGE, read};
 use crate::http_request::Call;
-use crate::pod::Reference;
+use crate::pod::{PodSpec, Reference};
 use crate::{classify, list, object_paths};
 
 /// The label that the StatefulSet controller sets to the pod's name. The pod keeps it when the set
@@ -47,6 +48,8 @@ pub struct ObservedPod {
     pub created: Option<String>,
     /// The lifecycle state of the pod.
     pub lifecycle: PodState,
+    /// What its containers request of the extended resources of pools.
+    pub requested: ResourceList,
 }
 
 /// The lifecycle state of a pod, according to its object.
@@ -121,12 +124,6 @@ struct PodMetadata {
     labels: Map<String, Value>,
     #[serde(default)]
     owner_references: Vec<Reference>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct PodSpec {
-    node_name: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -212,6 +209,7 @@ impl Pod {
             made_by_set: named == Some(metadata.name.as_str()),
             name: metadata.name,
             uid: metadata.uid,
+            requested: spec.requested(),
             node: Some(spec.node_name).filter(|name| !name.is_empty()),
             controller,
             created: metadata.creation_timestamp,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use firecamp_core::contract::cluster::ZONE_LABEL;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, PodUid, Zone};
 use firecamp_node::volumes::observation::{
@@ -19,7 +20,7 @@ const EBS: &str = "ebs.csi.aws.com";
 /// The prefix of CSI volumes in a Node's `volumesAttached`.
 const ATTACHED: &str = "kubernetes.io/csi/";
 /// The topology labels of a volume's zone.
-const ZONES: [&str; 2] = ["topology.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone"];
+const ZONES: [&str; 2] = [ZONE_LABEL, "topology.ebs.csi.aws.com/zone"];
 
 /// A volume of a CSI driver.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +63,19 @@ pub(super) fn pod(object: &Value) -> Option<Pod> {
     let name = text(object, "/metadata/name")?;
     let phase = text(object, "/status/phase").unwrap_or_default();
     let deleted = text(object, "/metadata/deletionTimestamp").is_some();
-    let claim = |volume: &Value| {
+    Some(Pod {
+        uid: PodUid::new(text(object, "/metadata/uid")?).ok()?,
+        namespace: text(object, "/metadata/namespace")?.to_owned(),
+        name: name.to_owned(),
+        ending: deleted || matches!(phase, "Succeeded" | "Failed"),
+        claims: used_claims(object).collect(),
+    })
+}
+
+/// The claims that a pod uses.
+pub(crate) fn used_claims(pod: &Value) -> impl Iterator<Item = PodClaim> {
+    let name = text(pod, "/metadata/name").unwrap_or_default();
+    let claim = move |volume: &Value| {
         if let Some(claim) = text(volume, "/persistentVolumeClaim/claimName") {
             let read_only = flag(volume, "/persistentVolumeClaim/readOnly");
             return Some(PodClaim { claim: claim.to_owned(), read_only });
@@ -72,18 +85,16 @@ pub(super) fn pod(object: &Value) -> Option<Pod> {
         let claim = format!("{name}-{}", text(volume, "/name")?);
         Some(PodClaim { claim, read_only: false })
     };
-    Some(Pod {
-        uid: PodUid::new(text(object, "/metadata/uid")?).ok()?,
-        namespace: text(object, "/metadata/namespace")?.to_owned(),
-        name: name.to_owned(),
-        ending: deleted || matches!(phase, "Succeeded" | "Failed"),
-        claims: list(object, "/spec/volumes").iter().filter_map(claim).collect(),
-    })
+    list(pod, "/spec/volumes").iter().filter_map(claim)
+}
+
+/// The volume that a claim is bound to.
+pub(crate) fn bound_volume(claim: &Value) -> Option<String> {
+    text(claim, "/spec/volumeName").filter(|volume| !volume.is_empty()).map(str::to_owned)
 }
 
 pub(super) fn claim(name: ClaimName, object: &Value) -> Claim {
-    let volume = text(object, "/spec/volumeName").filter(|volume| !volume.is_empty());
-    Claim { name, volume: volume.map(str::to_owned) }
+    Claim { name, volume: bound_volume(object) }
 }
 
 pub(super) fn volume(name: &str, object: &Value) -> (PersistentVolume, Option<Csi>) {
@@ -114,7 +125,8 @@ pub(super) fn is_directory(object: &Value) -> bool {
     object.pointer("/spec/hostPath").is_some_and(Value::is_object)
 }
 
-fn zones(object: &Value) -> Vec<Zone> {
+/// The zones that a volume's node affinity allows; empty if it names none.
+pub(crate) fn zones(object: &Value) -> Vec<Zone> {
     let terms = list(object, "/spec/nodeAffinity/required/nodeSelectorTerms");
     let all = terms.iter().flat_map(|term| list(term, "/matchExpressions"));
     let of_zones = all.filter(|one| {
@@ -125,6 +137,13 @@ fn zones(object: &Value) -> Vec<Zone> {
     let zones: BTreeSet<Zone> =
         values.filter_map(|value| Zone::new(value.as_str()?).ok()).collect();
     zones.into_iter().collect()
+}
+
+/// How many volumes the EBS CSI driver offers, by a CSINode; none if it reports no number.
+pub(crate) fn offered(csi_node: &Value) -> Option<u32> {
+    let mut drivers = list(csi_node, "/spec/drivers").iter();
+    let driver = drivers.find(|one| text(one, "/name") == Some(EBS))?;
+    u32::try_from(driver.pointer("/allocatable/count")?.as_u64()?).ok()
 }
 
 pub(super) fn attachment(name: &str, object: &Value) -> VolumeAttachment {

@@ -234,10 +234,13 @@ async fn f077_a_node_is_ready_not_ready_or_out_of_service() {
         assert_eq!(*observed, Ok(ObservedNode::from(wanted)), "{spec} {status}");
     }
     let labels = json!({ "topology.kubernetes.io/zone": "us-east-1a" });
-    cluster.server.set("nodes", (None, "n1"), json!({ "metadata": { "labels": labels } }));
+    let spec = json!({ "providerID": "aws:///us-east-1a/i-0123456789abcdef0" });
+    let node = json!({ "metadata": { "labels": labels }, "spec": spec });
+    cluster.server.set("nodes", (None, "n1"), node);
+    let instance = Some("i-0123456789abcdef0".parse().unwrap());
     let zone = Some("us-east-1a".parse().unwrap());
     let observed = &leader.nodes().list().await.unwrap().0[0].object;
-    assert_eq!(*observed, Ok(ObservedNode { lifecycle: NodeReadiness::NotReady, zone }));
+    assert_eq!(*observed, Ok(ObservedNode { lifecycle: NodeReadiness::NotReady, zone, instance }));
 }
 
 #[tokio::test]

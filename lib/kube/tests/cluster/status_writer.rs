@@ -2,6 +2,7 @@
 
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_controllers::publish::{About, Event, StatusWriter, Subject};
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_kube::KubeStatusWriter;
@@ -30,6 +31,14 @@ fn server() -> ApiServer {
     server
 }
 
+/// The resource of a pool that has one of its own.
+const OF_ITS_OWN: &str = "firecamp.io/static-ip-b";
+
+fn capacity() -> ResourceList {
+    let amounts = [("firecamp.io/static-ip", 9), (OF_ITS_OWN, 4)];
+    amounts.into_iter().map(|(name, amount)| (name.parse().unwrap(), amount)).collect()
+}
+
 fn condition(status: &str) -> Condition {
     Condition {
         kind: "Ready".to_owned(),
@@ -47,12 +56,14 @@ async fn a_node_is_read_with_its_capacity_and_its_published_status() {
     let status_writer = status_writer(&server);
     let fetched = status_writer.get_node(&node()).await.unwrap();
     assert_eq!(fetched.node.as_deref(), Some("u-1"));
-    assert_eq!((fetched.capacity, fetched.attachments), (None, None));
-    status_writer.set_capacity(&node(), 9).await.unwrap();
+    assert_eq!((fetched.capacity.len(), fetched.attachments), (0, None));
+    status_writer.set_capacity(&node(), &capacity()).await.unwrap();
     let object = NodeAttachments::new(NODE, Some("u-1"), NodeAttachmentsStatus::default());
     status_writer.create_attachments(&object).await.unwrap();
     let fetched = status_writer.get_node(&node()).await.unwrap();
-    assert_eq!(fetched.capacity.as_deref(), Some("9"));
+    let fetched_capacity: Vec<_> =
+        fetched.capacity.iter().map(|(name, amount)| (name.as_str(), amount.as_str())).collect();
+    assert_eq!(fetched_capacity, [("firecamp.io/static-ip", "9"), (OF_ITS_OWN, "4")]);
     let attachments = fetched.attachments.unwrap();
     assert_eq!(attachments.metadata.owner_references, object.metadata.owner_references);
     let missing = status_writer.get_node(&"node-2".parse().unwrap()).await.unwrap();
@@ -63,9 +74,11 @@ async fn a_node_is_read_with_its_capacity_and_its_published_status() {
 async fn f021_only_the_capacity_of_the_node_changes() {
     let server = server();
     let before = server.object("nodes", None, NODE).unwrap();
-    status_writer(&server).set_capacity(&node(), 9).await.unwrap();
+    status_writer(&server).set_capacity(&node(), &capacity()).await.unwrap();
+    assert_eq!(server.requests().len(), 1, "both in one request");
     let after = server.object("nodes", None, NODE).unwrap();
-    let capacity = json!({ "cpu": "2", "pods": "110", "firecamp.io/static-ip": "9" });
+    let capacity =
+        json!({ "cpu": "2", "pods": "110", "firecamp.io/static-ip": "9", OF_ITS_OWN: "4" });
     assert_eq!(after["status"]["capacity"], capacity);
     assert_eq!(after["spec"], before["spec"]);
 }

@@ -87,9 +87,39 @@ async fn a_query_without_changes_reads_only_pods_and_node() {
     let server = server();
     let reader = reader(&server);
     let first = reader.read().await.unwrap();
+    assert_eq!(reader.read().await.unwrap(), first);
     let before = server.requests().len();
     assert_eq!(reader.read().await.unwrap(), first);
     assert_eq!(requests_since(&server, before), ["GET pods/*", "GET nodes/node-1"]);
+}
+
+#[tokio::test]
+async fn f085_the_count_of_the_ebs_driver_is_read_again_once_a_pod_has_changed() {
+    let server = server();
+    let count = |count: u32| {
+        let driver = json!({ "name": "ebs.csi.aws.com", "allocatable": { "count": count } });
+        server.set(
+            "csinodes",
+            (None, NODE),
+            json!({ "metadata": {}, "spec": { "drivers": [driver] } }),
+        );
+    };
+    let reader = reader(&server);
+    assert_eq!(reader.read().await.unwrap().offered, None, "the driver has not registered yet");
+    count(26);
+    assert_eq!(reader.read().await.unwrap().offered, Some(26));
+    count(25);
+    assert_eq!(reader.read().await.unwrap().offered, Some(26), "no pod has changed");
+    server.fail_next("GET", "csinodes", Fault::Cut);
+    server.set_pod(
+        "kube-system",
+        "ebs-csi-node-x",
+        json!({
+            "metadata": { "uid": "u-9" }, "spec": { "nodeName": NODE }, "status": {},
+        }),
+    );
+    assert!(reader.read().await.is_err());
+    assert_eq!(reader.read().await.unwrap().offered, Some(25), "a failed read is repeated");
 }
 
 #[tokio::test]
@@ -136,6 +166,7 @@ async fn a_directory_of_the_node_is_not_a_missing_volume() {
     let reader = reader(&server);
     let view = reader.read().await.unwrap();
     assert!(view.pods[0].claims.is_empty(), "{:?}", view.pods);
+    assert_eq!(reader.read().await.unwrap().pods, view.pods);
     let before = server.requests().len();
     assert_eq!(reader.read().await.unwrap().pods, view.pods);
     assert_eq!(

@@ -3,6 +3,7 @@
 mod foreign_rules_and_nat;
 mod node_object;
 mod subnet_reservations;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{ClusterName, Mac, SubnetId};
+use firecamp_core::ids::{ClusterName, EniId, Mac, SubnetId};
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
@@ -18,6 +19,7 @@ use firecamp_core::record::Pool;
 pub use foreign_rules_and_nat::{Chain, ForeignRule, Nat};
 pub use node_object::{InCluster, KubeNode, Snat};
 pub use subnet_reservations::Reservation;
+pub use volumes::AttachedVolumes;
 
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,8 +64,8 @@ pub struct Facts {
     pub peers: Fact<Vec<Interface>, CloudFailure>,
     /// Which actions EC2 allows.
     pub rights: BTreeMap<Right, Fact<Permission, CloudFailure>>,
-    /// The number of volumes attached to the instance, including the root volume.
-    pub volumes: Fact<u32, CloudFailure>,
+    /// The volumes attached to the instance, including the root volume.
+    pub volumes: Fact<AttachedVolumes, CloudFailure>,
     /// The CIDR reservations of each subnet that was queried.
     pub reservations: BTreeMap<SubnetId, Fact<Vec<Reservation>, CloudFailure>>,
     /// This node's clock compared with other clocks.
@@ -87,6 +89,17 @@ pub struct Purpose {
     /// The subnets of all pools with their ranges; none if they are not known, and then every
     /// subnet counts.
     pub subnets: Option<BTreeMap<SubnetId, Vec<Range>>>,
+    /// The interfaces that FireCamp made and that members may not get, and why.
+    pub unusable: BTreeMap<EniId, Unusable>,
+}
+
+/// Why members may not get an interface that FireCamp made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unusable {
+    /// The `NodeInterface` of this name is being removed.
+    Removing(String),
+    /// A CNI plugin gives its addresses to pods; why.
+    TakenByCni(String),
 }
 
 impl Purpose {

@@ -8,7 +8,7 @@ use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 
 use crate::preflight::facts::{
-    Chain, ForeignRule, NodeFacts, Permission, Reading, Reservation, Right,
+    AttachedVolumes, Chain, ForeignRule, NodeFacts, Permission, Reading, Reservation, Right,
 };
 
 /// The AWS calls of a preflight. All only read; each makes one attempt, bounded in time.
@@ -53,12 +53,12 @@ pub trait AccountChecks: CloudChecks {
         subnet: &SubnetId,
     ) -> impl Future<Output = Result<Vec<Reservation>, CloudFailure>> + Send;
 
-    /// The number of volumes that are attached to the instance or are being attached: one
-    /// DescribeVolumes per page.
+    /// The volumes that are attached to the instance or are being attached: one DescribeVolumes
+    /// per page.
     fn volumes(
         &self,
         instance: &InstanceId,
-    ) -> impl Future<Output = Result<u32, CloudFailure>> + Send;
+    ) -> impl Future<Output = Result<AttachedVolumes, CloudFailure>> + Send;
 }
 
 /// The node's own files, read only.

@@ -150,6 +150,9 @@ reasons! {
         "Members would get the primary interface, and a CNI plugin may assign its addresses to pods.",
         "Attach a separate interface for static addresses, and exclude it from the plugin (Cilium: \
          exclude-interface-tags)";
+    InterfaceRemoved EniUsable, False, Blocking,
+        "FireCamp removes the interface that members would get.",
+        "Wait until FireCamp has made another one, or keep members away from this node";
     NoPool EniUsable, Unknown, Unknown,
         "No pool exists yet, so no interface has to carry an address.",
         "Create a StaticIPPool for a subnet in which this node has an interface";
@@ -202,8 +205,10 @@ reasons! {
     SlotsOvercounted VolumeSlotsCounted, False, Warning,
         "The EBS CSI driver reports more slots than exist: it counted them before an interface was \
          attached.",
-        "Attach the interface before the driver starts on the node, restart the driver's pod \
-         there now, or set its --reserved-volume-attachments";
+        "In the Helm chart aws-ebs-csi-driver, set node.reservedVolumeAttachments to the largest \
+         number that any node reports; or let Kubernetes update the count \
+         (MutableCSINodeAllocatableCount, Kubernetes 1.34); or restart the driver's pod on this \
+         node";
 
     Pinned NodeAddressPinned, True, Ok, "The node's InternalIP is its primary address.", "";
     NodeAddressOfPool NodeAddressPinned, False, Blocking,

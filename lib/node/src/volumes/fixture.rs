@@ -159,6 +159,7 @@ pub(crate) fn healthy() -> Observation {
                 volume: Some("pvc-1".to_owned()),
             }]),
             attachments: Vec::from([believed("pvc-1")]),
+            offered: None,
         }),
     }
 }

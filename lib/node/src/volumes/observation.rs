@@ -244,6 +244,9 @@ pub struct ClusterView {
     pub claims: Vec<Claim>,
     /// The `VolumeAttachment`s of this node.
     pub attachments: Vec<VolumeAttachment>,
+    /// How many volumes the EBS CSI driver offers on this node; none if it reports no number.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub offered: Option<u32>,
 }
 
 /// A pod of this node.

@@ -139,6 +139,11 @@ impl Tracker {
         &self.lacked
     }
 
+    /// How many volumes the EBS CSI driver offers on this node, if known.
+    pub fn offered(&self) -> Option<u32> {
+        self.known.cluster.as_ref()?.offered
+    }
+
     /// Whether any problem is present or reported.
     pub fn is_pending(&self) -> bool {
         self.memory.values().any(|memory| memory.watches.values().any(Watch::is_open))

@@ -1,7 +1,7 @@
 //! Reservations of the pools' subnets, and slots for volumes.
 
 use firecamp_core::failure::CloudKind;
-use firecamp_node::preflight::facts::{Fact, Facts, Reservation};
+use firecamp_node::preflight::facts::{AttachedVolumes, Fact, Facts, Reservation};
 use firecamp_node::preflight::{Kind, Reason, Severity};
 
 use crate::fixture::*;
@@ -74,7 +74,7 @@ fn unreadable_reservations_are_unknown() {
 fn slots((count, shared): (u32, bool), volumes: u32, offered: Option<u32>) -> Facts {
     with(|facts| {
         facts.limits = Fact::Known(limits(count, shared));
-        facts.volumes = Fact::Known(volumes);
+        facts.volumes = Fact::Known(AttachedVolumes { count: volumes, of_launch: 1 });
         facts.in_cluster.offered = Fact::Known(offered);
     })
 }
@@ -113,9 +113,29 @@ fn f085_a_driver_that_counted_before_the_interface_was_attached_is_a_warning() {
         (reported.reason, reported.severity()),
         (Reason::SlotsOvercounted, Severity::Warning)
     );
+    let wanted = "the EBS CSI driver reports 26, but only 25 fit. With \
+                  node.reservedVolumeAttachments=2 it reports no more than fit";
+    assert!(reported.message.contains(wanted), "{}", reported.message);
+}
+
+#[test]
+fn f085_volumes_of_the_launch_take_slots_that_the_driver_must_reserve() {
+    let of_launch = |limit, of_launch, offered| {
+        let mut facts = slots(limit, 5, Some(offered));
+        facts.volumes = Fact::Known(AttachedVolumes { count: 5, of_launch });
+        one(&facts, Kind::VolumeSlotsCounted)
+    };
+    // A node with a second volume for data, as Bottlerocket has it.
+    assert_eq!(of_launch((28, true), 2, 24).reason, Reason::SlotsAvailable);
+    let reported = of_launch((28, true), 2, 25);
+    assert_eq!(reported.reason, Reason::SlotsOvercounted);
+    assert!(reported.message.contains("node.reservedVolumeAttachments=3 "), "{}", reported.message);
+    let kept = of_launch((28, true), 0, 26);
     assert!(
-        reported.message.contains("the EBS CSI driver reports 26, but only 25 fit"),
-        "{}",
-        reported.message
+        kept.message.contains("node.reservedVolumeAttachments=2 "),
+        "EC2 keeps the root volume"
     );
+    let dedicated = of_launch((28, false), 1, 28);
+    let wanted = "reports 28, but only 27 fit. With node.reservedVolumeAttachments=1 ";
+    assert!(dedicated.message.contains(wanted), "{}", dedicated.message);
 }

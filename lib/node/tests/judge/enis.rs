@@ -1,7 +1,7 @@
 //! Which interfaces may be used.
 
 use firecamp_core::choose_interface::EniRule;
-use firecamp_node::preflight::facts::{Cni, CniPlugin, Fact, Facts, Purpose};
+use firecamp_node::preflight::facts::{Cni, CniPlugin, Fact, Facts};
 use firecamp_node::preflight::{
     Kind, Manager, Reason, Severity, Status, judge, passes, summary, verdicts,
 };
@@ -78,25 +78,30 @@ fn the_primary_interface_is_not_used_beside_an_unknown_cni() {
 }
 
 #[test]
-fn f057_another_interface_of_the_same_subnet_is_suggested() {
-    let facts = with(|facts| {
-        let Fact::Known(identity) = &mut facts.identity else { unreachable!() };
-        identity.enis.push(eni(2, A));
-        let mut own = interface(&identity.enis[2]);
-        own.no_manage = Some("true".to_owned());
-        let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
-        all.push(own);
-        facts.node.cni = Fact::Known(Some(Cni::vpc("x")));
-        facts.purpose.subnets = Some(pools(&[A]));
-    });
-    let reported = one(&facts, Kind::EniUsable).message;
+fn f057_another_interface_of_the_same_subnet_is_used_or_suggested() {
+    let facts = |rule| {
+        with(|facts| {
+            let Fact::Known(identity) = &mut facts.identity else { unreachable!() };
+            identity.enis.push(eni(2, A));
+            let mut own = interface(&identity.enis[2]);
+            own.no_manage = Some("true".to_owned());
+            let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
+            all.push(own);
+            facts.node.cni = Fact::Known(Some(Cni::vpc("x")));
+            facts.purpose.subnets = Some(pools(&[A]));
+            facts.purpose.rule = rule;
+        })
+    };
+    let chosen = one(&facts(EniRule::Auto), Kind::EniUsable);
+    assert_eq!(chosen.message, "Members get eni-00000002");
+    let reported = one(&facts(EniRule::Primary), Kind::EniUsable);
+    assert_eq!(reported.reason, Reason::ManagedByVpcCni);
     assert!(
-        reported.contains("members can use eni-00000002 (device index 2) instead"),
-        "{reported}"
+        reported.message.contains("members can use eni-00000002 (device index 2) instead"),
+        "{}",
+        reported.message
     );
-    let chosen =
-        Facts { purpose: Purpose { rule: EniRule::DeviceIndex(2), ..facts.purpose }, ..facts };
-    assert_eq!(reason(&chosen, Kind::EniUsable), Reason::Usable);
+    assert_eq!(reason(&facts(EniRule::DeviceIndex(2)), Kind::EniUsable), Reason::Usable);
 }
 
 #[test]

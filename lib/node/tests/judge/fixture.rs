@@ -7,8 +7,8 @@ use firecamp_core::ids::SubnetId;
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_node::preflight::facts::{
-    Clock, Cni, Fact, Facts, InCluster, KubeNode, Link, LinkPolicy, Nat, NodeFacts, Purpose, Range,
-    Reading, Reservation, RunDir,
+    AttachedVolumes, Clock, Cni, Fact, Facts, InCluster, KubeNode, Link, LinkPolicy, Nat,
+    NodeFacts, Purpose, Range, Reading, Reservation, RunDir,
 };
 use firecamp_node::preflight::{Condition, Kind, Reason, judge};
 
@@ -108,7 +108,7 @@ pub(crate) fn good() -> Facts {
         interfaces: Fact::Known(interfaces),
         reservations: [A, B].map(|subnet| (parsed(subnet), reserved("10.0.1.64/26"))).into(),
         limits: Fact::Known(limits(28, true)),
-        volumes: Fact::Known(3),
+        volumes: Fact::Known(AttachedVolumes { count: 3, of_launch: 1 }),
         in_cluster: InCluster {
             node: Fact::Known(Some(KubeNode {
                 name: "node-1".to_owned(),

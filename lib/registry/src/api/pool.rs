@@ -1,8 +1,9 @@
 //! `StaticIPPool`: address ranges for each subnet, and the policies for their addresses.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use firecamp_core::ids::{PoolName, SubnetId, Zone, parse_address};
+use firecamp_core::ids::{PoolName, ResourceName, SubnetId, Zone, parse_address};
 use firecamp_core::record;
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +30,41 @@ pub struct StaticIPPoolSpec {
     /// cluster and that has no StaticIP.
     #[serde(default, skip_serializing_if = "is_default")]
     pub orphan_policy: OrphanPolicy,
+    /// Lets FireCamp make the network interfaces that carry the addresses. Without it, FireCamp
+    /// uses the interfaces that someone else has attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interfaces: Option<PoolInterfaces>,
+    /// The extended resource that counts the slots for addresses of this pool; its members request
+    /// 1 of it. If unset, `firecamp.io/static-ip`; other names begin with `firecamp.io/static-ip-`.
+    /// Pools that share a subnet need the same resource, and pools that share none need different
+    /// ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
     /// The EC2 subnets of the pool; at least one.
     pub subnets: Vec<PoolSubnetSpec>,
+}
+
+/// Which network interfaces FireCamp makes, in the subnets of the pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolInterfaces {
+    /// The labels of the nodes that get interfaces; without labels, all nodes in the zones of the
+    /// pool.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+    /// The IDs of the security groups of new interfaces; by default, those of the node's primary
+    /// interface.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<String>,
+    /// The most interfaces that FireCamp makes for one node in one subnet. The first is made when
+    /// the node joins, each further one when the others are almost full.
+    #[serde(default = "one")]
+    pub maximum: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// What happens to an address whose claim was deleted.
@@ -94,6 +128,9 @@ impl StaticIPPoolSpec {
         }
         if !is_default(&self.claim_retention_policy) {
             return Some("spec.claimRetentionPolicy");
+        }
+        if self.interfaces.is_some() {
+            return Some("spec.interfaces");
         }
         (!is_default(&self.orphan_policy)).then_some("spec.orphanPolicy")
     }
@@ -173,6 +210,8 @@ impl From<&record::Pool> for StaticIPPool {
             release_policy,
             reclaim_policy: ReclaimPolicy::default(),
             claim_retention_policy: ClaimRetentionPolicy::default(),
+            interfaces: None,
+            resource: (!pool.resource.is_default()).then(|| pool.resource.to_string()),
             subnets,
         };
         Self::new(Metadata::cluster(pool.name.as_str()), spec)
@@ -209,10 +248,13 @@ impl TryFrom<&StaticIPPool> for record::Pool {
             OrphanPolicy::Report => record::OrphanPolicy::Report,
             OrphanPolicy::Adopt => record::OrphanPolicy::Adopt,
         };
+        let resource = object.spec.resource.as_deref().map(ResourceName::new).transpose();
+        let resource = resource.map_err(|wrong| object.invalid("spec.resource", wrong))?;
         let entry = |(index, entry)| subnet_record(object, index, entry);
         let subnets = object.spec.subnets.iter().enumerate().map(entry);
         let subnets = subnets.collect::<Result<_, _>>()?;
-        let pool = Self { name, release_policy, orphaned, subnets };
+        let resource = resource.unwrap_or_default();
+        let pool = Self { name, release_policy, orphaned, resource, subnets };
         rules::check_pool(&pool).map_err(|(field, problem)| object.invalid(&field, problem))?;
         Ok(pool)
     }

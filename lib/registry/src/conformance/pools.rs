@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use firecamp_core::contract::api::EXTENDED_RESOURCE;
 use firecamp_core::failure::RegistryKind;
-use firecamp_core::ids::PoolName;
+use firecamp_core::ids::{PoolName, ResourceName};
 use firecamp_core::ports::Registry;
-use firecamp_core::record::{MemberRecords, StaticIp, Write};
+use firecamp_core::record::{MemberRecords, Pool, StaticIp, Write};
 
 use super::samples::{claim, member, pool, static_ip};
 use super::writes::created;
@@ -16,7 +17,8 @@ use super::{Fixture, Outcome, fails, good, names, same, there};
 pub async fn a_member_without_a_claim_gets_the_only_or_the_requested_pool<F: Fixture>(
     fixture: &F,
 ) -> Outcome {
-    let (a, b) = (pool("a", &[1])?, pool("b", &[2, 3])?);
+    let resource = ResourceName::new(&format!("{EXTENDED_RESOURCE}-b"))?;
+    let (a, b) = (pool("a", &[1])?, Pool { resource, ..pool("b", &[2, 3])? });
     let only = |pool| MemberRecords { claim: None, static_ip: None, pool: Some(pool) };
     let registry = fixture.with(std::slice::from_ref(&a)).await;
     let read = good("no requested pool", registry.member(&member(0)?, None).await)?;

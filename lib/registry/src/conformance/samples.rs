@@ -37,6 +37,7 @@ pub fn pool(name: &str, subnets: &[u8]) -> Result<Pool, Broken> {
         name: PoolName::new(name)?,
         release_policy: ReleasePolicy::Unassign,
         orphaned: firecamp_core::record::OrphanPolicy::Report,
+        resource: firecamp_core::ids::ResourceName::default(),
         subnets: subnets.iter().map(|index| subnet(*index)).collect::<Result<_, _>>()?,
     })
 }

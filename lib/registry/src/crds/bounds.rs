@@ -97,6 +97,11 @@ pub(crate) fn static_ip_pool() -> Bounds {
         ("spec.claimRetentionPolicy", both),
         ("spec.claimRetentionPolicy.whenDeleted", retain.clone()),
         ("spec.claimRetentionPolicy.whenScaled", retain),
+        ("spec.interfaces.nodeSelector", json!({ "maxProperties": 16 })),
+        ("spec.interfaces.securityGroups", security_groups()),
+        ("spec.interfaces.securityGroups[]", ec2_id("sg")),
+        ("spec.interfaces.maximum", json!({ "minimum": 1, "maximum": 14, "default": 1 })),
+        ("spec.resource", text(&format!("firecamp\\.io/{LABEL}"), 75)),
         ("spec.subnets", with(json!({ "minItems": 1, "maxItems": 64 }), keyed("subnet"))),
         ("spec.subnets[].subnet", ec2_id("subnet")),
         ("spec.subnets[].cidr", cidr()),
@@ -104,6 +109,22 @@ pub(crate) fn static_ip_pool() -> Bounds {
         ("spec.subnets[].ranges", with(json!({ "minItems": 1 }), list(256))),
         ("spec.subnets[].ranges[].start", address()),
         ("spec.subnets[].ranges[].end", address()),
+    ]
+}
+
+/// EC2 allows 16 security groups for each interface at most.
+fn security_groups() -> Value {
+    json!({ "maxItems": 16, "x-kubernetes-list-type": "set" })
+}
+
+pub(crate) fn node_interface() -> Bounds {
+    vec![
+        ("spec.nodeName", subdomain()),
+        ("spec.instance", ec2_id("i")),
+        ("spec.subnet", ec2_id("subnet")),
+        ("spec.securityGroups", with(json!({ "minItems": 1 }), security_groups())),
+        ("spec.securityGroups[]", ec2_id("sg")),
+        ("spec.eni", ec2_id("eni")),
     ]
 }
 

@@ -1,8 +1,8 @@
-//! The definitions of the four kinds: names, printer columns, selectable fields and schemas.
+//! The definitions of the kinds: names, printer columns, selectable fields and schemas.
 
 use crate::api::{
-    Kind, NodeAttachmentsSpec, NodeAttachmentsStatus, StaticIPClaimSpec, StaticIPPoolSpec,
-    StaticIPPoolStatus, StaticIPSpec, StaticIPStatus, Status,
+    Kind, NodeAttachmentsSpec, NodeAttachmentsStatus, NodeInterfaceSpec, StaticIPClaimSpec,
+    StaticIPPoolSpec, StaticIPPoolStatus, StaticIPSpec, StaticIPStatus, Status,
 };
 use firecamp_core::contract::api;
 use firecamp_core::contract::cluster::condition;
@@ -134,6 +134,27 @@ pub(crate) fn node_attachments() -> Result<Definition, Broken> {
         bounds: bounds::node_attachments(),
         rules: Vec::new(),
         spec_required: false,
+    })
+}
+
+pub(crate) fn node_interfaces() -> Result<Definition, Broken> {
+    definition::<NodeInterfaceSpec, Status>(&Plan {
+        singular: "nodeinterface",
+        short: "nif",
+        about: "A network interface (ENI) that FireCamp makes for a node. To remove one, set its \
+                phase to Draining; FireCamp deletes the object when EC2 has deleted the interface.",
+        columns: vec![
+            ("Node", "string", ".spec.nodeName", 0),
+            ("Phase", "string", ".spec.phase", 0),
+            ("ENI", "string", ".spec.eni", 0),
+            ("Subnet", "string", ".spec.subnet", 0),
+            AGE,
+            ("Instance", "string", ".spec.instance", 1),
+        ],
+        selectable: vec![".spec.nodeName"],
+        bounds: bounds::node_interface(),
+        rules: rules::node_interface(),
+        spec_required: true,
     })
 }
 

@@ -102,10 +102,19 @@ pub(crate) fn static_ip() -> Vec<Rule> {
     rules
 }
 
+/// The agents may set the capacity of these resources alone (`deploy/policies/agents.yaml`).
+const RESOURCE: &str = "self == 'firecamp.io/static-ip' || \
+                        self.startsWith('firecamp.io/static-ip-')";
+
 pub(crate) fn static_ip_pool() -> Vec<Rule> {
     let inside = "self.ranges.all(r, cidr(self.cidr).containsIP(r.start) && \
                   cidr(self.cidr).containsIP(r.end))";
     vec![
+        Rule::new(
+            "spec.resource",
+            RESOURCE,
+            "is neither firecamp.io/static-ip nor does it begin with firecamp.io/static-ip-",
+        ),
         whole_block("spec.subnets[].cidr"),
         Rule::new("spec.subnets[]", inside, "a range is not inside the CIDR block of its subnet")
             .shown_at(".ranges"),
@@ -128,6 +137,37 @@ const REQUEST_UNBOUND: &str = "!has(self.requestedAddress) || !has(self.address)
                               self.requestedAddress == self.address || \
                               (has(oldSelf.requestedAddress) && \
                               self.requestedAddress == oldSelf.requestedAddress)";
+
+/// Phases only go forward: Creating, Attached, Draining, Deleting. Spelled out, because the API
+/// server estimates the cost of `indexOf` as far above its budget.
+const PHASE_FORWARD: &str = "self == oldSelf || oldSelf == 'Creating' || \
+                            (oldSelf == 'Attached' && self != 'Creating') || \
+                            (oldSelf == 'Draining' && self == 'Deleting')";
+
+pub(crate) fn node_interface() -> Vec<Rule> {
+    let mut rules: Vec<Rule> =
+        ["spec.nodeName", "spec.instance", "spec.subnet", "spec.securityGroups"]
+            .map(immutable)
+            .into();
+    rules.extend([
+        Rule::new("spec.phase", PHASE_FORWARD, "an interface that is removed does not come back")
+            .forbidden(),
+        Rule::new(
+            "spec",
+            "!has(oldSelf.eni) || has(self.eni) && self.eni == oldSelf.eni",
+            "must not change once it is set",
+        )
+        .shown_at(".eni")
+        .forbidden(),
+        Rule::new(
+            "spec",
+            "has(self.eni) || self.phase != 'Attached'",
+            "must be set in the phase Attached",
+        )
+        .shown_at(".eni"),
+    ]);
+    rules
+}
 
 pub(crate) fn static_ip_claim() -> Vec<Rule> {
     vec![

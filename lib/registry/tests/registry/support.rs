@@ -230,7 +230,9 @@ pub(crate) fn pools() -> impl Strategy<Value = Pool> {
     let steps = prop::collection::vec((1_u32..4, 0_u32..6), 1..8);
     let entry = (zones(), 20_u8..=24, steps);
     let entries = prop::collection::vec(entry, 1..5);
-    (pool_names(), policies, entries).prop_map(|(name, release_policy, entries)| {
+    let resources = prop::sample::select(vec!["firecamp.io/static-ip", "firecamp.io/static-ip-b"]);
+    let all = (pool_names(), policies, resources, entries);
+    all.prop_map(|(name, release_policy, resource, entries)| {
         let subnets = entries.into_iter().zip(0_u8..);
         let subnets = subnets.map(|((zone, length, steps), index)| PoolSubnet {
             subnet: SubnetId::new(&format!("subnet-{index:08x}")).unwrap(),
@@ -239,7 +241,8 @@ pub(crate) fn pools() -> impl Strategy<Value = Pool> {
             ranges: ranges(u32::from(Ipv4Addr::new(172, 16 + index, 0, 3)), &steps),
         });
         let orphaned = firecamp_core::record::OrphanPolicy::Report;
-        Pool { name, release_policy, orphaned, subnets: subnets.collect() }
+        let resource = resource.parse().unwrap();
+        Pool { name, release_policy, orphaned, resource, subnets: subnets.collect() }
     })
 }
 

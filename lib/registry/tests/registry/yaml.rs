@@ -375,6 +375,7 @@ fn the_error_for_an_invalid_pool_names_object_field_and_value() {
         ("cidr: 10.1.0.0/24", "cidr: 10.0.0.0/8", "spec.subnets[0].cidr: 10.0.0.0/8 cannot be"),
         ("zone: us-east-1b", "zone: ''", "spec.subnets[1].zone: \"\""),
         ("releasePolicy: Keep", "releasePolicy: Delete", "line 6"),
+        ("releasePolicy: Keep", "resource: firecamp.io/slots", "spec.resource: \"firecamp"),
         (
             "ranges:\n    - start: 10.1.1.16\n      end: 10.1.1.31\n",
             "ranges: []\n",

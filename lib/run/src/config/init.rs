@@ -105,7 +105,7 @@ impl AddressConfig {
         let mount = Setting::new("require-mount", env::REQUIRE_MOUNT, require_mount.as_ref());
         let mount = faults.optional(mount, parse::boolean);
         let timeout = Setting::new("timeout", env::TIMEOUT, timeout.as_ref());
-        let timeout = faults.required(timeout, parse::positive_duration);
+        let timeout = faults.required(timeout, parse::attach_timeout);
         let grace =
             Setting::new("predecessor-grace", env::PREDECESSOR_GRACE, predecessor_grace.as_ref());
         let grace = faults.required(grace, parse::duration);

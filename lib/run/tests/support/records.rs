@@ -50,6 +50,7 @@ impl Records {
             name: PoolName::new("main").unwrap(),
             release_policy: ReleasePolicy::Keep,
             orphaned: firecamp_core::record::OrphanPolicy::Report,
+            resource: firecamp_core::ids::ResourceName::default(),
             subnets: vec![PoolSubnet {
                 subnet: SubnetId::new("subnet-0a1b2c3d").unwrap(),
                 cidr,

@@ -2,6 +2,7 @@
 //! tests; `firecamp-vpc` simulates EC2's protocol, delays and limits.
 
 mod calls;
+mod created;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +17,8 @@ use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
 use firecamp_node::preflight::facts::{NodeFacts, Reservation, Right};
 use firecamp_node::volumes::observation::Attachment;
 
+pub use self::created::CreatedInterfaces;
+
 /// The state of the account.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
@@ -27,6 +30,8 @@ pub struct Account {
     pub denied: BTreeSet<Right>,
     /// The seconds by which the node's clock is ahead of AWS's.
     pub ahead: i64,
+    /// The interfaces that calls created.
+    pub created: CreatedInterfaces,
     /// The CIDR reservations of each subnet.
     pub reservations: BTreeMap<String, Vec<Reservation>>,
     /// The contents of the node's files.
@@ -48,6 +53,8 @@ pub struct Instance {
     pub stale_interfaces: Option<Vec<Interface>>,
     /// Its volumes.
     pub volumes: Vec<Attachment>,
+    /// EC2 terminated it.
+    pub terminated: bool,
 }
 
 /// What goes wrong.
@@ -84,13 +91,16 @@ pub struct Calls {
     pub types: u32,
     /// Lookups of an address.
     pub owners: u32,
+    /// Describes of created interfaces and of instances.
+    pub managed: u32,
     /// Reads that hang.
     pub unanswered: usize,
-    /// Assigns and Unassigns that were sent.
+    /// Calls that change something that were sent.
     pub mutations: u32,
     /// Unassigns that took effect.
     pub unassigned: u32,
-    /// Moments at which the caller of an Unassign may be killed: before and after its effect.
+    /// Moments at which the caller of an Unassign, or of a change of a created interface, may be
+    /// killed: before and after its effect.
     pub steps: usize,
 }
 
@@ -220,6 +230,16 @@ impl SimEc2 {
         self.account().interface_of(address).is_some()
     }
 
+    /// EC2 attaches and detaches what is incomplete, and completes later calls at once.
+    pub fn complete(&self) {
+        self.account().complete();
+    }
+
+    /// EC2 terminates the instance. Created interfaces remain and keep their addresses.
+    pub fn terminate(&self, instance: &InstanceId) {
+        self.account().terminate(instance);
+    }
+
     /// From now on reads fail like this, and changes like that.
     pub fn refuse(&self, reads: Option<CloudKind>, mutations: Option<CloudKind>) {
         let faults = &mut self.account().faults;
@@ -239,11 +259,12 @@ impl SimEc2 {
     /// Calls of EC2 that read something so far.
     pub fn reads(&self) -> u32 {
         let calls = &self.account().calls;
-        let all = [calls.checks, calls.interfaces, calls.volumes, calls.types, calls.owners];
-        all.iter().sum()
+        let checks = [calls.checks, calls.interfaces, calls.volumes, calls.types];
+        let others = [calls.owners, calls.managed];
+        checks.iter().chain(&others).sum()
     }
 
-    /// Assigns and Unassigns that were sent so far.
+    /// Calls that change something that were sent so far.
     pub fn mutations(&self) -> u32 {
         self.account().calls.mutations
     }
@@ -274,15 +295,17 @@ impl Instance {
 }
 
 impl Account {
-    /// The instance and the interface that have the address.
-    fn interface_of(&self, address: Ipv4Addr) -> Option<(&String, &Interface)> {
+    /// The interface that has the address, and its instance if it is attached.
+    fn interface_of(&self, address: Ipv4Addr) -> Option<(Option<&String>, &Interface)> {
         let all = self.instances.iter();
-        let mut all = all.flat_map(|(id, one)| one.interfaces.iter().map(move |eni| (id, eni)));
+        let all = all.flat_map(|(id, one)| one.interfaces.iter().map(move |eni| (Some(id), eni)));
+        let mut all = all.chain(self.created.free().map(|eni| (None, eni)));
         all.find(|(_, eni)| eni.addresses.contains(&address))
     }
 
     fn remove(&mut self, address: Ipv4Addr) {
-        for eni in self.instances.values_mut().flat_map(|one| &mut one.interfaces) {
+        let all = self.instances.values_mut().flat_map(|one| &mut one.interfaces);
+        for eni in all.chain(self.created.free_mut()) {
             eni.addresses.remove(&address);
         }
     }
@@ -302,6 +325,10 @@ impl Account {
             };
             eni.addresses.insert(address);
             instance.list(id, address);
+            return Ok(());
+        }
+        if let Some(eni) = self.created.free_mut().find(|eni| eni.id == *id) {
+            eni.addresses.insert(address);
             return Ok(());
         }
         Err(failed(CloudKind::NotFound, "there is no such interface"))

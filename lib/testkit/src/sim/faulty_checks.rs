@@ -4,7 +4,9 @@ use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
-use firecamp_node::preflight::facts::{NodeFacts, Permission, Reading, Reservation, Right};
+use firecamp_node::preflight::facts::{
+    AttachedVolumes, NodeFacts, Permission, Reading, Reservation, Right,
+};
 use firecamp_node::preflight::{AccountChecks, CloudChecks, NodeChecks};
 
 use crate::sim::script::{Op, Script};
@@ -72,7 +74,7 @@ impl<C: AccountChecks> AccountChecks for FaultyChecks<C> {
         self.script.around(Op::Reservations, call, broken(Op::Reservations)).await
     }
 
-    async fn volumes(&self, instance: &InstanceId) -> Result<u32, CloudFailure> {
+    async fn volumes(&self, instance: &InstanceId) -> Result<AttachedVolumes, CloudFailure> {
         let call = || self.inner.volumes(instance);
         self.script.around(Op::Attached, call, broken(Op::Attached)).await
     }

@@ -1,6 +1,7 @@
 //! A status writer with injected faults.
 
 use firecamp_controllers::publish::{Event, FetchedNode, ObservedStatus, StatusWriter, Subject};
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_registry::api::{Condition, NodeAttachments};
@@ -69,7 +70,11 @@ impl<B: StatusWriter> StatusWriter for FaultyStatusWriter<B> {
         self.script.around(op, call, broken(op)).await
     }
 
-    async fn set_capacity(&self, node: &NodeName, capacity: u32) -> Result<(), RegistryFailure> {
+    async fn set_capacity(
+        &self,
+        node: &NodeName,
+        capacity: &ResourceList,
+    ) -> Result<(), RegistryFailure> {
         let op = Op::SetCapacity;
         self.script.around(op, || self.inner.set_capacity(node, capacity), broken(op)).await
     }

@@ -21,6 +21,18 @@ pub enum Op {
     Assign,
     /// `Cloud::unassign`
     Unassign,
+    /// `CloudInterfaces::create_interface`
+    CreateInterface,
+    /// `CloudInterfaces::attach_interface`
+    AttachInterface,
+    /// `CloudInterfaces::detach_interface`
+    DetachInterface,
+    /// `CloudInterfaces::delete_interface`
+    DeleteInterface,
+    /// `CloudInterfaces::describe_interfaces`
+    DescribeInterfaces,
+    /// `CloudInterfaces::instance_state`
+    InstanceState,
     /// `Registry::member`
     Member,
     /// `Registry::static_ip`

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use firecamp_controllers::publish::{Event, FetchedNode, ObservedStatus, StatusWriter, Subject};
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{Member, NodeName, Version};
+use firecamp_core::ids::{Member, NodeName, ResourceName, Version};
 use firecamp_core::record::StaticIp;
 use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus};
 
@@ -115,9 +116,9 @@ impl SimStatusWriter {
         self.state().refuses_events = true;
     }
 
-    /// Another writer changes the node's capacity.
-    pub fn change_capacity(&self, capacity: Option<&str>) {
-        self.state().node.capacity = capacity.map(str::to_owned);
+    /// Another writer changes the node's capacity of a resource.
+    pub fn change_capacity(&self, resource: &ResourceName, capacity: &str) {
+        self.state().node.capacity.insert(resource.clone(), capacity.to_owned());
     }
 
     /// Another writer deletes the published attachments.
@@ -130,8 +131,13 @@ impl SimStatusWriter {
         self.state().node.attachments.clone()
     }
 
-    /// The node's capacity.
+    /// The node's capacity of the default resource.
     pub fn capacity(&self) -> Option<String> {
+        self.capacities().remove(&ResourceName::default())
+    }
+
+    /// The node's capacity of each resource.
+    pub fn capacities(&self) -> BTreeMap<ResourceName, String> {
         self.state().node.capacity.clone()
     }
 
@@ -224,13 +230,18 @@ impl StatusWriter for SimStatusWriter {
         Ok(())
     }
 
-    async fn set_capacity(&self, _node: &NodeName, capacity: u32) -> Result<(), RegistryFailure> {
+    async fn set_capacity(
+        &self,
+        _node: &NodeName,
+        capacity: &ResourceList,
+    ) -> Result<(), RegistryFailure> {
         let mut state = self.state();
         state.posted.capacity += 1;
         if state.node.node.is_none() {
             return Err(refused(RegistryKind::NotFound, "the node does not exist"));
         }
-        state.node.capacity = Some(capacity.to_string());
+        let texts = capacity.iter().map(|(name, amount)| (name.clone(), amount.to_string()));
+        state.node.capacity.extend(texts);
         Ok(())
     }
 

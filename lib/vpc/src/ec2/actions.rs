@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::describe::DescribeRequest;
 use super::pages::{Listing, Page, PageKnobs, PageRequest};
 use super::{
-    ApiError, Form, VERSION, assign, attach, create, instances, interfaces, reservations, subnets,
-    tags, types, unassign, volumes,
+    ApiError, Form, VERSION, assign, attach, create, instances, interfaces, modify, reservations,
+    subnets, tags, types, unassign, volumes,
 };
 use crate::faults::FullForm;
 use crate::model::{Id, Limits, Topology, VpcState};
@@ -31,12 +31,13 @@ pub(crate) enum Action {
     Delete,
     Attach,
     Detach,
+    Modify,
     CreateTags,
 }
 
 impl Action {
     /// Every action.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Assign,
         Self::Unassign,
         Self::Interfaces,
@@ -49,6 +50,7 @@ impl Action {
         Self::Delete,
         Self::Attach,
         Self::Detach,
+        Self::Modify,
         Self::CreateTags,
     ];
 
@@ -67,6 +69,7 @@ impl Action {
             Self::Delete => "DeleteNetworkInterface",
             Self::Attach => "AttachNetworkInterface",
             Self::Detach => "DetachNetworkInterface",
+            Self::Modify => "ModifyNetworkInterfaceAttribute",
             Self::CreateTags => "CreateTags",
         }
     }
@@ -85,6 +88,7 @@ impl Action {
             | Self::Delete
             | Self::Attach
             | Self::Detach
+            | Self::Modify
             | Self::CreateTags => true,
             Self::Interfaces
             | Self::Instances
@@ -111,6 +115,7 @@ pub(crate) enum Request {
     Delete(create::Delete),
     Attach(attach::Attach),
     Detach(attach::Detach),
+    Modify(modify::Modify),
     CreateTags(tags::CreateTags),
 }
 
@@ -134,6 +139,7 @@ pub(crate) fn parse(action: Action, form: &Form) -> Result<Request, ApiError> {
         Action::Delete => Request::Delete(create::parse_delete(form)?),
         Action::Attach => Request::Attach(attach::parse(form)?),
         Action::Detach => Request::Detach(attach::parse_detach(form)?),
+        Action::Modify => Request::Modify(modify::parse(form)?),
         Action::CreateTags => Request::CreateTags(tags::parse(form)?),
     };
     Ok(request)
@@ -258,6 +264,7 @@ pub(crate) fn execute(request: &Request, on: &ActionContext<'_>) -> Result<Effec
         Request::Delete(request) => create::delete(request, on),
         Request::Attach(request) => attach::execute(request, on),
         Request::Detach(request) => attach::detach(request, on),
+        Request::Modify(request) => modify::execute(request, on),
         Request::CreateTags(request) => tags::execute(request, on),
     }
 }

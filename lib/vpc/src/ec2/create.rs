@@ -53,9 +53,7 @@ pub(crate) fn parse(form: &Form) -> Result<Create, ApiError> {
     if kind != "interface" {
         return Err(ApiError::value(format!("Invalid value '{kind}' for InterfaceType")));
     }
-    if description.len() > 255 {
-        return Err(ApiError::value("The description has more than 255 characters"));
-    }
+    valid_description(&description)?;
     // "You can't specify this option and specify more than one private IP address".
     if count.is_some() && addresses.len() > 1 {
         return Err(ApiError::combination(
@@ -66,11 +64,31 @@ pub(crate) fn parse(form: &Form) -> Result<Create, ApiError> {
     if token.as_ref().is_some_and(|token| token.len() > MAX_TOKEN || !token.is_ascii()) {
         return Err(ApiError::value("ClientToken has up to 64 ASCII characters"));
     }
-    if groups.len() > MAX_GROUPS {
-        return Err(ApiError::too_many_groups());
-    }
+    few_groups(&groups)?;
     let count = count.unwrap_or(0);
     Ok(Create { subnet, description, addresses, count, groups, tags, token, dry })
+}
+
+/// Checks the length of a description.
+pub(super) fn valid_description(description: &str) -> Result<(), ApiError> {
+    if description.len() > 255 {
+        return Err(ApiError::value("The description has more than 255 characters"));
+    }
+    Ok(())
+}
+
+/// Checks the number of security groups.
+pub(super) fn few_groups(groups: &[String]) -> Result<(), ApiError> {
+    if groups.len() > MAX_GROUPS { Err(ApiError::too_many_groups()) } else { Ok(()) }
+}
+
+/// Checks that every security group exists; the VPC has one.
+pub(super) fn known_groups(groups: &[String]) -> Result<(), ApiError> {
+    if let Some(bad) = groups.iter().find(|group| !is_id("sg", group)) {
+        return Err(ApiError::malformed_id("InvalidGroupId.Malformed", bad, "sg"));
+    }
+    let unknown = groups.iter().find(|group| *group != GROUP.0);
+    unknown.map_or(Ok(()), |group| Err(ApiError::no_group(group)))
 }
 
 /// `PrivateIpAddress` is the primary one; one of `PrivateIpAddresses` may be.
@@ -108,14 +126,7 @@ pub(crate) fn execute(request: &Create, on: &ActionContext<'_>) -> Result<Effect
     }
     let subnet = on.topology.subnet(&request.subnet);
     let subnet = subnet.ok_or_else(|| ApiError::no_subnet(&request.subnet))?;
-    for group in &request.groups {
-        if !is_id("sg", group) {
-            return Err(ApiError::malformed_id("InvalidGroupId.Malformed", group, "sg"));
-        }
-        if group != GROUP.0 {
-            return Err(ApiError::no_group(group));
-        }
-    }
+    known_groups(&request.groups)?;
     let none = BTreeMap::new();
     check_tags(&request.tags, &none)?;
     if request.dry {
@@ -189,6 +200,7 @@ fn make(request: &Create, subnet: &Subnet, on: &ActionContext<'_>) -> Result<Eni
         mac: crate::spec::mac_of("0a", on.rng.bits("mac-made", on.call, 0)),
         subnet: Arc::clone(&subnet.id),
         description: request.description.clone(),
+        source_dest_check: true,
         tags: request.tags.iter().cloned().collect(),
         primary,
         secondary,

@@ -125,7 +125,7 @@ fn instance(xml: &mut Xml, item: &InstanceWithEnis<'_>, on: &ActionContext<'_>) 
             .leaf("subnetId", &primary.subnet)
             .leaf("vpcId", &on.topology.vpc)
             .leaf("privateIpAddress", primary.primary)
-            .leaf("sourceDestCheck", true);
+            .leaf("sourceDestCheck", primary.source_dest_check);
     }
     xml.leaf("architecture", "x86_64")
         .leaf("rootDeviceName", "/dev/xvda")

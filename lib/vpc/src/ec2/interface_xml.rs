@@ -73,7 +73,7 @@ fn common(xml: &mut Xml, eni: &Eni, on: &ActionContext<'_>) {
         .leaf("macAddress", &eni.mac)
         .leaf("privateIpAddress", eni.primary)
         .leaf("privateDnsName", private_dns_name(eni.primary, &on.topology.region))
-        .leaf("sourceDestCheck", true)
+        .leaf("sourceDestCheck", eni.source_dest_check)
         .leaf("interfaceType", "interface");
     groups(xml);
     addresses(xml, eni, &on.topology.region);

@@ -121,7 +121,7 @@ fn values(name: &str, eni: &Eni, on: &ActionContext<'_>) -> Vec<String> {
         "owner-id" => one(&on.topology.account),
         "private-dns-name" => one(&private_dns_name(eni.primary, &on.topology.region)),
         "requester-id" => eni.operator.as_ref().map(|_| one("amazon-aws")).unwrap_or_default(),
-        "source-dest-check" => boolean(true),
+        "source-dest-check" => boolean(eni.source_dest_check),
         "status" => one(status(eni, on.now)),
         "subnet-id" => one(&eni.subnet),
         "vpc-id" => one(&on.topology.vpc),

@@ -191,6 +191,7 @@ impl Simulator {
             mac: eni.mac.clone(),
             device_index: eni.attachment.as_ref().map_or(0, |a| a.device_index),
             plugged: eni.attachment.as_ref().is_some_and(|a| a.is_plugged(self.now)),
+            source_dest_check: eni.source_dest_check,
             subnet: eni.subnet.to_string(),
             cidr: subnet.map_or(self.topology.vpc_cidr, |subnet| subnet.cidr),
             gateway: subnet.map_or(Ipv4Addr::UNSPECIFIED, crate::model::Subnet::gateway),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::Simulator;
 use super::scheduled_events::Event;
-use crate::ec2::Knobs;
+use crate::ec2::{Action, ActionContext, Knobs, VERSION, execute, parse, read_form};
 use crate::external_actions::{Act, ActError};
 use crate::faults::{Fault, FaultContext, Stage as FaultStage, StuckIn};
 use crate::model::{Attachment, Id, Stage, Step, VolumeAttachment, VpcState};
 use crate::rng::key_of;
-use crate::timeline::Author;
+use crate::timeline::{Author, View};
 
 /// How often a stage that a fault holds is checked again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -112,6 +112,39 @@ impl Simulator {
             "DetachNetworkInterface"
         };
         self.commit(later(what), next, &Knobs::default());
+    }
+
+    /// The state after an AttachNetworkInterface.
+    pub(super) fn attach(
+        &self,
+        act: &Act,
+        name: &str,
+        node: &str,
+        index: u32,
+    ) -> Result<VpcState, ActError> {
+        let eni = self.eni_named(name).ok_or_else(|| act.unknown("ENI", name))?;
+        let instance = self.node_id(act, node)?;
+        let knobs = Knobs::default();
+        let on = ActionContext {
+            topology: &self.topology,
+            vpc: self.timeline.latest(),
+            counts: self.timeline.visible(View::FreeCount, "act", self.now),
+            rng: self.rng,
+            profile: &self.profile,
+            knobs: &knobs,
+            request_id: "",
+            // No call of the API has this number.
+            call: u64::MAX.saturating_sub(self.timeline.last_seq()),
+            now: self.now,
+            epoch: self.epoch,
+        };
+        let body = format!(
+            "Version={VERSION}&NetworkInterfaceId={eni}&InstanceId={instance}&DeviceIndex={index}"
+        );
+        let request = read_form(body.as_bytes()).and_then(|form| parse(Action::Attach, &form));
+        let effect = request.and_then(|request| execute(&request, &on));
+        let next = effect.map_err(|error| act.refused(error.message))?.next;
+        next.ok_or_else(|| act.refused("nothing changed"))
     }
 
     /// Asynchronous, as in EC2: detaching now, detached later.

@@ -21,6 +21,7 @@ impl Act {
             Self::Terminate { .. } => "terminate",
             Self::Stop { .. } => "stop",
             Self::Start { .. } => "start",
+            Self::AttachEni { .. } => "attach_eni",
             Self::Detach { .. } => "detach",
             Self::DeleteEni { .. } => "delete_eni",
             Self::HideEni { .. } => "hide_eni",
@@ -82,6 +83,9 @@ impl Simulator {
             Act::Start { node } => self.set_power(act, node, NodeState::Running, &mut next)?,
             Act::Reboot { node, imds_missing_ms } => {
                 self.reboot(act, node, *imds_missing_ms, &mut next)?;
+            }
+            Act::AttachEni { eni, node, device_index } => {
+                next = self.attach(act, eni, node, *device_index)?;
             }
             Act::Detach { eni } => self.detach(act, eni, false, &mut next)?,
             Act::DeleteEni { eni } => self.detach(act, eni, true, &mut next)?,
@@ -254,6 +258,7 @@ impl Simulator {
             id,
             subnet,
             description: description.to_owned(),
+            source_dest_check: true,
             tags: std::collections::BTreeMap::new(),
             primary,
             secondary: Vec::new(),

@@ -210,7 +210,8 @@ impl Simulator {
             self.fire(draft, *id);
             return Err(error);
         }
-        self.may_tag(draft, action, form)
+        self.may_tag(draft, action, form)?;
+        self.authorize((&draft.caller, draft.seq), action, form)
     }
 
     /// A caller that tags what it creates also needs the permission to create tags (section 10).

@@ -55,6 +55,7 @@ fn tests() -> BTreeSet<String> {
         ("describe", include_str!("describe.rs")),
         ("faults", include_str!("faults.rs")),
         ("metadata", include_str!("metadata.rs")),
+        ("modify", include_str!("modify.rs")),
         ("protocol", include_str!("protocol.rs")),
         ("timing", include_str!("timing.rs")),
         ("unassign", include_str!("unassign.rs")),

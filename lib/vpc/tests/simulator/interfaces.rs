@@ -175,6 +175,36 @@ fn an_eni_is_attached_in_stages() {
 }
 
 #[test]
+fn an_act_attaches_an_eni_by_the_rules_of_the_api() {
+    let mut vpc = TestVpc::fast();
+    let attach = |vpc: &mut TestVpc, eni: &str, node: &str, device_index: u32| {
+        let act = Act::AttachEni { eni: eni.to_owned(), node: node.to_owned(), device_index };
+        vpc.simulator.act(vpc.now, &act).map_err(|error| error.to_string())
+    };
+    let eni = vpc.create("");
+    assert_eq!(attach(&mut vpc, &eni, "node-1", 1), Ok(()));
+    vpc.settle();
+    assert_eq!(states(&mut vpc, &eni), ["in-use", "attached"]);
+    assert!(view(&vpc, "node-1", &eni).is_some_and(|eni| eni.plugged));
+    let other = vpc.create("");
+    for (eni, node, index, problem) in [
+        (eni.as_str(), "node-2", 2, "currently in use"),
+        (&other, "node-1", 1, "already has an interface attached"),
+        (&other, "node-1", 0, "is not valid"),
+        (&other, "node-3", 1, "same availability zone"),
+        (MANAGED, "node-1", 2, "managed by a service"),
+        ("eni-0000000000000dead", "node-1", 2, "there is no ENI"),
+    ] {
+        let refused = attach(&mut vpc, eni, node, index).unwrap_err();
+        assert!(refused.contains(problem), "{eni} {node} {index}: {refused}");
+    }
+    assert_eq!(attach(&mut vpc, &other, "node-2", 2), Ok(()));
+    vpc.settle();
+    let ids = [&eni, &other].map(|eni| describe(&mut vpc, eni).get("attachmentId"));
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
 fn the_metadata_of_a_new_eni_appears_in_stages() {
     let mut vpc = TestVpc::with(&Profile::realistic(), 5);
     let (eni, _) = attached(&mut vpc);

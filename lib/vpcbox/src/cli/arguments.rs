@@ -268,9 +268,9 @@ pub(super) struct FaultClearArguments {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-In the VPC: reassign, unassign, strip_eni, terminate, stop, start, reboot, detach, delete_eni,
-hide_eni, add_prefixes, drop_prefixes, create_eni, tag_eni, create_volume, attach_volume,
-detach_volume, resize_volume, fail_volume, delete_volume. In the kernel of a node:
+In the VPC: reassign, unassign, strip_eni, terminate, stop, start, reboot, attach_eni, detach,
+delete_eni, hide_eni, add_prefixes, drop_prefixes, create_eni, tag_eni, create_volume,
+attach_volume, detach_volume, resize_volume, fail_volume, delete_volume. In the kernel of a node:
 kernel_strip, kernel_add, link_flap, link_down, link_up.
 The fields of each are in `docs/development/vpcbox.md`.
 

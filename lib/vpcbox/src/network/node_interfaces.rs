@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) configured: bool,
     /// A client outside the VPC.
     pub(crate) outside: bool,
+    /// The ENI's source/destination check.
+    pub(crate) checked: bool,
 }
 
 /// The router's end of a veth pair.
@@ -50,9 +52,12 @@ pub(crate) struct Port {
     pub(crate) site: String,
     /// The link's name in the node.
     pub(crate) link: String,
+    /// The link's name in the router.
+    pub(crate) name: String,
     pub(crate) index: u32,
     pub(crate) primary: Ipv4Addr,
     pub(crate) outside: bool,
+    pub(crate) checked: bool,
 }
 
 impl Port {
@@ -101,6 +106,7 @@ fn of_eni(site: &str, eni: &EniView) -> Plan {
         gateway: eni.gateway,
         configured: eni.device_index == 0,
         outside: false,
+        checked: eni.source_dest_check,
     }
 }
 
@@ -115,6 +121,7 @@ fn of_outside(client: &ClientView) -> Plan {
         gateway: OUTSIDE_GATEWAY,
         configured: true,
         outside: true,
+        checked: true,
     }
 }
 
@@ -138,6 +145,7 @@ pub(crate) async fn lay(
     let veth_pair = VethPair { port, link: &plan.link, mac: plan.mac, holder: site.holder.pid() };
     let index = router.create_veth_pair(&veth_pair).await?;
     namespace_sysctls::router_port(port)?;
+    namespace_sysctls::source_check(port, plan.checked)?;
     router.set_up(index, true).await?;
     router.add_address(index, plan.gateway, 32).await?;
     // A VPC delivers to the MAC, even if the link has no address yet.
@@ -147,9 +155,11 @@ pub(crate) async fn lay(
     Ok(Port {
         site: plan.site.clone(),
         link: plan.link.clone(),
+        name: port.to_owned(),
         index,
         primary: plan.primary,
         outside: plan.outside,
+        checked: plan.checked,
     })
 }
 

@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
-use crate::samples::{GROUP, claim, pool, static_ip, with};
+use crate::samples::{GROUP, claim, node_interface, pool, static_ip, with};
 
 const DRY: &str = "dryRun=All&fieldValidation=Strict";
 const IPS: &str = "staticips";
 const POOLS: &str = "staticippools";
+const INTERFACES: &str = "nodeinterfaces";
 const CLAIMS: &str = "namespaces/prod/staticipclaims";
 
 /// The messages of all rejections so far.
@@ -25,6 +26,7 @@ fn base(plural: &str) -> Value {
     match plural {
         POOLS => pool(),
         CLAIMS => claim(),
+        INTERFACES => node_interface("i-0000000a"),
         _ => static_ip("10.1.0.20", "n1", "redis-0"),
     }
 }
@@ -85,6 +87,8 @@ fn refused_pools() -> Vec<Case> {
     let cidr = "/spec/subnets/1/cidr";
     let overlap = "spec.subnets: the CIDR blocks of two subnets overlap";
     let leaves = "spec.subnets[0].ranges: a range is not inside";
+    let resource = "spec.resource: is neither firecamp.io/static-ip nor does it begin with";
+    let long = format!("firecamp.io/static-ip-{}", "b".repeat(54));
     vec![
         (POOLS, vec![(ranges, range("10.1.0.31", "10.1.0.16"))], "start is after end"),
         (POOLS, vec![(ranges, range("10.1.0.250", "10.1.1.2"))], leaves),
@@ -97,10 +101,29 @@ fn refused_pools() -> Vec<Case> {
         (POOLS, vec![("/spec/subnets", json!([]))], "spec.subnets"),
         (POOLS, vec![("/spec/reclaimPolicy", json!("Recycle"))], "spec.reclaimPolicy"),
         (POOLS, vec![("/spec/orphanPolicy", json!("Delete"))], "spec.orphanPolicy"),
+        (POOLS, vec![("/spec/resource", json!("firecamp.io/static-ips"))], resource),
+        (POOLS, vec![("/spec/resource", json!("firecamp.io/slots"))], resource),
+        (POOLS, vec![("/spec/resource", json!("firecamp.io/static-ip-"))], "spec.resource"),
+        (POOLS, vec![("/spec/resource", json!("firecamp.io/static-ip-A"))], "spec.resource"),
+        (POOLS, vec![("/spec/resource", json!("example.com/static-ip-b"))], "spec.resource"),
+        (POOLS, vec![("/spec/resource", json!(long))], "spec.resource"),
         (CLAIMS, vec![("/spec/address", json!("10.1.0"))], "spec.address"),
         (CLAIMS, vec![("/spec/requestedAddress", json!("10.1.0.256"))], "spec.requestedAddress"),
         (CLAIMS, vec![("/spec/requestedAddress", json!("fd00::1"))], "spec.requestedAddress"),
         (CLAIMS, vec![("/spec/pool", json!(""))], "spec.pool"),
+    ]
+}
+
+fn refused_interfaces() -> Vec<Case> {
+    let attached = ("/spec/phase", json!("Attached"));
+    let no_eni = ("/spec/eni", Value::Null);
+    vec![
+        (INTERFACES, vec![attached, no_eni], "spec.eni: must be set in the phase Attached"),
+        (INTERFACES, vec![("/spec/phase", json!("Detached"))], "spec.phase"),
+        (INTERFACES, vec![("/spec/eni", json!("eni-1"))], "spec.eni"),
+        (INTERFACES, vec![("/spec/instance", json!("i-1"))], "spec.instance"),
+        (INTERFACES, vec![("/spec/securityGroups", json!([]))], "spec.securityGroups"),
+        (INTERFACES, vec![("/spec/securityGroups", json!(["sg-1"]))], "spec.securityGroups"),
     ]
 }
 
@@ -125,8 +148,8 @@ fn is_refused(
 }
 
 pub(super) async fn f073_every_rule_rejects_what_it_forbids(cluster: &Cluster) -> Outcome {
-    let cases = refused_addresses().into_iter().chain(refused_static_ips()).chain(refused_pools());
-    for (plural, changes, named) in cases {
+    let cases = [refused_addresses(), refused_static_ips(), refused_pools(), refused_interfaces()];
+    for (plural, changes, named) in cases.concat() {
         let object = with(base(plural), &changes);
         let answer = cluster.api.post(&format!("{GROUP}/{plural}?{DRY}"), &object).await;
         is_refused(answer, &changes, named)?;
@@ -155,8 +178,12 @@ pub(super) async fn f073_every_rule_accepts_what_it_allows(cluster: &Cluster) ->
         (IPS, vec![("/spec/epoch", json!(i64::MAX))]),
         (POOLS, Vec::new()),
         (POOLS, touching),
+        (POOLS, vec![("/spec/resource", json!("firecamp.io/static-ip"))]),
+        (POOLS, vec![("/spec/resource", json!("firecamp.io/static-ip-b"))]),
         (CLAIMS, Vec::new()),
         (CLAIMS, vec![("/spec/requestedAddress", json!("10.1.0.21"))]),
+        (INTERFACES, Vec::new()),
+        (INTERFACES, vec![("/spec/phase", json!("Creating")), ("/spec/eni", Value::Null)]),
     ];
     for (plural, changes) in cases {
         let object = with(base(plural), &changes);
@@ -178,14 +205,21 @@ pub(super) async fn f073_an_update_of_an_immutable_field_is_rejected(cluster: &C
         (IPS, "/spec/epoch", json!(2), "must not decrease"),
         (CLAIMS, "/spec/pool", json!("b"), fixed),
         (CLAIMS, "/spec/requestedAddress", json!("10.1.0.21"), "cannot change: the claim"),
+        (INTERFACES, "/spec/nodeName", json!("n2"), fixed),
+        (INTERFACES, "/spec/instance", json!("i-0000000b"), fixed),
+        (INTERFACES, "/spec/subnet", json!("subnet-00000002"), fixed),
+        (INTERFACES, "/spec/securityGroups", json!(["sg-0000000b"]), fixed),
+        (INTERFACES, "/spec/eni", json!("eni-0123456789abcdef1"), "must not change once"),
+        (INTERFACES, "/spec/phase", json!("Creating"), "does not come back"),
+        (INTERFACES, "/spec/phase", json!("Attached"), "does not come back"),
     ];
-    for plural in [IPS, CLAIMS] {
+    for plural in [IPS, CLAIMS, INTERFACES] {
         let made = cluster.api.post(&format!("{GROUP}/{plural}"), &base(plural)).await?;
         ensure(made.code == 201, || made.text)?;
     }
     let place = |plural: &str| {
-        let name = if plural == IPS { "10.1.0.20" } else { "redis-0" };
-        format!("{GROUP}/{plural}/{name}")
+        let object = base(plural);
+        format!("{GROUP}/{plural}/{}", object["metadata"]["name"].as_str().unwrap_or_default())
     };
     for (plural, path, value, named) in cases {
         let patch = json!([{ "op": "add", "path": path, "value": value }]);
@@ -203,12 +237,13 @@ pub(super) async fn f073_an_update_of_an_immutable_field_is_rejected(cluster: &C
         ("an increasing epoch", IPS, set("/spec/epoch", json!(4))),
         ("requesting the bound address", CLAIMS, set("/spec/requestedAddress", json!("10.1.0.20"))),
         ("requesting another address while unbound", CLAIMS, unbound),
+        ("deleting a drained interface", INTERFACES, set("/spec/phase", json!("Deleting"))),
     ];
     for (what, plural, patch) in allowed {
         let answer = cluster.api.patch(&format!("{}?{DRY}", place(plural)), &patch).await?;
         ensure(answer.code == 200, || format!("{what}: {}", answer.text))?;
     }
-    for plural in [IPS, CLAIMS] {
+    for plural in [IPS, CLAIMS, INTERFACES] {
         let gone = cluster.api.delete(&place(plural)).await?;
         ensure(gone.code == 200, || gone.text)?;
     }

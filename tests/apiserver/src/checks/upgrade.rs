@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Outcome, definitions, ensure};
 use crate::cluster::Cluster;
-use crate::samples::{GROUP, claim, pool, static_ip, with};
+use crate::samples::{GROUP, claim, node_interface, pool, static_ip, with};
 
 const EARLIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/earlier");
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -77,6 +77,7 @@ async fn in_force(cluster: &Cluster, plural: &str, lax: bool) -> Outcome {
             format!("namespaces/prod/{plural}"),
             with(claim(), &[("/metadata/name", json!("redis-7"))]),
         ),
+        "nodeinterfaces" => (plural.to_owned(), node_interface("i-00000007")),
         _ => (plural.to_owned(), attachments("n7")),
     };
     let mut probe = base;
@@ -118,6 +119,7 @@ async fn old_objects(cluster: &Cluster) -> Outcome {
         ("staticippools", overlapping),
         ("namespaces/prod/staticipclaims", claim()),
         ("nodeattachments", attachments("n1")),
+        ("nodeinterfaces", node_interface("i-0000000a")),
     ];
     for (place, mut object) in objects {
         object["spec"][FORMER] = json!("x");
@@ -134,6 +136,7 @@ async fn objects_are_unchanged(cluster: &Cluster) -> Outcome {
         ("staticips/10.1.0.20", static_ip("10.1.0.20", "n1", "redis-0")),
         ("namespaces/prod/staticipclaims/redis-0", claim()),
         ("nodeattachments/n1", attachments("n1")),
+        ("nodeinterfaces/i-0000000a-0", node_interface("i-0000000a")),
         ("staticippools/a", with(pool(), &[("/spec/subnets/1/cidr", json!("10.1.0.0/24"))])),
     ];
     for (place, object) in places {

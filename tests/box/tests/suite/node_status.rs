@@ -45,15 +45,18 @@ device_index = 1
 address = "10.0.3.21"
 "#;
 
-/// The pool of the box with the second subnet added.
-fn with_both_subnets(pool: Pool) -> Pool {
-    let other = PoolSubnet {
+fn second_subnet() -> PoolSubnet {
+    PoolSubnet {
         subnet: "subnet-0c000000000000001".parse().unwrap(),
         cidr: "10.0.3.0/24".parse().unwrap(),
         zone: "us-east-1a".parse().unwrap(),
         ranges: vec![([10, 0, 3, 64].into(), [10, 0, 3, 127].into())],
-    };
-    Pool { subnets: pool.subnets.into_iter().chain([other]).collect(), ..pool }
+    }
+}
+
+/// The pool of the box with the second subnet added.
+fn with_both_subnets(pool: Pool) -> Pool {
+    Pool { subnets: pool.subnets.into_iter().chain([second_subnet()]).collect(), ..pool }
 }
 
 /// A cluster with the node and a pool in both subnets.
@@ -62,9 +65,13 @@ fn cluster(test_box: &TestBox) -> Cluster<'_> {
     let pool = pool(test_box);
     assert!(cluster.api.delete_pool(&pool));
     cluster.api.create_pool(&with_both_subnets(pool));
+    add_node(&cluster);
+    cluster
+}
+
+fn add_node(cluster: &Cluster<'_>) {
     let node = json!({ "metadata": { "uid": "node-uid" }, "status": { "capacity": {} } });
     cluster.api.set("nodes", (None, NODE), node);
-    cluster
 }
 
 /// CA bundles of distributions. The agent's API client needs one even for a plain-text connection.
@@ -120,8 +127,12 @@ fn wait_for_condition(cluster: &Cluster<'_>, kind: &str, wanted: &str) {
 }
 
 fn capacity(cluster: &Cluster<'_>) -> Option<String> {
+    capacity_of(cluster, "firecamp.io/static-ip")
+}
+
+fn capacity_of(cluster: &Cluster<'_>, resource: &str) -> Option<String> {
     let node = cluster.api.object("nodes", None, NODE)?;
-    node["status"]["capacity"]["firecamp.io/static-ip"].as_str().map(str::to_owned)
+    node["status"]["capacity"][resource].as_str().map(str::to_owned)
 }
 
 #[track_caller]
@@ -199,6 +210,31 @@ fn capacity_is_never_below_what_the_pods_of_the_node_request() {
     wait_for_capacity(&cluster, "12");
     cluster.api.remove("pods", Some("prod"), "busy-0");
     wait_for_capacity(&cluster, "9");
+    stop_agent(running);
+}
+
+/// Each pool has one subnet, and the node an interface in both. The scheduler places a member of
+/// pool b where a slot of its resource is free.
+#[test]
+fn a_member_of_a_pool_is_not_offered_the_slots_of_another_pool() {
+    const OF_POOL_B: &str = "firecamp.io/static-ip-b";
+    let test_box = TestBox::of(TWO_SUBNETS);
+    let cluster = Cluster::start(&test_box);
+    let (name, resource) = ("b".parse().unwrap(), OF_POOL_B.parse().unwrap());
+    let pool = pool(&test_box);
+    let other = Pool { name, resource, subnets: vec![second_subnet()], ..pool };
+    cluster.api.create_pool(&other);
+    add_node(&cluster);
+    let _reach = cluster.connect(NODE);
+    let running = agent(&test_box, &cluster, &root(&test_box));
+    let of_pool_b = || capacity_of(&cluster, OF_POOL_B);
+    wait_for_capacity(&cluster, "9");
+    eventually("the slots of pool b are offered", || (of_pool_b()? == "9").then_some(()));
+
+    // Nine slots of the first pool are free, and none of pool b.
+    test_box.control().act(Act::Detach { eni: "eni-0000000000000a001".to_owned() }).unwrap();
+    eventually("no slot of pool b is offered", || (of_pool_b()? == "0").then_some(()));
+    assert_eq!(capacity(&cluster).as_deref(), Some("9"));
     stop_agent(running);
 }
 

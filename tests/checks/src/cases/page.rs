@@ -15,7 +15,7 @@ Levels: *pure* is a function of values; *sim* runs the real binaries or the real
 the strict VPC simulator; *netns* has a real kernel in network namespaces; *cluster* needs a real
 Kubernetes, *aws* a real account. Run one test with `cargo test -p PACKAGE TEST`; those of
 `firecamp-apiserver-tests` with `make test-apiserver ARGS=TEST`, those of `firecamp-cluster-tests`
-with `make e2e ARGS=TEST`.
+with `make e2e ARGS=TEST`, and with `CNI=vpc` if they name the VPC CNI.
 ";
 
 const POINTS: &str = "

@@ -1,14 +1,14 @@
-//! The CloudFormation template grants what `deploy/iam-policy.json` grants, and names what the
-//! chart creates.
+//! The CloudFormation template grants what the IAM policies under `deploy` grant, and names what
+//! the chart creates.
 
 use firecamp_checks::deploy::{objects, text};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::object;
 
 const FILE: &str = "deploy/cloudformation/firecamp.yaml";
 
-/// What stands for the parameters: the words of `deploy/iam-policy.json`.
+/// What stands for the parameters: the words of the IAM policies.
 const PARAMETERS: [(&str, &str); 5] = [
     ("AWS::Partition", "aws"),
     ("AWS::Region", "REGION"),
@@ -46,10 +46,33 @@ fn resolved(value: &Value) -> Value {
 }
 
 #[test]
-fn the_template_grants_exactly_the_policy_of_the_repository() {
-    let document = &template()["Resources"]["Policy"]["Properties"]["PolicyDocument"];
-    let policy: Value = serde_json::from_str(&text("deploy/iam-policy.json").unwrap()).unwrap();
-    assert_eq!(resolved(document), policy);
+fn the_template_grants_exactly_the_policies_of_the_repository() {
+    for (resource, file) in [
+        ("Policy", "deploy/iam-policy.json"),
+        ("InterfacesPolicy", "deploy/iam-policy-interfaces.json"),
+    ] {
+        let document = &template()["Resources"][resource]["Properties"]["PolicyDocument"];
+        let policy: Value = serde_json::from_str(&text(file).unwrap()).unwrap();
+        assert_eq!(resolved(document), policy, "{file}");
+    }
+}
+
+#[test]
+fn the_permissions_for_making_interfaces_are_granted_only_on_request() {
+    let template = template();
+    let resources = &template["Resources"];
+    assert_eq!(template["Parameters"]["ManagesInterfaces"]["Default"], "false");
+    assert_eq!(resources["InterfacesPolicy"]["Condition"], "MakesInterfaces");
+    let wanted = &template["Conditions"]["MakesInterfaces"]["Fn::Equals"];
+    assert_eq!(*wanted, json!([{"Ref": "ManagesInterfaces"}, "true"]));
+    let [policy, interfaces] = ["Policy", "InterfacesPolicy"].map(|name| json!({"Ref": name}));
+    let if_wanted = json!({"Fn::If": ["MakesInterfaces", interfaces, {"Ref": "AWS::NoValue"}]});
+    for role in ["AgentRoleForIrsa", "AgentRoleForPodIdentity"] {
+        let policies = &resources[role]["Properties"]["ManagedPolicyArns"];
+        assert_eq!(*policies, json!([policy, if_wanted]), "{role}");
+    }
+    let roles = |policy: &str| resources[policy]["Properties"]["Roles"].clone();
+    assert_eq!(roles("InterfacesPolicy"), roles("Policy"), "the nodes' role, if it is named");
 }
 
 #[test]

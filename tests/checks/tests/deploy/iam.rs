@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_checks::deploy::iam::{Ask, Place, Policy};
+use firecamp_checks::deploy::iam::{AuthorizationRequest, Place, Policy};
 use firecamp_checks::deploy::text;
 use firecamp_core::contract::tag;
 use firecamp_node::preflight::facts::Right;
@@ -13,16 +13,16 @@ const OTHER: Place<'_> =
     Place { region: "eu-west-1", account: "444455556666", vpc: "vpc-0c1d", cluster: "test" };
 
 fn policy() -> Policy {
-    Policy::of(PLACE).unwrap()
+    PLACE.policy().unwrap()
 }
 
-fn look(action: &str, region: &str) -> Ask {
+fn look(action: &str, region: &str) -> AuthorizationRequest {
     let context = BTreeMap::from([("aws:RequestedRegion".to_owned(), region.to_owned())]);
-    Ask { action: format!("ec2:{action}"), resource: "*".to_owned(), context }
+    AuthorizationRequest { action: format!("ec2:{action}"), resource: "*".to_owned(), context }
 }
 
 /// To do something with an interface that is in this VPC of this place and has this tag.
-fn act(action: &str, place: Place<'_>, cluster: Option<&str>) -> Ask {
+fn act(action: &str, place: Place<'_>, cluster: Option<&str>) -> AuthorizationRequest {
     let mut context = BTreeMap::from([
         ("ec2:Vpc".to_owned(), place.arn("vpc", place.vpc)),
         ("aws:RequestedRegion".to_owned(), place.region.to_owned()),
@@ -31,7 +31,7 @@ fn act(action: &str, place: Place<'_>, cluster: Option<&str>) -> Ask {
         context.insert(format!("aws:ResourceTag/{}", tag::CLUSTER), cluster.to_owned());
     }
     let resource = place.arn("network-interface", "eni-0123456789abcdef0");
-    Ask { action: format!("ec2:{action}"), resource, context }
+    AuthorizationRequest { action: format!("ec2:{action}"), resource, context }
 }
 
 #[test]
@@ -40,11 +40,34 @@ fn the_policy_has_the_actions_that_the_code_asks_for_and_no_other() {
     let policy = policy();
     let allowed: BTreeSet<String> = policy.actions().into_iter().map(str::to_owned).collect();
     assert_eq!(allowed, named);
+    explained(&policy);
+}
+
+/// The page explains each action.
+fn explained(policy: &Policy) {
     let page = text("docs/iam.md").unwrap();
-    for action in allowed {
+    for action in policy.actions() {
         let row = format!("| `{action}` |");
         assert!(page.lines().any(|line| line.starts_with(&row)), "docs/iam.md: why {action}?");
     }
+}
+
+#[test]
+fn the_actions_that_make_interfaces_are_in_a_policy_of_their_own() {
+    let all = PLACE.policy_with_interfaces().unwrap();
+    let policy = policy();
+    let known = policy.actions();
+    let added: BTreeSet<&str> = all.actions().difference(&known).copied().collect();
+    let expected = [
+        "ec2:AttachNetworkInterface",
+        "ec2:CreateNetworkInterface",
+        "ec2:CreateTags",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeInstances",
+        "ec2:DetachNetworkInterface",
+    ];
+    assert_eq!(added, BTreeSet::from(expected));
+    explained(&all);
 }
 
 #[test]
@@ -59,6 +82,9 @@ fn looking_is_allowed_in_the_own_region() {
         assert!(!policy().allows(&look(action, OTHER.region)), "{action}");
     }
     assert!(!policy().allows(&look("DescribeInstances", PLACE.region)));
+    let with_interfaces = PLACE.policy_with_interfaces().unwrap();
+    assert!(with_interfaces.allows(&look("DescribeInstances", PLACE.region)));
+    assert!(!with_interfaces.allows(&look("DescribeInstances", OTHER.region)));
 }
 
 #[test]

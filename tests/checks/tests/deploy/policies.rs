@@ -41,8 +41,10 @@ fn every_policy_denies_and_is_in_force() {
     assert_eq!(policies.len(), bindings.len());
     for policy in &policies {
         let name = &policy["metadata"]["name"];
-        assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{name}");
         let binding = bindings.iter().find(|one| one["spec"]["policyName"] == *name).unwrap();
+        assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{name}");
+        // Deleted and created again, such a policy sees its parameter as it was before.
+        assert_eq!(policy["spec"]["paramKind"], Value::Null, "{name}");
         assert_eq!(texts(&binding["spec"]["validationActions"]), ["Deny"], "{name}");
         assert_eq!(binding["spec"]["matchResources"], Value::Null, "{name}");
     }

@@ -51,7 +51,7 @@ impl Request {
         text(&self.0["user"]["extra"]["authentication.kubernetes.io/pod-uid"][0])
     }
 
-    /// Whether its field selector is exactly `field=node`.
+    /// Whether its field selector is exactly `field=node`; without a node if that is empty.
     fn selects(&self, field: &str, node: &str) -> bool {
         let uri = text(&self.0["requestURI"]);
         let plain = uri.replace("%2E", ".").replace("%2D", "-").replace("%3D", "=");
@@ -90,12 +90,13 @@ pub(super) async fn f109_agents_request_only_pods_and_addresses_of_their_own_nod
             _other => continue,
         };
         let own = one.selects(field, &node);
-        // The leader watches all addresses.
-        let leads = one.resource() == "staticips" && leader_at(&leases, one.at()) == Some(&node);
+        // The leader watches all addresses, and the pods without a node.
+        let cluster_wide = one.resource() == "staticips" || one.selects(field, "");
+        let leads = cluster_wide && leader_at(&leases, one.at()) == Some(&node);
         ensure(own || leads, || {
             format!("the agent of {node} requested objects of other nodes: {}", one.0)
         })?;
-        watched += usize::from(!own);
+        watched += usize::from(!own && one.resource() == "staticips");
         if own {
             asked.insert((node, one.verb().to_owned(), one.resource().to_owned()));
         }

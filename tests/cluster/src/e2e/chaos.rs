@@ -24,7 +24,7 @@ use crate::Outcome;
 use crate::cli::print_line;
 use crate::home::Home;
 use crate::install::{nodes_ready, until};
-use crate::topology::WORKERS;
+use crate::topology::{Layout, WORKERS};
 
 const MEMBERS: u32 = 5;
 /// Poll interval of the client.
@@ -104,7 +104,7 @@ struct Run {
 
 /// Runs chaos on a new cluster.
 pub(crate) fn run(home: &Home, seed: u64, minutes: u64) -> Outcome {
-    on_new_cluster(home, async |cluster| {
+    on_new_cluster(home, Layout::OneSubnet, async |cluster| {
         let outcome = chaos(cluster, seed, Duration::from_mins(minutes)).await;
         if outcome.is_err() {
             cluster.dump().await?;

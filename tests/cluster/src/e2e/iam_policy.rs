@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_checks::deploy::iam::{Ask, Place, Policy};
+use firecamp_checks::deploy::iam::{AuthorizationRequest, Place};
 use vpcbox::protocol::Call;
 
 use super::set::Set;
@@ -18,7 +18,7 @@ const PLACE: Place<'_> =
 const ASSIGN: &str = "ec2:AssignPrivateIpAddresses";
 
 /// Every EC2 call since the cluster started, with the request that IAM would evaluate.
-fn calls_with_requests(cluster: &TestCluster<'_>) -> Outcome<Vec<(Call, Ask)>> {
+fn calls_with_requests(cluster: &TestCluster<'_>) -> Outcome<Vec<(Call, AuthorizationRequest)>> {
     let truth = cluster.vpc(vpcbox::client::Client::truth)?;
     // The box tags the ENIs of the nodes.
     let tagged: BTreeSet<&str> =
@@ -42,7 +42,7 @@ pub(super) async fn every_ec2_call_is_allowed_by_the_iam_policy(
     // At least one Assign must happen, whichever scenarios are selected.
     let set = Set::new("allowed", 1);
     cluster.start_members(&set).await?;
-    let policy = Policy::of(PLACE)?;
+    let policy = PLACE.policy()?;
     let all = calls_with_requests(cluster)?;
     let mut counts = BTreeMap::<&str, u32>::new();
     for (call, ask) in &all {

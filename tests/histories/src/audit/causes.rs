@@ -141,7 +141,13 @@ impl Causes {
             CloudKind::CapacityExceeded | CloudKind::SubnetExhausted => Cause::Full,
             CloudKind::NotFound => Cause::EniGone,
             CloudKind::Throttled => Cause::Throttled,
-            CloudKind::Auth | CloudKind::Unknown | CloudKind::BadAddress => Cause::Denied,
+            CloudKind::Auth
+            | CloudKind::Unknown
+            | CloudKind::BadAddress
+            | CloudKind::AttachmentLimitExceeded
+            | CloudKind::DeviceIndexTaken
+            | CloudKind::InterfaceInUse
+            | CloudKind::QuotaExceeded => Cause::Denied,
         });
     }
 

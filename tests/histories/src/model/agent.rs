@@ -29,7 +29,7 @@ use crate::coverage::{OperationContext, is_by_leader};
 use crate::leader::{AgentEvent, Leader};
 use crate::level::Spawn;
 use crate::names::{NodeIx, ProcessId};
-use crate::observation::pod_of;
+use crate::observation::{pod_of, will_repeat};
 use crate::seed::SeededRng;
 use crate::watch::Watches;
 
@@ -47,6 +47,8 @@ pub(super) struct Agent {
     records: BTreeMap<Ipv4Addr, StaticIp>,
     /// How many of its addresses EC2 shows elsewhere, as far as it knows.
     misplaced: usize,
+    /// Whether it will repeat an operation that failed.
+    failing: bool,
     /// Number of consecutive lists of the registry without anything to do.
     idle: u32,
     /// Addresses without a record, for the audit.
@@ -88,6 +90,7 @@ impl Model<'_> {
             watches: Watches::default(),
             records,
             misplaced: 0,
+            failing: false,
             idle: 0,
             proof: OrphanProof::default(),
             leader: Leader::new(node, ProcessId(self.slot().0), self.names),
@@ -145,7 +148,10 @@ impl Model<'_> {
         }
         let orphans = self.scenario.orphans.is_some();
         let random = random(&mut self.process(slot).rng, orphans);
-        self.handle(slot, NodeEvent::Tick(Tick { random, suspects_volumes: false }));
+        self.handle(
+            slot,
+            NodeEvent::Tick(Tick { random, suspects_volumes: false, offered_volumes: None }),
+        );
         let (now, factor) = (self.now, self.poll_factor());
         let late = self.process(slot).rng.millis(0, 20);
         let generation = self.processes[slot.at()].generation;
@@ -244,6 +250,7 @@ impl Model<'_> {
             | NodeEvent::Claimed(_)
             | NodeEvent::AdoptionTried(..)
             | NodeEvent::LossInvestigated(..)
+            | NodeEvent::InterfaceStepEnded(_)
             | NodeEvent::OperationEnded(..)) => self.handle(slot, event),
         }
     }
@@ -271,7 +278,8 @@ impl Model<'_> {
         let mut executions = self.processes.iter().filter(|p| p.alive && p.agent == Some(slot));
         let busy = executions.next().is_some();
         let Some(agent) = self.agent(slot) else { return };
-        agent.idle = if busy || agent.misplaced > 0 { 0 } else { agent.idle.saturating_add(1) };
+        let busy = busy || agent.misplaced > 0 || agent.failing;
+        agent.idle = if busy { 0 } else { agent.idle.saturating_add(1) };
     }
 
     /// Passes an event to the controller and performs the effects.
@@ -298,10 +306,11 @@ impl Model<'_> {
             Effect::Report(Report::Counted(counts)) => {
                 self.agent(slot)?.misplaced = counts.misplaced;
             }
+            Effect::Publish(facts) => self.agent(slot)?.failing = will_repeat(&facts),
             // Nothing in the simulated cluster depends on these.
             Effect::ExcludeEnis(_)
+            | Effect::AvoidEnis(_)
             | Effect::ObserveVolumes(_)
-            | Effect::Publish(_)
             | Effect::Notify(_)
             | Effect::Report(_) => {}
         }

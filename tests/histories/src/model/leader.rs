@@ -126,6 +126,10 @@ impl Model<'_> {
                 let pod = self.cluster.leader_pod(&member, self.names, self.now);
                 (after, StepResult::PodRead(answered.then_some(pod)))
             }
+            // No pod has a gate.
+            PassStep::ReadVolumes(..) => (Duration::ZERO, StepResult::VolumesRead(None)),
+            // FireCamp makes no interface here.
+            PassStep::QueryInterface(_) => (Duration::ZERO, StepResult::InterfaceQueried(None)),
             PassStep::Perform(operation, _) => {
                 return (!self.begin_operation(slot, &operation)).then(performed);
             }
@@ -155,6 +159,11 @@ impl Model<'_> {
             Operation::RecordOwner { .. }
             | Operation::DeleteClaim { .. }
             | Operation::RemoveFinalizer { .. }
+            | Operation::DrainInterface(_)
+            | Operation::DetachInterface { .. }
+            | Operation::DeleteInterface(_)
+            | Operation::RemoveZoneGate { .. }
+            | Operation::ReportZoneConflict { .. }
             | Operation::UpdateStaticIpStatus { .. }
             | Operation::ClearVolumeWait { .. }
             | Operation::UpdateClaimStatus { .. }

@@ -112,7 +112,11 @@ impl Agent {
         let mut events: Vec<_> = outside.answer(at.second).into_iter().collect();
         if is_due(node, now) {
             let (random, suspects_volumes) = (fraction(&mut outside.rng), outside.volumes.pending);
-            events.push(node::Event::Tick(Tick { random, suspects_volumes }));
+            events.push(node::Event::Tick(Tick {
+                random,
+                suspects_volumes,
+                offered_volumes: None,
+            }));
         }
         handle(node, events, now, |effect| outside.maintain(effect, at));
     }

@@ -17,6 +17,7 @@ use firecamp_node::volumes::path::KUBELET;
 use firecamp_node::volumes::{Change, Table, VolumesKind, observe};
 use futures_util::FutureExt as _;
 
+use crate::observation::interface_step;
 use crate::seed::SeededRng;
 use crate::volumes::agent::{Environment, TickReport};
 use crate::volumes::scenario::{Fault, Ix, Source};
@@ -123,6 +124,7 @@ impl Outside {
             }
             node::Effect::WriteSnapshot(_)
             | node::Effect::ExcludeEnis(_)
+            | node::Effect::AvoidEnis(_)
             | node::Effect::Report(_) => None,
         }
     }
@@ -153,6 +155,7 @@ impl Outside {
                 let result = QueryResult::TypeLimits(query.result(limits));
                 self.receive(query.arrives, result, at.second)
             }
+            Task::Interface(step) => Some(interface_step(step)),
             Task::QueryClaims(_) => Some(node::Event::Claimed(BTreeMap::new())),
             Task::CheckOrphans(..)
             | Task::Adopt(..)

@@ -1,6 +1,7 @@
 //! An API with faults.
 
 use firecamp_controllers::publish::{Event, FetchedNode, ObservedStatus, StatusWriter, Subject};
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_registry::api::{Condition, NodeAttachments};
@@ -80,7 +81,11 @@ impl StatusWriter for Shaky<'_> {
         self.call(true, self.status_writer.replace_conditions(subject, version, conditions)).await
     }
 
-    async fn set_capacity(&self, node: &NodeName, capacity: u32) -> Result<(), RegistryFailure> {
+    async fn set_capacity(
+        &self,
+        node: &NodeName,
+        capacity: &ResourceList,
+    ) -> Result<(), RegistryFailure> {
         self.call(true, self.status_writer.set_capacity(node, capacity)).await
     }
 

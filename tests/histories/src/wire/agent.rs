@@ -13,7 +13,7 @@ use crate::coverage::{OperationContext, is_by_leader};
 use crate::leader::{AgentEvent, Leader};
 use crate::level::Spawn;
 use crate::names::{NodeIx, ProcessId};
-use crate::observation::pod_of;
+use crate::observation::{pod_of, will_repeat};
 use crate::scenario::Fault;
 use firecamp_controllers::Controller as _;
 use firecamp_controllers::leader::Event as LeaderEvent;
@@ -50,6 +50,8 @@ struct Agent {
     running: FuturesUnordered<Running>,
     /// How many of its addresses EC2 shows elsewhere, as far as it knows.
     misplaced: usize,
+    /// Whether it will repeat an operation that failed.
+    failing: bool,
     leader: Leader,
     /// Requests about the Lease, and the running step of a pass.
     requests: FuturesUnordered<Running<LeaderEvent>>,
@@ -81,6 +83,7 @@ pub(crate) async fn watch(shared: Shared, slot: Slot) {
             controller,
             running: FuturesUnordered::new(),
             misplaced: 0,
+            failing: false,
             leader,
             requests: FuturesUnordered::new(),
             term: CancellationToken::new(),
@@ -124,7 +127,7 @@ impl Agent {
 
     fn tick(&self) -> NodeEvent {
         let random = self.shared.sim().process(self.slot).rng.millis(0, 1_000).as_secs_f64();
-        NodeEvent::Tick(Tick { random, suspects_volumes: false })
+        NodeEvent::Tick(Tick { random, suspects_volumes: false, offered_volumes: None })
     }
 
     fn list_handled(&self) {
@@ -132,7 +135,7 @@ impl Agent {
         sim.coverage.agent_passes += 1;
         let busy = sim.processes.iter().any(|p| p.alive && p.agent == Some(self.slot));
         let idle = &mut sim.process(self.slot).idle;
-        *idle = if busy || self.misplaced > 0 { 0 } else { idle.saturating_add(1) };
+        *idle = if busy || self.misplaced > 0 || self.failing { 0 } else { idle.saturating_add(1) };
     }
 
     /// Passes an event to the controller and performs the effects.
@@ -159,10 +162,11 @@ impl Agent {
                 self.shared.sim().cluster.node_mut(self.node).snapshot = Some(snapshot);
             }
             Effect::Report(Report::Counted(counts)) => self.misplaced = counts.misplaced,
+            Effect::Publish(facts) => self.failing = will_repeat(&facts),
             // Nothing in the simulated cluster depends on these.
             Effect::ExcludeEnis(_)
+            | Effect::AvoidEnis(_)
             | Effect::ObserveVolumes(_)
-            | Effect::Publish(_)
             | Effect::Notify(_)
             | Effect::Report(_) => {}
         }

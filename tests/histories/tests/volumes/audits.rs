@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use firecamp_controllers::publish::Step;
+use firecamp_core::agent::ResourceList;
 use firecamp_histories::volumes::agent::TickReport;
 use firecamp_histories::volumes::audit::{Audit, Promise};
 use firecamp_histories::volumes::scenario::{InjectedProblem, Shape};
@@ -149,7 +150,7 @@ fn querying_a_source_too_often_is_a_violation() {
 #[test]
 fn a_write_without_a_change_and_a_non_reporting_step_are_violations() {
     let mut reporting = Reporting::of(&attached());
-    reporting.audit.step((&Step::UpdateCapacity(1), true), &reporting.names, 1);
+    reporting.audit.step((&Step::UpdateCapacity(ResourceList::new()), true), &reporting.names, 1);
     assert_eq!(reporting.broken(), Some(Promise::V6));
     let mut reporting = Reporting::of(&attached());
     reporting.audit.quiet = true;

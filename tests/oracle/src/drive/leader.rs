@@ -166,6 +166,12 @@ impl ClusterFixture {
             Operation::ClearVolumeWait { member, .. } => self.claim(&member, |seen| {
                 seen.conditions = without_volume_wait(seen).unwrap_or_default();
             }),
+            // This cluster has no gated pods, and FireCamp makes no interface in it.
+            Operation::RemoveZoneGate { .. }
+            | Operation::ReportZoneConflict { .. }
+            | Operation::DrainInterface(_)
+            | Operation::DetachInterface { .. }
+            | Operation::DeleteInterface(_) => {}
             Operation::UpdateClaimStatus { member, conditions, .. } => {
                 self.claim(&member, |seen| seen.conditions = conditions);
             }

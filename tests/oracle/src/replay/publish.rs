@@ -1,12 +1,14 @@
 //! The publisher.
 
+mod capacity;
 mod reported;
 
 use std::collections::HashMap;
 
 use firecamp_controllers::publish::{Done, Facts, Notice, Publisher, Step, carry_out, table};
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::ids::NodeName;
+use firecamp_core::ids::{NodeName, ResourceName};
 use firecamp_core::time::Moment;
 use firecamp_registry::api::VolumeStatus;
 use futures_util::FutureExt as _;
@@ -21,8 +23,12 @@ pub(super) struct Publishers(HashMap<u64, (Publisher, Option<Step>)>);
 
 /// The effect of an event.
 fn holds(publisher: &Publisher, now: Moment) -> Answer {
-    let (capacity, due) = (publisher.capacity(), publisher.is_due(now));
-    gives(&(publisher.wanted(), capacity, publisher.published(), due))
+    let mut capacity = publisher.capacity();
+    let (default, due) = (capacity.remove(&ResourceName::default()), publisher.is_due(now));
+    if !capacity.is_empty() {
+        return Err(Unable(format!("the recorded publisher has no {capacity:?}")));
+    }
+    gives(&(publisher.wanted(), default, publisher.published(), due))
 }
 
 impl Publishers {
@@ -33,7 +39,8 @@ impl Publishers {
             "publisher.take" => {
                 let (facts, now, wall): (Facts, Moment, String) = read(with)?;
                 // The pinned commit did not count what the node's pods request.
-                let facts = Facts { requested: facts.requested.or(Some(0)), ..facts };
+                let requested = facts.requested.or_else(|| Some(ResourceList::new()));
+                let facts = Facts { requested, ..facts };
                 let (publisher, _) = known(self.0.get_mut(&of))?;
                 publisher.take(facts, now, &wall);
                 holds(publisher, now)
@@ -47,11 +54,11 @@ impl Publishers {
             "publisher.next" => {
                 let (publisher, step) = known(self.0.get_mut(&of))?;
                 *step = publisher.next(read(with)?);
-                gives(step)
+                gives(&capacity::recorded(step))
             }
             "publisher.done" => {
                 type Result = core::result::Result<Done, RegistryFailure>;
-                let (done, now, rng): (Result, Moment, u32) = read(with)?;
+                let (done, now, rng): (Result, Moment, u32) = read(&capacity::present(with))?;
                 let (publisher, step) = known(self.0.get_mut(&of))?;
                 publisher.done(known(step.as_ref())?, done, (now, rng));
                 holds(publisher, now)
@@ -69,12 +76,12 @@ impl Publishers {
 
     /// Against an API that returns the recorded responses.
     fn carry_out(&mut self, of: u64, with: &str) -> Answer {
-        let (node, answers): (NodeName, Vec<Value>) = read(with)?;
+        let (node, answers): (NodeName, Vec<Value>) = read(&capacity::present(with))?;
         let (_, step) = known(self.0.get(&of))?;
         let status_writer = Reported::new(answers);
         let carried = carry_out(&status_writer, &node, known(step.as_ref())?).now_or_never();
         let late = || Unable("the recorded API returns at once".to_owned());
         let done = carried.ok_or_else(late)?;
-        gives(&(status_writer.into_asked(), done))
+        gives(&capacity::recorded(&(status_writer.into_asked(), done)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use firecamp_checks::deploy::iam::{Ask, Place, Policy};
+use firecamp_checks::deploy::iam::{AuthorizationRequest, Place};
 use firecamp_core::machine::Release as Done;
 use firecamp_sim_tests::{Cluster, Pod, Release, attached, released};
 use firecamp_vpc::{Call, Service};
@@ -11,7 +11,7 @@ const PLACE: Place<'_> =
     Place { region: "us-east-1", account: "111122223333", vpc: "vpc-0a1b", cluster: "demo" };
 
 /// The call as an IAM request: the nodes' ENIs have the cluster's tag, foreign ENIs do not.
-fn iam_request(cluster: &Cluster, call: &Call) -> Ask {
+fn iam_request(cluster: &Cluster, call: &Call) -> AuthorizationRequest {
     let nodes = cluster.world().nodes();
     let tagged = |eni: &str| nodes.iter().flat_map(|node| &node.enis).any(|it| it.id == eni);
     let eni = call.parameters.get("NetworkInterfaceId");
@@ -19,7 +19,7 @@ fn iam_request(cluster: &Cluster, call: &Call) -> Ask {
 }
 
 /// The requests of a member that starts, moves to another node, and unassigns its address.
-async fn lifecycle(cluster: &Cluster) -> Vec<Ask> {
+async fn lifecycle(cluster: &Cluster) -> Vec<AuthorizationRequest> {
     attached(Pod::new("uid-1", "node-a").init(cluster).await);
     cluster.settle().await;
     let next = Pod::new("uid-2", "node-b");
@@ -37,7 +37,7 @@ async fn lifecycle(cluster: &Cluster) -> Vec<Ask> {
 
 #[tokio::test(start_paused = true)]
 async fn iam_policy_covers_a_member_lifecycle_and_agents_use_the_rest() {
-    let policy = Policy::of(PLACE).expect("a policy");
+    let policy = PLACE.policy().expect("a policy");
     let cluster = Cluster::default();
     let requests = lifecycle(&cluster).await;
     for request in &requests {

@@ -1,5 +1,5 @@
 //! The protocol in the simulator, one module per area of the failure cases.
-#![expect(clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod bounds;
 mod calm;
@@ -8,6 +8,8 @@ mod ec2;
 mod fencing;
 mod iam;
 mod init;
+mod interface_permissions;
+mod interfaces;
 mod registry;
 mod stop;
 mod storm;

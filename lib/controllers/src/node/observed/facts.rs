@@ -25,7 +25,7 @@ impl Observed {
         Facts {
             addresses,
             pools: listing.and_then(|listing| listing.pools.clone()),
-            requested: listing.and_then(|listing| listing.requested),
+            requested: listing.and_then(|listing| listing.requested.clone()),
             ..Facts::new(self.node.clone())
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use firecamp_core::ids::{ClusterName, EniId};
+use firecamp_core::ids::EniId;
 use firecamp_core::node_identity::Eni;
-use firecamp_node::preflight::{Condition, Manager, Severity, Status};
+use firecamp_node::preflight::{Condition, Manager, Severity, Status, has_cluster_tag};
 use firecamp_registry::api::EniManager;
 
 use super::Preflight;
@@ -26,21 +26,22 @@ impl Preflight {
             link: self.link(eni),
             managed_by: self.manager(eni),
             carries: carriers.as_ref().and_then(|all| self.carries(all, eni)),
+            resource: self.resources.get(&eni.subnet).cloned().unwrap_or_default(),
         };
         facts.enis = Some(identity.enis.iter().map(reported).collect());
     }
 
-    /// Whether the interface is one of the chosen ones and has the cluster's tag: without the tag,
-    /// the IAM policy denies every Assign. None for an interface that EC2's last answer lacks.
-    /// Before the first answer, which may take a minute, the tag is presumed.
-    fn carries(&self, chosen: &BTreeSet<EniId>, eni: &Eni) -> Option<bool> {
-        if !chosen.contains(&eni.id) {
+    /// Whether members may get the interface: without the cluster's tag, the IAM policy denies
+    /// every Assign. None for an interface that EC2's last answer lacks. Before the first answer,
+    /// which may take a minute, the tag is presumed.
+    fn carries(&self, carriers: &BTreeSet<EniId>, eni: &Eni) -> Option<bool> {
+        if !carriers.contains(&eni.id) {
             return Some(false);
         }
-        let Some(listing) = self.facts.interfaces.known() else { return Some(true) };
-        let cluster = self.facts.purpose.cluster.as_ref().map(ClusterName::as_str);
-        let described = listing.iter().find(|one| one.id == eni.id)?;
-        Some(described.cluster.as_deref() == cluster)
+        if self.facts.interfaces.known().is_none() {
+            return Some(true);
+        }
+        has_cluster_tag(&self.facts, eni)
     }
 
     fn link(&self, eni: &Eni) -> Option<String> {
@@ -53,7 +54,7 @@ impl Preflight {
         match verdict.map(|verdict| verdict.manager) {
             Some(Manager::FireCamp) => EniManager::FireCamp,
             Some(Manager::VpcCni) => EniManager::VpcCni,
-            Some(Manager::Other | Manager::UnknownCni) => EniManager::Other,
+            Some(Manager::Other | Manager::UnknownCni | Manager::Removing) => EniManager::Other,
             Some(Manager::Unknown) | None => EniManager::Unknown,
         }
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use firecamp_controllers::Controller as _;
 use firecamp_controllers::leader::{
-    ClusterEvent, Ec2Call, Effect, Event, Facts, LeaderController, LeaseWrite, NodeReadiness,
-    ObjectEvent, ObservedLease, ObservedPod, Operation, PassStep, RequestId, StepResult, Terms,
-    View,
+    BoundVolume, ClusterEvent, Ec2Call, Effect, Event, Facts, LeaderController, LeaseWrite,
+    NodeReadiness, ObjectEvent, ObservedLease, ObservedPod, Operation, PassStep, RequestId,
+    StepResult, Terms, View,
 };
 use firecamp_core::failure::{Effect as Took, RegistryFailure, RegistryKind};
 use firecamp_core::record::State;
@@ -35,6 +35,8 @@ pub(super) struct Agent {
     pub(super) api: Api,
     /// The pod of each member; none is a failed read.
     pub(super) pod: Option<ObservedPod>,
+    /// The bound volumes of each gated pod.
+    pub(super) volumes: Vec<BoundVolume>,
     /// How long a query takes.
     pub(super) query_time: Duration,
     /// Calls of each operation to EC2; without them an operation does not end.
@@ -54,6 +56,7 @@ impl Agent {
             writes: 0,
             api: Api::Answers,
             pod: None,
+            volumes: Vec::new(),
             query_time: Duration::ZERO,
             operations: Some(Vec::new()),
         }
@@ -69,13 +72,15 @@ impl Agent {
     }
 
     pub(super) fn list(&mut self, view: &View) {
-        let View { addresses, claims, pools, sets, nodes } = view.clone();
+        let View { addresses, claims, pools, sets, nodes, gated_pods, interfaces } = view.clone();
         for event in [
             ClusterEvent::StaticIps(ObjectEvent::Listed(addresses)),
             ClusterEvent::Claims(ObjectEvent::Listed(claims)),
             ClusterEvent::Pools(ObjectEvent::Listed(pools)),
             ClusterEvent::Sets(ObjectEvent::Listed(sets)),
             ClusterEvent::Nodes(ObjectEvent::Listed(nodes)),
+            ClusterEvent::GatedPods(ObjectEvent::Listed(gated_pods)),
+            ClusterEvent::Interfaces(ObjectEvent::Listed(interfaces)),
         ] {
             assert_eq!(self.handle(Event::Cluster(Box::new(event))), Vec::new());
         }
@@ -130,6 +135,12 @@ impl Agent {
             Effect::Start(PassStep::ReadOwner(..)) => self.queried(StepResult::OwnerRead(None)),
             Effect::Start(PassStep::ReadPod(_)) => {
                 self.queried(StepResult::PodRead(self.pod.clone()))
+            }
+            Effect::Start(PassStep::ReadVolumes(..)) => {
+                self.queried(StepResult::VolumesRead(Some(self.volumes.clone())))
+            }
+            Effect::Start(PassStep::QueryInterface(_)) => {
+                self.queried(StepResult::InterfaceQueried(None))
             }
             Effect::Start(PassStep::Perform(..)) => {
                 self.operations.clone().map(|calls| step(StepResult::Performed(calls)))

@@ -252,6 +252,7 @@ pub(crate) fn pool() -> Pool {
         name: parsed("pool"),
         release_policy: ReleasePolicy::Keep,
         orphaned: firecamp_core::record::OrphanPolicy::Report,
+        resource: firecamp_core::ids::ResourceName::default(),
         subnets: vec![PoolSubnet {
             subnet: parsed("subnet-0000000a"),
             cidr: parsed("10.0.1.0/24"),
@@ -290,6 +291,7 @@ pub(crate) fn attach_input() -> AttachInput {
         pool: None,
         rule: EniRule::Auto,
         excluded: BTreeMap::new(),
+        avoided: BTreeSet::new(),
         run: parsed("run-now"),
         deadline: timing::ATTACH_DEADLINE,
         predecessor_grace: timing::PREDECESSOR_GRACE,

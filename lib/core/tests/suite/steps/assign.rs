@@ -192,7 +192,15 @@ fn each_refusal_has_its_own_exit() {
     assert_eq!(after(CloudKind::CapacityExceeded), Ok(Exit::NoCapacity));
     assert_eq!(after(CloudKind::SubnetExhausted), Ok(Exit::NoCapacity));
     assert_eq!(after(CloudKind::BadAddress), Ok(Exit::AddressUnavailable));
-    for kind in [CloudKind::Auth, CloudKind::Unknown, CloudKind::NotOnInterface] {
+    for kind in [
+        CloudKind::Auth,
+        CloudKind::Unknown,
+        CloudKind::NotOnInterface,
+        CloudKind::AttachmentLimitExceeded,
+        CloudKind::DeviceIndexTaken,
+        CloudKind::InterfaceInUse,
+        CloudKind::QuotaExceeded,
+    ] {
         assert_eq!(after(kind), Ok(Exit::CloudRefused));
     }
     for kind in [CloudKind::Throttled, CloudKind::Transient, CloudKind::NotFound] {

@@ -31,6 +31,10 @@ fn metadata_failure(kind: CloudKind) -> Reason {
         | CloudKind::NotOnInterface
         | CloudKind::CapacityExceeded
         | CloudKind::SubnetExhausted
+        | CloudKind::AttachmentLimitExceeded
+        | CloudKind::DeviceIndexTaken
+        | CloudKind::InterfaceInUse
+        | CloudKind::QuotaExceeded
         | CloudKind::BadAddress
         | CloudKind::NotFound
         | CloudKind::Unknown => Reason::Unknown,

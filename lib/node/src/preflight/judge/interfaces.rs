@@ -8,11 +8,8 @@ use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{Eni, NodeIdentity};
 
 use crate::preflight::condition::Condition;
-use crate::preflight::facts::{Cni, CniPlugin, Fact, Facts, Link};
+use crate::preflight::facts::{Cni, CniPlugin, Fact, Facts, Link, Unusable};
 use crate::preflight::reason::{Kind, Reason};
-
-/// The value of the VPC CNI's tag that counts; the CNI compares the whole text.
-const UNMANAGED: &str = "true";
 
 /// Who manages the addresses of a network interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +22,8 @@ pub enum Manager {
     Other,
     /// A CNI plugin may, and nothing shows that it does not, so FireCamp must not.
     UnknownCni,
+    /// FireCamp made it and removes it, so members no longer get it.
+    Removing,
     /// Not known yet.
     Unknown,
 }
@@ -71,6 +70,13 @@ fn verdict(facts: &Facts, eni: &Eni) -> Verdict {
 }
 
 fn manager(facts: &Facts, eni: &Eni, described: Option<&Interface>) -> (Manager, String) {
+    match facts.purpose.unusable.get(&eni.id) {
+        Some(Unusable::Removing(record)) => {
+            return (Manager::Removing, format!("the NodeInterface {record} is being removed"));
+        }
+        Some(Unusable::TakenByCni(why)) => return (Manager::Other, why.clone()),
+        None => {}
+    }
     if let Some(operator) = described.and_then(|one| one.operator.as_ref()) {
         return (Manager::Other, format!("{operator} manages it"));
     }
@@ -115,26 +121,49 @@ fn beside_vpc_cni(file: &str, eni: &Eni, described: Option<&Interface>) -> (Mana
     let name = tag::CNI_NO_MANAGE;
     let prefixes = described.prefixes.max(eni.prefixes);
     match described.no_manage.as_deref() {
-        Some(UNMANAGED) if prefixes > 0 => {
+        Some(_) if described.is_unmanaged() && prefixes > 0 => {
             let why = format!(
                 "it has {prefixes} prefixes of the VPC CNI, which adopted it before it was tagged \
                  {name}=true and reads tags only at its start"
             );
             (Manager::VpcCni, why)
         }
-        Some(UNMANAGED) => (Manager::FireCamp, format!("tagged {name}=true")),
+        Some(_) if described.is_unmanaged() => (Manager::FireCamp, format!("tagged {name}=true")),
         Some(other) => (Manager::VpcCni, format!("its tag {name} is {other:?}, not \"true\"")),
         None => (Manager::VpcCni, format!("it has no tag {name}=true")),
     }
 }
 
-/// The interfaces that members would get: one for each subnet of a pool.
-pub(super) fn chosen<'a>(facts: &Facts, identity: &'a NodeIdentity) -> Vec<&'a Eni> {
+/// The interfaces that members may get. In each subnet of a pool, those that FireCamp may use; if
+/// there is none, the one with the lowest index, so that the reason is reported.
+pub fn carriers<'a>(facts: &Facts, identity: &'a NodeIdentity) -> Vec<&'a Eni> {
     let here: BTreeSet<&SubnetId> = identity.enis.iter().map(|eni| &eni.subnet).collect();
     let wanted = facts.purpose.subnets.as_ref();
     let counts = |subnet: &&SubnetId| wanted.is_none_or(|all| all.contains_key(*subnet));
-    let choose = |subnet: &SubnetId| identity.choose(facts.purpose.rule, |one| one == subnet);
-    here.into_iter().filter(counts).filter_map(choose).collect()
+    here.into_iter()
+        .filter(counts)
+        .flat_map(|subnet| carriers_in(facts, identity, subnet))
+        .collect()
+}
+
+fn carriers_in<'a>(facts: &Facts, identity: &'a NodeIdentity, subnet: &SubnetId) -> Vec<&'a Eni> {
+    let mut all: Vec<&Eni> = identity.candidates(facts.purpose.rule, |one| one == subnet).collect();
+    all.sort_by_key(|eni| (eni.network_card, eni.device_index));
+    let first = all.first().copied();
+    all.retain(|eni| {
+        let managed = verdict(facts, eni).manager;
+        let ours = matches!(managed, Manager::FireCamp | Manager::Unknown);
+        ours && has_cluster_tag(facts, eni) != Some(false)
+    });
+    if all.is_empty() { first.into_iter().collect() } else { all }
+}
+
+/// Whether EC2 reports the cluster's tag on the interface. None for one that its last answer lacks,
+/// and before its first answer.
+pub fn has_cluster_tag(facts: &Facts, eni: &Eni) -> Option<bool> {
+    let cluster = facts.purpose.cluster.as_ref()?;
+    let described = facts.interfaces.known()?.iter().find(|one| one.id == eni.id)?;
+    Some(described.cluster.as_deref() == Some(cluster.as_str()))
 }
 
 fn about(verdict: &Verdict) -> String {
@@ -156,7 +185,7 @@ pub(super) fn usable(facts: &Facts) -> Condition {
         return report(Reason::NoPool, "No pool names a subnet".to_owned());
     }
     let all = verdicts(facts);
-    let chosen = chosen(facts, identity);
+    let chosen = carriers(facts, identity);
     let of = |manager: Manager| {
         let mine = |one: &&Verdict| chosen.iter().any(|eni| eni.id == one.eni);
         all.iter().filter(mine).find(|one| one.manager == manager)
@@ -174,6 +203,7 @@ pub(super) fn usable(facts: &Facts) -> Condition {
         (Manager::VpcCni, Reason::ManagedByVpcCni),
         (Manager::Other, Reason::ManagedByService),
         (Manager::UnknownCni, Reason::PrimaryBesideUnknownCni),
+        (Manager::Removing, Reason::InterfaceRemoved),
         (Manager::Unknown, Reason::Unknown),
     ] {
         if let Some(verdict) = of(manager) {
@@ -195,7 +225,7 @@ fn instead(all: &[Verdict], bad: &Verdict) -> String {
 /// The chosen interfaces that EC2 has described.
 fn described(facts: &Facts) -> Option<Vec<&Interface>> {
     let (identity, listing) = (facts.identity.known()?, facts.interfaces.known()?);
-    let chosen = chosen(facts, identity);
+    let chosen = carriers(facts, identity);
     let find = |eni: &Eni| listing.iter().find(|one| one.id == eni.id);
     Some(chosen.into_iter().filter_map(find).collect()).filter(|all: &Vec<_>| !all.is_empty())
 }
@@ -233,7 +263,7 @@ pub(super) fn survives(facts: &Facts) -> Option<Condition> {
 
 pub(super) fn linked(facts: &Facts) -> Option<Condition> {
     let identity = facts.identity.known()?;
-    let chosen = chosen(facts, identity);
+    let chosen = carriers(facts, identity);
     let report = |reason, found: String| Some(Condition::new(Kind::EniLinked, reason, found));
     let links: &[Link] = match &facts.node.links {
         Fact::Known(links) => links,

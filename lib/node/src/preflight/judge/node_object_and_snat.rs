@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::preflight::condition::Condition;
 use crate::preflight::facts::{Chain, Fact, Facts, KubeNode, Snat};
-use crate::preflight::judge::interfaces::chosen;
+use crate::preflight::judge::interfaces::carriers;
 use crate::preflight::reason::{Kind, Reason};
 
 /// None where the Kubernetes API was not queried.
@@ -43,7 +43,7 @@ pub(super) fn node_address(facts: &Facts) -> Option<Condition> {
             format!("Node {name} has InternalIP {}; its primary address is {own}", list(&all));
         return report(Reason::NodeAddressForeign, found);
     }
-    let shared = chosen(facts, identity).iter().any(|eni| eni.id == first.id);
+    let shared = carriers(facts, identity).iter().any(|eni| eni.id == first.id);
     if !fixed && shared {
         let found = format!(
             "Node {name} has InternalIP {own} on an interface that members also get, and its \

@@ -77,20 +77,24 @@ pub(super) fn slots(facts: &Facts) -> Option<Condition> {
     let interfaces = facts.interfaces.known().map(Vec::len);
     let listed = || facts.identity.known().map_or(0, |identity| identity.enis.len());
     let enis = u32::try_from(interfaces.unwrap_or_else(listed)).unwrap_or(u32::MAX);
-    let for_volumes = if shared { count.saturating_sub(enis) } else { count };
-    let free = for_volumes.saturating_sub(volumes);
+    let taken = if shared { enis } else { 0 };
+    let for_volumes = count.saturating_sub(taken);
+    let free = for_volumes.saturating_sub(volumes.count);
     let with =
         if shared { format!(", which its {enis} network interfaces share") } else { String::new() };
     let found = format!(
-        "{} has {count} slots{with}; {volumes} volumes are attached and {free} more fit",
-        limits.name
+        "{} has {count} slots{with}; {} volumes are attached and {free} more fit",
+        limits.name, volumes.count
     );
-    // The driver never counts the root volume.
-    let for_driver = for_volumes.saturating_sub(volumes.min(1));
+    let for_driver = for_volumes.saturating_sub(volumes.of_others());
     match facts.in_cluster.offered.known() {
         Some(Some(offered)) if *offered > for_driver => {
-            let found =
-                format!("{found}; the EBS CSI driver reports {offered}, but only {for_driver} fit");
+            // On a new node, the driver starts and counts while only the primary interface exists.
+            let reserved = volumes.of_others().saturating_add(taken.saturating_sub(1));
+            let found = format!(
+                "{found}; the EBS CSI driver reports {offered}, but only {for_driver} fit. With \
+                 node.reservedVolumeAttachments={reserved} it reports no more than fit"
+            );
             report(Reason::SlotsOvercounted, found)
         }
         _ if free == 0 => report(Reason::SlotsExhausted, found),

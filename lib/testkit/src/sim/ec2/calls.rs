@@ -7,10 +7,15 @@ use std::time::Duration;
 
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
+use firecamp_core::managed_interface::{
+    DescribedInterface, InstanceState, InterfaceFilter, NewInterface,
+};
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
-use firecamp_core::ports::{Cloud, Owner, OwnerEni};
-use firecamp_node::preflight::facts::{Clock, NodeFacts, Permission, Reading, Reservation, Right};
+use firecamp_core::ports::{Cloud, CloudInterfaces, Owner, OwnerEni};
+use firecamp_node::preflight::facts::{
+    AttachedVolumes, Clock, NodeFacts, Permission, Reading, Reservation, Right,
+};
 use firecamp_node::preflight::{AccountChecks, CloudChecks, NodeChecks};
 use firecamp_node::volumes::CloudVolumes;
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
@@ -44,18 +49,40 @@ impl SimEc2 {
         right: Right,
         counter: impl FnOnce(&mut Calls) -> &mut u32,
     ) -> Result<MutexGuard<'_, Account>, CloudFailure> {
-        self.delayed().await;
-        let mut account = self.account();
-        let counter = counter(&mut account.calls);
-        *counter = counter.saturating_add(1);
+        let account = self.counted(counter).await;
         if account.denied.contains(&right) {
             let detail = format!("{right}: UnauthorizedOperation: the policy denies it");
             return Err(failed(CloudKind::Auth, &detail));
         }
-        match account.faults.reads {
-            Some(kind) => Err(failed(kind, "refused on purpose")),
-            None => Ok(account),
+        account.refuses_reads()?;
+        Ok(account)
+    }
+
+    async fn counted(
+        &self,
+        counter: impl FnOnce(&mut Calls) -> &mut u32,
+    ) -> MutexGuard<'_, Account> {
+        self.delayed().await;
+        let mut account = self.account();
+        let counter = counter(&mut account.calls);
+        *counter = counter.saturating_add(1);
+        account
+    }
+
+    /// A call that changes something. Its caller may be killed before and after its effect.
+    async fn change<T>(
+        &self,
+        delay: Duration,
+        change: impl FnOnce(&mut Account) -> Result<T, CloudFailure>,
+    ) -> Result<T, CloudFailure> {
+        self.sent()?;
+        self.step().await;
+        if !delay.is_zero() {
+            sleep(delay).await;
         }
+        let answer = change(&mut self.account());
+        self.step().await;
+        answer
     }
 
     /// A call that changes something was sent. A refused one has no effect.
@@ -76,6 +103,11 @@ impl SimEc2 {
 }
 
 impl Account {
+    fn refuses_reads(&self) -> Result<(), CloudFailure> {
+        let refused = |kind| Err(failed(kind, "refused on purpose"));
+        self.faults.reads.map_or(Ok(()), refused)
+    }
+
     fn refuses_mutations(&self) -> Result<(), CloudFailure> {
         let refused = |kind| Err(failed(kind, "refused on purpose"));
         self.faults.mutations.map_or(Ok(()), refused)
@@ -111,7 +143,7 @@ impl Cloud for SimEc2 {
             id: eni.id.clone(),
             primary: false,
             cluster: eni.cluster.clone(),
-            instance: instance.parse().ok(),
+            instance: instance.and_then(|instance| instance.parse().ok()),
             description: String::new(),
         }))
     }
@@ -141,15 +173,64 @@ impl Cloud for SimEc2 {
         address: Ipv4Addr,
         _within: Duration,
     ) -> Result<(), CloudFailure> {
-        self.sent()?;
-        self.step().await;
         let delay = self.account().faults.unassign_delay;
-        if !delay.is_zero() {
-            sleep(delay).await;
-        }
-        let answer = self.account().unassign(eni, address);
-        self.step().await;
-        answer
+        self.change(delay, |account| account.unassign(eni, address)).await
+    }
+}
+
+impl CloudInterfaces for SimEc2 {
+    async fn create_interface(
+        &self,
+        request: &NewInterface,
+        _within: Duration,
+    ) -> Result<EniId, CloudFailure> {
+        self.change(Duration::ZERO, |account| account.create(request)).await
+    }
+
+    async fn attach_interface(
+        &self,
+        eni: &EniId,
+        instance: &InstanceId,
+        device_index: u32,
+        _within: Duration,
+    ) -> Result<(), CloudFailure> {
+        self.change(Duration::ZERO, |account| account.attach(eni, instance, device_index)).await
+    }
+
+    async fn detach_interface(
+        &self,
+        attachment: &str,
+        _within: Duration,
+    ) -> Result<(), CloudFailure> {
+        self.change(Duration::ZERO, |account| account.detach(attachment)).await
+    }
+
+    async fn delete_interface(&self, eni: &EniId, _within: Duration) -> Result<(), CloudFailure> {
+        self.change(Duration::ZERO, |account| account.delete(eni)).await
+    }
+
+    async fn describe_interfaces(
+        &self,
+        filter: &InterfaceFilter,
+    ) -> Result<Vec<DescribedInterface>, CloudFailure> {
+        let right = Right::DescribeNetworkInterfaces;
+        let account = self.read(right, |calls| &mut calls.managed).await?;
+        Ok(account.describe(filter))
+    }
+
+    async fn is_reserved(
+        &self,
+        address: Ipv4Addr,
+        subnet: &SubnetId,
+    ) -> Result<bool, CloudFailure> {
+        let found = self.reservations(subnet).await?;
+        Ok(found.iter().any(|one| one.explicit && one.block.contains(&address)))
+    }
+
+    async fn instance_state(&self, instance: &InstanceId) -> Result<InstanceState, CloudFailure> {
+        let account = self.counted(|calls| &mut calls.managed).await;
+        account.refuses_reads()?;
+        Ok(account.state(instance))
     }
 }
 
@@ -204,6 +285,7 @@ impl CloudChecks for SimEc2 {
         let account =
             self.read(Right::DescribeNetworkInterfaces, |calls| &mut calls.checks).await?;
         let all = account.instances.values().flat_map(|instance| &instance.interfaces);
+        let all = all.chain(account.created.free());
         let fits = |one: &&Interface| {
             one.subnet == *subnet && one.cluster.as_deref() == Some(cluster.as_str())
         };
@@ -232,11 +314,10 @@ impl AccountChecks for SimEc2 {
         Ok(account.reservations.get(subnet.as_str()).cloned().unwrap_or_default())
     }
 
-    async fn volumes(&self, instance: &InstanceId) -> Result<u32, CloudFailure> {
+    async fn volumes(&self, instance: &InstanceId) -> Result<AttachedVolumes, CloudFailure> {
         let account = self.read(Right::DescribeVolumes, |calls| &mut calls.checks).await?;
         let found = account.instances.get(instance.as_str());
-        let count = found.map(|found| found.volumes.len()).unwrap_or_default();
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+        Ok(found.map(|found| AttachedVolumes::of(&found.volumes)).unwrap_or_default())
     }
 }
 

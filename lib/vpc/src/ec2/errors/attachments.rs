@@ -91,6 +91,18 @@ impl ApiError {
         Self::bad("OperationNotPermitted", text)
     }
 
+    /// 400 InvalidParameterCombination: several attributes in one request (text as in
+    /// ModifyVpcAttribute).
+    pub(crate) fn several_attributes(names: &[&str]) -> Self {
+        let names = names.join(", ");
+        Self::combination(format!("Fields for multiple attribute types specified: {names}"))
+    }
+
+    /// 400 InvalidParameterCombination: no attribute (text as in ModifyInstanceAttribute).
+    pub(crate) fn no_attribute() -> Self {
+        Self::combination("No attributes specified.")
+    }
+
     /// 400 IncorrectState: already detaching (unverified).
     pub(crate) fn detaching(id: &str) -> Self {
         Self::bad("IncorrectState", format!("The attachment '{id}' is being detached."))

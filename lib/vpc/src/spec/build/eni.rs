@@ -50,6 +50,7 @@ impl<'a> Builder<'a> {
             id: Arc::from(id),
             subnet: Arc::clone(&subnet.id),
             description,
+            source_dest_check: true,
             tags,
             primary,
             secondary: secondary.to_vec(),

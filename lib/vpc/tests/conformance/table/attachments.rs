@@ -8,6 +8,7 @@ const NOT_NEEDED: &str = "no FireCamp program calls it";
 pub const SECTIONS: &[Section] = &[
     Section { title: "CreateNetworkInterface (section 2.6)", rows: CREATE },
     Section { title: "Attach, Detach, DeleteNetworkInterface (section 2.7)", rows: ATTACH },
+    Section { title: "ModifyNetworkInterfaceAttribute (section 2.8)", rows: MODIFY },
     Section { title: "CreateTags (section 2.8)", rows: TAGS },
     Section { title: "DescribeVolumes (section 2.9)", rows: VOLUMES },
     Section { title: "EBS (sections 2.10 and 7)", rows: EBS },
@@ -74,6 +75,32 @@ const ATTACH: &[Row] = &[
         "simulator::interfaces::an_attachment_can_be_stuck",
     ),
     served("100/5, 50/5 buckets", "simulator::limits::each_new_action_has_its_bucket"),
+    served(
+        "attached by somebody else (as an act)",
+        "simulator::interfaces::an_act_attaches_an_eni_by_the_rules_of_the_api",
+    ),
+];
+
+const MODIFY: &[Row] = &[
+    served(
+        "description, source/destination check, groups, DeleteOnTermination",
+        "modify::each_attribute_is_modified_alone_and_described",
+    ),
+    unverified(
+        "one attribute a request: texts",
+        "modify::a_request_modifies_exactly_one_attribute",
+    ),
+    served(
+        "attachment, group and ENI errors; dry run; an attachment without its attribute \
+         (unverified)",
+        "modify::invalid_attributes_and_enis_are_refused",
+    ),
+    served("idempotent", "modify::a_value_that_the_eni_already_has_is_no_error_and_no_change"),
+    served(
+        "DeleteOnTermination takes effect",
+        "modify::an_eni_is_deleted_with_its_instance_once_its_attachment_says_so",
+    ),
+    not("ENA queues, ENA Express, connection tracking, public and IPv6 addresses", "refused"),
 ];
 
 const TAGS: &[Row] = &[
@@ -129,7 +156,6 @@ const EBS: &[Row] = &[
 ];
 
 const OTHERS: &[Row] = &[
-    not("ModifyNetworkInterfaceAttribute", NOT_NEEDED),
     not("AttachVolume", "CSI owns volumes; see the acts `attach_volume`, `detach_volume`"),
     not("DetachVolume", "CSI owns volumes; see the acts `attach_volume`, `detach_volume`"),
     not("CreateSubnetCidrReservation", "reservations are in the spec"),

@@ -4,15 +4,17 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Cell;
-use super::scene::{FREE, GONE, OTHER, OWN, PARKED, REPORTED, Who, volume_ready_by_node_b};
+use super::scene::{
+    FREE, GATED, GONE, OTHER, OWN, PARKED, PODS, REPORTED, Who, volume_ready_by_node_b,
+};
 use crate::samples::{GROUP, static_ip, with};
 
 const ENI: &str = "eni-0123456789abcdef0";
 
 pub(super) fn cells() -> Vec<Cell> {
     let of_claims = [claims(), volumes()].concat();
-    [addresses(), adoptions(), statuses(), deletions(), of_claims, reports(), capacity(), leases()]
-        .concat()
+    let of_nodes = [reports(), capacity(), leases()].concat();
+    [addresses(), adoptions(), statuses(), deletions(), of_claims, gated_pods(), of_nodes].concat()
 }
 
 fn patch(who: Who, what: &'static str, path: &str, body: Value) -> Cell {
@@ -211,6 +213,13 @@ fn capacity() -> Vec<Cell> {
     let down = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
     vec![
         node("publish its slots", "node-a", of("firecamp.io/static-ip")),
+        node("publish slots of a pool's own resource", "node-a", of("firecamp.io/static-ip-b")),
+        node("publish another node's slots of it", "node-b", of("firecamp.io/static-ip-b"))
+            .refused("its own node only"),
+        node("publish a resource of the domain", "node-a", of("firecamp.io/static-ips"))
+            .refused("only set the capacity of"),
+        node("publish its name in another domain", "node-a", of("example.com/static-ip-b"))
+            .refused("only set the capacity of"),
         node("publish another node's slots", "node-b", of("firecamp.io/static-ip"))
             .refused("its own node only"),
         node("publish CPU capacity", "node-a", of("cpu")).refused("only set the capacity of"),
@@ -236,5 +245,61 @@ fn leases() -> Vec<Cell> {
             .refused("the Lease only for itself"),
         Cell::new(Who::Agent, "create another Lease", (Method::POST, all), other)
             .refused("only write the Lease"),
+    ]
+}
+
+/// The changes of a gated pod. All of these the API server itself allows.
+fn gated_pods() -> Vec<Cell> {
+    let path = format!("{PODS}/{GATED}");
+    let gates = |names: &[&str]| {
+        let gates: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
+        json!({ "spec": { "schedulingGates": gates } })
+    };
+    let free = gates(&["example.com/quota"]);
+    let with = |path: &str, value: Value| {
+        let mut change = free.clone();
+        change["spec"][path] = value;
+        change
+    };
+    let zone = |key: &str| json!({ (key): "us-east-1a" });
+    let image = json!([{ "name": "c", "image": "other" }]);
+    let toleration = json!([{ "key": "k", "operator": "Exists", "effect": "NoSchedule" }]);
+    let term = json!({ "matchExpressions": [{ "key": "k", "operator": "Exists" }] });
+    let affinity = json!({ "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [term] } } });
+    let mut labelled = free.clone();
+    labelled["metadata"] = json!({ "labels": { "app": "other" } });
+    let agent = |what, change| patch(Who::Agent, what, &path, change);
+    let no_gate = patch(
+        Who::Agent,
+        "label a pod without a gate",
+        &format!("{PODS}/redis-0"),
+        json!({ "metadata": { "labels": { "app": "other" } } }),
+    );
+    let ours = "only remove the scheduling gate";
+    let zone_only = "only add a zone";
+    let nothing_else = "change nothing else of a pod";
+    let zonal = with("nodeSelector", zone("topology.kubernetes.io/zone"));
+    vec![
+        agent("remove the zone gate", free.clone()),
+        agent("remove the zone gate and add a zone", zonal.clone()),
+        patch(Who::AgentWithoutPod, "remove the zone gate", &path, zonal)
+            .refused("not bound to a pod"),
+        agent("remove another gate", gates(&["firecamp.io/zone"])).refused(ours),
+        agent("remove all gates", gates(&[])).refused(ours),
+        agent(
+            "add a zone and keep the gate",
+            json!({ "spec": {
+            "nodeSelector": zone("topology.kubernetes.io/zone") } }),
+        )
+        .refused(ours),
+        no_gate.refused(ours),
+        agent("add another label to the node selector", with("nodeSelector", zone("rack")))
+            .refused(zone_only),
+        agent("label it", labelled).refused(nothing_else),
+        agent("change its image", with("containers", image)).refused(nothing_else),
+        agent("add a toleration", with("tolerations", toleration)).refused(nothing_else),
+        agent("add an affinity", with("affinity", affinity)).refused(nothing_else),
+        agent("end it soon", with("activeDeadlineSeconds", json!(1))).refused(nothing_else),
     ]
 }

@@ -12,7 +12,7 @@ use super::super::{Outcome, ensure};
 use crate::cluster::{Cluster, api};
 use crate::deploy::apply;
 use crate::lifecycle::{ACCOUNT, Site};
-use crate::samples::{GROUP, static_ip, with};
+use crate::samples::{GROUP, gated_pod, static_ip, with};
 
 /// The addresses: the live pod of `redis-0` on `node-a` holds `OWN`, an earlier pod of it on
 /// `node-b` holds `LEFT`, `redis-1` on `node-b` holds `OTHER`, `PARKED` is parked on `node-a`, and
@@ -26,9 +26,12 @@ pub(super) const PARKED: &str = "10.1.0.24";
 pub(super) const REPORTED: &str = "redis-8";
 /// A claim of a member on `node-a` that is bound to a StatefulSet.
 pub(super) const BOUND: &str = "redis-7";
+/// A pod with FireCamp's scheduling gate and another one.
+pub(super) const GATED: &str = "redis-6";
 /// An address without a StaticIP.
 pub(super) const FREE: &str = "10.1.0.25";
 const NODES: &str = "/api/v1/nodes";
+pub(super) const PODS: &str = "/api/v1/namespaces/prod/pods";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
 
 /// The user of a request.
@@ -111,6 +114,8 @@ impl<'a> Scene<'a> {
         let claims = format!("{GROUP}/namespaces/prod/staticipclaims");
         self.make(&claims, &kind(bound, "StaticIPClaim")).await?;
         self.volume_condition().await?;
+        self.cluster.api.delete(&format!("{PODS}/{GATED}?gracePeriodSeconds=0")).await?;
+        self.make(PODS, &gated_pod(GATED, &["firecamp.io/zone", "example.com/quota"])).await?;
         for name in ["node-a", "node-b"] {
             let node = json!({ "metadata": { "name": name }, "status": {
                 "capacity": { "cpu": "2" },

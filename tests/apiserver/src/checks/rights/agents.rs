@@ -2,6 +2,7 @@
 
 mod adopts;
 mod follows;
+mod interfaces;
 mod leads;
 mod reports;
 mod volumes;
@@ -24,6 +25,7 @@ pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
     reports::its_node(&site, source).await?;
     volumes::of_its_pods(&site, source).await?;
     releases(&site, &registry).await?;
+    interfaces::of_its_node(&site, &registry).await?;
     leads::the_cluster(cluster, &registry).await?;
     adopts::orphaned_address(&registry).await
 }

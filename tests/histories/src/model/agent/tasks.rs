@@ -8,7 +8,7 @@ use firecamp_controllers::node::{Event as NodeEvent, Task};
 
 use crate::model::Model;
 use crate::model::process::Slot;
-use crate::observation::node_facts;
+use crate::observation::{interface_step, node_facts};
 
 impl Model<'_> {
     pub(super) fn start(&mut self, slot: Slot, task: Task) {
@@ -40,6 +40,7 @@ impl Model<'_> {
             Task::Raise(eni, _) => {
                 self.tell(slot, Duration::ZERO, NodeEvent::Raised(eni, Ok(true)));
             }
+            Task::Interface(step) => self.tell(slot, Duration::ZERO, interface_step(&step)),
             Task::Execute(operation, address, member) => {
                 self.execute(slot, &operation, (address, &member));
             }

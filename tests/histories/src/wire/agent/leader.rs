@@ -133,6 +133,10 @@ async fn read(systems: Arc<SystemsOf>, step: PassStep, term: CancellationToken) 
             let pod = |view| ObservedPod { view, controller: None };
             StepResult::PodRead(read.and_then(|read| Some(pod(read.ok()?))))
         }
+        // No pod has a gate.
+        PassStep::ReadVolumes(..) => StepResult::VolumesRead(None),
+        // FireCamp makes no interface here.
+        PassStep::QueryInterface(_) => StepResult::InterfaceQueried(None),
         PassStep::Perform(..) => StepResult::Performed(Vec::new()),
     };
     LeaderEvent::StepEnded(result)

@@ -1,11 +1,12 @@
 //! The tasks of an agent, each of which ends with an event.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::observation::node_facts;
+use crate::observation::{interface_step, node_facts};
 use crate::scenario::Fault;
 use crate::watch::{Views, Watches};
 use crate::wire::sim_state::{Shared, SimState, Slot};
@@ -97,6 +98,8 @@ impl Tasks {
                 Box::pin(async move { investigated(&shared, slot, &systems, lost).await })
             }
             Task::Raise(eni, _) => Box::pin(async { NodeEvent::Raised(eni, Ok(true)) }),
+            // No pool wants interfaces, and no node has the startup taint.
+            Task::Interface(step) => Box::pin(ready(interface_step(&step))),
             Task::Execute(operation, address, member) => {
                 let never = CancellationToken::new();
                 execute(&self.shared, self.slot, (&operation, never), (address, &member));

@@ -187,7 +187,11 @@ impl ClusterFixture {
             0 => drop(self.view.nodes.remove(&parsed(&name))),
             1 => drop(self.view.nodes.insert(parsed(&name), None)),
             _ => {
-                drop(self.view.nodes.insert(parsed(&name), Some(ObservedNode { lifecycle, zone })));
+                drop(
+                    self.view
+                        .nodes
+                        .insert(parsed(&name), Some(ObservedNode { zone, ..lifecycle.into() })),
+                );
             }
         }
     }

@@ -94,11 +94,13 @@ pub(super) fn claim(number: u8, version: Version, address: Option<Ipv4Addr>) -> 
 pub(super) fn pool(name: &str, version: Version, last: u8) -> ObservedPool {
     ObservedPool {
         id: identity(&format!("pool-{name}"), version),
+        created: None,
         generation: 3,
         pool: Pool {
             name: parsed(name),
             release_policy: ReleasePolicy::Keep,
             orphaned: OrphanPolicy::Report,
+            resource: firecamp_core::ids::ResourceName::default(),
             subnets: vec![PoolSubnet {
                 subnet: parsed("subnet-0000000a"),
                 cidr: parsed("10.0.1.0/24"),

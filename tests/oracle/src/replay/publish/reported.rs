@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use firecamp_controllers::publish::{Event, FetchedNode, ObservedStatus, StatusWriter, Subject};
+use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_registry::api::{Condition, NodeAttachments};
@@ -66,8 +67,13 @@ impl StatusWriter for Reported {
         self.answer("replace_conditions", &(subject, version, conditions))
     }
 
-    async fn set_capacity(&self, node: &NodeName, capacity: u32) -> Answer<()> {
-        self.answer("set_capacity", &(node, capacity))
+    /// The recorded call names no resource.
+    async fn set_capacity(&self, node: &NodeName, capacity: &ResourceList) -> Answer<()> {
+        let all: Vec<u32> = capacity.values().copied().collect();
+        match all.as_slice() {
+            [one] => self.answer("set_capacity", &(node, one)),
+            _ => self.answer("set_capacity", &(node, capacity)),
+        }
     }
 
     async fn post(&self, event: &Event) -> Answer<()> {

@@ -221,7 +221,15 @@ fn each_refusal_has_its_own_exit() {
         assert_eq!(after(kind), Exit::TimedOut);
     }
     assert_eq!(after(CloudKind::NotFound), Exit::NodeUnsuitable);
-    for kind in [CloudKind::NotOnInterface, CloudKind::Auth, CloudKind::Unknown] {
+    for kind in [
+        CloudKind::NotOnInterface,
+        CloudKind::Auth,
+        CloudKind::Unknown,
+        CloudKind::AttachmentLimitExceeded,
+        CloudKind::DeviceIndexTaken,
+        CloudKind::InterfaceInUse,
+        CloudKind::QuotaExceeded,
+    ] {
         assert_eq!(after(kind), Exit::CloudRefused);
     }
 }

@@ -1,7 +1,7 @@
 //! The leader acts for the whole cluster.
 
-use firecamp_controllers::leader::{Candidate, Change, Cluster as _, Identity, SetName};
-use firecamp_core::contract::cluster::{condition, reason};
+use firecamp_controllers::leader::{Candidate, Change, Cluster as _, GatedPod, Identity, SetName};
+use firecamp_core::contract::cluster::{ZONE_GATE, ZONE_LABEL, condition, reason};
 use firecamp_core::ids::Member;
 use firecamp_core::time::Moment;
 use firecamp_kube::{KubeCluster, KubeRegistry};
@@ -13,17 +13,19 @@ use super::follows::reports;
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
 use crate::lifecycle::{FIRST, Site, attached};
-use crate::samples::GROUP;
+use crate::samples::{GROUP, gated_pod};
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
 const SETS: &str = "/apis/apps/v1/namespaces/prod/statefulsets";
 const NODES: &str = "/api/v1/nodes";
+const PODS: &str = "/api/v1/namespaces/prod/pods";
 
 pub(super) async fn the_cluster(cluster: &Cluster, registry: &KubeRegistry) -> Outcome {
     let site = Site::new(cluster).await?;
     let holder = KubeCluster::new(registry);
     lease(&site, &holder).await?;
     nodes_and_sets(&site, &holder).await?;
+    gates(&site, &holder).await?;
     records(&site, &holder).await
 }
 
@@ -69,6 +71,29 @@ async fn nodes_and_sets(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let name = SetName { namespace: "prod".to_owned(), name: "redis".to_owned() };
     let observed = holder.set(&name).await.map_err(wrong)?;
     ensure(observed.is_some(), || "no StatefulSet".to_owned())
+}
+
+/// Removes the scheduling gate of a pod, and adds a zone to its node selector.
+async fn gates(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
+    let (api, path) = (&site.cluster.api, format!("{PODS}/gated-0"));
+    api.delete(&format!("{path}?gracePeriodSeconds=0")).await?;
+    let pod = async {
+        let made = api.post(PODS, &gated_pod("gated-0", &[ZONE_GATE])).await?;
+        ensure(made.code == 201, || made.text)
+    };
+    reports(&holder.unscheduled_pods(), pod).await?;
+    let (pods, _version) = holder.unscheduled_pods().list().await.map_err(wrong)?;
+    let pod = pods.into_iter().find(|pod| pod.key.name == "gated-0").ok_or("no gated pod")?;
+    let GatedPod { id, other_gates, .. } = pod.object?.ok_or("no gate")?;
+    let member = Member::new("prod", "gated-0").map_err(|wrong| wrong.to_string())?;
+    let zone = "us-east-1a".parse().map_err(|wrong| format!("{wrong}"))?;
+    let change = Change::RemoveZoneGate(member, id, other_gates, Some(zone));
+    holder.change(&change).await.map_err(wrong)?;
+    let pod = api.get(&path).await?.json();
+    let spec = &pod["spec"];
+    let free =
+        spec["schedulingGates"].is_null() && spec["nodeSelector"][ZONE_LABEL] == "us-east-1a";
+    ensure(free, || spec.to_string())
 }
 
 /// Records the owner of a claim, deletes and recreates it, writes statuses, deletes an address.

@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use firecamp_controllers::publish::{
     About, Done, StatusWriter, Step, Subject, VolumeReport, carry_out,
 };
+use firecamp_core::agent::ResourceList;
 use firecamp_core::contract::api;
-use firecamp_core::ids::{Member, NodeName};
+use firecamp_core::ids::{Member, NodeName, ResourceName};
 use firecamp_kube::{KubeStatusWriter, Source, Timeouts};
 use firecamp_node::volumes::Reason;
 use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus, VOLUME_READY};
@@ -31,6 +32,16 @@ fn ready() -> Condition {
     }
 }
 
+/// Of the default resource and of one that a pool names.
+async fn capacity(status_writer: &KubeStatusWriter, node: &NodeName) -> Outcome {
+    let own = ResourceName::new("firecamp.io/static-ip-b").map_err(|wrong| wrong.to_string())?;
+    let amounts = ResourceList::from([(ResourceName::default(), 9), (own, 4)]);
+    status_writer.set_capacity(node, &amounts).await.map_err(wrong)?;
+    let fetched = status_writer.get_node(node).await.map_err(wrong)?;
+    let set: Vec<&str> = fetched.capacity.values().map(String::as_str).collect();
+    ensure(set == ["9", "4"], || format!("{fetched:?}"))
+}
+
 pub(super) async fn its_node(site: &Site<'_>, source: &Source) -> Outcome {
     let server = &site.cluster.api;
     server.delete(&format!("{NODES}/{NODE}")).await?;
@@ -44,9 +55,7 @@ pub(super) async fn its_node(site: &Site<'_>, source: &Source) -> Outcome {
     let client = source.client(Timeouts::default()).await.map_err(wrong)?;
     let status_writer = KubeStatusWriter::new(client, Timeouts::default(), node.clone());
     attachments(&status_writer, &node).await?;
-    status_writer.set_capacity(&node, 9).await.map_err(wrong)?;
-    let fetched = status_writer.get_node(&node).await.map_err(wrong)?;
-    ensure(fetched.capacity.as_deref() == Some("9"), || format!("{fetched:?}"))?;
+    capacity(&status_writer, &node).await?;
     conditions(&status_writer, &Subject::StaticIp(ADDRESS)).await?;
     volumes(site, &status_writer).await?;
     for about in [About::StaticIp(ADDRESS), About::Node, events::of_a_pod()] {

@@ -41,7 +41,21 @@ pub(super) async fn of_its_pods(site: &Site<'_>, source: &Source) -> Outcome {
     let complete = !view.pods.is_empty()
         && view.claims.iter().any(|claim| claim.volume.as_deref() == Some(VOLUME))
         && view.persistent_volumes.iter().any(|volume| volume.name == VOLUME);
-    ensure(complete, || format!("{view:?}"))
+    ensure(complete, || format!("{view:?}"))?;
+    offered(site, &reader).await
+}
+
+/// What the EBS CSI driver offers on the node.
+async fn offered(site: &Site<'_>, reader: &VolumeReader) -> Outcome {
+    let driver = json!({ "name": "ebs.csi.aws.com", "nodeID": "i-a", "topologyKeys": [],
+        "allocatable": { "count": 25 } });
+    let node = json!({ "metadata": { "name": NODE }, "spec": { "drivers": [driver] } });
+    let all = "/apis/storage.k8s.io/v1/csinodes";
+    ensure_exists(site, all, &node).await?;
+    let offered = reader.read().await.map_err(wrong)?.offered;
+    ensure(offered == Some(25), || format!("{offered:?} are offered"))?;
+    let gone = site.cluster.api.delete(&format!("{all}/{NODE}")).await?;
+    ensure(gone.code == 200, || gone.text)
 }
 
 /// Creates an object. It may exist already from an earlier run, because no controller removes the

@@ -1,46 +1,52 @@
-//! The ENIs that must not carry static addresses: the agent writes them for the init containers, to
-//! a file beside the node-local locks that is replaced atomically.
+//! Lists of ENIs that the agent writes for the init containers: those that must not carry static
+//! addresses, and those that do so only if there is no other. Each is a file beside the node-local
+//! locks that is replaced atomically.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use firecamp_core::contract::path::EXCLUDED_ENIS;
+use firecamp_core::contract::path::{AVOIDED_ENIS, EXCLUDED_ENIS};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::EniId;
 
 use crate::atomic_replace::replace;
 use crate::error::HostError;
 
-/// The excluded ENIs, each with the reason.
-pub type ExcludedEnis = BTreeMap<EniId, String>;
+/// ENIs, each with the reason why it is in the list.
+pub type EniList = BTreeMap<EniId, String>;
 
-/// The file of excluded ENIs: each line is an ENI, a space and the reason. No file excludes none.
+/// A list of ENIs: each line is an ENI, a space and the reason. No file is an empty list.
 #[derive(Debug, Clone)]
-pub struct ExcludedEnisFile {
+pub struct EniListFile {
     path: PathBuf,
 }
 
-impl ExcludedEnisFile {
-    /// The file in the run directory.
-    pub fn new(run_dir: &Path) -> Self {
+impl EniListFile {
+    /// The ENIs that FireCamp must not use, in the run directory.
+    pub fn excluded(run_dir: &Path) -> Self {
         Self { path: run_dir.join(EXCLUDED_ENIS) }
     }
 
+    /// The ENIs that members get only if there is no other, in the run directory.
+    pub fn avoided(run_dir: &Path) -> Self {
+        Self { path: run_dir.join(AVOIDED_ENIS) }
+    }
+
     /// Reads the last content.
-    pub fn read(&self) -> Result<ExcludedEnis, HostFailure> {
+    pub fn read(&self) -> Result<EniList, HostFailure> {
         match std::fs::read_to_string(&self.path) {
             Ok(text) => parse(&text).map_err(|why| {
                 HostFailure::from(HostError::Untrusted { path: self.path.clone(), why })
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ExcludedEnis::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(EniList::new()),
             Err(source) => Err(self.failed("read", source)),
         }
     }
 
     /// Replaces the file.
-    pub fn write(&self, excluded: &ExcludedEnis) -> Result<(), HostFailure> {
+    pub fn write(&self, excluded: &EniList) -> Result<(), HostFailure> {
         replace(&self.path, &show(excluded)).map_err(|source| self.failed("replace", source))
     }
 
@@ -49,7 +55,7 @@ impl ExcludedEnisFile {
     }
 }
 
-fn show(excluded: &ExcludedEnis) -> String {
+fn show(excluded: &EniList) -> String {
     let mut text = String::new();
     for (eni, why) in excluded {
         let why = why.replace(['\n', '\r'], " ");
@@ -59,7 +65,7 @@ fn show(excluded: &ExcludedEnis) -> String {
     text
 }
 
-fn parse(text: &str) -> Result<ExcludedEnis, String> {
+fn parse(text: &str) -> Result<EniList, String> {
     let one = |line: &str| {
         let (eni, why) =
             line.split_once(' ').ok_or_else(|| format!("the line {line:?} has no reason"))?;
@@ -73,7 +79,7 @@ fn parse(text: &str) -> Result<ExcludedEnis, String> {
 mod tests {
     use super::*;
 
-    fn excluded() -> ExcludedEnis {
+    fn excluded() -> EniList {
         let why = "it has no tag node.k8s.amazonaws.com/no_manage=true".to_owned();
         let primary = "the VPC CNI manages it".to_owned();
         [("eni-0000000a".parse().unwrap(), primary), ("eni-0000000b".parse().unwrap(), why)].into()
@@ -82,12 +88,12 @@ mod tests {
     #[test]
     fn f057_init_containers_read_the_enis_that_the_agent_excludes() {
         let dir = tempfile::tempdir().unwrap();
-        let file = ExcludedEnisFile::new(dir.path());
-        assert_eq!(file.read(), Ok(ExcludedEnis::new()), "no agent yet");
+        let file = EniListFile::excluded(dir.path());
+        assert_eq!(file.read(), Ok(EniList::new()), "no agent yet");
         file.write(&excluded()).unwrap();
         assert_eq!(file.read(), Ok(excluded()));
-        file.write(&ExcludedEnis::new()).unwrap();
-        assert_eq!(file.read(), Ok(ExcludedEnis::new()));
+        file.write(&EniList::new()).unwrap();
+        assert_eq!(file.read(), Ok(EniList::new()));
     }
 
     #[test]
@@ -102,7 +108,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for text in ["eni-0000000a", "ens5 why"] {
             std::fs::write(dir.path().join(EXCLUDED_ENIS), text).unwrap();
-            let why = ExcludedEnisFile::new(dir.path()).read().unwrap_err().detail;
+            let why = EniListFile::excluded(dir.path()).read().unwrap_err().detail;
             assert!(why.contains(EXCLUDED_ENIS), "{why}");
         }
     }

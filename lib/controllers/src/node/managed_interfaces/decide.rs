@@ -1,0 +1,331 @@
+//! Whether the node gets another interface, and the next step of one that is being made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firecamp_core::agent::slots;
+use firecamp_core::contract::tag;
+use firecamp_core::ids::{ClusterName, EniId, InterfaceName, NodeName, SubnetId};
+use firecamp_core::managed_interface::{NewInterface, NodeInterface, Phase, StoredInterface};
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
+
+use super::{InterfaceRead, OwnNode, PoolPolicy, Wanted};
+
+/// The label of a node to which the VPC resource controller will attach a trunk interface.
+const TRUNK: &str = "vpc.amazonaws.com/has-trunk-attached";
+/// Pods of the host network that every node of EKS has: they need no address of their own. The
+/// formula for max-pods counts them (`eni-max-pods.txt`).
+const HOST_NETWORK_PODS: u32 = 2;
+/// How many addresses a /28 prefix has.
+const PREFIX: u32 = 16;
+/// The fewest free slots at which the next interface is made.
+const FEWEST_FREE: u32 = 2;
+/// The next interface is made when one in so many slots is free.
+const FREE_SHARE: u32 = 5;
+
+/// What is known of the node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) cluster: &'a ClusterName,
+    pub(crate) node: &'a NodeName,
+    /// The metadata service.
+    pub(crate) identity: Option<&'a NodeIdentity>,
+    /// EC2's last answer about the instance's interfaces.
+    pub(crate) described: Option<&'a [Interface]>,
+    pub(crate) limits: Option<&'a TypeLimits>,
+    /// Whether the VPC CNI runs here, if that is known.
+    pub(crate) vpc_cni: Option<bool>,
+}
+
+/// What happens next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Every interface that is wanted is there.
+    Nothing,
+    /// Something must be known first.
+    Wait,
+    /// None is made, for this reason.
+    Refused(Refusal),
+    /// Create this record.
+    Record(InterfaceName, NodeInterface),
+    /// Create the interface of this record.
+    Create(StoredInterface, NewInterface),
+    /// Attach it at this device index.
+    Attach(StoredInterface, EniId, u32),
+    /// The metadata service lists it.
+    Attached(StoredInterface),
+    /// No pool wants it as it was recorded, or it is no longer attached: remove it.
+    Unwanted(StoredInterface),
+}
+
+impl Decision {
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        if let Self::Refused(refusal) = self { Some(refusal.clone()) } else { None }
+    }
+}
+
+/// Why no further interface is made although a pool wants one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The instance type takes no further one beside those that pods need.
+    NoInterfaceLeft {
+        /// How many the type takes.
+        limit: u32,
+        /// How many are attached.
+        attached: u32,
+        /// How many more the VPC CNI needs for the kubelet's maximum of pods.
+        pods: u32,
+        /// How many more the VPC resource controller needs for a trunk.
+        trunk: u32,
+    },
+    /// The kubelet's maximum of pods is unknown, so it is unknown how many the VPC CNI needs.
+    PodsUnknown,
+    /// The VPC CNI would give the interface's addresses to pods: it reads no tags.
+    TagsNotRead,
+    /// Cilium's operator would: these tags do not exclude it.
+    NotExcluded(BTreeMap<String, String>),
+    /// Cilium has not yet written what it does on this node.
+    CiliumPending,
+}
+
+/// Decides from complete reads.
+pub(super) fn decide(known: &InterfaceRead, inputs: &Inputs<'_>) -> Decision {
+    let Some(identity) = inputs.identity else { return Decision::Wait };
+    let taken = known.wanted.as_ref().and_then(|wanted| taken_by_cni(wanted, inputs.cluster));
+    if let Some(refusal) = taken {
+        return Decision::Refused(refusal);
+    }
+    let own: Vec<&StoredInterface> =
+        known.records.iter().filter(|one| one.record.instance == identity.instance).collect();
+    let open = own.iter().find(|one| one.record.phase == Phase::Creating);
+    if let Some(stored) = open {
+        return go_on(known, stored, identity, inputs);
+    }
+    if let Some(stored) = own.iter().find(|one| is_gone(one, identity, inputs)) {
+        return Decision::Unwanted((*stored).clone());
+    }
+    let Some(wanted) = &known.wanted else { return Decision::Nothing };
+    for policy in wanted.policies.iter().filter(|policy| policy.selects(&wanted.node)) {
+        let here = policy.subnets.iter().filter(|(_, zone)| **zone == identity.zone);
+        for (subnet, _zone) in here {
+            let decision = another(policy, subnet, &own, wanted, inputs);
+            if decision != Decision::Nothing {
+                return decision;
+            }
+        }
+    }
+    Decision::Nothing
+}
+
+impl PoolPolicy {
+    fn selects(&self, node: &OwnNode) -> bool {
+        self.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
+    }
+}
+
+/// The next step of an interface that is being made.
+fn go_on(
+    known: &InterfaceRead,
+    stored: &StoredInterface,
+    identity: &NodeIdentity,
+    inputs: &Inputs<'_>,
+) -> Decision {
+    let Some(eni) = &stored.record.eni else {
+        let wanted = known.wanted.as_ref().filter(|wanted| is_wanted(wanted, &stored.record));
+        let Some(wanted) = wanted else { return Decision::Unwanted(stored.clone()) };
+        let request = stored.request(inputs.cluster, &wanted.cluster_uid);
+        return Decision::Create(stored.clone(), request);
+    };
+    if identity.enis.iter().any(|one| one.id == *eni) {
+        return Decision::Attached(stored.clone());
+    }
+    let Some(limits) = inputs.limits else { return Decision::Wait };
+    match free_index(identity, inputs.described.unwrap_or_default(), limits.enis) {
+        Some(index) => Decision::Attach(stored.clone(), eni.clone(), index),
+        // EC2 decides: an interface may have been detached since.
+        None => Decision::Attach(stored.clone(), eni.clone(), limits.enis.saturating_sub(1)),
+    }
+}
+
+/// Whether a pool still wants an interface with the subnet and the groups of this record. Pools
+/// that take the groups of the primary interface want any.
+fn is_wanted(Wanted { policies, node, .. }: &Wanted, record: &NodeInterface) -> bool {
+    let wants = |policy: &&PoolPolicy| {
+        let groups = policy.groups.is_empty() || policy.groups == record.groups;
+        groups && policy.selects(node) && policy.subnets.contains_key(&record.subnet)
+    };
+    policies.iter().any(|policy| wants(&policy))
+}
+
+/// Whether an interface that was attached is there no more: neither the metadata service nor EC2's
+/// last answer has it.
+fn is_gone(stored: &StoredInterface, identity: &NodeIdentity, inputs: &Inputs<'_>) -> bool {
+    let (Phase::Attached, Some(eni)) = (stored.record.phase, &stored.record.eni) else {
+        return false;
+    };
+    let listed = identity.enis.iter().any(|one| one.id == *eni);
+    let answer = inputs.described.is_some_and(|all| !all.iter().any(|one| one.id == *eni));
+    !listed && answer
+}
+
+/// A free device index. The VPC CNI takes the lowest free one and the VPC resource controller the
+/// highest, each from its own memory, so a third one is better.
+fn free_index(identity: &NodeIdentity, described: &[Interface], limit: u32) -> Option<u32> {
+    let listed = identity.enis.iter().filter(|eni| eni.network_card == 0);
+    let described = described.iter().filter(|one| one.network_card == 0);
+    let used: BTreeSet<u32> =
+        listed.map(|eni| eni.device_index).chain(described.map(|one| one.device_index)).collect();
+    let free: Vec<u32> = (1..limit).filter(|index| !used.contains(index)).collect();
+    match free.as_slice() {
+        [_lowest, second, _highest, ..] => Some(*second),
+        _ => free.last().copied(),
+    }
+}
+
+/// Whether the pool gets another interface in this subnet.
+fn another(
+    policy: &PoolPolicy,
+    subnet: &SubnetId,
+    own: &[&StoredInterface],
+    wanted: &Wanted,
+    inputs: &Inputs<'_>,
+) -> Decision {
+    let node = &wanted.node;
+    let (Some(identity), Some(limits), Some(vpc_cni)) =
+        (inputs.identity, inputs.limits, inputs.vpc_cni)
+    else {
+        return Decision::Wait;
+    };
+    let there = own.iter().filter(|one| one.record.subnet == *subnet);
+    let there: Vec<_> = there.filter(|one| !one.record.phase.is_removal()).collect();
+    let count = u32::try_from(there.len()).unwrap_or(u32::MAX);
+    // One that cannot be removed must not become many.
+    let removed = own.iter().filter(|one| one.record.phase.is_removal());
+    let is_here = |eni: &EniId| identity.enis.iter().any(|one| one.id == *eni);
+    let detached = removed.filter(|one| !one.record.eni.as_ref().is_some_and(is_here)).count();
+    if detached > 0 {
+        return Decision::Wait;
+    }
+    if count >= policy.maximum || (count > 0 && !is_almost_full(&there, identity, limits)) {
+        return Decision::Nothing;
+    }
+    let refused = match (vpc_cni, inputs.described) {
+        (true, None) => return Decision::Wait,
+        (true, Some(described)) => {
+            let of_pods = enis_of_pods(own, identity, described);
+            refusal(node, (identity, limits), Some(&of_pods))
+        }
+        (false, _) => refusal(node, (identity, limits), None),
+    };
+    if let Some(refusal) = refused {
+        return Decision::Refused(refusal);
+    }
+    let Some(groups) = groups(policy, inputs.described) else { return Decision::Wait };
+    let taken: BTreeSet<&InterfaceName> = own.iter().map(|one| &one.name).collect();
+    let mut names = (0..).map(|number| InterfaceName::of(&identity.instance, number));
+    let Some(name) = names.find(|name| !taken.contains(name)) else { return Decision::Wait };
+    let record = NodeInterface {
+        node: inputs.node.clone(),
+        instance: identity.instance.clone(),
+        subnet: subnet.clone(),
+        groups,
+        phase: Phase::Creating,
+        eni: None,
+    };
+    Decision::Record(name, record)
+}
+
+/// Why a CNI plugin would take an interface that is made, if one would. Cilium leaves an interface
+/// alone that has all of its tags (`InterfaceSpec` in cilium's `pkg/aws/eni/types`).
+pub(super) fn taken_by_cni(wanted: &Wanted, cluster: &ClusterName) -> Option<Refusal> {
+    let Wanted { policies, node, cluster_uid, cni } = wanted;
+    if !policies.iter().any(|policy| policy.selects(node)) {
+        return None;
+    }
+    if cni.vpc_cni_reads_no_tags {
+        return Some(Refusal::TagsNotRead);
+    }
+    if cni.cilium_pending {
+        return Some(Refusal::CiliumPending);
+    }
+    let tags = cni.cilium_excludes.as_ref()?;
+    let set = |(key, value): (&String, &String)| {
+        let made = [
+            (tag::CNI_NO_MANAGE, "true"),
+            (tag::CLUSTER, cluster.as_str()),
+            (tag::CLUSTER_UID, cluster_uid.as_str()),
+        ];
+        made.contains(&(key.as_str(), value.as_str()))
+    };
+    let excluded = !tags.is_empty() && tags.iter().all(set);
+    (!excluded).then(|| Refusal::NotExcluded(tags.clone()))
+}
+
+fn is_almost_full(
+    there: &[&&StoredInterface],
+    identity: &NodeIdentity,
+    limits: &TypeLimits,
+) -> bool {
+    let ours = |eni: &&Eni| there.iter().any(|one| one.record.eni.as_ref() == Some(&eni.id));
+    let free = slots(identity.enis.iter().filter(ours), limits.addresses, &BTreeMap::new()).free;
+    let each = limits.addresses.saturating_sub(1);
+    let total = each.saturating_mul(u32::try_from(there.len()).unwrap_or(u32::MAX));
+    free <= (total / FREE_SHARE).max(FEWEST_FREE)
+}
+
+/// The policy's groups, or those of the primary interface. None while the latter are unknown.
+fn groups(policy: &PoolPolicy, described: Option<&[Interface]>) -> Option<BTreeSet<String>> {
+    if !policy.groups.is_empty() {
+        return Some(policy.groups.clone());
+    }
+    let primary = described?.iter().find(|one| one.is_primary())?;
+    Some(primary.groups.clone()).filter(|groups| !groups.is_empty())
+}
+
+/// The interfaces whose addresses the VPC CNI gives to pods: neither ours nor those that somebody
+/// has tagged so that it leaves them alone. One that EC2's last answer lacks is the VPC CNI's.
+fn enis_of_pods<'a>(
+    own: &[&StoredInterface],
+    identity: &'a NodeIdentity,
+    described: &[Interface],
+) -> Vec<&'a Eni> {
+    let ours = |eni: &Eni| own.iter().any(|one| one.record.eni.as_ref() == Some(&eni.id));
+    let left_alone = |eni: &Eni| {
+        eni.device_index > 0 && described.iter().any(|one| one.id == eni.id && one.is_unmanaged())
+    };
+    identity.enis.iter().filter(|eni| !ours(eni) && !left_alone(eni)).collect()
+}
+
+/// Why the instance takes no further interface, if it does not. Beside the VPC CNI, `of_pods` are
+/// its interfaces.
+fn refusal(
+    node: &OwnNode,
+    (identity, limits): (&NodeIdentity, &TypeLimits),
+    of_pods: Option<&[&Eni]>,
+) -> Option<Refusal> {
+    let count = |enis: usize| u32::try_from(enis).unwrap_or(u32::MAX);
+    let attached = count(identity.enis.len());
+    let pods = match (of_pods, node.pods) {
+        (None, _) => 0,
+        (Some(_), None) => return Some(Refusal::PodsUnknown),
+        (Some(enis), Some(most)) => {
+            enis_for_pods(most, enis, limits).saturating_sub(count(enis.len()))
+        }
+    };
+    let trunk = u32::from(node.labels.get(TRUNK).is_some_and(|attached| attached == "false"));
+    let used = attached.saturating_add(pods).saturating_add(trunk);
+    let limit = limits.enis;
+    (used >= limit).then_some(Refusal::NoInterfaceLeft { limit, attached, pods, trunk })
+}
+
+/// How many interfaces the VPC CNI needs so that so many pods get an address.
+fn enis_for_pods(most: u32, enis: &[&Eni], limits: &TypeLimits) -> u32 {
+    let delegates = enis.iter().any(|eni| eni.prefixes > 0);
+    let each =
+        limits.addresses.saturating_sub(1).saturating_mul(if delegates { PREFIX } else { 1 });
+    most.saturating_sub(HOST_NETWORK_PODS).div_ceil(each.max(1)).max(1)
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;
