@@ -201,6 +201,15 @@ fn is_firecamps(call: &Call) -> bool {
     call.app.contains("firecamp-")
 }
 
+/// The calls that changed EC2, or would have, a line each.
+fn mutations(calls: &[Call]) -> String {
+    let lines = calls.iter().filter(|call| call.mutating).map(|call| {
+        let Call { at_us, caller, app, action, parameters, code, .. } = call;
+        format!("\n{at_us} {caller} {app} {action} {parameters:?} {code:?}")
+    });
+    lines.collect()
+}
+
 /// Whether a call succeeded and has these parameters.
 fn has(call: &Call, action: &str, parameters: &[(&str, &str)]) -> bool {
     let given = |(name, value): &(&str, &str)| {
@@ -274,15 +283,21 @@ pub(super) async fn pods_get_addresses_of_interfaces_that_the_vpc_cni_attaches(
         ensure(answer == wanted, || format!("{address}: {answer:?} instead of {wanted:?}"))?;
     }
     ensure(on_others > 0, || "every pod has an address of the primary interface".to_owned())?;
-    let calls = cluster.vpc(|vpc| vpc.calls(since))?;
+    // The VPC CNI makes its next interface once the pods use its reserve.
     for (action, parameters) in [
         ("CreateNetworkInterface", &[][..]),
         ("AttachNetworkInterface", &[]),
         ("ModifyNetworkInterfaceAttribute", &[("Attachment.DeleteOnTermination", "true")]),
     ] {
-        let made = calls.iter().any(|call| !is_firecamps(call) && has(call, action, parameters));
-        ensure(made, || format!("no {action} {parameters:?} in {calls:?}"))?;
+        until(&format!("the VPC CNI calls {action} {parameters:?}"), || async {
+            let calls = cluster.vpc(|vpc| vpc.calls(since))?;
+            let mut others = calls.iter().filter(|call| !is_firecamps(call));
+            let made = others.any(|call| has(call, action, parameters));
+            ensure(made, || format!("not in {}", mutations(&calls)))
+        })
+        .await?;
     }
+    cluster.verify_apart().await?;
     cluster.admin.kubectl(&["-n", NAMESPACE, "delete", "deployment", set.name]).await.map(drop)
 }
 
@@ -319,8 +334,9 @@ pub(super) async fn f057_interfaces_of_the_vpc_cni_are_refused(
     cluster.create(&set).await?;
     cluster.refused(&set, 17, &["VPC CNI", "primary interface"]).await?;
     let calls = cluster.vpc(|vpc| vpc.calls(since))?;
-    let assigned = calls.iter().any(|call| call.parameters.contains_key("PrivateIpAddress.1"));
-    ensure(!assigned, || format!("an address was assigned: {calls:?}"))?;
+    let assigned =
+        |call: &Call| is_firecamps(call) && call.action == "AssignPrivateIpAddresses";
+    ensure(!calls.iter().any(assigned), || format!("assigned: {}", mutations(&calls)))?;
     cluster.delete(&set).await?;
     // The VPC CNI adopts an interface without its tag, whatever other tags it has.
     let (eni, node) = (UNTAGGED.to_owned(), ADOPTING.to_owned());
