@@ -153,8 +153,8 @@ e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --time
 	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(if $(CNI),--cni $(CNI)) $(ARGS)
 
 e2e-long: ## As root: run the end-to-end tests that take minutes each (40 minutes)
-	$(MAKE) e2e ARGS="fifty_restarts"
-	$(MAKE) e2e CNI=vpc ARGS="startup_taint second_one removed_interfaces uninstall"
+	$(MAKE) e2e ARGS="interface_without_tag interface_of_its_pool fifty_restarts"
+	$(MAKE) e2e CNI=vpc ARGS="startup_taint second_one full_interface removed_interfaces uninstall"
 
 test-cloudformation: ## Check the CloudFormation template with cfn-lint (needs python3)
 	scripts/test-cloudformation.sh

@@ -1,5 +1,5 @@
-//! The agent's files in the run directory: its last snapshot, the excluded ENIs, the protocol
-//! versions that it works with, and the lock that allows one agent per node.
+//! The agent's files in the run directory: its last snapshot, the excluded ENIs, the UID of the
+//! cluster, the protocol versions that it works with, and the lock that allows one agent per node.
 //!
 //! All are on the tmpfs of the node-local locks. A snapshot is useful only together with the locks,
 //! and a reboot deletes both.
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use firecamp_core::agent::Snapshot;
 use firecamp_core::contract::path;
 use firecamp_core::failure::HostFailure;
+use firecamp_core::ids::Uid;
 use firecamp_host::{EniList, EniListFile, replace};
 use firecamp_node::preflight::{Manager, Verdict};
 use firecamp_run::agent_compatibility;
@@ -26,6 +27,8 @@ pub(crate) struct AgentFiles {
     excluded_file: EniListFile,
     excluded: Option<EniList>,
     avoided_file: EniListFile,
+    cluster_uid_file: PathBuf,
+    cluster_uid: Option<Uid>,
     _lock: File,
 }
 
@@ -54,6 +57,8 @@ impl AgentFiles {
             excluded_file,
             excluded: None,
             avoided_file,
+            cluster_uid_file: run_dir.join(path::CLUSTER_UID),
+            cluster_uid: None,
             _lock: lock,
         };
         // An earlier agent's list may be wrong by now, and an empty one forbids nothing.
@@ -65,6 +70,17 @@ impl AgentFiles {
     pub(crate) fn avoid(&mut self, avoided: &EniList) {
         if let Err(why) = self.avoided_file.write(avoided) {
             tracing::warn!(error = %why, "failed to write avoided ENIs");
+        }
+    }
+
+    /// Writes the UID of this cluster, if it has changed.
+    pub(crate) fn identify_cluster(&mut self, uid: &Uid) {
+        if self.cluster_uid.as_ref() == Some(uid) {
+            return;
+        }
+        match replace(&self.cluster_uid_file, uid.as_str()) {
+            Ok(()) => self.cluster_uid = Some(uid.clone()),
+            Err(why) => tracing::warn!(error = %why, "failed to write the UID of the cluster"),
         }
     }
 
@@ -166,6 +182,21 @@ mod tests {
         files.write(snapshot("node-2"));
         assert_ne!(file(), first);
         assert_eq!(files.last_snapshot(), Some(snapshot("node-2")));
+    }
+
+    #[test]
+    fn cluster_uid_is_there_for_init_containers_and_survives_the_agent() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = || std::fs::read_to_string(dir.path().join(path::CLUSTER_UID)).ok();
+        let mut first = AgentFiles::open(dir.path()).unwrap();
+        assert_eq!(file(), None);
+        first.identify_cluster(&"uid-1".parse().unwrap());
+        assert_eq!(file().as_deref(), Some("uid-1"));
+        drop(first);
+        let mut second = AgentFiles::open(dir.path()).unwrap();
+        assert_eq!(file().as_deref(), Some("uid-1"));
+        second.identify_cluster(&"uid-2".parse().unwrap());
+        assert_eq!(file().as_deref(), Some("uid-2"), "the node is in another cluster now");
     }
 
     fn verdict(manager: Manager) -> Verdict {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use firecamp_cloud::LazyCloud;
+use firecamp_cloud::{CloudConfig, LazyCloud};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::HostFailure;
 use firecamp_host::preflight::{Node, NodeFiles};
@@ -75,8 +75,10 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
     let files = files.with_kernel(host.clone());
     let (status, shared_status, end) = (Status::new(log), SharedStatus::default(), &signals.end);
+    let settings = CloudConfig::from_env().named("firecamp-agent");
+    let settings = settings.on_node(&config.places.run_dir);
     let cloud = || MeteredCloud {
-        inner: LazyCloud::named("firecamp-agent"),
+        inner: LazyCloud::new(settings.clone()),
         observer: status.ec2_calls.clone(),
     };
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);

@@ -34,10 +34,11 @@ pub(crate) fn input(config: &InitConfig) -> AttachInput {
 
 /// The real systems.
 pub(crate) fn systems(config: &InitConfig, registry: AnyRegistry) -> Result<Node, Report> {
+    let run_dir = &config.places.run_dir;
+    let settings = CloudConfig::from_env().named("firecamp-init").on_node(run_dir);
     Ok(Systems {
-        cloud: AwsCloud::connect(CloudConfig::from_env().named("firecamp-init"))
-            .map_err(|why| Report::from(&why))?,
-        host: LinuxHost::new(&config.places.run_dir, HostTimeouts::default()),
+        cloud: AwsCloud::connect(settings).map_err(|why| Report::from(&why))?,
+        host: LinuxHost::new(run_dir, HostTimeouts::default()),
         registry,
         file: StaticIpFile::new(&config.address.conf_dir, FileOptions::default()),
     })

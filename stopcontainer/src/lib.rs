@@ -4,7 +4,7 @@ mod release_input;
 
 use std::process::ExitCode;
 
-use firecamp_cloud::LazyCloud;
+use firecamp_cloud::{CloudConfig, LazyCloud};
 use firecamp_core::contract::api;
 use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
 use firecamp_host::{HostTimeouts, LinuxHost};
@@ -50,7 +50,7 @@ async fn release_with(
 ) -> Result<Report, Report> {
     agent_compatibility::warn_of_agent(&config.places.run_dir);
     let systems = Systems {
-        cloud: LazyCloud::named("firecamp-stop"),
+        cloud: LazyCloud::new(CloudConfig::from_env().named("firecamp-stop")),
         host: LinuxHost::new(&config.places.run_dir, HostTimeouts::default()),
         registry,
         file: NoFile,

@@ -1,9 +1,11 @@
 //! Settings of the cloud clients, and their defaults.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_sdk_ec2::config::SharedHttpClient;
 use aws_smithy_async::time::SharedTimeSource;
+use firecamp_core::contract::path;
 use firecamp_core::failure::CloudFailure;
 
 use crate::classify::NotSentReason;
@@ -30,6 +32,10 @@ pub struct CloudConfig {
     pub imds_within: Duration,
     /// The page size of a Describe, 5 to 1000 ENIs.
     pub page_size: i32,
+    /// The file with the UID of this cluster. If it is given, an interface that FireCamp made for
+    /// another cluster of the same name does not count as one of this cluster; without the file's
+    /// content, that is any interface that FireCamp made.
+    pub cluster_uid: Option<PathBuf>,
     /// The program's name: EC2's audit log (CloudTrail) shows it in `userAgent`.
     pub app: &'static str,
     /// The HTTP client, instead of the network: a simulator in the same process.
@@ -48,6 +54,7 @@ impl Default for CloudConfig {
             describe_within: Duration::from_secs(2),
             imds_within: Duration::from_secs(1),
             page_size: 100,
+            cluster_uid: None,
             app: "firecamp",
             http: None,
             clock: None,
@@ -66,6 +73,12 @@ impl CloudConfig {
     #[must_use]
     pub fn named(self, app: &'static str) -> Self {
         Self { app, ..self }
+    }
+
+    /// The same for the cluster whose UID the agent writes to this run directory.
+    #[must_use]
+    pub fn on_node(self, run_dir: &Path) -> Self {
+        Self { cluster_uid: Some(run_dir.join(path::CLUSTER_UID)), ..self }
     }
 
     fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {

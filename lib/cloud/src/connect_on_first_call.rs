@@ -25,18 +25,18 @@ use crate::config::CloudConfig;
 /// [`AwsCloud`], connected at the first call.
 #[derive(Debug)]
 pub struct LazyCloud {
-    app: &'static str,
+    config: CloudConfig,
     cloud: OnceCell<AwsCloud>,
 }
 
 impl LazyCloud {
-    /// For this program name, as [`CloudConfig::named`].
-    pub fn named(app: &'static str) -> Self {
-        Self { app, cloud: OnceCell::new() }
+    /// With these settings, which the first call validates.
+    pub fn new(config: CloudConfig) -> Self {
+        Self { config, cloud: OnceCell::new() }
     }
 
     async fn connected(&self) -> Result<&AwsCloud, CloudFailure> {
-        let connect = async || AwsCloud::connect(CloudConfig::from_env().named(self.app));
+        let connect = async || AwsCloud::connect(self.config.clone());
         self.cloud.get_or_try_init(connect).await
     }
 }

@@ -11,11 +11,20 @@ use firecamp_core::ports::{Owner, OwnerEni};
 
 use crate::sdk_error;
 
+/// Which interfaces that FireCamp made are those of this cluster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum MadeFor<'a> {
+    /// All that have its name.
+    AnyOfTheName,
+    /// Those with this UID. Another cluster may have the same name.
+    Uid(Option<&'a str>),
+}
+
 /// The owner among the ENIs of all pages.
 pub(crate) fn owner(
     what: &str,
-    address: Ipv4Addr,
-    subnet: &SubnetId,
+    (address, subnet): (Ipv4Addr, &SubnetId),
+    made_for: MadeFor<'_>,
     enis: &[NetworkInterface],
 ) -> Result<Owner, CloudFailure> {
     let text = address.to_string();
@@ -27,7 +36,7 @@ pub(crate) fn owner(
             tracing::warn!(eni, %address, "ENI ignored: it does not list the address");
             continue;
         };
-        let found = read(what, eni, primary)?;
+        let found = read(what, eni, primary, made_for)?;
         match owner {
             // The same ENI on two pages: it moved between them during the reads.
             Some(ref known) if known.id == found.id => {}
@@ -54,18 +63,27 @@ fn holds(eni: &NetworkInterface, address: &str, subnet: &SubnetId) -> Option<boo
     Some(ours.primary() == Some(true))
 }
 
-fn read(what: &str, eni: &NetworkInterface, primary: bool) -> Result<OwnerEni, CloudFailure> {
+fn read(
+    what: &str,
+    eni: &NetworkInterface,
+    primary: bool,
+    made_for: MadeFor<'_>,
+) -> Result<OwnerEni, CloudFailure> {
     let id = EniId::new(eni.network_interface_id().unwrap_or_default()).map_err(|error| {
         sdk_error::read_failure(
             CloudKind::Transient,
             format!("{what}: an owner without a valid ID: {error}"),
         )
     })?;
-    let tagged = eni.tag_set().iter().find(|tag| tag.key() == Some(tag::CLUSTER));
+    let tag = |key| eni.tag_set().iter().find(|tag| tag.key() == Some(key))?.value();
+    let is_of_other = match (made_for, tag(tag::CLUSTER_UID)) {
+        (MadeFor::AnyOfTheName, _) | (MadeFor::Uid(_), None) => false,
+        (MadeFor::Uid(own), Some(uid)) => own != Some(uid),
+    };
     Ok(OwnerEni {
         id,
         primary,
-        cluster: tagged.and_then(|tag| tag.value()).map(str::to_owned),
+        cluster: tag(tag::CLUSTER).filter(|_| !is_of_other).map(str::to_owned),
         instance: instance(eni),
         description: sdk_error::clean(eni.description().unwrap_or_default()),
     })

@@ -153,10 +153,7 @@ impl NodeController {
                     self.kernel.all_stale();
                 }
             }
-            Event::InterfaceStepEnded(end) => {
-                self.managed.ended(end, now);
-                self.preflight.unusable(self.managed.unusable(self.observed.cluster()));
-            }
+            Event::InterfaceStepEnded(end) => self.interface_step_ended(end, now, effects),
             Event::OperationEnded(address, kind, outcome) => {
                 let ended = self.operations.ended((address, kind), outcome, now);
                 if let Some(ended) = ended {
@@ -164,6 +161,14 @@ impl NodeController {
                 }
             }
         }
+    }
+
+    fn interface_step_ended(&mut self, end: StepEnd, now: Moment, effects: &mut Vec<Effect>) {
+        if let StepEnd::Read(Ok(InterfaceRead { wanted: Some(wanted), .. })) = &end {
+            effects.push(Effect::IdentifyCluster(wanted.cluster_uid.clone()));
+        }
+        self.managed.ended(end, now);
+        self.preflight.unusable(self.managed.unusable(self.observed.cluster()));
     }
 
     /// Applies an observation. If it changes the kernel targets, all of them are read again.

@@ -110,6 +110,9 @@ pub mod path {
     /// Name of the agent's list of ENIs that members get only if there is no other, below
     /// [`RUN_DIR`].
     pub const AVOIDED_ENIS: &str = "avoided-enis";
+    /// Name of the file with the UID of this cluster, below [`RUN_DIR`]. The agent writes it once a
+    /// pool wants interfaces.
+    pub const CLUSTER_UID: &str = "cluster-uid";
     /// Name of the file in which the agent reports its protocol numbers, below [`RUN_DIR`].
     pub const AGENT_PROTOCOL: &str = "agent-protocol.json";
     /// Name of the lock that allows one agent on each node, below [`RUN_DIR`].

@@ -3,6 +3,7 @@
 mod api_requests;
 mod audit;
 mod basics;
+mod capacity;
 pub(crate) mod chaos;
 mod control_plane;
 mod draining;
@@ -202,6 +203,7 @@ async fn long_vpc_cni_scenarios(
     Ok(scenarios![
         cluster,
         wanted,
+        capacity::a_waiting_member_gets_the_slot_of_an_address_that_is_parked_on_a_full_interface,
         removed_interfaces::removed_interfaces_are_emptied_and_members_keep_their_addresses,
         removed_interfaces::an_uninstall_leaves_no_interface_and_no_address,
     ])
@@ -215,6 +217,8 @@ async fn long_scenarios(
     Ok(scenarios![
         cluster,
         wanted,
+        capacity::an_interface_without_tag_offers_what_runs_there_and_no_more,
+        capacity::a_member_goes_to_the_node_that_has_an_interface_of_its_pool,
         kubelet_restarts::members_survive_fifty_restarts_of_their_kubelet,
     ])
 }

@@ -18,7 +18,7 @@ pub(crate) enum Layout {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subnet {
     name: &'static str,
-    id: &'static str,
+    pub(crate) id: &'static str,
     pub(crate) zone: &'static str,
     /// The third byte of its addresses.
     number: u8,
@@ -30,6 +30,10 @@ const SUBNETS: [Subnet; 3] = [
     Subnet { name: "b", id: "subnet-0b1b2c3d4e5f60718", zone: "us-east-1b", number: 2 },
     Subnet { name: "c", id: "subnet-0c1b2c3d4e5f60718", zone: "us-east-1c", number: 3 },
 ];
+
+/// A further subnet in the zone of the first one, without a machine.
+pub(crate) const OTHER_SUBNET: Subnet =
+    Subnet { name: "other", id: "subnet-0d1b2c3d4e5f60718", zone: "us-east-1a", number: 4 };
 
 /// A worker.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +126,15 @@ pub(crate) fn worker(name: &str) -> Result<Worker, String> {
 }
 
 impl Subnet {
+    pub(crate) fn cidr(self) -> String {
+        format!("10.0.{}.0/24", self.number)
+    }
+
+    /// The first and the last address of a range that it reserves for a pool.
+    pub(crate) fn range(self) -> (Ipv4Addr, Ipv4Addr) {
+        (Ipv4Addr::new(10, 0, self.number, 64), Ipv4Addr::new(10, 0, self.number, 127))
+    }
+
     /// The subnet for `vpcbox run`. It reserves the ranges of pool.yaml and pool-zones.yaml, so
     /// that EC2 never picks their addresses itself.
     fn spec(self) -> String {
@@ -138,17 +151,17 @@ impl Subnet {
 /// The VPC, for `vpcbox run`.
 pub(crate) fn spec(layout: Layout) -> String {
     let machines = WORKERS.map(|worker| worker.spec(layout));
-    let subnets = SUBNETS.map(Subnet::spec);
-    let wanted = match layout {
-        Layout::OneSubnet | Layout::VpcCni => 1,
-        Layout::Zones => SUBNETS.len(),
+    let [first, second, third] = SUBNETS;
+    let subnets = match layout {
+        Layout::OneSubnet | Layout::VpcCni => vec![first, OTHER_SUBNET],
+        Layout::Zones => vec![first, second, third],
     };
     format!(
         "cluster = \"{CLUSTER}\"\n\
          [vpc]\ncidr = \"10.0.0.0/16\"\n{}\
          [[clients]]\nname = \"{CONTROL}\"\nsubnet = \"a\"\naddress = \"{CONTROL_ADDRESS}\"\n\
          [[clients]]\nname = \"client\"\nsubnet = \"a\"\naddress = \"10.0.1.200\"\n{}",
-        subnets.into_iter().take(wanted).collect::<String>(),
+        subnets.into_iter().map(Subnet::spec).collect::<String>(),
         machines.concat()
     )
 }

@@ -12,7 +12,8 @@ use firecamp_core::ports::Owner;
 use super::{Call, Ec2};
 use crate::classify::Operation;
 use crate::metadata::Metadata;
-use crate::{owner, sdk_error};
+use crate::owner::{self, MadeFor};
+use crate::sdk_error;
 
 impl Ec2 {
     pub(crate) async fn owner(
@@ -32,7 +33,19 @@ impl Ec2 {
         ];
         let describe = |client| self.enis(client, &call.what, &filters);
         let enis = self.run(metadata, &call, describe).await?;
-        owner::owner(&call.what, address, subnet, &enis)
+        let uid = self.cluster_uid();
+        let made_for = match &uid {
+            None => MadeFor::AnyOfTheName,
+            Some(uid) => MadeFor::Uid(uid.as_deref()),
+        };
+        owner::owner(&call.what, (address, subnet), made_for, &enis)
+    }
+
+    /// The UID of this cluster, if there is a file for it; none inside while it is unknown.
+    fn cluster_uid(&self) -> Option<Option<String>> {
+        let file = self.config.cluster_uid.as_ref()?;
+        let read = std::fs::read_to_string(file);
+        Some(read.ok().map(|text| text.trim().to_owned()).filter(|uid| !uid.is_empty()))
     }
 
     pub(crate) async fn assign(

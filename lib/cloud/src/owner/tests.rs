@@ -28,7 +28,30 @@ fn eni(id: &str, primary: &str, secondary: &[&str]) -> NetworkInterface {
 }
 
 fn owner_in(enis: &[NetworkInterface]) -> Result<Owner, CloudFailure> {
-    owner("lookup", ADDRESS, &subnet(), enis)
+    owner("lookup", (ADDRESS, &subnet()), MadeFor::AnyOfTheName, enis)
+}
+
+#[test]
+fn an_interface_made_for_another_cluster_of_the_same_name_is_not_this_clusters() {
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+    let mut made = eni(ENI, "10.0.1.4", &["10.0.1.9"]);
+    made.tag_set =
+        Some(vec![tag("firecamp.io/cluster", "prod"), tag("firecamp.io/cluster-uid", "uid-1")]);
+    let mut by_hand = made.clone();
+    by_hand.tag_set = Some(vec![tag("firecamp.io/cluster", "prod")]);
+    let cluster = |eni: &NetworkInterface, made_for| {
+        let found = owner("lookup", (ADDRESS, &subnet()), made_for, std::slice::from_ref(eni));
+        let Owner::Eni(found) = found.unwrap() else { panic!("no owner") };
+        found.cluster
+    };
+    let own = Some("prod".to_owned());
+    assert_eq!(cluster(&made, MadeFor::Uid(Some("uid-1"))), own);
+    assert_eq!(cluster(&made, MadeFor::Uid(Some("uid-2"))), None);
+    assert_eq!(cluster(&made, MadeFor::Uid(None)), None, "its own UID is not known");
+    assert_eq!(cluster(&made, MadeFor::AnyOfTheName), own);
+    for made_for in [MadeFor::Uid(Some("uid-2")), MadeFor::Uid(None), MadeFor::AnyOfTheName] {
+        assert_eq!(cluster(&by_hand, made_for), own);
+    }
 }
 
 fn found(enis: &[NetworkInterface]) -> OwnerEni {

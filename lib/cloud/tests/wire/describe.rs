@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
+use firecamp_core::contract::path;
 use firecamp_core::failure::CloudKind::Transient;
 use firecamp_core::ports::{Cloud, Owner};
 
@@ -89,6 +90,26 @@ async fn a_lookup_filters_by_address_and_subnet_with_a_page_size() {
     );
     assert_eq!(field("MaxResults"), "100");
     assert_eq!(requests.len(), 1);
+}
+
+#[tokio::test]
+async fn whose_a_made_interface_is_follows_from_the_file_with_the_clusters_uid() {
+    let uid = "<item><key>firecamp.io/cluster-uid</key><value>uid-1</value></item></tagSet>";
+    let made = eni(ENI, "10.0.1.9").replace("</tagSet>", uid);
+    let server = Server::always(page(&[made], None)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let on_node = AwsCloud::connect(config(&server.url, NOWHERE).on_node(dir.path())).unwrap();
+    let cluster = async |cloud: &AwsCloud| match cloud.owner(ADDRESS, &subnet()).await.unwrap() {
+        Owner::Eni(eni) => eni.cluster,
+        Owner::Unassigned => panic!("no owner"),
+    };
+    assert_eq!(cluster(&on_node).await, None, "there is no file yet");
+    for (written, expected) in [("uid-1\n", Some("blue")), ("uid-2", None), ("", None)] {
+        std::fs::write(dir.path().join(path::CLUSTER_UID), written).unwrap();
+        assert_eq!(cluster(&on_node).await.as_deref(), expected, "{written:?}");
+    }
+    let anywhere = AwsCloud::connect(config(&server.url, NOWHERE)).unwrap();
+    assert_eq!(cluster(&anywhere).await.as_deref(), Some("blue"));
 }
 
 #[tokio::test]

@@ -247,7 +247,7 @@ impl World {
             wanted: self.wanted.then(|| Wanted {
                 policies: vec![policy],
                 node,
-                cluster_uid: parsed("cluster-uid"),
+                cluster_uid: parsed("uid-of-cluster"),
                 cni: CniSettings::default(),
             }),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use firecamp_core::agent::{Operation, Orphan, Snapshot};
 use firecamp_core::failure::HostFailure;
-use firecamp_core::ids::{EniId, InstanceId, Mac, Member};
+use firecamp_core::ids::{EniId, InstanceId, Mac, Member, Uid};
 use firecamp_core::machine::Outcome;
 use firecamp_core::ports::KernelTarget;
 use firecamp_core::time::Moment;
@@ -30,6 +30,9 @@ pub enum Effect {
     Start(Task),
     /// Write the snapshot for the next agent on this node.
     WriteSnapshot(Snapshot),
+    /// Report the UID of this cluster to the init containers of this node and to the look-ups of
+    /// owners.
+    IdentifyCluster(Uid),
     /// Report the ENIs to exclude to the init containers of this node.
     ExcludeEnis(Vec<Verdict>),
     /// Report the ENIs that members get only if there is no other, each with the reason.

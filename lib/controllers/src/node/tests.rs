@@ -135,6 +135,7 @@ impl Node {
                     | Effect::WriteSnapshot(_)
                     | Effect::ExcludeEnis(_)
                     | Effect::AvoidEnis(_)
+                    | Effect::IdentifyCluster(_)
                     | Effect::ObserveVolumes(_)
                     | Effect::Publish(_)
                     | Effect::Notify(_)

@@ -22,7 +22,7 @@ const SLOW: Duration = Duration::from_secs(3);
 
 /// What the agents do while a kubelet restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Agents {
+pub(super) enum Agents {
     Run,
     AreSlow,
     AreStopped,
@@ -38,7 +38,7 @@ fn resume(agents: &[nix::unistd::Pid]) {
 impl TestCluster<'_> {
     /// Kills the kubelet of a node, and waits until its successor has reported and admitted the
     /// node's pods.
-    async fn restart_kubelet(&self, node: &str, agents: Agents) -> Outcome {
+    pub(super) async fn restart_kubelet(&self, node: &str, agents: Agents) -> Outcome {
         let paused = if agents == Agents::Run { Vec::new() } else { self.agents() };
         for agent in &paused {
             send(*agent, Signal::SIGSTOP)?;
@@ -77,7 +77,7 @@ impl TestCluster<'_> {
     }
 
     /// Checks that the pod still runs, and that none of its containers has started again.
-    async fn verify_undisturbed(&self, pod: &Pod) -> Outcome {
+    pub(super) async fn verify_undisturbed(&self, pod: &Pod) -> Outcome {
         let now = self.pod(&pod.name).await?;
         let status = &now["status"];
         let all =

@@ -75,8 +75,9 @@ pub(super) struct Set {
     pub(super) firecamp: FirecampContainers,
     /// Version of the init and stop containers.
     pub(super) version: &'static str,
-    /// The slots that each member requests from the scheduler.
+    /// The slots that each member requests from the scheduler, and their resource.
     pub(super) slots: u32,
+    pub(super) resource: &'static str,
     /// A local port of the readiness probe, which the service closes on SIGTERM.
     pub(super) probed: Option<u16>,
 }
@@ -99,6 +100,7 @@ impl Set {
             firecamp: FirecampContainers::Real,
             version: VERSION,
             slots: 0,
+            resource: "firecamp.io/static-ip",
             probed: None,
         }
     }
@@ -196,7 +198,7 @@ impl Set {
             service["readinessProbe"] = probe;
         }
         if self.slots > 0 {
-            let slots = json!({ "firecamp.io/static-ip": self.slots.to_string() });
+            let slots = json!({ self.resource: self.slots.to_string() });
             service["resources"] = json!({ "requests": slots, "limits": slots });
         }
         service

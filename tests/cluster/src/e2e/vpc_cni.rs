@@ -143,7 +143,8 @@ impl TestCluster<'_> {
         .await
     }
 
-    fn primary(&self, node: &str) -> Outcome<String> {
+    /// The primary interface of a node.
+    pub(super) fn primary(&self, node: &str) -> Outcome<String> {
         let truth = self.vpc(Client::truth)?;
         let node = truth.nodes.into_iter().find(|one| one.name == node);
         let enis = node.into_iter().flat_map(|node| node.enis);
@@ -334,8 +335,7 @@ pub(super) async fn f057_interfaces_of_the_vpc_cni_are_refused(
     cluster.create(&set).await?;
     cluster.refused(&set, 17, &["VPC CNI", "primary interface"]).await?;
     let calls = cluster.vpc(|vpc| vpc.calls(since))?;
-    let assigned =
-        |call: &Call| is_firecamps(call) && call.action == "AssignPrivateIpAddresses";
+    let assigned = |call: &Call| is_firecamps(call) && call.action == "AssignPrivateIpAddresses";
     ensure(!calls.iter().any(assigned), || format!("assigned: {}", mutations(&calls)))?;
     cluster.delete(&set).await?;
     // The VPC CNI adopts an interface without its tag, whatever other tags it has.

@@ -310,6 +310,7 @@ impl Model<'_> {
             // Nothing in the simulated cluster depends on these.
             Effect::ExcludeEnis(_)
             | Effect::AvoidEnis(_)
+            | Effect::IdentifyCluster(_)
             | Effect::ObserveVolumes(_)
             | Effect::Notify(_)
             | Effect::Report(_) => {}

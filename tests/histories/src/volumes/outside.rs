@@ -125,6 +125,7 @@ impl Outside {
             node::Effect::WriteSnapshot(_)
             | node::Effect::ExcludeEnis(_)
             | node::Effect::AvoidEnis(_)
+            | node::Effect::IdentifyCluster(_)
             | node::Effect::Report(_) => None,
         }
     }
