@@ -12,12 +12,12 @@ use firecamp_core::contract::tag;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{EniId, InterfaceName};
 use firecamp_core::managed_interface::{NewInterface, NodeInterface, Phase, StoredInterface};
-use firecamp_core::node_identity::TypeLimits;
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
 
+use self::instance::Site;
 use crate::leader::remove_interfaces::InterfaceRemoval;
-use crate::node::managed_interfaces::{Inputs, ManagedInterfaces};
+use crate::node::managed_interfaces::ManagedInterfaces;
 use crate::node::{
     CniSettings, InterfaceRead, InterfaceStep, OwnNode, PoolPolicy, StepEnd, Task, Wanted,
 };
@@ -79,6 +79,7 @@ pub(super) struct World {
     agent: ManagedInterfaces,
     agent_began: Moment,
     leader: InterfaceRemoval,
+    site: Site,
     crashes: Vec<u32>,
     boundaries: u32,
     calls: Vec<&'static str>,
@@ -113,6 +114,7 @@ impl World {
             agent: agent(true),
             agent_began: Moment::default(),
             leader: InterfaceRemoval::default(),
+            site: Site::new(),
             crashes: crashes.to_vec(),
             boundaries: 0,
             calls: Vec::new(),
@@ -148,10 +150,14 @@ impl World {
         &self.history.last().unwrap().1
     }
 
-    fn seen(&self, lag: Duration) -> &Interfaces {
+    /// How many changes a read that lags so far shows.
+    fn seen_changes(&self, lag: Duration) -> usize {
         let then = Moment(self.now.0.saturating_sub(lag));
-        let before = self.history.iter().rev().find(|(at, _)| *at <= then);
-        &before.unwrap_or(&self.history[0]).1
+        self.history.iter().rposition(|(at, _)| *at <= then).unwrap_or(0)
+    }
+
+    fn seen(&self, lag: Duration) -> &Interfaces {
+        &self.history[self.seen_changes(lag)].1
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Interfaces)) {
@@ -165,20 +171,10 @@ impl World {
         if !self.alive {
             return Ok(false);
         }
-        let (identity, described) = (self.identity(), [Self::primary()]);
-        let limits =
-            TypeLimits { name: "m5.large".to_owned(), enis: 3, addresses: 10, volumes: None };
-        let (cluster, node) = (parsed("test"), parsed("n1"));
-        let inputs = Inputs {
-            cluster: &cluster,
-            node: &node,
-            identity: Some(&identity),
-            described: Some(&described),
-            limits: Some(&limits),
-            vpc_cni: Some(false),
-        };
+        self.identify();
         let age = Moment(self.now.since(self.agent_began));
-        let Some(Task::Interface(step)) = self.agent.due(&inputs, age) else { return Ok(false) };
+        let due = self.agent.due(&self.site.inputs(), age);
+        let Some(Task::Interface(step)) = due else { return Ok(false) };
         let end = self.perform(step)?;
         self.agent.ended(end, age);
         Ok(true)
