@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -23,6 +23,9 @@ use crate::topology::{Layout, Worker, worker};
 use crate::{Outcome, cgroup, failed, rootfs, settings};
 
 const PATIENCE: Duration = Duration::from_mins(2);
+/// The name of the kubelet among the programs, and the pause before it is started again.
+const KUBELET: &str = "kubelet";
+const KUBELET_RESTART: Duration = Duration::from_millis(100);
 const SOCKET: &str = "/run/containerd/containerd.sock";
 /// Exists on the disk once the images are imported, so that a reboot does not import them again.
 const IMPORTED: &str = "imported";
@@ -50,8 +53,9 @@ pub(crate) fn run(home: &Home, name: &str, holder: u32) -> Outcome {
     Err(format!("the init process of {name} exited: {:?}", status.map_err(failed("start it"))?))
 }
 
-/// The init process: it prepares the worker, starts its programs, and reaps children. It returns
-/// when one of the programs exits, which crashes the worker.
+/// The init process: it prepares the worker, starts its programs, and reaps children. It starts a
+/// kubelet that has exited again, as a real node's service manager does. It returns when another
+/// one of the programs exits, which crashes the worker.
 pub(crate) fn run_init(home: &Home, name: &str) -> Outcome {
     die_with_parent()?;
     let worker = worker(name)?;
@@ -80,15 +84,27 @@ fn listen_on_init_socket(home: &Home, name: &str) -> Outcome<UnixListener> {
     UnixListener::bind(&socket).map_err(failed(socket.display()))
 }
 
-fn start(home: &Home, assets: &Assets, worker: Worker) -> Outcome<BTreeMap<Pid, &'static str>> {
+/// A program of a worker.
+struct Program {
+    name: &'static str,
+    path: PathBuf,
+    flags: Vec<String>,
+    log: PathBuf,
+}
+
+fn start(home: &Home, assets: &Assets, worker: Worker) -> Outcome<BTreeMap<Pid, Program>> {
     let dir = home.worker(worker.name);
     if home.layout() != Layout::VpcCni {
         install(&dir.join("cni.conflist"), Path::new("/etc/cni/net.d/10-pods.conflist"))?;
     }
     let mut running = BTreeMap::new();
     let config = format!("--config={}", dir.join("containerd.toml").display());
-    let log = |name: &str| dir.join(format!("{name}.log"));
-    running.insert(spawn(Path::new("containerd"), &[config], &log("containerd"))?, "containerd");
+    let program = |(name, path, flags): (&'static str, PathBuf, Vec<String>)| {
+        let log = dir.join(format!("{name}.log"));
+        Program { name, path, flags, log }
+    };
+    let containerd = program(("containerd", PathBuf::from("containerd"), vec![config]));
+    running.insert(spawn(&containerd)?, containerd);
     let end = Instant::now() + PATIENCE;
     while !Path::new(SOCKET).exists() {
         if Instant::now() > end {
@@ -97,8 +113,8 @@ fn start(home: &Home, assets: &Assets, worker: Worker) -> Outcome<BTreeMap<Pid, 
         sleep(Duration::from_millis(20));
     }
     import(home, &dir)?;
-    for (name, program, flags) in settings::worker_programs(home, assets, worker) {
-        running.insert(spawn(&program, &flags, &log(name))?, name);
+    for one in settings::worker_programs(home, assets, worker).into_iter().map(program) {
+        running.insert(spawn(&one)?, one);
     }
     Ok(running)
 }
@@ -109,11 +125,11 @@ fn install(from: &Path, to: &Path) -> Outcome {
     fs::copy(from, to).map(drop).map_err(failed(to.display()))
 }
 
-fn spawn(program: &Path, flags: &[String], log: &Path) -> Outcome<Pid> {
-    let context = || failed::<std::io::Error>(format!("start {}", program.display()));
+fn spawn(Program { path, flags, log, .. }: &Program) -> Outcome<Pid> {
+    let context = || failed::<std::io::Error>(format!("start {}", path.display()));
     let log = OpenOptions::new().append(true).create(true).open(log).map_err(context())?;
     let errors = log.try_clone().map_err(context())?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(path);
     command.args(flags).stdin(Stdio::null()).stdout(log).stderr(errors);
     // `reap` collects its status.
     let child = command.spawn().map_err(context())?;
@@ -140,15 +156,19 @@ fn import(home: &Home, dir: &Path) -> Outcome {
     File::create(&mark).and_then(|mut file| file.write_all(b"all\n")).map_err(failed("a mark"))
 }
 
-/// Reaps all children, including orphans. Returns when one of `running` exits, and its status.
-fn reap(running: &mut BTreeMap<Pid, &'static str>) -> Outcome<String> {
+/// Reaps all children, including orphans. Returns when one of `running` except the kubelet exits,
+/// and its status.
+fn reap(running: &mut BTreeMap<Pid, Program>) -> Outcome<String> {
     loop {
         let status = waitpid(None, None).map_err(failed("wait for a process"))?;
         let (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) = status else {
             continue;
         };
-        if let Some(name) = running.remove(&pid) {
-            return Ok(format!("{name} exited: {status:?}"));
+        let Some(program) = running.remove(&pid) else { continue };
+        if program.name != KUBELET {
+            return Ok(format!("{} exited: {status:?}", program.name));
         }
+        sleep(KUBELET_RESTART);
+        running.insert(spawn(&program)?, program);
     }
 }

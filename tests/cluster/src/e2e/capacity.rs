@@ -63,9 +63,13 @@ pub(super) async fn an_interface_without_tag_offers_what_runs_there_and_no_more(
     ensure(before > set.replicas, || format!("{node} offers {before}"))?;
     cluster.tag_primary(node, false)?;
     cluster.wait_offered(node, RESOURCE, set.replicas).await?;
+    let mut containers = Vec::new();
+    for (pod, _held) in &members {
+        containers.push(cluster.containers(pod).await?);
+    }
     cluster.restart_kubelet(node, Agents::Run).await?;
-    for (pod, held) in &members {
-        cluster.verify_undisturbed(pod).await?;
+    for ((pod, held), before) in members.iter().zip(&containers) {
+        cluster.verify_undisturbed(pod, before).await?;
         let now = cluster.wait_held(pod).await?;
         ensure(now == *held, || format!("{now:?} after {held:?}"))?;
     }

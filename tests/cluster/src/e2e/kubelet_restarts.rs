@@ -76,15 +76,22 @@ impl TestCluster<'_> {
         Ok(text(&ready.unwrap_or(&Value::Null)["lastHeartbeatTime"]))
     }
 
-    /// Checks that the pod still runs, and that none of its containers has started again.
-    pub(super) async fn verify_undisturbed(&self, pod: &Pod) -> Outcome {
+    /// The IDs of the containers of a pod that runs.
+    pub(super) async fn containers(&self, pod: &Pod) -> Outcome<Vec<String>> {
         let now = self.pod(&pod.name).await?;
         let status = &now["status"];
+        let good = now["metadata"]["uid"] == pod.uid.as_str() && status["phase"] == "Running";
+        ensure(good, || format!("{pod:?}: {status}"))?;
         let all =
             ["initContainerStatuses", "containerStatuses"].map(|kind| status[kind].as_array());
-        let mut all = all.into_iter().flatten().flatten();
-        let good = now["metadata"]["uid"] == pod.uid.as_str() && status["phase"] == "Running";
-        ensure(good && all.all(|one| one["restartCount"] == 0), || format!("{pod:?}: {status}"))
+        let all = all.into_iter().flatten().flatten();
+        Ok(all.map(|one| text(&one["containerID"])).collect())
+    }
+
+    /// Checks that the pod still runs, with the same containers.
+    pub(super) async fn verify_undisturbed(&self, pod: &Pod, before: &[String]) -> Outcome {
+        let now = self.containers(pod).await?;
+        ensure(now == before, || format!("{}: {now:?} after {before:?}", pod.name))
     }
 }
 
@@ -95,12 +102,16 @@ pub(super) async fn members_survive_fifty_restarts_of_their_kubelet(
     let set = Set { parallel: true, slots: 1, ..Set::new("steady", MEMBERS) };
     cluster.cordon(&all_but(node), true).await?;
     let members = cluster.start_members(&set).await?;
+    let mut containers = Vec::new();
+    for (pod, _held) in &members {
+        containers.push(cluster.containers(pod).await?);
+    }
     let before = cluster.last_call()?;
     let modes = [Agents::Run, Agents::AreSlow, Agents::AreStopped];
     for (_round, agents) in (0..RESTARTS).zip(modes.into_iter().cycle()) {
         cluster.restart_kubelet(node, agents).await?;
-        for (pod, _held) in &members {
-            cluster.verify_undisturbed(pod).await?;
+        for ((pod, _held), before) in members.iter().zip(&containers) {
+            cluster.verify_undisturbed(pod, before).await?;
         }
     }
     for (pod, held) in &members {
