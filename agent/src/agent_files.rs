@@ -85,15 +85,21 @@ impl AgentFiles {
     }
 
     /// Writes the excluded ENIs for the init containers of this node, if they have changed. An
-    /// unknown verdict keeps the entry of an earlier agent.
-    pub(crate) fn exclude(&mut self, verdicts: &[Verdict]) {
+    /// unknown verdict keeps the entry of an earlier agent, and so does a verdict that is not yet
+    /// based on everything (`complete`).
+    pub(crate) fn exclude(&mut self, verdicts: &[Verdict], complete: bool) {
         let file = &self.excluded_file;
         let before = self.excluded.get_or_insert_with(|| {
             let unread =
                 |why: &HostFailure| tracing::warn!(error = %why, "failed to read excluded ENIs");
             file.read().inspect_err(unread).unwrap_or_default()
         });
-        let now = excluded(before, verdicts);
+        let mut now = excluded(before, verdicts);
+        if !complete {
+            let kept = before.iter().filter(|(eni, _)| !now.contains_key(*eni));
+            let kept: EniList = kept.map(|(eni, why)| (eni.clone(), why.clone())).collect();
+            now.extend(kept);
+        }
         if now == *before {
             return;
         }
@@ -135,9 +141,11 @@ impl AgentFiles {
 fn excluded(before: &EniList, verdicts: &[Verdict]) -> EniList {
     let reason = |verdict: &Verdict| match verdict.manager {
         Manager::FireCamp => None,
-        Manager::VpcCni | Manager::Other | Manager::UnknownCni | Manager::Removing => {
-            Some(verdict.why.clone())
-        }
+        Manager::VpcCni
+        | Manager::Other
+        | Manager::TakenByCni
+        | Manager::UnknownCni
+        | Manager::Removing => Some(verdict.why.clone()),
         Manager::Unknown => before.get(&verdict.eni).cloned(),
     };
     verdicts.iter().filter_map(|one| Some((one.eni.clone(), reason(one)?))).collect()
@@ -215,21 +223,24 @@ mod tests {
         let reported =
             || EniListFile::excluded(dir.path()).read().unwrap().into_values().collect::<Vec<_>>();
         let mut files = AgentFiles::open(dir.path()).unwrap();
-        files.exclude(&[verdict(Manager::Unknown)]);
+        files.exclude(&[verdict(Manager::Unknown)], true);
         assert_eq!(reported(), Vec::<String>::new(), "no verdict yet");
         for manager in [Manager::VpcCni, Manager::Other, Manager::UnknownCni] {
-            files.exclude(&[verdict(Manager::FireCamp)]);
-            files.exclude(&[verdict(manager)]);
+            files.exclude(&[verdict(Manager::FireCamp)], true);
+            files.exclude(&[verdict(manager)], true);
             assert_eq!(reported(), ["managed"]);
         }
         drop(files);
         let mut files = AgentFiles::open(dir.path()).unwrap();
-        files.exclude(&[verdict(Manager::Unknown)]);
+        files.exclude(&[verdict(Manager::Unknown)], true);
         assert_eq!(reported(), ["managed"]);
-        files.exclude(&[verdict(Manager::FireCamp)]);
+        files.exclude(&[], false);
+        files.exclude(&[verdict(Manager::FireCamp)], false);
+        assert_eq!(reported(), ["managed"], "the new agent has not read everything");
+        files.exclude(&[verdict(Manager::FireCamp)], true);
         assert_eq!(reported(), Vec::<String>::new());
-        files.exclude(&[verdict(Manager::VpcCni)]);
-        files.exclude(&[]);
+        files.exclude(&[verdict(Manager::VpcCni)], true);
+        files.exclude(&[], true);
         assert_eq!(reported(), Vec::<String>::new(), "it was detached");
     }
 

@@ -64,7 +64,7 @@ impl<C: Cloud + CloudInterfaces> Attempt<'_, C> {
         if state != InstanceState::Gone {
             return Err(PerformError::Moot("the instance exists"));
         }
-        self.change(Change::UpdateInterface(stored.in_phase(Phase::Draining))).await
+        self.change(Change::UpdateInterface(stored.excluded())).await
     }
 
     pub(super) async fn detach(

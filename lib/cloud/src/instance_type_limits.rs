@@ -17,7 +17,11 @@ pub(crate) fn limits(
         |one: &&InstanceTypeInfo| one.instance_type().is_some_and(|kind| kind.as_str() == name);
     let network = types.iter().find(named).and_then(|one| Some((one, one.network_info()?)));
     let numbers = network.and_then(|(one, network)| {
-        let enis = number(network.maximum_network_interfaces())?;
+        // Interfaces are attached to the first network card, if the type has several.
+        let cards = network.network_cards();
+        let first = cards.iter().find(|card| card.network_card_index() == Some(0));
+        let on_first = first.and_then(|card| number(card.maximum_network_interfaces()));
+        let enis = on_first.or_else(|| number(network.maximum_network_interfaces()))?;
         let addresses = number(network.ipv4_addresses_per_interface())?;
         let volumes = one.ebs_info().and_then(|ebs| volumes(ebs, one.hypervisor()));
         Some(TypeLimits { name: name.to_owned(), enis, addresses, volumes })

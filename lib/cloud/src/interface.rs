@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use aws_sdk_ec2::types::{NetworkInterface, NetworkInterfaceAttachment};
+use aws_sdk_ec2::types::{NetworkInterface, NetworkInterfaceAttachment, NetworkInterfaceType};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{EniId, SubnetId, parse_address};
-use firecamp_core::network_interface::Interface;
+use firecamp_core::network_interface::{Interface, TRUNK_CONTROLLER};
 
 use crate::sdk_error;
 
@@ -65,6 +65,9 @@ pub(crate) fn tagged(one: &NetworkInterface, key: &str) -> Option<String> {
 
 /// The service that manages it; AWS refuses changes to a managed interface.
 fn operator(one: &NetworkInterface) -> Option<String> {
+    if one.interface_type() == Some(&NetworkInterfaceType::Trunk) {
+        return Some(TRUNK_CONTROLLER.to_owned());
+    }
     let managed = one.operator().filter(|operator| operator.managed() == Some(true));
     if let Some(operator) = managed {
         return Some(sdk_error::clean(operator.principal().unwrap_or("a service of AWS")));

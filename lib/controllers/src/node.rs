@@ -45,7 +45,7 @@ pub use self::adoption_attempt::{AdoptionAttempt, AttemptAnswer, AttemptStep};
 pub use self::effect::{Counts, Effect, EndedOperation, Report, Task};
 pub use self::event::{Event, QueryResult, Tick};
 pub use self::managed_interfaces::{
-    CniSettings, InterfaceRead, InterfaceStep, OwnNode, PoolPolicy, StepEnd, Wanted,
+    CniSettings, InterfaceRead, InterfaceStep, OwnNode, PoolPolicy, StepEnd, VpcCniSettings, Wanted,
 };
 pub use self::observed::Listing;
 pub use self::operations::OperationKind;

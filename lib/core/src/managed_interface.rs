@@ -47,6 +47,10 @@ pub struct NodeInterface {
     pub phase: Phase,
     /// The interface, once EC2 has created it.
     pub eni: Option<EniId>,
+    /// No attach that begins from now on can choose the interface, because the agent of the node
+    /// has excluded it or its instance is gone.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub excluded: bool,
 }
 
 /// A stored record.
@@ -82,6 +86,14 @@ impl StoredInterface {
             tags: tags.into_iter().map(name).collect(),
             token: self.uid.to_string(),
         }
+    }
+
+    /// The same record, with its interface excluded and to be removed.
+    #[must_use]
+    pub fn excluded(&self) -> Self {
+        let mut next = self.in_phase(self.record.phase.max(Phase::Draining));
+        next.record.excluded = true;
+        next
     }
 
     /// The same record in another phase.

@@ -5,6 +5,9 @@ use std::net::Ipv4Addr;
 
 use crate::ids::{EniId, SubnetId};
 
+/// What manages trunk interfaces, for messages. The VPC CNI gives none of their addresses to pods.
+pub const TRUNK_CONTROLLER: &str = "the VPC resource controller";
+
 /// A network interface as DescribeNetworkInterfaces reports it. The report may be stale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -40,6 +43,11 @@ impl Interface {
     /// compares the whole text and reads tags only at its start.
     pub fn is_unmanaged(&self) -> bool {
         self.no_manage.as_deref() == Some("true")
+    }
+
+    /// Whether it is a trunk, which carries the interfaces of pods that have security groups.
+    pub fn is_trunk(&self) -> bool {
+        self.operator.as_deref() == Some(TRUNK_CONTROLLER)
     }
 
     /// Whether it is the instance's primary interface, which cannot be detached.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use firecamp_controllers::node::{CniSettings, InterfaceRead, OwnNode, PoolPolicy, Wanted};
+use firecamp_controllers::node::{
+    CniSettings, InterfaceRead, OwnNode, PoolPolicy, VpcCniSettings, Wanted,
+};
 use firecamp_core::contract::cluster::SYSTEM_NAMESPACE;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{InterfaceName, InvalidId, NodeName, Uid, Version};
@@ -94,11 +96,11 @@ impl KubeRegistry {
 
     /// The settings of the VPC CNI and of Cilium. Neither may be installed.
     async fn cni_settings(&self, node: &NodeName) -> Result<CniSettings, RegistryFailure> {
-        let vpc_cni = self.optional(&Place::vpc_cni(), reads_no_tags).await?;
+        let vpc_cni = self.optional(&Place::vpc_cni(), vpc_cni_settings).await?;
         let cilium = Place::cilium_node(node);
         let excludes = self.optional(&cilium, excluded_tags).await?;
         Ok(CniSettings {
-            vpc_cni_reads_no_tags: vpc_cni == Optional::Found(true),
+            vpc_cni: if let Optional::Found(settings) = vpc_cni { Some(settings) } else { None },
             cilium_pending: excludes == Optional::Absent,
             cilium_excludes: if let Optional::Found(tags) = excludes { tags } else { None },
         })
@@ -218,16 +220,24 @@ fn parsed<T>(
     read(&text).map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))
 }
 
-/// Whether the VPC CNI of this DaemonSet reads no tags. It reads the variable by Go's
+/// The settings of the VPC CNI in its DaemonSet. It reads the variables by Go's
 /// `strconv.ParseBool`. A value that is not written there may be true.
-fn reads_no_tags(text: &str) -> Result<bool, String> {
+fn vpc_cni_settings(text: &str) -> Result<VpcCniSettings, String> {
     let object: Value = serde_json::from_str(text).map_err(|wrong| wrong.to_string())?;
     let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     let variables = containers.into_iter().flatten();
     let variables = variables.filter_map(|one| one.get("env")?.as_array()).flatten();
-    let mut modes = variables.filter(|one| one["name"] == "ENABLE_IMDS_ONLY_MODE");
+    let variables: Vec<&Value> = variables.collect();
     let off = ["0", "f", "F", "FALSE", "false", "False", ""];
-    Ok(modes.any(|one| !one["value"].as_str().is_some_and(|value| off.contains(&value))))
+    let is_on = |name: &str| {
+        let mut named = variables.iter().filter(|one| one["name"] == name);
+        named.any(|one| !one["value"].as_str().is_some_and(|value| off.contains(&value)))
+    };
+    Ok(VpcCniSettings {
+        reads_no_tags: is_on("ENABLE_IMDS_ONLY_MODE"),
+        has_trunk: is_on("ENABLE_POD_ENI"),
+        skips_primary: is_on("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"),
+    })
 }
 
 /// The tags of the interfaces that Cilium's operator leaves alone; none if it manages no interfaces

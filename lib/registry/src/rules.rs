@@ -160,8 +160,12 @@ pub fn check_node_interface_change(
     old: &NodeInterface,
     new: &NodeInterface,
 ) -> Result<(), Problem> {
-    let same =
-        |record: &NodeInterface| NodeInterface { phase: old.phase, eni: None, ..record.clone() };
+    let same = |record: &NodeInterface| NodeInterface {
+        phase: old.phase,
+        eni: None,
+        excluded: old.excluded,
+        ..record.clone()
+    };
     refuse(same(old) != same(new), "spec", || "must not change".to_owned())?;
     let forward = match old.phase {
         Phase::Creating => true,

@@ -203,6 +203,7 @@ async fn long_vpc_cni_scenarios(
     Ok(scenarios![
         cluster,
         wanted,
+        capacity::as_many_pods_as_the_kubelet_accepts_get_addresses_beside_a_member,
         capacity::a_waiting_member_gets_the_slot_of_an_address_that_is_parked_on_a_full_interface,
         removed_interfaces::removed_interfaces_are_emptied_and_members_keep_their_addresses,
         removed_interfaces::an_uninstall_leaves_no_interface_and_no_address,

@@ -226,8 +226,9 @@ impl Planner {
         view: &View,
         site: &Site,
         answers: &QueryResults,
+        now: Moment,
     ) -> Vec<Operation> {
-        if is_plausible(view, site) { self.zone_gates.plan(view, answers) } else { Vec::new() }
+        if is_plausible(view, site) { self.zone_gates.plan(view, answers, now) } else { Vec::new() }
     }
 
     /// The operations to perform, the most urgent first.
@@ -241,15 +242,16 @@ impl Planner {
         if !is_plausible(view, site) {
             return Vec::new();
         }
-        let mut operations = self.zone_gates.plan(view, answers);
+        let mut operations = self.zone_gates.plan(view, answers, now);
         operations.extend(self.nodes.plan(view, site, answers, now));
         operations.extend(self.claims.plan(view, answers, now));
         operations.extend(self.waits.plan(view, answers, now));
         operations.extend(pools::plan(view, site));
         operations.extend(self.orphans.plan(view, now));
-        operations.extend(self.interfaces.plan(view, answers, now));
         let updates = self.bindings.plan(view, &operations, now);
         operations.extend(updates);
+        // Last: after the loss of a zone there are many, and each takes long.
+        operations.extend(self.interfaces.plan(view, answers, now));
         operations
     }
 }

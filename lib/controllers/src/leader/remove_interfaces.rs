@@ -1,13 +1,13 @@
 //! Removes the interfaces that FireCamp made and that nobody needs any more: those of instances
 //! that are gone, and those whose record someone has set to Draining.
 //!
-//! Only an interface with a record is ever touched. Its record is first set to Draining, and agents
-//! then give no member that interface. The parked addresses on it are unassigned if a reservation
-//! keeps them for their pool. The interface is detached only after two looks, five minutes apart,
-//! have shown it without addresses, while no StaticIP named it, and deleted after two further ones.
-//! An attach that chose it before must have acquired its epoch by then, because an agent's list of
-//! draining interfaces is half a minute old at most, the metadata service lists a detached
-//! interface for at most a minute, and an attach ends after three at most: so its StaticIP is seen.
+//! Only an interface with a record is ever touched. Its record is first set to Draining, and then
+//! to excluded: by the agent of its node, once init containers no longer choose it, or by the
+//! leader, once its instance is gone. The addresses that are parked on it are unassigned if a
+//! reservation keeps them for their pool. The interface is detached only after two looks, five
+//! minutes apart, have shown it excluded and without addresses, while no StaticIP named it, and
+//! deleted after two further ones. An attach that chose it before must have acquired its epoch by
+//! then, because an attach ends after three minutes at most: so its StaticIP is seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -30,6 +30,8 @@ use crate::leader::view::{
 const QUERIES_PER_PASS: usize = 20;
 /// The most parked addresses that are unassigned in one pass.
 const EVICTIONS_PER_PASS: usize = 10;
+/// The most interfaces that are changed in one pass. Each change lists all StaticIPs afresh.
+const CHANGES_PER_PASS: usize = 5;
 
 /// Between two attempts to unassign the same parked address: without a reservation it stays, which
 /// an Event says each time.
@@ -60,7 +62,7 @@ enum Shown {
 impl InterfaceRemoval {
     pub(crate) fn ask(&mut self, view: &View, questions: &mut Queries) {
         let queries = readable(view).filter_map(|stored| {
-            if stored.record.phase.is_removal() {
+            if stored.record.excluded {
                 return Some((stored.uid.clone(), InterfaceQuery::Describe(stored.clone())));
             }
             let suspect = is_suspect(view, stored);
@@ -83,7 +85,7 @@ impl InterfaceRemoval {
             let uid = &stored.uid;
             match answers.interfaces.get(uid) {
                 // One that is no longer suspect is not asked about, and starts over.
-                None if stored.record.phase.is_removal() || is_suspect(view, stored) => {
+                None if stored.record.excluded || is_suspect(view, stored) => {
                     unknown.insert(uid.clone());
                 }
                 Some(InterfaceAnswer::Instance(InstanceState::Gone)) => {
@@ -100,13 +102,14 @@ impl InterfaceRemoval {
         }
         self.lost.pass(lost, &unknown, now);
         self.empty.pass(empty, &unknown, now);
+        operations.extend(self.evictions(view, now));
         let due: BTreeSet<&Uid> =
             self.lost.due(now, |_, _| LOST_INSTANCE_GRACE).map(|(uid, _)| uid).collect();
         let gone = readable(view).filter(|stored| due.contains(&stored.uid));
         operations.extend(gone.map(|stored| Operation::DrainInterface(stored.clone())));
         let due: BTreeMap<&Uid, &Option<String>> =
             self.empty.due(now, |_, _| EMPTY_INTERFACE_GRACE).collect();
-        operations.extend(readable(view).filter_map(|stored| {
+        let changes = readable(view).filter_map(|stored| {
             let interface = stored.clone();
             Some(match due.get(&stored.uid)? {
                 Some(attachment) => {
@@ -114,8 +117,8 @@ impl InterfaceRemoval {
                 }
                 None => Operation::DeleteInterface(interface),
             })
-        }));
-        operations.extend(self.evictions(view, now));
+        });
+        operations.extend(changes.take(CHANGES_PER_PASS));
         operations
     }
 
@@ -128,7 +131,7 @@ impl InterfaceRemoval {
         let is_parked = |record: &StaticIp| {
             record.attachment.as_ref().is_some_and(|it| {
                 let unfinished = matches!(it.state, State::Parked | State::Releasing);
-                unfinished && record.reserved_on.as_ref().is_some_and(|eni| removed.contains(eni))
+                unfinished && removed.iter().any(|eni| record.may_be_on(eni))
             })
         };
         // The address of a StaticIP that is being deleted leaves EC2 anyway.

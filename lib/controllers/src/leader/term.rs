@@ -178,7 +178,7 @@ impl Term {
         let Some(view) = self.cache.view() else { return self.end_pass(scope, now, effects) };
         let operations = match scope {
             Scope::Cluster => self.planner.plan(view, &self.site, queries.results(), now),
-            Scope::GatedPods => self.planner.plan_gates(view, &self.site, queries.results()),
+            Scope::GatedPods => self.planner.plan_gates(view, &self.site, queries.results(), now),
         };
         self.perform(queries.planned(operations), holds, now, effects);
     }

@@ -9,13 +9,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use firecamp_core::contract::cluster::{ZONE_GATE, ZONE_LABEL};
 use firecamp_core::ids::{Member, Zone};
 use firecamp_core::record::Claim;
+use firecamp_core::time::Moment;
 
 use crate::leader::planner::Operation;
 use crate::leader::view::{BoundVolume, GatedPod, NodeReadiness, Queries, QueryResults, Uid, View};
+
+/// After this long a pod that kept its gate is judged and reported again: its volume claim may be
+/// another one.
+const KEPT_AGAIN: Duration = Duration::from_mins(10);
 
 /// Why a pod can never run in the zone of its member's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +53,15 @@ pub fn address_of(claim: &Claim) -> Option<Ipv4Addr> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ZoneGates {
     /// Pods that keep the gate, and the zone for which that was reported.
-    kept: BTreeMap<Member, (Uid, Zone)>,
+    kept: BTreeMap<Member, Kept>,
+}
+
+/// A pod that keeps its gate.
+#[derive(Debug, Clone)]
+struct Kept {
+    pod: Uid,
+    zone: Zone,
+    since: Moment,
 }
 
 impl ZoneGates {
@@ -63,19 +77,26 @@ impl ZoneGates {
         questions.volumes.extend(members);
     }
 
-    pub(crate) fn plan(&mut self, view: &View, answers: &QueryResults) -> Vec<Operation> {
-        self.kept.retain(|member, (uid, _)| {
+    pub(crate) fn plan(
+        &mut self,
+        view: &View,
+        answers: &QueryResults,
+        now: Moment,
+    ) -> Vec<Operation> {
+        self.kept.retain(|member, kept| {
             let pod = view.gated_pods.get(member);
-            pod.is_some_and(|pod| pod.as_ref().is_none_or(|pod| pod.id.uid == *uid))
+            let same = pod.is_some_and(|pod| pod.as_ref().is_none_or(|pod| pod.id.uid == kept.pod));
+            same && now.since(kept.since) < KEPT_AGAIN
         });
-        gated(view).filter_map(|(member, pod)| self.of_pod(view, answers, (member, pod))).collect()
+        let pods = gated(view).collect::<Vec<_>>();
+        pods.into_iter().filter_map(|pod| self.of_pod((view, answers), pod, now)).collect()
     }
 
     fn of_pod(
         &mut self,
-        view: &View,
-        answers: &QueryResults,
+        (view, answers): (&View, &QueryResults),
         (member, pod): (&Member, &GatedPod),
+        now: Moment,
     ) -> Option<Operation> {
         let Some((address, zone)) = zone(view, member) else {
             let address = claim(view, member).and_then(address_of);
@@ -97,14 +118,15 @@ impl ZoneGates {
                 Some((zone.clone(), lacks(view, &zone))),
             ));
         };
-        self.kept.insert(member.clone(), (pod.id.uid.clone(), zone.clone()));
+        let kept = Kept { pod: pod.id.uid.clone(), zone: zone.clone(), since: now };
+        self.kept.insert(member.clone(), kept);
         let conflict = ZoneConflict { address, zone, with };
         let (member, pod) = (member.clone(), pod.id.uid.clone());
         Some(Operation::ReportZoneConflict { member, pod, conflict })
     }
 
     fn is_kept(&self, member: &Member, pod: &GatedPod, zone: &Zone) -> bool {
-        self.kept.get(member).is_some_and(|kept| (&kept.0, &kept.1) == (&pod.id.uid, zone))
+        self.kept.get(member).is_some_and(|kept| (&kept.pod, &kept.zone) == (&pod.id.uid, zone))
     }
 }
 
@@ -155,8 +177,9 @@ fn claim<'v>(view: &'v View, member: &Member) -> Option<&'v Claim> {
 fn zone(view: &View, member: &Member) -> Option<(Ipv4Addr, Zone)> {
     let claim = claim(view, member)?;
     let address = address_of(claim)?;
-    if let Some(observed) = view.addresses.get(&address) {
-        let record = &observed.as_ref()?.record;
+    // A StaticIP that cannot be read does not hide the zone of its subnet.
+    if let Some(Some(observed)) = view.addresses.get(&address) {
+        let record = &observed.record;
         return (record.member == *member).then(|| (address, record.zone.clone()));
     }
     let subnets = &view.pool(&claim.pool)?.pool.subnets;
@@ -181,7 +204,8 @@ impl fmt::Display for ZoneConflict {
             Contradiction::NodeSelector(selected) => write!(
                 f,
                 "{zone}, and its node selector has {ZONE_LABEL} {selected}. Remove the zone from \
-                 the pod template, or delete the member's StaticIPClaim to give the address up"
+                 the pod template and delete the pod, or delete the member's StaticIPClaim to give \
+                 the address up"
             ),
             Contradiction::Volume(BoundVolume { name, zones }) => {
                 let zones: Vec<&str> = zones.iter().map(Zone::as_str).collect();

@@ -34,7 +34,13 @@ pub enum Effect {
     /// owners.
     IdentifyCluster(Uid),
     /// Report the ENIs to exclude to the init containers of this node.
-    ExcludeEnis(Vec<Verdict>),
+    ExcludeEnis {
+        /// What is known of each ENI of the node.
+        verdicts: Vec<Verdict>,
+        /// Everything that decides has been read since the start. Before, what an earlier agent
+        /// excluded stays excluded.
+        complete: bool,
+    },
     /// Report the ENIs that members get only if there is no other, each with the reason.
     AvoidEnis(BTreeMap<EniId, String>),
     /// Pass EC2's view of the volumes on.

@@ -20,8 +20,8 @@ use firecamp_core::time::Moment;
 use firecamp_node::preflight::facts::Unusable;
 
 pub(crate) use self::decide::Inputs;
-use self::decide::{Decision, Refusal};
-pub use self::known::{CniSettings, InterfaceRead, OwnNode, PoolPolicy, Wanted};
+use self::decide::{Blocked, Decision, Refusal};
+pub use self::known::{CniSettings, InterfaceRead, OwnNode, PoolPolicy, VpcCniSettings, Wanted};
 use super::Task;
 
 /// How often the records and pools are read while a pool wants interfaces.
@@ -80,8 +80,8 @@ pub(crate) struct ManagedInterfaces {
     /// Whether a pool wants interfaces, once the pools are listed.
     wanted: Option<bool>,
     known: Option<InterfaceRead>,
-    /// The last read failed: what is known may be old, so nothing is created or attached.
-    is_stale: bool,
+    /// Why the last read failed: what is known may be old, so nothing is created or attached.
+    stale: Option<RegistryFailure>,
     running: bool,
     /// When the records are read again.
     next_read: Moment,
@@ -93,7 +93,7 @@ pub(crate) struct ManagedInterfaces {
     attaching: Option<(EniId, Moment)>,
     /// Since when an interface is unwanted or missing.
     unwanted_since: Option<Moment>,
-    refusal: Option<Refusal>,
+    blocked: Option<Blocked>,
     taint: Taint,
 }
 
@@ -167,7 +167,7 @@ impl ManagedInterfaces {
         Self {
             wanted: None,
             known: None,
-            is_stale: false,
+            stale: None,
             running: false,
             next_read: Moment::default(),
             reads: Backoff::default(),
@@ -175,7 +175,7 @@ impl ManagedInterfaces {
             given_up: None,
             attaching: None,
             unwanted_since: None,
-            refusal: None,
+            blocked: None,
             taint: Taint::default(),
         }
     }
@@ -203,6 +203,11 @@ impl ManagedInterfaces {
         records.filter_map(|one| Some((one.record.eni.clone()?, why(one)?))).collect()
     }
 
+    /// Whether the records were read.
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
     /// The interfaces of the records that members may get.
     pub(crate) fn made(&self) -> impl Iterator<Item = &EniId> {
         let records = self.known.iter().flat_map(|known| &known.records);
@@ -221,11 +226,11 @@ impl ManagedInterfaces {
     }
 
     fn next(&mut self, inputs: &Inputs<'_>, now: Moment) -> Option<InterfaceStep> {
-        let is_wanted = self.wanted?;
         let decision = self.known.as_ref().map(|known| decide::decide(known, inputs));
         if let Some(step) = self.lift_taint(decision.as_ref(), now) {
             return Some(step);
         }
+        let is_wanted = self.wanted?;
         let without_records = self.known.as_ref().is_some_and(|known| known.records.is_empty());
         if !is_wanted && without_records {
             return None;
@@ -233,16 +238,20 @@ impl ManagedInterfaces {
         if now >= self.next_read {
             return Some(InterfaceStep::Read);
         }
-        let decision = decision.filter(|_| !self.is_stale)?;
-        self.refusal = decision.refusal();
+        let decision = decision.filter(|_| self.stale.is_none())?;
+        self.blocked = decision.blocked();
         if !matches!(decision, Decision::Unwanted(_)) {
             self.unwanted_since = None;
+        }
+        if decision == Decision::Nothing {
+            // The failed step took effect, or is no longer needed.
+            self.steps = Steps::default();
         }
         if now < self.steps.backoff.not_before {
             return None;
         }
         match decision {
-            Decision::Nothing | Decision::Wait | Decision::Refused(_) => None,
+            Decision::Nothing | Decision::Wait(_) | Decision::Refused(_) => None,
             Decision::Record(..) if self.rests(now) => None,
             Decision::Record(name, record) => Some(InterfaceStep::Record(name, record)),
             Decision::Create(stored, _) if self.steps.are_hopeless() => {
@@ -254,6 +263,7 @@ impl ManagedInterfaces {
                 Some(InterfaceStep::Update(stored.in_phase(Phase::Attached)))
             }
             Decision::Attach(stored, eni, index) => self.attach(stored, eni, index, now),
+            Decision::Excluded(stored) => Some(InterfaceStep::Update(stored.excluded())),
             Decision::Unwanted(stored) => {
                 let since = *self.unwanted_since.get_or_insert(now);
                 let is_over = now.since(since) >= MISSING_FOR;
@@ -325,12 +335,12 @@ impl ManagedInterfaces {
         let failure = match end {
             StepEnd::Read(Ok(read)) => {
                 (self.reads, self.next_read) = (Backoff::default(), now.plus(READ_EVERY));
-                (self.known, self.is_stale) = (Some(read), false);
+                (self.known, self.stale) = (Some(read), None);
                 return;
             }
-            StepEnd::Read(Err(_logged)) => {
+            StepEnd::Read(Err(failure)) => {
                 self.reads.failed(now);
-                (self.next_read, self.is_stale) = (self.reads.not_before, true);
+                (self.next_read, self.stale) = (self.reads.not_before, Some(failure));
                 return;
             }
             StepEnd::Done => {

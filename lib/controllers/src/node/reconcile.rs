@@ -18,9 +18,12 @@ impl NodeController {
         effects.push(Effect::Report(Report::Counted(self.counts(&observation))));
         self.act(&observation, now, effects);
         self.raise_links(now, effects);
-        self.make_interfaces(now, effects);
         effects.extend(self.observed.snapshot().map(Effect::WriteSnapshot));
-        effects.push(Effect::ExcludeEnis(self.preflight.verdicts().to_vec()));
+        let verdicts = self.preflight.verdicts().to_vec();
+        let complete = self.managed.is_known() && !verdicts.is_empty();
+        effects.push(Effect::ExcludeEnis { verdicts, complete });
+        // A step may record that an interface is excluded.
+        self.make_interfaces(now, effects);
         effects.extend(self.preflight.take_avoided().map(Effect::AvoidEnis));
         // A running list may return the record that the kernel event concerns.
         if !self.registry.is_running() {

@@ -133,7 +133,7 @@ impl Node {
                     }
                     Effect::Start(_)
                     | Effect::WriteSnapshot(_)
-                    | Effect::ExcludeEnis(_)
+                    | Effect::ExcludeEnis { .. }
                     | Effect::AvoidEnis(_)
                     | Effect::IdentifyCluster(_)
                     | Effect::ObserveVolumes(_)

@@ -233,7 +233,10 @@ fn no_gate_is_removed_in_a_view_without_the_leaders_node() {
     let mut fixture = fixture(pod());
     fixture.view.nodes.remove(&parsed("here"));
     assert_eq!(gates(&mut fixture), []);
-    assert_eq!(fixture.planner.plan_gates(&fixture.view, &fixture.site, &fixture.answers), []);
+    assert_eq!(
+        fixture.planner.plan_gates(&fixture.view, &fixture.site, &fixture.answers, fixture.now),
+        []
+    );
 }
 
 #[test]

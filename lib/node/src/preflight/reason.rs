@@ -146,6 +146,9 @@ reasons! {
     ManagedByService EniUsable, False, Blocking,
         "An AWS service manages the interface.",
         "Attach a separate interface for static addresses";
+    TakenByCni EniUsable, False, Blocking,
+        "A CNI plugin gives the addresses of the interfaces that FireCamp makes to pods.",
+        "Change the plugin's setting that the condition InterfacesMade names";
     PrimaryBesideUnknownCni EniUsable, False, Blocking,
         "Members would get the primary interface, and a CNI plugin may assign its addresses to pods.",
         "Attach a separate interface for static addresses, and exclude it from the plugin (Cilium: \

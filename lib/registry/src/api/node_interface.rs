@@ -28,6 +28,10 @@ pub struct NodeInterfaceSpec {
     /// The ENI ID, once EC2 has created the interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eni: Option<String>,
+    /// No further member can get the interface. The agent of the node sets this once it has
+    /// excluded an interface that is removed, and FireCamp detaches it only then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub excluded: bool,
 }
 
 /// How far the interface has come. A phase only follows those before it.
@@ -76,6 +80,7 @@ impl NodeInterfaceObject {
             security_groups: record.groups.iter().cloned().collect(),
             phase: record.phase.into(),
             eni: record.eni.as_ref().map(ToString::to_string),
+            excluded: record.excluded,
         };
         Self::new(Metadata::cluster(name), spec)
     }
@@ -106,6 +111,7 @@ impl TryFrom<&NodeInterfaceObject> for managed::NodeInterface {
                 .map(EniId::new)
                 .transpose()
                 .map_err(|wrong| object.invalid("spec.eni", wrong))?,
+            excluded: spec.excluded,
         })
     }
 }

@@ -12,6 +12,7 @@ use super::audit::Held;
 use super::kubelet_restarts::Agents;
 use super::set::Set;
 use super::test_cluster::{POOLS, TestCluster, all_but, ensure, text};
+use super::vpc_cni::{DEPLOYMENTS, Ordinary};
 use crate::Outcome;
 use crate::install::until;
 use crate::topology::{CLUSTER, OTHER_SUBNET, WORKERS};
@@ -162,5 +163,29 @@ pub(super) async fn a_waiting_member_gets_the_slot_of_an_address_that_is_parked_
         ensure(same, || format!("{held:?} of {pod:?}, before {parked:?}"))?;
     }
     cluster.cordon(&others, false).await?;
+    cluster.delete(&set).await
+}
+
+pub(super) async fn as_many_pods_as_the_kubelet_accepts_get_addresses_beside_a_member(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let others = all_but(SMALL);
+    cluster.cordon(&others, true).await?;
+    let set = Set { slots: 1, ..Set::new("among-pods", 1) };
+    let members = cluster.start_members(&set).await?;
+    cluster.cordon(&others, false).await?;
+    let node = cluster.admin.get(&format!("/api/v1/nodes/{SMALL}")).await?;
+    let most: usize = text(&node["status"]["capacity"]["pods"]).parse().unwrap_or_default();
+    // The agent and the member are in the host network.
+    let count = most.checked_sub(2).ok_or_else(|| node["status"].to_string())?;
+    let pods = Ordinary { name: "most", node: SMALL };
+    cluster.create_object(DEPLOYMENTS, &pods.object(count)).await?;
+    cluster.wait_ordinary(&pods, count).await?;
+    cluster.verify_apart().await?;
+    for (pod, held) in &members {
+        let now = cluster.wait_held(pod).await?;
+        ensure(now == *held, || format!("{now:?} after {held:?}"))?;
+    }
+    cluster.admin.kubectl(&["-n", "prod", "delete", "deployment", pods.name]).await?;
     cluster.delete(&set).await
 }

@@ -22,6 +22,7 @@ use crate::install::{is_condition_true, nodes_ready, until};
 use crate::topology::{CLUSTER, WORKERS};
 use crate::vpc_cni::CONFIGURATION;
 
+pub(super) const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/prod/deployments";
 /// FIRECAMP_ENI: the primary interface.
 const PRIMARY: &[(&str, &str)] = &[("FIRECAMP_ENI", "0")];
 /// More pods than one interface of the workers' instance type has secondary addresses.
@@ -44,13 +45,13 @@ const ROOMY: &str = "node-b";
 const FULL: u32 = 16;
 
 /// A Deployment of pods that are not in the host network, on one node.
-struct Ordinary {
-    name: &'static str,
-    node: &'static str,
+pub(super) struct Ordinary {
+    pub(super) name: &'static str,
+    pub(super) node: &'static str,
 }
 
 impl Ordinary {
-    fn object(&self, replicas: usize) -> Value {
+    pub(super) fn object(&self, replicas: usize) -> Value {
         let labels = json!({ "app.kubernetes.io/name": self.name });
         let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
         let env = [
@@ -81,7 +82,7 @@ impl Ordinary {
 
 impl TestCluster<'_> {
     /// Waits until this many pods of a Deployment are ready; returns them by address.
-    async fn wait_ordinary(
+    pub(super) async fn wait_ordinary(
         &self,
         set: &Ordinary,
         count: usize,
@@ -114,7 +115,7 @@ impl TestCluster<'_> {
     /// Checks the owners of every address since the start of the box: none moved between an
     /// interface of the members and another one, and the pool's were never on another one. An
     /// interface that EC2 makes later may get an address that was given back in between.
-    async fn verify_apart(&self) -> Outcome<Truth> {
+    pub(super) async fn verify_apart(&self) -> Outcome<Truth> {
         let truth = self.vpc(Client::truth)?;
         let made = self.made_interfaces().await?;
         let ours: BTreeSet<&String> = made.values().flatten().collect();
@@ -267,8 +268,7 @@ pub(super) async fn pods_get_addresses_of_interfaces_that_the_vpc_cni_attaches(
 ) -> Outcome {
     let set = Ordinary { name: "ordinary", node: "node-a" };
     let since = cluster.last_call()?;
-    let place = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments");
-    cluster.create_object(&place, &set.object(MANY)).await?;
+    cluster.create_object(DEPLOYMENTS, &set.object(MANY)).await?;
     let pods = cluster.wait_ordinary(&set, MANY).await?;
     let truth = cluster.verify_apart().await?;
     let primary = cluster.primary(set.node)?;
@@ -307,8 +307,7 @@ pub(super) async fn f057_members_and_the_vpc_cni_never_share_an_interface(
 ) -> Outcome {
     let set = Set { parallel: true, ..Set::new("beside", 10) };
     let pods = Ordinary { name: "churn", node: "node-b" };
-    let place = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments");
-    cluster.create_object(&place, &pods.object(2)).await?;
+    cluster.create_object(DEPLOYMENTS, &pods.object(2)).await?;
     cluster.create(&set).await?;
     for count in [MANY, 1, MANY] {
         cluster.scale_ordinary(&pods, count).await?;

@@ -308,7 +308,7 @@ impl Model<'_> {
             }
             Effect::Publish(facts) => self.agent(slot)?.failing = will_repeat(&facts),
             // Nothing in the simulated cluster depends on these.
-            Effect::ExcludeEnis(_)
+            Effect::ExcludeEnis { .. }
             | Effect::AvoidEnis(_)
             | Effect::IdentifyCluster(_)
             | Effect::ObserveVolumes(_)

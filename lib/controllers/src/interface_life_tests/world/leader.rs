@@ -97,7 +97,7 @@ impl World {
         match operation {
             Operation::DrainInterface(_) if self.alive && !self.hidden => {}
             Operation::DrainInterface(stored) => {
-                drop(self.update(&stored.in_phase(Phase::Draining)));
+                drop(self.update(&stored.excluded()));
             }
             Operation::DetachInterface { interface, .. } => {
                 let eni = interface.record.eni.clone().unwrap();

@@ -3,44 +3,63 @@
 use firecamp_core::contract::cluster::{condition, reason};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::CloudKind;
+use firecamp_core::managed_interface::Phase;
 
-use super::decide::Refusal;
-use super::{Failure, GIVE_UP_AFTER, ManagedInterfaces};
+use super::decide::{Blocked, Refusal};
+use super::{Failure, GIVE_UP_AFTER, ManagedInterfaces, Wanted};
 use crate::publish::facts::Check;
 
 impl ManagedInterfaces {
-    /// The condition; none if no pool wants interfaces.
+    /// The condition; none if no pool wants interfaces for this node.
     pub(in crate::node) fn check(&self) -> Option<Check> {
-        let known = self.known.as_ref().filter(|_| self.wanted == Some(true))?;
-        let check = |good, reason: &str, message: String| Check {
-            kind: condition::INTERFACES_MADE.to_owned(),
-            good,
-            blocks: false,
-            reason: reason.to_owned(),
-            message,
-        };
+        if self.wanted != Some(true) {
+            return None;
+        }
+        let (good, reason, message) = self.state()?;
+        let (kind, reason) = (condition::INTERFACES_MADE.to_owned(), reason.to_owned());
+        Some(Check { kind, good, blocks: false, reason, message })
+    }
+
+    fn state(&self) -> Option<(Option<bool>, &'static str, String)> {
+        if let Some(failure) = self.stale.as_ref().filter(|_| self.reads.failures > 1) {
+            let message = format!("{failure}. Until a read succeeds, no interface is made");
+            return Some((Some(false), reason::INTERFACE_FAILED, message));
+        }
+        let known = self.known.as_ref()?;
+        let selects =
+            |wanted: &Wanted| wanted.policies.iter().any(|policy| policy.selects(&wanted.node));
+        if known.records.is_empty() && !known.wanted.as_ref().is_some_and(selects) {
+            return None;
+        }
         let given_up = self.given_up.as_ref().map(|(failure, _)| failure);
         match self.steps.failure.as_ref().or(given_up) {
             Some(Failure::Cloud(failure)) => {
                 let message = format!("{failure}. {}", remedy(failure.kind));
-                return Some(check(Some(false), failure_reason(failure.kind), message));
+                return Some((Some(false), failure_reason(failure.kind), message));
             }
             Some(Failure::Registry(failure)) => {
                 let message = format!("{failure}. The agent tries again");
-                return Some(check(Some(false), reason::INTERFACE_FAILED, message));
+                return Some((Some(false), reason::INTERFACE_FAILED, message));
             }
             None => {}
         }
-        if let Some(refusal) = &self.refusal {
-            return Some(check(Some(false), refusal.reason(), refusal.to_string()));
+        match &self.blocked {
+            Some(Blocked::By(refusal)) => {
+                return Some((Some(false), refusal.reason(), refusal.to_string()));
+            }
+            Some(Blocked::Until(what)) => {
+                let message = format!("The agent waits for {what}");
+                return Some((None, reason::INTERFACE_IN_PROGRESS, message));
+            }
+            None => {}
         }
-        let open = known.records.iter().find(|one| one.record.eni.is_none());
-        if let Some(open) = open.filter(|one| !one.record.phase.is_removal()) {
-            let message = format!("NodeInterface {} is being created", open.name);
-            return Some(check(None, reason::INTERFACE_IN_PROGRESS, message));
+        let open = known.records.iter().find(|one| one.record.phase == Phase::Creating);
+        if let Some(open) = open {
+            let message = format!("NodeInterface {} is being created and attached", open.name);
+            return Some((None, reason::INTERFACE_IN_PROGRESS, message));
         }
         let names: Vec<String> = self.made().map(ToString::to_string).collect();
-        Some(check(Some(true), reason::INTERFACES_READY, names.join(", ")))
+        Some((Some(true), reason::INTERFACES_READY, names.join(", ")))
     }
 }
 
@@ -74,9 +93,10 @@ fn remedy(kind: CloudKind) -> String {
                 .to_owned()
         }
         CloudKind::Auth => {
-            "Grant the statements for interfaces of docs/iam.md to the role of the agents"
+            "Attach deploy/iam-policy-interfaces.json (docs/iam.md) to the IAM role of the agents"
                 .to_owned()
         }
+        CloudKind::Throttled | CloudKind::Transient => "The agent tries again".to_owned(),
         CloudKind::HeldElsewhere
         | CloudKind::NotOnInterface
         | CloudKind::CapacityExceeded
@@ -84,8 +104,6 @@ fn remedy(kind: CloudKind) -> String {
         | CloudKind::NotFound
         | CloudKind::DeviceIndexTaken
         | CloudKind::InterfaceInUse
-        | CloudKind::Throttled
-        | CloudKind::Transient
         | CloudKind::Unknown => format!(
             "The agent tries again; after {GIVE_UP_AFTER} failures it removes an interface that \
              cannot be created or attached"
@@ -114,8 +132,8 @@ impl std::fmt::Display for Refusal {
                  Lower that maximum (Karpenter: RESERVED_ENIS), or use a larger type"
             ),
             Self::PodsUnknown => f.write_str(
-                "The Node does not report its maximum of pods, so how many interfaces the VPC CNI \
-                 needs is unknown",
+                "The Node does not report its maximum of pods (status.capacity.pods), so how many \
+                 interfaces the VPC CNI needs is unknown. The kubelet reports it once it runs",
             ),
             Self::TagsNotRead => f.write_str(
                 "The VPC CNI would give the addresses of an interface to pods, because it reads no \

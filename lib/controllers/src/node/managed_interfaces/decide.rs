@@ -9,9 +9,15 @@ use firecamp_core::managed_interface::{NewInterface, NodeInterface, Phase, Store
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
 
-use super::{InterfaceRead, OwnNode, PoolPolicy, Wanted};
+use super::{InterfaceRead, OwnNode, PoolPolicy, VpcCniSettings, Wanted};
 
-/// The label of a node to which the VPC resource controller will attach a trunk interface.
+/// What a decision waits for.
+const METADATA: &str = "an answer of the metadata service";
+const LIMITS: &str = "EC2's limits of the instance type (DescribeInstanceTypes)";
+const DESCRIPTION: &str = "EC2's description of the interfaces (DescribeNetworkInterfaces)";
+const CNI: &str = "the CNI plugin's configuration (/etc/cni/net.d)";
+const REMOVALS: &str = "the removal of earlier interfaces, which members or EC2 delay";
+/// The label that earlier versions of the VPC CNI give to a node that is to get a trunk interface.
 const TRUNK: &str = "vpc.amazonaws.com/has-trunk-attached";
 /// Pods of the host network that every node of EKS has: they need no address of their own. The
 /// formula for max-pods counts them (`eni-max-pods.txt`).
@@ -42,8 +48,8 @@ pub(crate) struct Inputs<'a> {
 pub(super) enum Decision {
     /// Every interface that is wanted is there.
     Nothing,
-    /// Something must be known first.
-    Wait,
+    /// This must be known or done first.
+    Wait(&'static str),
     /// None is made, for this reason.
     Refused(Refusal),
     /// Create this record.
@@ -56,11 +62,30 @@ pub(super) enum Decision {
     Attached(StoredInterface),
     /// No pool wants it as it was recorded, or it is no longer attached: remove it.
     Unwanted(StoredInterface),
+    /// It is removed, and the init containers of the node no longer choose it: record that.
+    Excluded(StoredInterface),
+}
+
+/// Why no step follows although an interface is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Blocked {
+    By(Refusal),
+    Until(&'static str),
 }
 
 impl Decision {
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        if let Self::Refused(refusal) = self { Some(refusal.clone()) } else { None }
+    pub(super) fn blocked(&self) -> Option<Blocked> {
+        match self {
+            Self::Refused(refusal) => Some(Blocked::By(refusal.clone())),
+            Self::Wait(what) => Some(Blocked::Until(what)),
+            Self::Nothing
+            | Self::Record(..)
+            | Self::Create(..)
+            | Self::Attach(..)
+            | Self::Attached(_)
+            | Self::Unwanted(_)
+            | Self::Excluded(_) => None,
+        }
     }
 }
 
@@ -90,13 +115,17 @@ pub(super) enum Refusal {
 
 /// Decides from complete reads.
 pub(super) fn decide(known: &InterfaceRead, inputs: &Inputs<'_>) -> Decision {
-    let Some(identity) = inputs.identity else { return Decision::Wait };
+    let Some(identity) = inputs.identity else { return Decision::Wait(METADATA) };
+    let own: Vec<&StoredInterface> =
+        known.records.iter().filter(|one| one.record.instance == identity.instance).collect();
+    let is_new = |one: &&&StoredInterface| one.record.phase.is_removal() && !one.record.excluded;
+    if let Some(stored) = own.iter().find(is_new) {
+        return Decision::Excluded((*stored).clone());
+    }
     let taken = known.wanted.as_ref().and_then(|wanted| taken_by_cni(wanted, inputs.cluster));
     if let Some(refusal) = taken {
         return Decision::Refused(refusal);
     }
-    let own: Vec<&StoredInterface> =
-        known.records.iter().filter(|one| one.record.instance == identity.instance).collect();
     let open = own.iter().find(|one| one.record.phase == Phase::Creating);
     if let Some(stored) = open {
         return go_on(known, stored, identity, inputs);
@@ -118,7 +147,7 @@ pub(super) fn decide(known: &InterfaceRead, inputs: &Inputs<'_>) -> Decision {
 }
 
 impl PoolPolicy {
-    fn selects(&self, node: &OwnNode) -> bool {
+    pub(super) fn selects(&self, node: &OwnNode) -> bool {
         self.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
     }
 }
@@ -139,7 +168,7 @@ fn go_on(
     if identity.enis.iter().any(|one| one.id == *eni) {
         return Decision::Attached(stored.clone());
     }
-    let Some(limits) = inputs.limits else { return Decision::Wait };
+    let Some(limits) = inputs.limits else { return Decision::Wait(LIMITS) };
     match free_index(identity, inputs.described.unwrap_or_default(), limits.enis) {
         Some(index) => Decision::Attach(stored.clone(), eni.clone(), index),
         // EC2 decides: an interface may have been detached since.
@@ -190,40 +219,46 @@ fn another(
     wanted: &Wanted,
     inputs: &Inputs<'_>,
 ) -> Decision {
-    let node = &wanted.node;
-    let (Some(identity), Some(limits), Some(vpc_cni)) =
-        (inputs.identity, inputs.limits, inputs.vpc_cni)
-    else {
-        return Decision::Wait;
-    };
+    let Some(identity) = inputs.identity else { return Decision::Wait(METADATA) };
+    let Some(limits) = inputs.limits else { return Decision::Wait(LIMITS) };
+    let Some(vpc_cni) = inputs.vpc_cni else { return Decision::Wait(CNI) };
     let there = own.iter().filter(|one| one.record.subnet == *subnet);
     let there: Vec<_> = there.filter(|one| !one.record.phase.is_removal()).collect();
     let count = u32::try_from(there.len()).unwrap_or(u32::MAX);
-    // One that cannot be removed must not become many.
-    let removed = own.iter().filter(|one| one.record.phase.is_removal());
+    // One that cannot be removed must not become many. One that still has addresses of members
+    // must be replaced, or they would never leave it.
     let is_here = |eni: &EniId| identity.enis.iter().any(|one| one.id == *eni);
-    let detached = removed.filter(|one| !one.record.eni.as_ref().is_some_and(is_here)).count();
-    if detached > 0 {
-        return Decision::Wait;
+    let is_detached = |one: &&&StoredInterface| {
+        let removed = one.record.subnet == *subnet && one.record.phase.is_removal();
+        removed && !one.record.eni.as_ref().is_some_and(is_here)
+    };
+    let detached = u32::try_from(own.iter().filter(is_detached).count()).unwrap_or(u32::MAX);
+    if detached > policy.maximum {
+        return Decision::Wait(REMOVALS);
     }
     if count >= policy.maximum || (count > 0 && !is_almost_full(&there, identity, limits)) {
         return Decision::Nothing;
     }
-    let refused = match (vpc_cni, inputs.described) {
-        (true, None) => return Decision::Wait,
-        (true, Some(described)) => {
-            let of_pods = enis_of_pods(own, identity, described);
-            refusal(node, (identity, limits), Some(&of_pods))
+    let settings = wanted.cni.vpc_cni.or(vpc_cni.then(VpcCniSettings::default));
+    let refused = match (settings, inputs.described) {
+        (Some(_), None) => return Decision::Wait(DESCRIPTION),
+        (Some(settings), Some(described)) => {
+            let pods = pod_interfaces(own, identity, described, settings);
+            refusal(&wanted.node, (identity, limits), Some(&pods))
         }
-        (false, _) => refusal(node, (identity, limits), None),
+        (None, _) => refusal(&wanted.node, (identity, limits), None),
     };
     if let Some(refusal) = refused {
         return Decision::Refused(refusal);
     }
-    let Some(groups) = groups(policy, inputs.described) else { return Decision::Wait };
+    let Some(groups) = groups(policy, inputs.described) else {
+        return Decision::Wait(DESCRIPTION);
+    };
     let taken: BTreeSet<&InterfaceName> = own.iter().map(|one| &one.name).collect();
     let mut names = (0..).map(|number| InterfaceName::of(&identity.instance, number));
-    let Some(name) = names.find(|name| !taken.contains(name)) else { return Decision::Wait };
+    let Some(name) = names.find(|name| !taken.contains(name)) else {
+        return Decision::Wait(REMOVALS);
+    };
     let record = NodeInterface {
         node: inputs.node.clone(),
         instance: identity.instance.clone(),
@@ -231,6 +266,7 @@ fn another(
         groups,
         phase: Phase::Creating,
         eni: None,
+        excluded: false,
     };
     Decision::Record(name, record)
 }
@@ -242,7 +278,7 @@ pub(super) fn taken_by_cni(wanted: &Wanted, cluster: &ClusterName) -> Option<Ref
     if !policies.iter().any(|policy| policy.selects(node)) {
         return None;
     }
-    if cni.vpc_cni_reads_no_tags {
+    if cni.vpc_cni.is_some_and(|settings| settings.reads_no_tags) {
         return Some(Refusal::TagsNotRead);
     }
     if cni.cilium_pending {
@@ -282,37 +318,52 @@ fn groups(policy: &PoolPolicy, described: Option<&[Interface]>) -> Option<BTreeS
     Some(primary.groups.clone()).filter(|groups| !groups.is_empty())
 }
 
-/// The interfaces whose addresses the VPC CNI gives to pods: neither ours nor those that somebody
-/// has tagged so that it leaves them alone. One that EC2's last answer lacks is the VPC CNI's.
-fn enis_of_pods<'a>(
+/// What the VPC CNI has for pods on this instance.
+struct PodInterfaces<'a> {
+    enis: Vec<&'a Eni>,
+    /// A trunk is still to be attached.
+    needs_trunk: bool,
+}
+
+/// The interfaces whose addresses the VPC CNI gives to pods: neither ours, nor those that somebody
+/// has tagged so that it leaves them alone, nor those that a service manages, such as a trunk. One
+/// that EC2's last answer lacks is the VPC CNI's.
+fn pod_interfaces<'a>(
     own: &[&StoredInterface],
     identity: &'a NodeIdentity,
     described: &[Interface],
-) -> Vec<&'a Eni> {
+    settings: VpcCniSettings,
+) -> PodInterfaces<'a> {
     let ours = |eni: &Eni| own.iter().any(|one| one.record.eni.as_ref() == Some(&eni.id));
     let left_alone = |eni: &Eni| {
-        eni.device_index > 0 && described.iter().any(|one| one.id == eni.id && one.is_unmanaged())
+        let mut same = described.iter().filter(|one| one.id == eni.id);
+        let skipped = eni.device_index == 0 && settings.skips_primary;
+        let managed = |one: &Interface| one.is_unmanaged() || one.operator.is_some();
+        skipped || (eni.device_index > 0 && same.any(managed))
     };
-    identity.enis.iter().filter(|eni| !ours(eni) && !left_alone(eni)).collect()
+    let enis = identity.enis.iter().filter(|eni| !ours(eni) && !left_alone(eni)).collect();
+    let has_trunk = described.iter().any(Interface::is_trunk);
+    PodInterfaces { enis, needs_trunk: settings.has_trunk && !has_trunk }
 }
 
-/// Why the instance takes no further interface, if it does not. Beside the VPC CNI, `of_pods` are
-/// its interfaces.
+/// Why the instance takes no further interface, if it does not. `for_pods`: what the VPC CNI has
+/// for pods, if it runs here. Interfaces are attached to network card 0.
 fn refusal(
     node: &OwnNode,
     (identity, limits): (&NodeIdentity, &TypeLimits),
-    of_pods: Option<&[&Eni]>,
+    for_pods: Option<&PodInterfaces<'_>>,
 ) -> Option<Refusal> {
     let count = |enis: usize| u32::try_from(enis).unwrap_or(u32::MAX);
-    let attached = count(identity.enis.len());
-    let pods = match (of_pods, node.pods) {
+    let attached = count(identity.enis.iter().filter(|eni| eni.network_card == 0).count());
+    let pods = match (for_pods, node.pods) {
         (None, _) => 0,
         (Some(_), None) => return Some(Refusal::PodsUnknown),
-        (Some(enis), Some(most)) => {
+        (Some(PodInterfaces { enis, .. }), Some(most)) => {
             enis_for_pods(most, enis, limits).saturating_sub(count(enis.len()))
         }
     };
-    let trunk = u32::from(node.labels.get(TRUNK).is_some_and(|attached| attached == "false"));
+    let labelled = node.labels.get(TRUNK).is_some_and(|attached| attached == "false");
+    let trunk = u32::from(labelled || for_pods.is_some_and(|pods| pods.needs_trunk));
     let used = attached.saturating_add(pods).saturating_add(trunk);
     let limit = limits.enis;
     (used >= limit).then_some(Refusal::NoInterfaceLeft { limit, attached, pods, trunk })

@@ -1,4 +1,5 @@
 use firecamp_core::managed_interface::Phase;
+use firecamp_core::network_interface::TRUNK_CONTROLLER;
 
 use super::*;
 use crate::node::CniSettings;
@@ -33,6 +34,7 @@ fn record(index: u32, phase: Phase) -> StoredInterface {
             groups: ["sg-0000000b".to_owned()].into(),
             phase,
             eni: Some(parsed(&format!("eni-0000000{index}"))),
+            excluded: phase.is_removal(),
         },
     }
 }
@@ -114,7 +116,8 @@ fn makes(decision: &Decision) -> bool {
 fn no_interface_is_made_that_the_vpc_cni_would_take_because_it_reads_no_tags() {
     let mut scene = Scene::new(8);
     assert!(makes(&scene.decide()));
-    scene.wanted().cni.vpc_cni_reads_no_tags = true;
+    let settings = VpcCniSettings { reads_no_tags: true, ..VpcCniSettings::default() };
+    scene.wanted().cni.vpc_cni = Some(settings);
     assert_eq!(scene.decide(), Decision::Refused(Refusal::TagsNotRead));
     assert!(Refusal::TagsNotRead.to_string().contains("ENABLE_IMDS_ONLY_MODE=false"));
 }
@@ -159,27 +162,92 @@ fn an_interface_that_pods_need_is_not_taken_from_them() {
     assert!(makes(&scene.decide()), "without the VPC CNI pods need none");
 }
 
-#[test]
-fn an_interface_that_somebody_made_for_members_is_none_of_the_vpc_cnis() {
-    let mut scene = Scene::new(4);
-    scene.identity.enis.push(eni(1, 0));
-    assert!(makes(&scene.decide()), "29 pods need three interfaces, and the VPC CNI has two");
-    scene.described = vec![Interface {
-        id: parsed("eni-00000001"),
+fn described(index: u32) -> Interface {
+    Interface {
+        id: parsed(&format!("eni-0000000{index}")),
         subnet: parsed("subnet-0000000a"),
-        device_index: 1,
+        device_index: index,
         network_card: 0,
         primary: [10, 0, 1, 200].into(),
         addresses: BTreeSet::new(),
         prefixes: 0,
         groups: BTreeSet::new(),
         cluster: None,
-        no_manage: Some("true".to_owned()),
+        no_manage: None,
         operator: None,
         delete_on_termination: false,
-    }];
+    }
+}
+
+#[test]
+fn an_interface_that_somebody_made_for_members_is_none_of_the_vpc_cnis() {
+    let mut scene = Scene::new(4);
+    scene.identity.enis.push(eni(1, 0));
+    assert!(makes(&scene.decide()), "29 pods need three interfaces, and the VPC CNI has two");
+    let no_manage = Some("true".to_owned());
+    scene.described = vec![Interface { no_manage, ..described(1) }];
     let refusal = Refusal::NoInterfaceLeft { limit: 4, attached: 2, pods: 2, trunk: 0 };
     assert_eq!(scene.decide(), Decision::Refused(refusal), "it has one, and needs two more");
+}
+
+#[test]
+fn a_vpc_cni_that_has_not_started_on_the_node_yet_needs_its_interfaces_too() {
+    let mut scene = Scene::new(3);
+    scene.vpc_cni = false;
+    assert!(makes(&scene.decide()), "the cluster has no VPC CNI");
+    scene.wanted().cni.vpc_cni = Some(VpcCniSettings::default());
+    let refusal = Refusal::NoInterfaceLeft { limit: 3, attached: 1, pods: 2, trunk: 0 };
+    assert_eq!(scene.decide(), Decision::Refused(refusal));
+}
+
+#[test]
+fn a_trunk_gets_its_interface_and_gives_no_address_to_pods() {
+    let mut scene = Scene::new(4);
+    assert!(makes(&scene.decide()), "29 pods need three of four");
+    let settings = VpcCniSettings { has_trunk: true, ..VpcCniSettings::default() };
+    scene.wanted().cni.vpc_cni = Some(settings);
+    let refusal = Refusal::NoInterfaceLeft { limit: 4, attached: 1, pods: 2, trunk: 1 };
+    assert_eq!(scene.decide(), Decision::Refused(refusal));
+    scene.identity.enis.push(eni(1, 0));
+    let trunk = Some(TRUNK_CONTROLLER.to_owned());
+    scene.described = vec![Interface { operator: trunk, ..described(1) }];
+    let refusal = Refusal::NoInterfaceLeft { limit: 4, attached: 2, pods: 2, trunk: 0 };
+    assert_eq!(scene.decide(), Decision::Refused(refusal));
+}
+
+#[test]
+fn with_custom_networking_the_primary_interface_gives_no_address_to_pods() {
+    let mut scene = Scene::new(3);
+    scene.node().pods = Some(20);
+    assert!(makes(&scene.decide()), "20 pods need two, and the primary one is the first");
+    let settings = VpcCniSettings { skips_primary: true, ..VpcCniSettings::default() };
+    scene.wanted().cni.vpc_cni = Some(settings);
+    let refusal = Refusal::NoInterfaceLeft { limit: 3, attached: 1, pods: 2, trunk: 0 };
+    assert_eq!(scene.decide(), Decision::Refused(refusal));
+}
+
+#[test]
+fn an_interface_that_was_detached_with_addresses_is_replaced_but_not_without_end() {
+    let mut scene = Scene::new(8);
+    scene.wanted().policies[0].maximum = 1;
+    scene.known.records.push(record(2, Phase::Draining));
+    assert!(makes(&scene.decide()), "its addresses need another place");
+    scene.known.records.push(record(3, Phase::Draining));
+    assert!(matches!(scene.decide(), Decision::Wait(_)), "two are detached and not removed");
+    scene.known.records.pop();
+    scene.identity.enis.push(eni(2, 9));
+    assert!(makes(&scene.decide()), "one that is attached is replaced as well");
+}
+
+#[test]
+fn an_interface_that_is_to_be_removed_is_first_recorded_as_excluded() {
+    let mut scene = Scene::new(8);
+    let mut new = record(2, Phase::Draining);
+    new.record.excluded = false;
+    scene.known.records.push(new.clone());
+    assert_eq!(scene.decide(), Decision::Excluded(new.clone()));
+    scene.wanted().cni.cilium_pending = true;
+    assert_eq!(scene.decide(), Decision::Excluded(new), "whatever a CNI plugin does");
 }
 
 #[test]

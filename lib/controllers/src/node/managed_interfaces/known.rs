@@ -30,13 +30,26 @@ pub struct Wanted {
 /// Settings of CNI plugins that decide whether they leave interfaces with certain tags alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CniSettings {
-    /// The VPC CNI reads no tags (`ENABLE_IMDS_ONLY_MODE`), so it takes every interface.
-    pub vpc_cni_reads_no_tags: bool,
+    /// Those of the VPC CNI's DaemonSet; none if the cluster has none. It exists before the VPC CNI
+    /// has written its configuration to a new node.
+    pub vpc_cni: Option<VpcCniSettings>,
     /// If Cilium's operator manages the interfaces of this node, the tags of those that it leaves
     /// alone (`exclude-interface-tags`); it takes all if there are none.
     pub cilium_excludes: Option<BTreeMap<String, String>>,
     /// The cluster has the kind CiliumNode, but no object for this node yet.
     pub cilium_pending: bool,
+}
+
+/// Settings of the VPC CNI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VpcCniSettings {
+    /// It reads no tags (`ENABLE_IMDS_ONLY_MODE`), so it takes every interface.
+    pub reads_no_tags: bool,
+    /// Pods may have security groups (`ENABLE_POD_ENI`), so the VPC resource controller attaches a
+    /// trunk interface to each node.
+    pub has_trunk: bool,
+    /// Pods get no address of the primary interface (`AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG`).
+    pub skips_primary: bool,
 }
 
 /// The interfaces that a pool wants.

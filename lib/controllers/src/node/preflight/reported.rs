@@ -54,7 +54,9 @@ impl Preflight {
         match verdict.map(|verdict| verdict.manager) {
             Some(Manager::FireCamp) => EniManager::FireCamp,
             Some(Manager::VpcCni) => EniManager::VpcCni,
-            Some(Manager::Other | Manager::UnknownCni | Manager::Removing) => EniManager::Other,
+            Some(
+                Manager::Other | Manager::TakenByCni | Manager::UnknownCni | Manager::Removing,
+            ) => EniManager::Other,
             Some(Manager::Unknown) | None => EniManager::Unknown,
         }
     }

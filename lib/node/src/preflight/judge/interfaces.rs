@@ -20,6 +20,8 @@ pub enum Manager {
     VpcCni,
     /// An AWS service, so FireCamp must not.
     Other,
+    /// A CNI plugin, because of its settings, although FireCamp made it.
+    TakenByCni,
     /// A CNI plugin may, and nothing shows that it does not, so FireCamp must not.
     UnknownCni,
     /// FireCamp made it and removes it, so members no longer get it.
@@ -74,7 +76,7 @@ fn manager(facts: &Facts, eni: &Eni, described: Option<&Interface>) -> (Manager,
         Some(Unusable::Removing(record)) => {
             return (Manager::Removing, format!("the NodeInterface {record} is being removed"));
         }
-        Some(Unusable::TakenByCni(why)) => return (Manager::Other, why.clone()),
+        Some(Unusable::TakenByCni(why)) => return (Manager::TakenByCni, why.clone()),
         None => {}
     }
     if let Some(operator) = described.and_then(|one| one.operator.as_ref()) {
@@ -202,6 +204,7 @@ pub(super) fn usable(facts: &Facts) -> Condition {
     for (manager, reason) in [
         (Manager::VpcCni, Reason::ManagedByVpcCni),
         (Manager::Other, Reason::ManagedByService),
+        (Manager::TakenByCni, Reason::TakenByCni),
         (Manager::UnknownCni, Reason::PrimaryBesideUnknownCni),
         (Manager::Removing, Reason::InterfaceRemoved),
         (Manager::Unknown, Reason::Unknown),

@@ -38,6 +38,7 @@ pub(super) async fn of_its_node(site: &Site<'_>, registry: &KubeRegistry) -> Out
         groups: ["sg-0000000a".to_owned()].into(),
         phase: Phase::Creating,
         eni: None,
+        excluded: false,
     };
     let name = InterfaceName::of(&record.instance, 0);
     let create = async { registry.create_interface(&name, &record).await.map_err(wrong) };
