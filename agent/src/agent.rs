@@ -120,6 +120,9 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
                     QueryResult::TypeLimits(read) => {
                         self.status.reads.ended(System::Ec2Types, read);
                     }
+                    QueryResult::Reservations(read) => {
+                        self.status.reads.ended(System::Ec2Reservations, read);
+                    }
                 }
                 self.status.preflight.clocks(clocks);
             }
@@ -193,6 +196,10 @@ impl<W: Environment, K> Outside<'_, W, K> {
             Task::QueryTypeLimits(name) => {
                 self.status.reads.started(System::Ec2Types);
                 ports.type_limits(name, tasks);
+            }
+            Task::QueryReservations(subnets) => {
+                self.status.reads.started(System::Ec2Reservations);
+                ports.reservations(subnets, tasks);
             }
             Task::QueryClaims(addresses) => ports.query_claims(addresses, tasks),
             Task::CheckOrphans(found, begun) => ports.check_orphans(found, begun, tasks),

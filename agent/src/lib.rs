@@ -10,6 +10,8 @@ mod adopt;
 mod agent;
 mod agent_files;
 mod agent_lock;
+mod by_address;
+mod execute;
 mod http;
 mod interfaces;
 mod kube_status;

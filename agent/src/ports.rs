@@ -10,16 +10,18 @@ use firecamp_controllers::node::{
     AdoptionResult, AgentIdentity, Event, Finding, InterfaceStep, LostAddress, OperationKind,
     QueryResult,
 };
-use firecamp_core::agent::{Execution, Operation, Orphan};
+use firecamp_core::agent::{Operation, Orphan};
 use firecamp_core::failure::{
     CloudFailure, CloudKind, Effect, HostFailure, RegistryFailure, RegistryKind,
 };
-use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member, NodeName, VolumeId};
+use firecamp_core::ids::{
+    ClusterName, EniId, InstanceId, Mac, Member, NodeName, SubnetId, VolumeId,
+};
 use firecamp_core::ports::{
     Cloud, CloudInterfaces, Holder, HostNet, KernelTarget, KernelView, Registry,
 };
 use firecamp_core::time::Moment;
-use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
+use firecamp_engine::{NoFile, Systems};
 use firecamp_host::{LinuxHost, Monitor};
 use firecamp_kube::Census;
 use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
@@ -32,6 +34,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::adopt::attempt;
+use crate::execute::execute;
 use crate::interfaces::{InterfaceRecords, perform};
 use crate::observed_cloud::ObservedCloud;
 use crate::partition;
@@ -253,6 +256,27 @@ impl<W: Environment> Ports<W> {
         });
     }
 
+    /// Reads the CIDR reservations of the subnets, all or none.
+    pub(crate) fn reservations(&self, subnets: BTreeSet<SubnetId>, tasks: &mut JoinSet<Event>) {
+        let systems = Arc::clone(&self.systems);
+        tasks.spawn_local(async move {
+            let cloud = &systems.cloud;
+            let all = async {
+                let mut found = BTreeMap::new();
+                for subnet in subnets {
+                    let request = cloud.inner.reservations(&subnet);
+                    let read = cloud.observe(Call::GetSubnetCidrReservations, request).await?;
+                    found.insert(subnet, read);
+                }
+                Ok(found)
+            };
+            let read = timeout(READ_BOUND, all).await;
+            let late = |_elapsed| Err(late("read the CIDR reservations of subnets"));
+            let result = QueryResult::Reservations(read.unwrap_or_else(late));
+            Event::Queried(result, cloud.inner.clocks())
+        });
+    }
+
     pub(crate) fn node_facts(&self, tasks: &mut JoinSet<Event>) {
         let files = Arc::clone(&self.files);
         tasks.spawn_local(async move {
@@ -341,18 +365,8 @@ impl<W: Environment> Ports<W> {
     ) {
         let (systems, kind) = (Arc::clone(&self.systems), OperationKind::of(&operation));
         tasks.spawn_local(async move {
-            let Systems { cloud, host, registry, .. } = &*systems;
-            let withdraws = matches!(operation, Operation::Withdraw { .. });
-            let host = if withdraws { host.clone().withdrawing() } else { host.clone() };
-            let systems = Systems { cloud, host, registry, file: NoFile };
-            let rng = Rng::default();
-            let id = rng.run_id();
-            let run = Run { member, pool: None, signal: Signal::Interrupt(end), rng };
-            let machine = move |now| Execution::new(&operation, &cluster, id, now);
-            let outcome = match firecamp_engine::run(machine, &systems, &run).await {
-                Ended::Outcome(outcome) => Some(outcome),
-                Ended::Interrupted => None,
-            };
+            let of = (address, member);
+            let outcome = execute(operation, of, (&cluster, end), &systems).await;
             Event::OperationEnded(address, kind, outcome)
         });
     }

@@ -31,7 +31,8 @@ fn facts() -> Facts {
         pending_mutations: std::collections::BTreeSet::new(),
     };
     let (in_kernel, in_ec2) = (Some(true), Some(true));
-    let fact = AddressFact { record, in_kernel, in_ec2, foreign: None, failing: None };
+    let fact =
+        AddressFact { record, in_kernel, in_ec2, foreign: None, failing: None, evictable: false };
     Facts { addresses: Some(vec![fact]), ..Facts::new(node()) }
 }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use firecamp_controllers::node::{AdoptionResult, Counts, EndedOperation, OperationKind, Report};
+use firecamp_controllers::publish::Shortage;
 use firecamp_core::agent::{Operation, Orphan};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{EniId, Member};
@@ -36,6 +37,10 @@ pub(crate) fn report(report: Report, status: &Status) {
             "unknown kernel address with FireCamp's protocol number: no StaticIP and no lock \
              of this node names it; remove it by hand"),
         Report::Suspects(count) => drop(status.addresses.orphaned.set(gauge(count))),
+        Report::NotReserved(Shortage { member, parked, subnet, .. }) => tracing::warn!(%member,
+            %parked, %subnet,
+            "pod waits for a slot: no CIDR reservation of type explicit covers the parked \
+             address, so it is not evicted"),
         Report::AdoptionTried(orphan, result) => adoption_tried(&orphan, &result, status),
         Report::Withheld { address, eni, owner, done } => match done {
             Ok(()) => tracing::warn!(%address, %eni, %owner,
@@ -129,7 +134,7 @@ fn fields(operation: &Operation) -> Fields<'_> {
         | Operation::Collect { holder, .. } => {
             Fields { epoch: Some(holder.epoch.0), pod: Some(holder.pod.as_str()), eni: None }
         }
-        Operation::Release { pod, .. } => {
+        Operation::Release { pod, .. } | Operation::Evict { pod, .. } => {
             Fields { epoch: None, pod: Some(pod.as_str()), eni: None }
         }
         Operation::Reassert { epoch, eni, .. } => {
@@ -171,5 +176,6 @@ fn name(operation: &Operation) -> &'static str {
         Operation::Reassert { .. } => "reassert",
         Operation::Restore { .. } => "restore",
         Operation::Collect { .. } => "collect",
+        Operation::Evict { .. } => "evict",
     }
 }

@@ -22,7 +22,8 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::recorded_calls::RecordedCalls;
-use super::remote_systems::{ByAddress, NoKernel, RemoteSystems};
+use super::remote_systems::{NoKernel, RemoteSystems};
+use crate::by_address::ByAddress;
 use crate::observed_cloud::ObservedCloud;
 
 /// Why an operation was not performed.

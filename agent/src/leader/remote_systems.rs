@@ -1,19 +1,15 @@
-//! What the leader reads and changes: the cluster, EC2, and for operations in place of another
-//! node's agent no kernel, and member records that are found by address.
+//! What the leader reads and changes: the cluster, EC2, and no kernel.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_controllers::leader::{BoundVolume, Cluster as _, ObservedPod, PassStep, StepResult};
 use firecamp_core::failure::{CloudKind, HostFailure, HostKind, RegistryFailure};
-use firecamp_core::ids::{ClusterName, Member, NodeName, PoolName, SubnetId, Version};
+use firecamp_core::ids::{ClusterName, Member, NodeName, SubnetId};
 use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::{
-    Cloud, CloudInterfaces, Holder, HostNet, KernelTarget, KernelView, Owner, PodView, Registry,
-    SocketUse,
+    Cloud, CloudInterfaces, Holder, HostNet, KernelTarget, KernelView, Owner, SocketUse,
 };
-use firecamp_core::record::{MemberRecords, Pool, StaticIp, Stored, Write};
 use firecamp_kube::KubeCluster;
 use firecamp_run::connect::AnyRegistry;
 use tokio::time::timeout;
@@ -146,45 +142,5 @@ impl HostNet for NoKernel {
 
     async fn sockets(&self, _: Ipv4Addr) -> Result<SocketUse, HostFailure> {
         Self::refuse()
-    }
-}
-
-/// A registry that finds the member's record by address instead of by claim, because the claim may
-/// be deleted. Only the record decides who holds the address.
-#[derive(Debug, Clone)]
-pub(super) struct ByAddress<R> {
-    pub(super) registry: R,
-    pub(super) address: Ipv4Addr,
-    /// None if unknown.
-    pub(super) pool: Option<Pool>,
-}
-
-impl<R: Registry> Registry for ByAddress<R> {
-    async fn member(
-        &self,
-        _member: &Member,
-        _pool: Option<&PoolName>,
-    ) -> Result<MemberRecords, RegistryFailure> {
-        let static_ip = self.registry.static_ip(self.address).await?;
-        Ok(MemberRecords { claim: None, static_ip, pool: self.pool.clone() })
-    }
-
-    async fn static_ip(
-        &self,
-        address: Ipv4Addr,
-    ) -> Result<Option<Stored<StaticIp>>, RegistryFailure> {
-        self.registry.static_ip(address).await
-    }
-
-    async fn pod(&self, member: &Member) -> Result<PodView, RegistryFailure> {
-        self.registry.pod(member).await
-    }
-
-    async fn allocated(&self, pool: &PoolName) -> Result<BTreeSet<Ipv4Addr>, RegistryFailure> {
-        self.registry.allocated(pool).await
-    }
-
-    async fn write(&self, write: &Write) -> Result<Version, RegistryFailure> {
-        self.registry.write(write).await
     }
 }

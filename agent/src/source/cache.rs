@@ -55,8 +55,8 @@ impl<K: Ord + Clone, T> Cache<K, T> {
     }
 
     /// The listed and watched objects that can be parsed, without later fresh reads.
-    pub(super) fn reported(&self) -> impl Iterator<Item = &T> {
-        self.reported.values().flatten()
+    pub(super) fn reported(&self) -> impl Iterator<Item = (&K, &T)> {
+        self.reported.iter().filter_map(|(key, object)| Some((key, object.as_ref()?)))
     }
 
     pub(super) fn known(&self, key: &K) -> Known<'_, T> {

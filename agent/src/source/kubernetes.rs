@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use firecamp_controllers::node::Listing;
+use firecamp_controllers::node::{Listing, LocalPod, LocalPods};
 use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName};
@@ -217,6 +217,18 @@ impl WatchState {
         self.retry_at = more.then(Instant::now);
     }
 
+    /// The pods of this node, by lists and watches.
+    fn local_pods(&self) -> LocalPods {
+        let local = |(member, NodePod { view, requested }): (&Member, &NodePod)| match view {
+            PodView::Present { pod, lifecycle, .. } => {
+                let (pod, lifecycle, requested) = (pod.clone(), *lifecycle, requested.clone());
+                Some((member.clone(), LocalPod { pod, lifecycle, requested }))
+            }
+            PodView::Vouched | PodView::Absent => None,
+        };
+        self.pods.reported().filter_map(local).collect()
+    }
+
     fn listing(&self, node: &NodeName, known: &BTreeSet<Ipv4Addr>) -> Listing {
         let mut listing = Listing::default();
         let addresses: BTreeSet<_> = self.static_ips.keys().chain(known).copied().collect();
@@ -244,11 +256,10 @@ impl WatchState {
             Known::Present(pool) => Some(pool.clone()),
             Known::Invalid | Known::Absent | Known::Doubtful => None,
         };
-        listing.wants_interfaces = self.pools.reported().any(|pool| pool.wants_interfaces);
+        listing.wants_interfaces = self.pools.reported().any(|(_, pool)| pool.wants_interfaces);
         let pools = self.pools.is_complete().then(|| self.pools.keys().map(pool).collect());
         listing.pools = pools.flatten().map(oldest_first);
-        let pods = || self.pods.reported();
-        listing.requested = self.pods.is_complete().then(|| requested(pods()));
+        listing.local_pods = self.pods.is_complete().then(|| self.local_pods());
         listing
     }
 }
@@ -326,16 +337,6 @@ impl Source for KubeSource {
 fn oldest_first(mut pools: Vec<WatchedPool>) -> Vec<Pool> {
     pools.sort_by(|a, b| (&a.created, &a.pool.name).cmp(&(&b.created, &b.pool.name)));
     pools.into_iter().map(|watched| watched.pool).collect()
-}
-
-/// What these pods occupy together.
-fn requested<'a>(pods: impl Iterator<Item = &'a NodePod>) -> ResourceList {
-    let mut all = ResourceList::new();
-    for (name, amount) in pods.flat_map(|pod| &pod.requested) {
-        let sum = all.entry(name.clone()).or_default();
-        *sum = sum.saturating_add(*amount);
-    }
-    all
 }
 
 fn not_listed(node: &NodeName) -> RegistryFailure {

@@ -21,6 +21,7 @@ pub(crate) enum System {
     Ec2,
     Ec2Volumes,
     Ec2Types,
+    Ec2Reservations,
     Kernel,
     Volumes,
     Claims,
@@ -28,12 +29,13 @@ pub(crate) enum System {
 
 impl System {
     /// All systems.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Registry,
         Self::Metadata,
         Self::Ec2,
         Self::Ec2Volumes,
         Self::Ec2Types,
+        Self::Ec2Reservations,
         Self::Kernel,
         Self::Volumes,
         Self::Claims,
@@ -47,6 +49,7 @@ impl System {
             Self::Ec2 => "ec2",
             Self::Ec2Volumes => "ec2Volumes",
             Self::Ec2Types => "ec2Types",
+            Self::Ec2Reservations => "ec2Reservations",
             Self::Kernel => "kernel",
             Self::Volumes => "volumes",
             Self::Claims => "claims",
@@ -61,6 +64,7 @@ impl System {
             Self::Ec2 => "EC2",
             Self::Ec2Volumes => "EC2 volumes",
             Self::Ec2Types => "EC2 instance types",
+            Self::Ec2Reservations => "EC2 subnet reservations",
             Self::Kernel => "the kernel",
             Self::Volumes => "volumes of the node",
             Self::Claims => "volumes of the cluster",

@@ -164,9 +164,10 @@ last loop iteration. All histograms have the buckets 1 ms, 2 ms, 4 ms and so on 
 
 | Label | Values |
 | --- | --- |
-| `kind` of an operation | Withdraw, Release, Reassert, Restore, Collect |
+| `kind` of an operation | Withdraw, Release, Reassert, Restore, Collect, Evict |
 | `kind` of a volume | Ebs, InstanceStore, Iscsi, Nfs, Glusterfs, Local, Other |
-| `system` | Registry, Metadata, Ec2, Ec2Volumes, Ec2Types, Kernel, Volumes, Claims |
+| `system` | Registry, Metadata, Ec2, Ec2Volumes, Ec2Types, Ec2Reservations, Kernel, Volumes, \
+Claims |
 | `request` | get, create, update, update-status, update-claim-status, update-capacity, event |
 | `call` | an action of the EC2 API |
 | `result` | Success, Denied (permissions, credentials or clock), Throttled, Transient, \

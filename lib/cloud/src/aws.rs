@@ -177,6 +177,10 @@ impl CloudChecks for AwsCloud {
         Box::pin(self.ec2.peers(&self.metadata, subnet, cluster)).await
     }
 
+    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
+        Box::pin(self.ec2.reservations(&self.metadata, subnet)).await
+    }
+
     async fn permission(&self, right: Right) -> Result<Permission, CloudFailure> {
         Box::pin(self.ec2.permission(&self.metadata, right)).await
     }
@@ -187,10 +191,6 @@ impl CloudChecks for AwsCloud {
 }
 
 impl AccountChecks for AwsCloud {
-    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
-        Box::pin(self.ec2.reservations(&self.metadata, subnet)).await
-    }
-
     async fn volumes(&self, instance: &InstanceId) -> Result<AttachedVolumes, CloudFailure> {
         Ok(AttachedVolumes::of(&self.attachments(instance).await?))
     }

@@ -14,7 +14,7 @@ use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_core::ports::{Cloud, CloudInterfaces, Owner};
 use firecamp_node::preflight::CloudChecks;
-use firecamp_node::preflight::facts::{Permission, Reading, Right};
+use firecamp_node::preflight::facts::{Permission, Reading, Reservation, Right};
 use firecamp_node::volumes::CloudVolumes;
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 use tokio::sync::OnceCell;
@@ -144,6 +144,10 @@ impl CloudChecks for LazyCloud {
         cluster: &ClusterName,
     ) -> Result<Vec<Interface>, CloudFailure> {
         self.connected().await?.peers(subnet, cluster).await
+    }
+
+    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
+        self.connected().await?.reservations(subnet).await
     }
 
     async fn permission(&self, right: Right) -> Result<Permission, CloudFailure> {

@@ -16,6 +16,7 @@ mod collect;
 mod ec2_queries;
 mod effect;
 mod event;
+mod evict;
 mod kernel;
 mod link_up;
 pub(crate) mod managed_interfaces;
@@ -29,7 +30,7 @@ mod schedule;
 mod tests;
 mod withhold;
 
-use firecamp_core::agent::{Adopter, Operation, Snapshot};
+use firecamp_core::agent::{Adopter, Ec2Query, Operation, Snapshot};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, NodeName};
@@ -44,6 +45,7 @@ pub use self::adopt::{AdoptionResult, AgentIdentity};
 pub use self::adoption_attempt::{AdoptionAttempt, AttemptAnswer, AttemptStep};
 pub use self::effect::{Counts, Effect, EndedOperation, Report, Task};
 pub use self::event::{Event, QueryResult, Tick};
+pub use self::evict::{Eviction, LocalPod, LocalPods, choose_eviction};
 pub use self::managed_interfaces::{
     CniSettings, InterfaceRead, InterfaceStep, OwnNode, PoolPolicy, StepEnd, VpcCniSettings, Wanted,
 };
@@ -53,6 +55,7 @@ pub use self::withhold::{Finding, LostAddress};
 
 use self::collect::Leftovers;
 use self::ec2_queries::Ec2Queries;
+use self::evict::Evictions;
 use self::kernel::KernelReads;
 use self::link_up::LinkRaiser;
 use self::managed_interfaces::ManagedInterfaces;
@@ -78,6 +81,7 @@ pub struct NodeController {
     preflight: Preflight,
     links: LinkRaiser,
     managed: ManagedInterfaces,
+    evictions: Evictions,
     schedule: Schedule,
 }
 
@@ -102,6 +106,7 @@ impl NodeController {
             withholding: Withholding::default(),
             links: LinkRaiser::default(),
             managed: ManagedInterfaces::new(),
+            evictions: Evictions::default(),
             schedule: Schedule::default(),
         }
     }
@@ -157,7 +162,7 @@ impl NodeController {
             Event::OperationEnded(address, kind, outcome) => {
                 let ended = self.operations.ended((address, kind), outcome, now);
                 if let Some(ended) = ended {
-                    self.operation_ended(ended, effects);
+                    self.operation_ended(ended, now, effects);
                 }
             }
         }
@@ -248,10 +253,17 @@ impl NodeController {
                 self.preflight.clocks(clocks);
                 self.preflight.type_limits(read);
             }
+            QueryResult::Reservations(read) => {
+                self.ec2.ended(read.is_ok());
+                self.preflight.clocks(clocks);
+                self.preflight.reservations(&read);
+                let asked = self.ec2.last_started(Ec2Query::Reservations).unwrap_or(now);
+                self.evictions.queried(read, asked, now);
+            }
         }
     }
 
-    fn operation_ended(&mut self, ended: EndedOperation, effects: &mut Vec<Effect>) {
+    fn operation_ended(&mut self, ended: EndedOperation, now: Moment, effects: &mut Vec<Effect>) {
         self.preflight.operation_ended(&ended);
         if let (Operation::Reassert { .. }, Some(Outcome::Maintained { .. })) =
             (&ended.operation, &ended.outcome)
@@ -259,6 +271,9 @@ impl NodeController {
             self.observed.reasserted(ended.address);
         }
         let notice = operations::notice(&ended);
+        if let Operation::Evict { address, .. } = ended.operation {
+            self.evictions.ended(address, notice.is_some(), now);
+        }
         effects.push(Effect::Report(Report::Ended(ended)));
         effects.extend(notice.map(Effect::Notify));
         // Changes of locks cause no kernel event.

@@ -17,7 +17,7 @@ mod address_debounce;
 mod address_status;
 mod address_updates;
 mod attachments_update;
-mod capacity;
+pub(crate) mod capacity;
 mod carry_out;
 mod controller;
 mod event;
@@ -35,7 +35,7 @@ mod volume_status;
 
 pub use carry_out::carry_out;
 pub use controller::{PublishController, PublishEffect, PublishEvent, PublishTick};
-pub use event::{About, Event, Notice};
+pub use event::{About, Event, Notice, Shortage};
 pub use facts::Facts;
 pub use ports::{FetchedNode, ObservedStatus, StatusWriter, Subject};
 pub use public_reasons::{AddressReason, EventReason};

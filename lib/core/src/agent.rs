@@ -92,6 +92,16 @@ pub enum Operation {
         /// The agent of the pod's node, or the leader if that node is gone.
         by: Releaser,
     },
+    /// The address is parked here, and another pod of this node needs its slot: unassign it. The
+    /// planner never returns this operation.
+    Evict {
+        /// The address.
+        address: Ipv4Addr,
+        /// The member that keeps it.
+        member: Member,
+        /// The pod in the record, which released it.
+        pod: PodUid,
+    },
     /// EC2 reports the address elsewhere although this node holds it: assign it again.
     Reassert {
         /// The address.

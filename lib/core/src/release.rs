@@ -3,7 +3,8 @@
 //! Guarantees: it acts only while this pod holds the epoch that was read at the start, and only if
 //! a fresh read shows that the pod is terminating. It removes exactly this address from this node's
 //! kernel, under the lock, and records the release on that epoch. In any other case it changes
-//! nothing. Assumptions: as for attach. Caveats: if time runs out, it shortens the drain; the
+//! nothing. An eviction acts on a parked address, whose member has no pod on that node, and only
+//! unassigns it. Assumptions: as for attach. Caveats: if time runs out, it shortens the drain; the
 //! node's agent does what is left undone. Errors: `Outcome::Failed`.
 
 mod drain;
@@ -21,7 +22,7 @@ use crate::failure::{Effect, HostFailure, HostKind, RegistryFailure, RegistryKin
 use crate::ids::{Epoch, Member, PodUid, RunId};
 use crate::machine::{Failure, Outcome, Release as Done, Span};
 use crate::ports::{PodLifecycle, PodView, SocketScope};
-use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored};
+use crate::record::{Attachment, MemberRecords, ReleasePolicy, State, StaticIp, Stored};
 use crate::retry_or_fail::{Halt, Next, Waiting, mismatch, registry_halt};
 use crate::step::{ReleaseStep, Step};
 use crate::time::Moment;
@@ -36,6 +37,8 @@ pub enum Releaser {
     Agent,
     /// The leader: the pod is gone or terminal, and its node is gone with its kernel.
     AgentElsewhere,
+    /// The node's agent: no pod holds the address, and another pod of the node needs its slot.
+    Evictor,
 }
 
 /// Input of a release.
@@ -193,6 +196,9 @@ impl Release {
         if self.stored.is_none() {
             return Ok(Some(self.released(Done::NotHolder)));
         }
+        if self.input.by == Releaser::Evictor && self.is_on_its_node(pod) {
+            return Ok(Some(self.released(Done::NotEnding)));
+        }
         let left = match pod {
             PodView::Present { pod, .. } if *pod != self.input.pod => None,
             PodView::Vouched
@@ -217,12 +223,23 @@ impl Release {
         Ok(None)
     }
 
-    /// Held by our pod, or, for an agent, left by it in the middle of an Unassign.
+    /// Whether a pod of the member, whichever, lives on the node where the address is parked.
+    fn is_on_its_node(&self, pod: &PodView) -> bool {
+        let PodView::Present { node, lifecycle, .. } = pod else { return false };
+        let parked = self.stored.as_ref().and_then(|s| s.object.attachment.as_ref());
+        *lifecycle != PodLifecycle::Terminal && node.as_ref() == parked.map(|a| &a.node)
+    }
+
+    /// Held by our pod, or, for an agent, left by it in the middle of an Unassign. What is evicted
+    /// is parked instead of held.
     fn is_held(&self, record: &StaticIp, epoch: Epoch) -> bool {
-        let left = record.epoch == epoch
-            && record.is_releasing()
-            && record.attachment.as_ref().is_some_and(|a| a.pod == self.input.pod);
-        record.held_by(&self.input.pod, epoch) || (left && !self.is_stop())
+        let ours = |a: &&Attachment| record.epoch == epoch && a.pod == self.input.pod;
+        match record.attachment.as_ref().filter(ours).map(|a| a.state) {
+            Some(State::Attaching | State::Attached) => self.input.by != Releaser::Evictor,
+            Some(State::Releasing) => !self.is_stop(),
+            Some(State::Parked) => self.input.by == Releaser::Evictor,
+            Some(State::Released) | None => false,
+        }
     }
 
     fn ours(&self, stored: Option<Stored<StaticIp>>) -> Option<Stored<StaticIp>> {
@@ -244,10 +261,11 @@ impl Release {
         self.stored = Some(stored);
         self.at = if self.at == At::Fresh {
             self.crossed = Some(Step::Release(ReleaseStep::PodConfirmed));
-            if self.input.by == Releaser::AgentElsewhere {
-                return Ok(self.leave_kernel(now));
+            match self.input.by {
+                Releaser::Stop | Releaser::Agent => At::Drain,
+                // A parked address left the kernel when it was released.
+                Releaser::AgentElsewhere | Releaser::Evictor => return Ok(self.leave_kernel(now)),
             }
-            At::Drain
         } else {
             At::Address
         };

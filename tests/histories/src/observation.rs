@@ -165,7 +165,7 @@ pub fn pod_of(operation: &Operation) -> Option<PodIx> {
         Operation::Withdraw { holder, .. }
         | Operation::Restore { holder, .. }
         | Operation::Collect { holder, .. } => Names::pod_ix(&holder.pod),
-        Operation::Release { pod, .. } => Names::pod_ix(pod),
+        Operation::Release { pod, .. } | Operation::Evict { pod, .. } => Names::pod_ix(pod),
         Operation::Reassert { .. } => None,
     }
 }

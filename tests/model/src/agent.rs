@@ -6,6 +6,7 @@
 
 use firecamp_core::agent::{Observation, ObservedAddress, Operation, plan};
 use firecamp_core::ports::{PodLifecycle, PodView};
+use firecamp_core::record::{Attachment, State};
 use firecamp_core::time::Moment;
 
 use crate::fixture::{Kind, NODES, small};
@@ -84,7 +85,21 @@ impl ProtocolModel {
                 reasserted: None,
             }],
         };
-        plan(&observation, Moment::default()).into_iter().next()
+        let planned = plan(&observation, Moment::default()).into_iter().next();
+        planned.or_else(|| self.eviction(key))
+    }
+
+    /// The eviction of an address that is parked on the node. When it is due depends on what this
+    /// model does not have: other members that need the slot.
+    fn eviction(&self, key: PlanKey) -> Option<Operation> {
+        let record = &self.machines.record(key.record).object;
+        let parked = |it: &&Attachment| {
+            it.state == State::Parked && it.node == self.machines.fixture.node(key.node)
+        };
+        let last = record.attachment.as_ref().filter(parked)?;
+        let (member, pod) = (record.member.clone(), last.pod.clone());
+        let operation = Operation::Evict { address: record.address, member, pod };
+        self.config.evicts.then_some(operation)
     }
 
     /// Whether the node's agent, or each of the two that run there, is busy with the member's

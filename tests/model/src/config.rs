@@ -52,6 +52,8 @@ pub struct Config {
     pub calm: bool,
     /// The nodes' agents run their operations.
     pub agent: bool,
+    /// At any time, they evict addresses that are parked on their node.
+    pub evicts: bool,
     /// Each node has two agents: the previous pod of the DaemonSet has not terminated yet.
     pub twins: bool,
     /// External callers use a foreign ENI instead of ENIs of this cluster.
@@ -94,6 +96,7 @@ const BASE: Config = Config {
     lazy: false,
     calm: false,
     agent: false,
+    evicts: false,
     twins: false,
     foreign: false,
     budget: NO_FAULT,
@@ -208,6 +211,16 @@ pub const CONFIGS: &[Config] = &[
         ..BASE
     },
     Config {
+        name: "evict",
+        about: "agents unassign parked addresses while the member starts again",
+        agent: true,
+        evicts: true,
+        instant: true,
+        hooks: Hooks::PreStop,
+        budget: Budget { crash: 1, lost: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
         name: "reboot",
         about: "a node reboots and its pods start again under their UIDs",
         eager: true,
@@ -305,6 +318,7 @@ impl Config {
             "lazy" => self.lazy = on,
             "calm" => self.calm = on,
             "agent" => self.agent = on,
+            "evicts" => self.evicts = on,
             "twins" => self.twins = on,
             "foreign" => self.foreign = on,
             "crash" => self.budget.crash = number,

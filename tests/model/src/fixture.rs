@@ -198,7 +198,7 @@ impl Fixture {
             member: member.clone(),
             pod: pod.clone(),
             run,
-            unassign: false,
+            unassign: by == Releaser::Evictor,
             await_stop: false,
             by,
             scope: SocketScope::All,

@@ -13,7 +13,7 @@ use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::machine::{Machine, Outcome, Path, Release as Released};
 use firecamp_core::record::{State, StaticIp, Write};
-use firecamp_core::release::{Release, ReleaseInput};
+use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_core::time::Moment;
 
 use crate::agent::PlanKey;
@@ -247,6 +247,9 @@ impl Machines {
         let operation = self.operations.info(operation);
         if let Operation::Release { member, pod, by } = operation {
             return self.release(Fixture::agents_release(member, pod, *by, run));
+        }
+        if let Operation::Evict { member, pod, .. } = operation {
+            return self.release(Fixture::agents_release(member, pod, Releaser::Evictor, run));
         }
         let late = ORIGIN.plus(LATE);
         let execution = Execution::new(operation, &self.fixture.cluster(), run, late);

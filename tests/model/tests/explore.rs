@@ -72,6 +72,11 @@ fn f117_releases_unassign() {
 }
 
 #[test]
+fn f120_parked_addresses_are_evicted_at_any_time() {
+    holds("evict");
+}
+
+#[test]
 fn a_node_reboots() {
     holds("reboot");
 }

@@ -1,7 +1,7 @@
 //! Subnet CIDR reservations, in EC2's format.
 
 use firecamp_core::failure::CloudKind;
-use firecamp_node::preflight::AccountChecks;
+use firecamp_node::preflight::CloudChecks;
 use firecamp_node::preflight::facts::Reservation;
 
 use crate::server::{Reply, Server};

@@ -103,6 +103,7 @@ fn release(
             Some(NodeOperation::Release { member, pod, by: Releaser::AgentElsewhere })
         }
         NodeOperation::Withdraw { .. }
+        | NodeOperation::Evict { .. }
         | NodeOperation::Reassert { .. }
         | NodeOperation::Restore { .. }
         | NodeOperation::Collect { .. } => None,

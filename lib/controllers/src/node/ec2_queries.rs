@@ -11,6 +11,7 @@ use firecamp_core::network_interface::Interface;
 use firecamp_core::time::Moment;
 use firecamp_node::volumes::intervals::wants_cloud;
 
+use super::evict::Evictions;
 use super::managed_interfaces::ManagedInterfaces;
 use super::observed::Observed;
 use super::preflight::Preflight;
@@ -45,7 +46,7 @@ impl Ec2Queries {
     pub(super) fn due(
         &mut self,
         observed: &Observed,
-        (preflight, managed): (&Preflight, &ManagedInterfaces),
+        (preflight, managed, evictions): (&Preflight, &ManagedInterfaces, &Evictions),
         tick: Tick,
         now: Moment,
     ) -> Option<Task> {
@@ -54,7 +55,7 @@ impl Ec2Queries {
             return None;
         }
         let at_once = observed.has_unplaced() || preflight.lacks_description(managed.made());
-        let mut wanted = self.others(preflight, tick, now);
+        let mut wanted = self.others((preflight, evictions), tick, now);
         // EC2 is queried even if everything seems fine, because the metadata service may be frozen.
         wanted.insert(Ec2Query::Interfaces, if at_once { Want::Now } else { Want::Steady });
         let (least, spread) = STRETCH;
@@ -66,12 +67,18 @@ impl Ec2Queries {
             Ec2Query::Interfaces => Task::QueryInterfaces(instance),
             Ec2Query::Volumes => Task::QueryVolumes(instance),
             Ec2Query::InstanceType => Task::QueryTypeLimits(identity.instance_type.clone()),
+            Ec2Query::Reservations => Task::QueryReservations(evictions.subnets().clone()),
         })
     }
 
     /// The wanted queries, except of the interfaces. While EC2 fails there are none: members depend
     /// on the interfaces.
-    fn others(&self, preflight: &Preflight, tick: Tick, now: Moment) -> BTreeMap<Ec2Query, Want> {
+    fn others(
+        &self,
+        (preflight, evictions): (&Preflight, &Evictions),
+        tick: Tick,
+        now: Moment,
+    ) -> BTreeMap<Ec2Query, Want> {
         if self.interfaces_fail {
             return BTreeMap::new();
         }
@@ -80,7 +87,11 @@ impl Ec2Queries {
         // The type never changes; without its limits the capacity of the node is unknown.
         let due = since(Ec2Query::InstanceType).is_none_or(|since| since >= TYPE_RETRY);
         let limits = (preflight.limits().is_none() && due).then_some(Want::Now);
-        let others = [(Ec2Query::Volumes, volumes), (Ec2Query::InstanceType, limits)];
+        let others = [
+            (Ec2Query::Volumes, volumes),
+            (Ec2Query::InstanceType, limits),
+            (Ec2Query::Reservations, evictions.wants(now)),
+        ];
         others.into_iter().filter_map(|(query, want)| Some((query, want?))).collect()
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use firecamp_core::agent::{Operation, Orphan, Snapshot};
 use firecamp_core::failure::HostFailure;
-use firecamp_core::ids::{EniId, InstanceId, Mac, Member, Uid};
+use firecamp_core::ids::{EniId, InstanceId, Mac, Member, SubnetId, Uid};
 use firecamp_core::machine::Outcome;
 use firecamp_core::ports::KernelTarget;
 use firecamp_core::time::Moment;
@@ -14,7 +14,7 @@ use firecamp_node::preflight::{Condition, Verdict};
 use firecamp_node::volumes::observation::CloudView;
 
 use super::{AdoptionResult, AgentIdentity, InterfaceStep, LostAddress};
-use crate::publish::{Facts, Notice};
+use crate::publish::{Facts, Notice, Shortage};
 
 /// What a node's controller wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub enum Task {
     QueryVolumes(InstanceId),
     /// Query the limits of an instance type.
     QueryTypeLimits(String),
+    /// Query the CIDR reservations of these subnets.
+    QueryReservations(BTreeSet<SubnetId>),
     /// Read whether the addresses have records.
     QueryClaims(BTreeSet<Ipv4Addr>),
     /// Read whether the orphans of a query of EC2 that started then have records.
@@ -116,6 +118,8 @@ pub enum Report {
     Unknown(Ipv4Addr),
     /// The number of addresses without a record.
     Suspects(usize),
+    /// A pod waits for a slot, and no parked address may be evicted.
+    NotReserved(Shortage),
     /// The result of an attempt to adopt an orphan.
     AdoptionTried(Orphan, AdoptionResult),
     /// The node is partitioned, and another ENI has the address: whether it was removed from the

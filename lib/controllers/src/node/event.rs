@@ -5,14 +5,14 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::agent::Orphan;
 use firecamp_core::failure::{CloudFailure, HostFailure, RegistryFailure};
-use firecamp_core::ids::EniId;
+use firecamp_core::ids::{EniId, SubnetId};
 use firecamp_core::machine::Outcome;
 use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_core::ports::{KernelTarget, KernelView};
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
-use firecamp_node::preflight::facts::{NodeFacts, Reading};
+use firecamp_node::preflight::facts::{NodeFacts, Reading, Reservation};
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 
 use super::{AdoptionResult, Finding, Listing, LostAddress, OperationKind, StepEnd};
@@ -75,4 +75,6 @@ pub enum QueryResult {
     Volumes(Result<(Vec<Attachment>, Vec<Elsewhere>), CloudFailure>),
     /// The limits of the instance type.
     TypeLimits(Result<TypeLimits, CloudFailure>),
+    /// The CIDR reservations of subnets.
+    Reservations(Result<BTreeMap<SubnetId, Vec<Reservation>>, CloudFailure>),
 }

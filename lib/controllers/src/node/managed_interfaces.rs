@@ -140,13 +140,13 @@ impl Failure {
 
 /// Failures in a row, and the pause after them.
 #[derive(Debug, Clone, Copy, Default)]
-struct Backoff {
+pub(super) struct Backoff {
     failures: u32,
-    not_before: Moment,
+    pub(super) not_before: Moment,
 }
 
 impl Backoff {
-    fn failed(&mut self, now: Moment) {
+    pub(super) fn failed(&mut self, now: Moment) {
         let pause = PAUSE.saturating_mul(1_u32 << self.failures.min(8)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         self.not_before = now.plus(pause);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::agent::{
-    AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, ResourceList, Snapshot,
+    AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, Snapshot,
 };
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName};
 use firecamp_core::lock_rule::{Hold, LockRecord};
@@ -19,6 +19,7 @@ use firecamp_core::time::Moment;
 use firecamp_node::kernel::KernelSnapshot;
 
 use self::placement::Placement;
+use super::LocalPods;
 
 /// The result of a list. What could not be read is left out, and is never treated as absent.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +34,8 @@ pub struct Listing {
     pub pools: Option<Vec<Pool>>,
     /// Whether one of the pools wants FireCamp to make interfaces.
     pub wants_interfaces: bool,
-    /// How much of each extended resource of pools the node's pods occupy, if all were listed.
-    pub requested: Option<ResourceList>,
+    /// The pods of this node, if all were listed.
+    pub local_pods: Option<LocalPods>,
 }
 
 /// The last observations.
@@ -237,6 +238,7 @@ impl Observed {
         match operation {
             Operation::Withdraw { address, .. }
             | Operation::Reassert { address, .. }
+            | Operation::Evict { address, .. }
             | Operation::Restore { target: KernelTarget { address, .. }, .. } => of(address),
             Operation::Collect { address, .. } => {
                 Member::new("nobody", "nobody").ok().map(|nobody| (*address, nobody))
@@ -269,6 +271,11 @@ impl Observed {
     /// All pools, if they were read.
     pub(super) fn pools(&self) -> Option<&[Pool]> {
         self.listing.as_ref()?.pools.as_deref()
+    }
+
+    /// The pods of this node, if they were read.
+    pub(super) fn local_pods(&self) -> Option<&LocalPods> {
+        self.listing.as_ref()?.local_pods.as_ref()
     }
 
     /// The record of the address's lock.

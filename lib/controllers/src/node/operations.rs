@@ -26,12 +26,14 @@ pub enum OperationKind {
     Restore,
     /// Removes an address without a record from the kernel.
     Collect,
+    /// Unassigns a parked address.
+    Evict,
 }
 
 impl OperationKind {
     /// All kinds, ordered by reporting priority.
-    pub const ALL: [Self; 5] =
-        [Self::Withdraw, Self::Release, Self::Reassert, Self::Restore, Self::Collect];
+    pub const ALL: [Self; 6] =
+        [Self::Withdraw, Self::Release, Self::Reassert, Self::Restore, Self::Collect, Self::Evict];
 
     /// The kind of this operation.
     pub fn of(operation: &Operation) -> Self {
@@ -41,6 +43,7 @@ impl OperationKind {
             Operation::Reassert { .. } => Self::Reassert,
             Operation::Restore { .. } => Self::Restore,
             Operation::Collect { .. } => Self::Collect,
+            Operation::Evict { .. } => Self::Evict,
         }
     }
 
@@ -52,6 +55,7 @@ impl OperationKind {
             Self::Reassert => "Reassert",
             Self::Restore => "Restore",
             Self::Collect => "Collect",
+            Self::Evict => "Evict",
         }
     }
 }
@@ -152,6 +156,11 @@ impl Operations {
         Some(EndedOperation { operation, address: key.0, member, outcome, took })
     }
 
+    /// Whether an operation of this kind runs.
+    pub(super) fn runs(&self, kind: OperationKind) -> bool {
+        self.running.keys().any(|(_, running)| *running == kind)
+    }
+
     /// Forgets the failures of operations that are no longer due.
     pub(super) fn retain_failures(&mut self, is_due: impl Fn(&ExecutionKey) -> bool) {
         self.failing.retain(|execution, _| is_due(execution));
@@ -192,6 +201,7 @@ pub(super) fn notice(ended: &EndedOperation) -> Option<Notice> {
         Operation::Restore { .. } => Notice::Restored(ended.address),
         Operation::Reassert { .. } => Notice::Reasserted(ended.address),
         Operation::Release { .. } => Notice::Released(ended.address),
+        Operation::Evict { .. } => Notice::Evicted(ended.address),
         Operation::Withdraw { .. } | Operation::Collect { .. } => return None,
     };
     has_mended(ended.outcome.as_ref()).then_some(notice)

@@ -152,6 +152,12 @@ impl Preflight {
         self.judge();
     }
 
+    /// The CIDR reservations of subnets were queried in EC2.
+    pub(super) fn reservations<T>(&mut self, read: &Result<T, CloudFailure>) {
+        self.answered(Right::GetSubnetCidrReservations, read);
+        self.judge();
+    }
+
     /// The limits of the instance type, if known.
     pub(super) fn limits(&self) -> Option<&TypeLimits> {
         self.facts.limits.known()

@@ -8,7 +8,8 @@ use firecamp_core::time::Moment;
 
 use super::managed_interfaces::Inputs;
 use super::operations::keys;
-use super::{Counts, Effect, NodeController, OperationKind, Report, Task};
+use super::{Counts, Effect, Eviction, NodeController, OperationKind, Report, Task};
+use crate::publish::{Facts, Notice};
 
 impl NodeController {
     /// Plans, starts the planned operations, and reports.
@@ -33,6 +34,7 @@ impl NodeController {
             let mut facts = self.observed.facts(self.operations.failing());
             self.preflight.report(&mut facts);
             facts.checks.extend(self.managed.check());
+            self.evict(&mut facts, now, effects);
             effects.push(Effect::Publish(facts));
         }
         if self.observed.is_complete() {
@@ -98,6 +100,19 @@ impl NodeController {
         effects.push(Effect::Start(Task::Execute(operation.clone(), address, member.clone())));
         let begun = self.kernel.reported().unwrap_or(now);
         self.operations.started(operation, address, member, begun);
+    }
+
+    /// Evicts a parked address if a pod needs its slot, one at a time.
+    fn evict(&mut self, facts: &mut Facts, now: Moment, effects: &mut Vec<Effect>) {
+        let runs = self.operations.runs(OperationKind::Evict);
+        match self.evictions.step(facts, self.observed.local_pods(), now) {
+            Eviction::Evict(operation) if !runs => self.begin(operation, now, effects),
+            Eviction::None | Eviction::Evict(_) => {}
+            Eviction::NotReserved(short) => effects.extend(short.into_iter().flat_map(|one| {
+                let report = Effect::Report(Report::NotReserved(one.clone()));
+                [report, Effect::Notify(Notice::NotReserved(one))]
+            })),
+        }
     }
 
     /// Sets links up that the operating system left down.

@@ -68,7 +68,8 @@ impl NodeController {
         if due(files) && !std::mem::replace(&mut self.schedule.reading_files, true) {
             effects.push(Effect::Start(Task::ReadFiles));
         }
-        let query = self.ec2.due(&self.observed, (&self.preflight, &self.managed), tick, now);
+        let others = (&self.preflight, &self.managed, &self.evictions);
+        let query = self.ec2.due(&self.observed, others, tick, now);
         effects.extend(query.map(Effect::Start));
     }
 }

@@ -1,3 +1,5 @@
+mod evict;
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -137,6 +137,7 @@ impl Withholding {
             Operation::Restore { target, .. } => self.withheld.contains(&target.address),
             Operation::Withdraw { .. }
             | Operation::Release { .. }
+            | Operation::Evict { .. }
             | Operation::Reassert { .. }
             | Operation::Collect { .. } => false,
         }

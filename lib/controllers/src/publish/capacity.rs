@@ -99,7 +99,7 @@ impl StableCapacity {
         published: impl Iterator<Item = &'a ResourceName>,
     ) -> Option<Held> {
         let held = self.holders.step(now, facts);
-        let offered = held.as_ref().and_then(|held| offered(facts, held));
+        let offered = held.as_ref().and_then(|held| offered(facts, &with_evictable(facts, held)));
         let offers = offered.iter().flat_map(ResourceList::keys).cloned();
         let names = offers.chain(published.cloned()).chain([ResourceName::default()]);
         for name in names {
@@ -126,7 +126,7 @@ impl StableCapacity {
 }
 
 /// The ENIs that members get and that FireCamp manages. None unless this is known for all.
-fn usable(facts: &Facts) -> Option<Vec<&EniFact>> {
+pub(crate) fn usable(facts: &Facts) -> Option<Vec<&EniFact>> {
     let mut usable = Vec::new();
     for fact in facts.enis.as_ref()? {
         match (fact.carries?, fact.managed_by) {
@@ -136,6 +136,18 @@ fn usable(facts: &Facts) -> Option<Vec<&EniFact>> {
         }
     }
     Some(usable)
+}
+
+/// The addresses that members hold, and the parked ones that the agent unassigns when another
+/// member needs the slot: a slot of either is offered.
+fn with_evictable(facts: &Facts, held: &Held) -> Held {
+    let mut all = held.clone();
+    for fact in facts.addresses.iter().flatten().filter(|fact| fact.evictable) {
+        if let Some(eni) = fact.record.attachment.as_ref().and_then(|it| it.eni.as_ref()) {
+            all.entry(eni.clone()).or_default().insert(fact.record.address);
+        }
+    }
+    all
 }
 
 /// What is counted of one resource.

@@ -38,7 +38,7 @@ fn address(number: u8) -> AddressFact {
         pending_mutations: std::collections::BTreeSet::new(),
     };
     let (in_kernel, in_ec2) = (Some(true), Some(true));
-    AddressFact { record, in_kernel, in_ec2, foreign: None, failing: None }
+    AddressFact { record, in_kernel, in_ec2, foreign: None, failing: None, evictable: false }
 }
 
 /// The facts of a node with so many addresses.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_core::ids::{Member, PodUid, SubnetId};
 use firecamp_core::time::Moment;
 use firecamp_node::volumes::Reason;
 use firecamp_registry::api::{AddressStatus, NodeAttachmentsStatus, Problem, VolumeStatus};
@@ -55,8 +56,48 @@ pub struct Event {
     pub at: String,
 }
 
-/// What an operation of the agent has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A pod of this node waits for a slot, and no parked address may be evicted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Shortage {
+    /// The name of the pod.
+    pub member: Member,
+    /// Its UID.
+    pub pod: PodUid,
+    /// The address that was parked first, which no reservation covers.
+    pub parked: Ipv4Addr,
+    /// Its subnet.
+    pub subnet: SubnetId,
+}
+
+impl Shortage {
+    fn event(&self, facts: &Facts, timestamp: &str) -> Event {
+        let Self { member, pod, parked, subnet } = self;
+        let reason = EventReason::AddressNotReserved;
+        let note = format!(
+            "{member} waits for an address on {}, where all slots are used. {parked} is parked \
+             there, but no CIDR reservation of type explicit in {subnet} would keep it for its \
+             pool. Create one, or start its member on another node",
+            facts.node
+        );
+        Event {
+            about: About::Pod {
+                namespace: member.namespace().to_owned(),
+                name: member.name().to_owned(),
+                uid: pod.to_string(),
+            },
+            related: Some(*parked),
+            reason: reason.name(),
+            action: "Evict",
+            warns: reason.warns(),
+            note,
+            at: timestamp.to_owned(),
+        }
+    }
+}
+
+/// What an operation of the agent has done, or why it could not.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Notice {
     /// It restored the address in the kernel.
@@ -67,17 +108,10 @@ pub enum Notice {
     Released(Ipv4Addr),
     /// It created a StaticIP for an orphaned address.
     Adopted(Ipv4Addr),
-}
-
-impl Notice {
-    fn parts(self) -> (Ipv4Addr, EventReason, &'static str) {
-        match self {
-            Self::Restored(address) => (address, EventReason::AddressRestored, "Restore"),
-            Self::Reasserted(address) => (address, EventReason::AddressReasserted, "Reassert"),
-            Self::Released(address) => (address, EventReason::AddressReleased, "Release"),
-            Self::Adopted(address) => (address, EventReason::AddressAdopted, "Adopt"),
-        }
-    }
+    /// It unassigned a parked address, whose slot a pod needs.
+    Evicted(Ipv4Addr),
+    /// It may not evict a parked address, whose slot a pod needs.
+    NotReserved(Shortage),
 }
 
 /// The Events that wait for the API, and the recently emitted ones.
@@ -142,14 +176,21 @@ impl Events {
         (facts, known): (&Facts, &[AddressFact]),
         (now, timestamp): (Moment, &str),
     ) {
-        let (address, reason, action) = notice.parts();
+        let (address, reason, action) = match notice {
+            Notice::Restored(address) => (address, EventReason::AddressRestored, "Restore"),
+            Notice::Reasserted(address) => (address, EventReason::AddressReasserted, "Reassert"),
+            Notice::Released(address) => (address, EventReason::AddressReleased, "Release"),
+            Notice::Adopted(address) => (address, EventReason::AddressAdopted, "Adopt"),
+            Notice::Evicted(address) => (address, EventReason::AddressEvicted, "Evict"),
+            Notice::NotReserved(short) => return self.report(short.event(facts, timestamp), now),
+        };
         let fact = known.iter().find(|fact| fact.record.address == address);
         let pod = fact.and_then(|fact| {
             let attachment = fact.record.attachment.as_ref()?;
             Some((&fact.record.member, attachment.pod.as_str()))
         });
         let about = match pod {
-            // The pod of a release is gone, and an adopted address has none.
+            // The pod of a released or evicted address is gone, and an adopted one has none.
             Some((member, uid)) if has_pod(reason) => About::Pod {
                 namespace: member.namespace().to_owned(),
                 name: member.name().to_owned(),
@@ -186,7 +227,8 @@ impl Events {
 }
 
 fn has_pod(reason: EventReason) -> bool {
-    !matches!(reason, EventReason::AddressReleased | EventReason::AddressAdopted)
+    use EventReason::{AddressAdopted, AddressEvicted, AddressReleased};
+    !matches!(reason, AddressReleased | AddressAdopted | AddressEvicted)
 }
 
 fn event(about: About, (reason, warns): (&'static str, bool), note: String) -> Event {

@@ -86,6 +86,10 @@ pub struct AddressFact {
     pub foreign: Option<String>,
     /// Why its last operation failed, if it did: a stable reason and a message.
     pub failing: Option<(String, String)>,
+    /// Whether it is parked here and a CIDR reservation of type explicit covers it: the agent
+    /// unassigns it when another member needs its slot.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub evictable: bool,
 }
 
 /// The result of a check on this node.

@@ -75,7 +75,7 @@ impl AddressReason {
 
 reasons! {
     /// The reasons of Events, except those of volumes.
-    EventReason: 15;
+    EventReason: 17;
     AddressHeldByForeignInterface "EC2 shows the address on an ENI without this cluster's tag";
     AddressMisplaced "EC2 has not shown the address on its recorded ENI for at least 30 s";
     AddressMissingInKernel "The address, its rule or its route has been missing from the \
@@ -90,6 +90,10 @@ reasons! {
     AddressReleased "The pod ended without releasing the address; the agent released it";
     AddressAdopted "EC2 had the address on an ENI of the cluster and no StaticIP recorded it; \
         the agent created one";
+    AddressEvicted "A pod of this node needs the slot of the parked address; the agent unassigned \
+        it, and its member gets it again at its next start";
+    AddressNotReserved "A pod of this node needs the slot of a parked address, and no CIDR \
+        reservation of type explicit would keep that address for its pool";
     VolumeRecovered "The volume has recovered from a problem";
     PreflightFailed "A check of this node fails";
     PreflightPassed "A check of this node passes again";
@@ -107,11 +111,13 @@ impl EventReason {
             | Self::AddressOperationFailing
             | Self::AddressOutsidePool
             | Self::AddressReasserted
+            | Self::AddressNotReserved
             | Self::PreflightFailed => true,
             Self::AddressRecovered
             | Self::AddressRestored
             | Self::AddressReleased
             | Self::AddressAdopted
+            | Self::AddressEvicted
             | Self::VolumeRecovered
             | Self::PreflightPassed => false,
         }

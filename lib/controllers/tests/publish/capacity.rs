@@ -125,6 +125,24 @@ fn f021_a_slot_stays_reserved_only_for_a_member_that_restarts() {
 }
 
 #[test]
+fn the_slot_of_a_parked_address_that_can_be_evicted_is_offered() {
+    let mut node = with(vec![eni(&[ADDRESS, OTHER])]);
+    assert_eq!(capacity(&node), "8", "one that is held, seven that are free");
+    node.set_record(record(1, State::Parked));
+    node.address().evictable = true;
+    node.run(5 * MINUTE + 10);
+    assert_eq!((capacity(&node).as_str(), node.api.posted().capacity), ("8", 1));
+    assert_eq!(node.published().slots, Some(Slots { total: 9, free: 7 }), "EC2 has it yet");
+    node.address().evictable = false;
+    node.run(10);
+    assert_eq!(capacity(&node), "7");
+    node.address().evictable = true;
+    node.facts.enis = Some(vec![EniFact { managed_by: EniManager::VpcCni, ..eni(&[ADDRESS]) }]);
+    node.run(10);
+    assert_eq!(capacity(&node), "0", "nothing is evicted there");
+}
+
+#[test]
 fn f021_the_slot_of_an_address_that_moved_away_is_free_at_once() {
     let mut node = with(vec![eni(&[ADDRESS])]);
     let mut moved = record(2, State::Attached);

@@ -1,7 +1,7 @@
 //! Events: transitions, each once.
 
 use firecamp_controllers::publish::facts::Check;
-use firecamp_controllers::publish::{About, Facts, Notice, Publisher, Step};
+use firecamp_controllers::publish::{About, Facts, Notice, Publisher, Shortage, Step};
 
 use super::support::{ADDRESS, MINUTE, Node, healthy_facts, name, timestamp};
 
@@ -33,6 +33,30 @@ fn early_notices_are_emitted_for_the_pod_once_records_are_known() {
     assert_eq!((events.len(), events[0].reason), (1, "AddressRestored"));
     assert!(matches!(&events[0].about, About::Pod { name, .. } if name == "redis-0"));
     assert_eq!(events[0].at, timestamp(2), "at the time when it was done");
+}
+
+#[test]
+fn an_eviction_is_about_the_static_ip_and_a_shortage_about_the_waiting_pod() {
+    let mut node = Node::new(healthy_facts());
+    node.run(MINUTE);
+    node.notice(Notice::Evicted(ADDRESS));
+    node.notice(Notice::NotReserved(Shortage {
+        member: "prod/redis-7".parse().unwrap(),
+        pod: "pod-7".parse().unwrap(),
+        parked: ADDRESS,
+        subnet: "subnet-0000000a".parse().unwrap(),
+    }));
+    node.run(5);
+    let events = node.api.events();
+    assert_eq!(node.reasons(), ["AddressEvicted", "AddressNotReserved"]);
+    assert_eq!((&events[0].about, events[0].warns), (&About::StaticIp(ADDRESS), false));
+    let (namespace, name) = ("prod".to_owned(), "redis-7".to_owned());
+    let pod = About::Pod { namespace, name, uid: "pod-7".to_owned() };
+    assert_eq!((&events[1].about, events[1].warns), (&pod, true));
+    assert_eq!(events[1].related, Some(ADDRESS));
+    for text in ["prod/redis-7", "10.0.1.50", "subnet-0000000a", "node-1", "Create one"] {
+        assert!(events[1].note.contains(text), "{}", events[1].note);
+    }
 }
 
 #[test]

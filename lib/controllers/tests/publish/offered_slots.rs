@@ -1,14 +1,19 @@
 //! Whatever happens to a node, each slot is offered once: the resources of a set of subnets add up
 //! to at most what EC2 accepts on the interfaces there, or to what running pods request, if that is
-//! more.
+//! more. A slot of a parked address is offered only if the agent may evict it, and then members get
+//! it.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use firecamp_controllers::node::{Eviction, LocalPod, LocalPods, choose_eviction};
 use firecamp_controllers::publish::Facts;
-use firecamp_controllers::publish::facts::EniFact;
-use firecamp_core::agent::ResourceList;
+use firecamp_controllers::publish::facts::{AddressFact, EniFact};
+use firecamp_core::agent::{Operation, ResourceList};
 use firecamp_core::ids::ResourceName;
+use firecamp_core::ports::PodLifecycle;
 use firecamp_core::record::{State, StaticIp};
+use firecamp_core::time::Moment;
 use firecamp_registry::api::EniManager;
 use proptest::prelude::*;
 
@@ -39,6 +44,8 @@ enum Step {
     Foreign(usize, u8),
     /// The pools of these subnets get another resource; the running pods keep theirs.
     Rename(usize),
+    /// An explicit CIDR reservation of these subnets is created, or deleted.
+    Reserve(usize),
     /// The agent starts again.
     Restart,
     /// Seconds pass.
@@ -54,6 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..2_usize).prop_map(Step::Adopt),
         2 => (0..2_usize, 0..4_u8).prop_map(|(at, count)| Step::Foreign(at, count)),
         1 => (0..2_usize).prop_map(Step::Rename),
+        2 => (0..2_usize).prop_map(Step::Reserve),
         1 => Just(Step::Restart),
         2 => (1..2 * RESERVED).prop_map(Step::Wait),
     ];
@@ -64,6 +72,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct Set {
     eni: EniFact,
     plugged: bool,
+    reserved: bool,
     /// The resources that its pools have had; the last is the present one.
     resources: Vec<ResourceName>,
 }
@@ -73,7 +82,7 @@ impl Set {
         let mut eni = EniFact { limit: Some(LIMIT), resource: resource.clone(), ..eni(&[]) };
         eni.eni.id = format!("eni-0000000{letter}").parse().unwrap();
         eni.eni.subnet = format!("subnet-0000000{letter}").parse().unwrap();
-        Self { eni, plugged: true, resources: vec![resource] }
+        Self { eni, plugged: true, reserved: false, resources: vec![resource] }
     }
 
     fn is_usable(&self) -> bool {
@@ -110,7 +119,12 @@ impl World {
             letters.take(sets).map(|(letter, resource)| Set::new(letter, resource)).collect();
         let member = |number: usize| {
             let address = Ipv4Addr::new(10, 0, 1, 50 + u8::try_from(number).unwrap());
-            let record = StaticIp { address, attachment: None, ..record(1, State::Attached) };
+            let record = StaticIp {
+                address,
+                member: format!("prod/redis-{number}").parse().unwrap(),
+                attachment: None,
+                ..record(1, State::Attached)
+            };
             Member { set: number % sets.len(), record, parked: None, pod: None }
         };
         let members = (0..MEMBERS).map(member).collect();
@@ -158,6 +172,7 @@ impl World {
                 set.eni.resource = new.clone();
                 set.resources.push(new);
             }
+            Step::Reserve(at) => self.sets[at % count].reserved ^= true,
             Step::Restart => self.node.restart(),
             Step::Wait(seconds) => self.run(seconds),
         }
@@ -186,7 +201,60 @@ impl World {
         self.members.iter().filter(move |one| one.set == set).filter_map(|one| one.pod.as_ref())
     }
 
+    /// Each free slot that is offered gets a member without a pod. Where EC2 accepts no more
+    /// addresses, the agent evicts one.
+    fn fill(&mut self) {
+        for at in 0..MEMBERS {
+            let set = &self.sets[self.members[at].set];
+            let resource = set.resources.last().unwrap().clone();
+            let requested = self.members.iter().filter(|one| one.pod.as_ref() == Some(&resource));
+            let free = self.offered(&resource) as usize > requested.count();
+            if !(free && set.reserved && set.is_usable()) || self.members[at].pod.is_some() {
+                continue;
+            }
+            let here = set.eni.eni.listed.contains(&self.members[at].record.address);
+            if !here && !set.has_room() {
+                self.evict_for(at, resource);
+            }
+            self.step(Step::Start(at));
+            assert!(self.members[at].pod.is_some(), "member {at} has no slot");
+            self.check();
+        }
+    }
+
+    /// The pod of the member was placed on the node, where no slot is free.
+    fn evict_for(&mut self, at: usize, resource: ResourceName) {
+        let pod = |requests: &ResourceName| LocalPod {
+            pod: "new".parse().unwrap(),
+            lifecycle: PodLifecycle::Running,
+            requested: [(requests.clone(), 1)].into(),
+        };
+        let running = self.members.iter().filter_map(|one| Some((one, one.pod.as_ref()?)));
+        let mut pods: LocalPods =
+            running.map(|(one, requests)| (one.record.member.clone(), pod(requests))).collect();
+        pods.insert(self.members[at].record.member.clone(), pod(&resource));
+        let since = |address| {
+            let member = self.members.iter().find(|one| one.record.address == address);
+            Moment(Duration::from_secs(member.and_then(|one| one.parked).unwrap()))
+        };
+        let chosen = choose_eviction(&self.facts(), &pods, since);
+        let Eviction::Evict(Operation::Evict { address, .. }) = chosen else {
+            panic!("no slot for member {at}, and {chosen:?}");
+        };
+        let evicted = self.members.iter().position(|one| one.record.address == address).unwrap();
+        let (one, set) = (&self.members[evicted], self.members[at].set);
+        assert!(one.set == set && one.pod.is_none(), "member {evicted} was evicted");
+        let mut others = self.members.iter().filter(|it| it.set == set);
+        assert!(others.all(|other| other.parked.is_none_or(|since| one.parked <= Some(since))));
+        self.step(Step::Unassign(evicted));
+    }
+
     fn run(&mut self, seconds: u64) {
+        self.node.facts = self.facts();
+        self.node.run(seconds);
+    }
+
+    fn facts(&self) -> Facts {
         let mut requested = ResourceList::new();
         for name in self.members.iter().filter_map(|one| one.pod.as_ref()) {
             *requested.entry(name.clone()).or_default() += 1;
@@ -199,15 +267,18 @@ impl World {
             pool(name, self.sets[at].resources.last().unwrap(), letter)
         });
         let plugged = self.sets.iter().filter(|set| set.plugged);
-        let records = self.members.iter().filter(|one| one.record.attachment.is_some());
-        self.node.facts = Facts {
+        let known = self.members.iter().filter(|one| one.record.attachment.is_some());
+        let fact = |one: &Member| AddressFact {
+            evictable: one.parked.is_some() && self.sets[one.set].reserved,
+            ..fact(one.record.clone())
+        };
+        Facts {
             pools: Some(pools.collect()),
             enis: Some(plugged.map(|set| set.eni.clone()).collect()),
-            addresses: Some(records.map(|one| fact(one.record.clone())).collect()),
+            addresses: Some(known.map(fact).collect()),
             requested: Some(requested),
             ..healthy_facts()
-        };
-        self.node.run(seconds);
+        }
     }
 
     fn offered(&self, name: &ResourceName) -> u32 {
@@ -223,7 +294,7 @@ impl World {
         let foreign = set.eni.eni.listed.iter().filter(|address| address.octets()[3] >= 200);
         let members = self.members.iter().filter(|one| one.set == at);
         let old = |since: u64| self.node.second - since > RESERVED;
-        let parked = members.filter(|one| one.parked.is_some_and(old));
+        let parked = members.filter(|one| !set.reserved && one.parked.is_some_and(old));
         LIMIT - 1 - u32::try_from(foreign.count() + parked.count()).unwrap()
     }
 
@@ -253,6 +324,16 @@ proptest! {
             world.step(step);
             world.check();
         }
+    }
+
+    #[test]
+    fn f120_each_slot_that_is_offered_can_be_used(sets in 1..=2_usize, steps in steps()) {
+        let mut world = World::new(sets);
+        for step in [Step::Reserve(0), Step::Reserve(1)].into_iter().take(sets).chain(steps) {
+            world.step(step);
+            world.check();
+        }
+        world.fill();
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn record(epoch: u64, state: State) -> StaticIp {
 
 pub(crate) fn fact(record: StaticIp) -> AddressFact {
     let (in_kernel, in_ec2) = (Some(true), Some(true));
-    AddressFact { record, in_kernel, in_ec2, foreign: None, failing: None }
+    AddressFact { record, in_kernel, in_ec2, foreign: None, failing: None, evictable: false }
 }
 
 pub(crate) fn eni(listed: &[Ipv4Addr]) -> EniFact {

@@ -22,6 +22,9 @@ pub enum Ec2Query {
     Volumes,
     /// What its type allows, once: DescribeInstanceTypes.
     InstanceType,
+    /// The reservations of the subnets in which addresses are parked here:
+    /// GetSubnetCidrReservations.
+    Reservations,
 }
 
 /// How urgent a query is.

@@ -6,10 +6,10 @@ use super::withdraw::Withdraw;
 use super::{Operation, PATIENCE};
 use crate::action::{Action, Reply};
 use crate::contract::timing;
-use crate::ids::{ClusterName, RunId};
+use crate::ids::{ClusterName, Member, PodUid, RunId};
 use crate::machine::{Machine, Outcome};
 use crate::ports::SocketScope;
-use crate::release::{Release, ReleaseInput};
+use crate::release::{Release, ReleaseInput, Releaser};
 use crate::step::Step;
 use crate::time::Moment;
 
@@ -19,7 +19,7 @@ use crate::time::Moment;
 pub enum Execution {
     /// A withdrawal.
     Withdraw(Box<Withdraw>),
-    /// A release.
+    /// A release or an eviction.
     Release(Box<Release>),
     /// A re-assert.
     Reassert(Box<Reassert>),
@@ -35,17 +35,10 @@ impl Execution {
                 Self::Withdraw(Box::new(Withdraw::new(*address, holder.clone(), now)))
             }
             Operation::Release { member, pod, by } => {
-                let input = ReleaseInput {
-                    member: member.clone(),
-                    pod: pod.clone(),
-                    run,
-                    unassign: false,
-                    await_stop: false,
-                    by: *by,
-                    scope: SocketScope::All,
-                    drain: timing::DRAIN,
-                    grace: PATIENCE,
-                };
+                Self::Release(Box::new(Release::new(input((member, pod), *by, run), now)))
+            }
+            Operation::Evict { member, pod, .. } => {
+                let input = input((member, pod), Releaser::Evictor, run);
                 Self::Release(Box::new(Release::new(input, now)))
             }
             Operation::Reassert { address, epoch, eni } => {
@@ -59,6 +52,21 @@ impl Execution {
                 Self::Upkeep(Box::new(Upkeep::collect(*address, holder.clone(), now)))
             }
         }
+    }
+}
+
+/// The input of a release by an agent.
+fn input((member, pod): (&Member, &PodUid), by: Releaser, run: RunId) -> ReleaseInput {
+    ReleaseInput {
+        member: member.clone(),
+        pod: pod.clone(),
+        run,
+        unassign: by == Releaser::Evictor,
+        await_stop: false,
+        by,
+        scope: SocketScope::All,
+        drain: timing::DRAIN,
+        grace: PATIENCE,
     }
 }
 

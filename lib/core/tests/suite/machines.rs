@@ -80,7 +80,7 @@ proptest! {
     #[test]
     fn an_operation_never_requests_an_unsafe_action(
         bytes in prop::collection::vec(any::<u8>(), 8..200),
-        which in 0_u8..5,
+        which in 0_u8..6,
     ) {
         let mut chaos = ChaosSystems::new(bytes);
         chaos.execution = true;

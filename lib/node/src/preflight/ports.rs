@@ -35,6 +35,12 @@ pub trait CloudChecks: Send + Sync {
         cluster: &ClusterName,
     ) -> impl Future<Output = Result<Vec<Interface>, CloudFailure>> + Send;
 
+    /// The CIDR reservations of a subnet: one GetSubnetCidrReservations per page.
+    fn reservations(
+        &self,
+        subnet: &SubnetId,
+    ) -> impl Future<Output = Result<Vec<Reservation>, CloudFailure>> + Send;
+
     /// Whether EC2 allows the action: one dry run. Only for actions that have one.
     fn permission(
         &self,
@@ -47,12 +53,6 @@ pub trait CloudChecks: Send + Sync {
 
 /// Calls that exceed an agent's budget: only `firecamp doctor` makes them. They also only read.
 pub trait AccountChecks: CloudChecks {
-    /// The CIDR reservations of a subnet: one GetSubnetCidrReservations per page.
-    fn reservations(
-        &self,
-        subnet: &SubnetId,
-    ) -> impl Future<Output = Result<Vec<Reservation>, CloudFailure>> + Send;
-
     /// The volumes that are attached to the instance or are being attached: one DescribeVolumes
     /// per page.
     fn volumes(

@@ -58,6 +58,11 @@ impl<C: CloudChecks> CloudChecks for FaultyChecks<C> {
         self.script.around(Op::Peers, call, broken(Op::Peers)).await
     }
 
+    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
+        let call = || self.inner.reservations(subnet);
+        self.script.around(Op::Reservations, call, broken(Op::Reservations)).await
+    }
+
     async fn permission(&self, right: Right) -> Result<Permission, CloudFailure> {
         let call = || self.inner.permission(right);
         self.script.around(Op::Permission, call, broken(Op::Permission)).await
@@ -69,11 +74,6 @@ impl<C: CloudChecks> CloudChecks for FaultyChecks<C> {
 }
 
 impl<C: AccountChecks> AccountChecks for FaultyChecks<C> {
-    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
-        let call = || self.inner.reservations(subnet);
-        self.script.around(Op::Reservations, call, broken(Op::Reservations)).await
-    }
-
     async fn volumes(&self, instance: &InstanceId) -> Result<AttachedVolumes, CloudFailure> {
         let call = || self.inner.volumes(instance);
         self.script.around(Op::Attached, call, broken(Op::Attached)).await

@@ -81,7 +81,7 @@ pub enum Op {
     Peers,
     /// `CloudChecks::permission`
     Permission,
-    /// `AccountChecks::reservations`
+    /// `CloudChecks::reservations`
     Reservations,
     /// `AccountChecks::volumes`
     Attached,

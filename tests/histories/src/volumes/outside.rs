@@ -158,7 +158,8 @@ impl Outside {
             }
             Task::Interface(step) => Some(interface_step(step)),
             Task::QueryClaims(_) => Some(node::Event::Claimed(BTreeMap::new())),
-            Task::CheckOrphans(..)
+            Task::QueryReservations(_)
+            | Task::CheckOrphans(..)
             | Task::Adopt(..)
             | Task::Investigate(_)
             | Task::Raise(..)

@@ -105,7 +105,8 @@ fn attach(seed: u32) -> Case<Attach> {
 
 fn release(seed: u32) -> Case<Release> {
     let mut chaos = ChaosSystems::new(bytes(seed));
-    let by = chaos.choices.pick(&[Releaser::Stop, Releaser::Agent, Releaser::AgentElsewhere]);
+    let all = [Releaser::Stop, Releaser::Agent, Releaser::AgentElsewhere, Releaser::Evictor];
+    let by = chaos.choices.pick(&all);
     let await_stop = by == Releaser::Stop && chaos.choices.one_in(2);
     let input = ReleaseInput { by, ..release_input(chaos.choices.one_in(2), await_stop) };
     Case { machine: Release::new(input, chaos.now), chaos }

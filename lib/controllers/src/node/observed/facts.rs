@@ -3,15 +3,25 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use firecamp_core::agent::KernelOwner;
+use firecamp_core::agent::{KernelOwner, ResourceList};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::record::{State, StaticIp};
 
 use super::Observed;
-use crate::node::OperationKind;
 use crate::node::operations::Failing;
+use crate::node::{LocalPods, OperationKind};
 use crate::publish::Facts;
 use crate::publish::facts::AddressFact;
+
+/// How much of each resource these pods occupy together.
+fn requested(pods: &LocalPods) -> ResourceList {
+    let mut all = ResourceList::new();
+    for (name, amount) in pods.values().flat_map(|pod| &pod.requested) {
+        let sum = all.entry(name.clone()).or_default();
+        *sum = sum.saturating_add(*amount);
+    }
+    all
+}
 
 impl Observed {
     /// The facts that this process has observed itself.
@@ -25,7 +35,7 @@ impl Observed {
         Facts {
             addresses,
             pools: listing.and_then(|listing| listing.pools.clone()),
-            requested: listing.and_then(|listing| listing.requested.clone()),
+            requested: listing.and_then(|listing| listing.local_pods.as_ref().map(requested)),
             ..Facts::new(self.node.clone())
         }
     }
@@ -61,6 +71,7 @@ impl Observed {
             in_ec2,
             foreign: failed.filter(is_taken).map(|(_, message)| message.clone()),
             failing: failed.map(|(exit, message)| (exit.reason().to_owned(), message.clone())),
+            evictable: false,
         })
     }
 }

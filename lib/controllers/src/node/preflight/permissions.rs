@@ -27,7 +27,9 @@ impl Preflight {
     ) {
         let right = match operation {
             Operation::Reassert { .. } => Right::AssignPrivateIpAddresses,
-            Operation::Release { .. } => Right::UnassignPrivateIpAddresses,
+            Operation::Release { .. } | Operation::Evict { .. } => {
+                Right::UnassignPrivateIpAddresses
+            }
             Operation::Withdraw { .. } | Operation::Restore { .. } | Operation::Collect { .. } => {
                 return;
             }

@@ -159,7 +159,14 @@ impl World {
         let eni = (!matches!(state, State::Releasing | State::Released)).then(|| eni_id(eni));
         let attachment = Attachment { state, eni, node: "node-1".parse().unwrap(), ..sample };
         let record = StaticIp { attachment: Some(attachment), ..record };
-        Some(AddressFact { record, in_kernel: None, in_ec2: None, foreign: None, failing: None })
+        Some(AddressFact {
+            record,
+            in_kernel: None,
+            in_ec2: None,
+            foreign: None,
+            failing: None,
+            evictable: false,
+        })
     }
 
     fn run(&mut self, seconds: usize) {

@@ -312,7 +312,7 @@ pub(crate) fn release_input(unassign: bool, await_stop: bool) -> ReleaseInput {
     }
 }
 
-/// The operation of this number, below 5.
+/// The operation of this number, below 6.
 pub(crate) fn operation(which: u8) -> Operation {
     let holder = || Holder { pod: parsed("mine"), epoch: Epoch(3) };
     match which {
@@ -324,6 +324,7 @@ pub(crate) fn operation(which: u8) -> Operation {
             let target = KernelTarget { address: ADDRESS, mac, routing: None };
             Operation::Restore { target, holder: holder() }
         }
-        _ => Operation::Collect { address: ADDRESS, holder: holder() },
+        4 => Operation::Collect { address: ADDRESS, holder: holder() },
+        _ => Operation::Evict { address: ADDRESS, member: member(), pod: parsed("mine") },
     }
 }

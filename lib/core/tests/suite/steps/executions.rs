@@ -1,5 +1,6 @@
 //! The agent's operations: the next action of each after each reply.
 
+mod evict;
 mod reassert;
 mod release;
 mod upkeep;

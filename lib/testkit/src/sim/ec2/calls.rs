@@ -292,6 +292,12 @@ impl CloudChecks for SimEc2 {
         Ok(all.filter(fits).cloned().collect())
     }
 
+    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
+        let account =
+            self.read(Right::GetSubnetCidrReservations, |calls| &mut calls.checks).await?;
+        Ok(account.reservations.get(subnet.as_str()).cloned().unwrap_or_default())
+    }
+
     async fn permission(&self, right: Right) -> Result<Permission, CloudFailure> {
         if !right.has_dry_run() {
             return Err(failed(CloudKind::Unknown, &format!("{right}: UnknownParameter: DryRun")));
@@ -308,12 +314,6 @@ impl CloudChecks for SimEc2 {
 }
 
 impl AccountChecks for SimEc2 {
-    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
-        let account =
-            self.read(Right::GetSubnetCidrReservations, |calls| &mut calls.checks).await?;
-        Ok(account.reservations.get(subnet.as_str()).cloned().unwrap_or_default())
-    }
-
     async fn volumes(&self, instance: &InstanceId) -> Result<AttachedVolumes, CloudFailure> {
         let account = self.read(Right::DescribeVolumes, |calls| &mut calls.checks).await?;
         let found = account.instances.get(instance.as_str());

@@ -44,6 +44,7 @@ fn addresses() -> Vec<Cell> {
         attachment("release an address of its node", OWN, "state", "Parked"),
         attachment("release an address of a lost node", OTHER, "state", "Parked"),
         address("record the unassign of a lost node's address", OTHER, &unassigned),
+        address("record the eviction of a parked address of its node", PARKED, &unassigned),
         attachment("give it to a pod", OWN, "podUID", "u-9").refused("the pod or the node"),
         attachment("give it to a node", OWN, "nodeName", "node-b").refused("the pod or the node"),
         attachment("move it to its own node", OTHER, "nodeName", "node-a")

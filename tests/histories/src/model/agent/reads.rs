@@ -1,6 +1,6 @@
 //! What an agent reads: its kernel at once, everything else after some time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -117,6 +117,14 @@ impl Model<'_> {
         let (after, shown_at) = self.describe(slot);
         let limits = shown_at.map(|_now| type_limits());
         let result = QueryResult::TypeLimits(limits.ok_or_else(no_answer));
+        self.tell(slot, after, NodeEvent::Queried(result, Vec::new()));
+    }
+
+    /// The subnets have no reservations.
+    pub(super) fn query_reservations(&mut self, slot: Slot) {
+        let (after, shown_at) = self.describe(slot);
+        let none = shown_at.map(|_now| BTreeMap::new());
+        let result = QueryResult::Reservations(none.ok_or_else(no_answer));
         self.tell(slot, after, NodeEvent::Queried(result, Vec::new()));
     }
 

@@ -19,6 +19,7 @@ impl Model<'_> {
             Task::QueryInterfaces(_) => self.query_interfaces(slot),
             Task::QueryVolumes(_) => self.query_volumes(slot),
             Task::QueryTypeLimits(_) => self.query_type_limits(slot),
+            Task::QueryReservations(_) => self.query_reservations(slot),
             Task::QueryClaims(addresses) => {
                 let (after, claimed) = self.recorded(slot, &addresses);
                 self.tell(slot, after, NodeEvent::Claimed(claimed));

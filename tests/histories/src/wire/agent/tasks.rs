@@ -15,9 +15,11 @@ use firecamp_controllers::node::{
     AdoptionResult, Event as NodeEvent, Finding, LostAddress, QueryResult, Task,
 };
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::SubnetId;
 use firecamp_core::ports::{Cloud, Registry};
 use firecamp_core::time::Moment;
 use firecamp_node::preflight::CloudChecks;
+use firecamp_node::preflight::facts::Reservation;
 use firecamp_node::volumes::CloudVolumes;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +48,18 @@ async fn bounded<T>(
     read: impl Future<Output = Result<T, CloudFailure>>,
 ) -> Result<T, CloudFailure> {
     timeout(READ_BOUND, read).await.unwrap_or_else(|_elapsed| Err(late()))
+}
+
+async fn reservations(
+    systems: &SystemsOf,
+    subnets: BTreeSet<SubnetId>,
+) -> Result<BTreeMap<SubnetId, Vec<Reservation>>, CloudFailure> {
+    let mut found = BTreeMap::new();
+    for subnet in subnets {
+        let read = systems.cloud.reservations(&subnet).await?;
+        found.insert(subnet, read);
+    }
+    Ok(found)
 }
 
 impl Tasks {
@@ -77,6 +91,11 @@ impl Tasks {
             Task::QueryTypeLimits(name) => Box::pin(async move {
                 let read = bounded(systems.cloud.type_limits(&name)).await;
                 NodeEvent::Queried(QueryResult::TypeLimits(read), systems.cloud.clocks())
+            }),
+            Task::QueryReservations(subnets) => Box::pin(async move {
+                let result = bounded(reservations(&systems, subnets)).await;
+                let result = QueryResult::Reservations(result);
+                NodeEvent::Queried(result, systems.cloud.clocks())
             }),
             Task::QueryClaims(addresses) => {
                 Box::pin(
