@@ -175,11 +175,20 @@ fn offered(facts: &Facts, held: &Held) -> Option<ResourceList> {
     // waits for its address or whose place a waiting pod obscures, may be in any subnet.
     let hidden = |(name, count): (&&ResourceName, &Count)| count.attached.saturating_sub(of(name));
     let known = counted.iter().map(hidden).fold(0, u32::saturating_add);
-    let retired = retired(facts, requested);
+    let retired = retired(facts.pools.as_ref()?, facts, requested);
     let unknown = retired.saturating_sub(known);
+    // Pods that have no address on the interfaces of the resource that they request.
+    let without_address = |name: &ResourceName, amount: u32| {
+        amount.saturating_sub(counted.get(name).map_or(0, |count| count.attached))
+    };
     let mut offered = requested.clone();
     for (name, count) in &counted {
-        let hidden = hidden((name, count)).saturating_add(unknown).min(retired);
+        let own = hidden((name, count));
+        // The former resource may be another pool's today.
+        let others = requested.iter().filter(|(other, _)| other != name);
+        let others = others.map(|(other, amount)| without_address(other, *amount));
+        let elsewhere = own.min(others.fold(0, u32::saturating_add));
+        let hidden = own.saturating_add(unknown).min(retired).max(elsewhere);
         offered.insert((*name).clone(), count.capacity.saturating_sub(hidden).max(of(name)));
     }
     Some(offered)
@@ -200,8 +209,7 @@ fn attached_eni<'a>(facts: &Facts, record: &'a StaticIp) -> Option<&'a EniId> {
 
 /// How much pods request of resources that no pool has any more, except pods whose pool is gone:
 /// their addresses are on interfaces that do not count.
-fn retired(facts: &Facts, requested: &ResourceList) -> u32 {
-    let Some(pools) = &facts.pools else { return 0 };
+fn retired(pools: &[Pool], facts: &Facts, requested: &ResourceList) -> u32 {
     let gone = |(name, _): &(&ResourceName, &u32)| pools.iter().all(|it| it.resource != **name);
     let all = requested.iter().filter(gone).map(|(_, amount)| *amount).fold(0, u32::saturating_add);
     let serves = |pool: &Pool, record: &StaticIp| {

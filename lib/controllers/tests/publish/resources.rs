@@ -164,3 +164,20 @@ fn a_capacity_reset_by_others_is_restored_for_each_resource() {
     node.run(5 * MINUTE + 10);
     assert_eq!(capacity(&node), is("9", "9"));
 }
+
+#[test]
+fn a_resource_that_another_pool_keeps_hides_the_slots_of_pods_with_the_former_one() {
+    let mut node = two_pools();
+    // Both pools had the default resource, and the three members of pool b still request it.
+    node.facts.addresses.as_mut().unwrap().extend([51, 52, 53].map(address_of_pool_b));
+    node.facts.requested = requests(&[(default(), 4)]);
+    node.run(10);
+    assert_eq!(capacity(&node), is("9", "6"));
+    node.facts.requested = requests(&[(default(), 3), (named("b"), 1)]);
+    node.run(10);
+    assert_eq!(capacity(&node), is("9", "7"), "one of them has been replaced");
+    node.facts.pools = None;
+    node.facts.requested = requests(&[(default(), 1), (named("b"), 1)]);
+    node.run(10);
+    assert_eq!(capacity(&node), is("9", "7"), "what is not known changes nothing");
+}
