@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use aws_sdk_ec2::types::{NetworkInterface, NetworkInterfaceAttachment};
+use aws_sdk_ec2::types::{NetworkInterface, NetworkInterfaceAttachment, NetworkInterfaceType};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{EniId, SubnetId, parse_address};
@@ -63,8 +63,12 @@ pub(crate) fn tagged(one: &NetworkInterface, key: &str) -> Option<String> {
     Some(sdk_error::clean(found.value().unwrap_or_default()))
 }
 
-/// The service that manages it; AWS refuses changes to a managed interface.
+/// The service that manages it; AWS refuses changes to a managed interface. A trunk belongs to the
+/// VPC resource controller, and the VPC CNI assigns none of its addresses to pods.
 fn operator(one: &NetworkInterface) -> Option<String> {
+    if one.interface_type() == Some(&NetworkInterfaceType::Trunk) {
+        return Some("the VPC resource controller, as a trunk,".to_owned());
+    }
     let managed = one.operator().filter(|operator| operator.managed() == Some(true));
     if let Some(operator) = managed {
         return Some(sdk_error::clean(operator.principal().unwrap_or("a service of AWS")));

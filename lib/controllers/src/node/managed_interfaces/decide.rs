@@ -118,7 +118,8 @@ pub(super) fn decide(known: &InterfaceRead, inputs: &Inputs<'_>) -> Decision {
 }
 
 impl PoolPolicy {
-    fn selects(&self, node: &OwnNode) -> bool {
+    /// Whether a node with these labels gets interfaces.
+    pub(super) fn selects(&self, node: &OwnNode) -> bool {
         self.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
     }
 }
@@ -282,8 +283,9 @@ fn groups(policy: &PoolPolicy, described: Option<&[Interface]>) -> Option<BTreeS
     Some(primary.groups.clone()).filter(|groups| !groups.is_empty())
 }
 
-/// The interfaces whose addresses the VPC CNI gives to pods: neither ours nor those that somebody
-/// has tagged so that it leaves them alone. One that EC2's last answer lacks is the VPC CNI's.
+/// The interfaces whose addresses the VPC CNI gives to pods: neither ours, nor those that somebody
+/// has tagged so that it leaves them alone, nor those that a service manages, such as a trunk. One
+/// that EC2's last answer lacks is the VPC CNI's.
 fn enis_of_pods<'a>(
     own: &[&StoredInterface],
     identity: &'a NodeIdentity,
@@ -291,7 +293,8 @@ fn enis_of_pods<'a>(
 ) -> Vec<&'a Eni> {
     let ours = |eni: &Eni| own.iter().any(|one| one.record.eni.as_ref() == Some(&eni.id));
     let left_alone = |eni: &Eni| {
-        eni.device_index > 0 && described.iter().any(|one| one.id == eni.id && one.is_unmanaged())
+        let mut same = described.iter().filter(|one| one.id == eni.id);
+        eni.device_index > 0 && same.any(|one| one.is_unmanaged() || one.operator.is_some())
     };
     identity.enis.iter().filter(|eni| !ours(eni) && !left_alone(eni)).collect()
 }

@@ -159,12 +159,8 @@ fn an_interface_that_pods_need_is_not_taken_from_them() {
     assert!(makes(&scene.decide()), "without the VPC CNI pods need none");
 }
 
-#[test]
-fn an_interface_that_somebody_made_for_members_is_none_of_the_vpc_cnis() {
-    let mut scene = Scene::new(4);
-    scene.identity.enis.push(eni(1, 0));
-    assert!(makes(&scene.decide()), "29 pods need three interfaces, and the VPC CNI has two");
-    scene.described = vec![Interface {
+fn described() -> Interface {
+    Interface {
         id: parsed("eni-00000001"),
         subnet: parsed("subnet-0000000a"),
         device_index: 1,
@@ -174,12 +170,24 @@ fn an_interface_that_somebody_made_for_members_is_none_of_the_vpc_cnis() {
         prefixes: 0,
         groups: BTreeSet::new(),
         cluster: None,
-        no_manage: Some("true".to_owned()),
+        no_manage: None,
         operator: None,
         delete_on_termination: false,
-    }];
-    let refusal = Refusal::NoInterfaceLeft { limit: 4, attached: 2, pods: 2, trunk: 0 };
-    assert_eq!(scene.decide(), Decision::Refused(refusal), "it has one, and needs two more");
+    }
+}
+
+#[test]
+fn an_interface_that_the_vpc_cni_leaves_alone_is_none_of_its_own() {
+    let mut scene = Scene::new(4);
+    scene.identity.enis.push(eni(1, 0));
+    assert!(makes(&scene.decide()), "29 pods need three interfaces, and the VPC CNI has two");
+    let for_members = Interface { no_manage: Some("true".to_owned()), ..described() };
+    let trunk = Interface { operator: Some("a controller".to_owned()), ..described() };
+    for left_alone in [for_members, trunk] {
+        scene.described = vec![left_alone];
+        let refusal = Refusal::NoInterfaceLeft { limit: 4, attached: 2, pods: 2, trunk: 0 };
+        assert_eq!(scene.decide(), Decision::Refused(refusal), "it has one, and needs two more");
+    }
 }
 
 #[test]
