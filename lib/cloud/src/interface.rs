@@ -63,7 +63,8 @@ pub(crate) fn tagged(one: &NetworkInterface, key: &str) -> Option<String> {
     Some(sdk_error::clean(found.value().unwrap_or_default()))
 }
 
-/// The service that manages it; AWS refuses changes to a managed interface.
+/// The service that manages it; AWS refuses changes to a managed interface. A trunk belongs to the
+/// VPC resource controller, and the VPC CNI assigns none of its addresses to pods.
 fn operator(one: &NetworkInterface) -> Option<String> {
     if one.interface_type() == Some(&NetworkInterfaceType::Trunk) {
         return Some(TRUNK_CONTROLLER.to_owned());

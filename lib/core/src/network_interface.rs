@@ -32,7 +32,7 @@ pub struct Interface {
     pub cluster: Option<String>,
     /// The value of the VPC CNI's tag `no_manage`.
     pub no_manage: Option<String>,
-    /// The AWS service that manages it instead of the account, if any.
+    /// The AWS service or the controller that manages it instead of the account, if any.
     pub operator: Option<String>,
     /// EC2 deletes it when its instance is terminated, and frees its addresses.
     pub delete_on_termination: bool,

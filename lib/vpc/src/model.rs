@@ -112,6 +112,30 @@ pub(crate) struct Instance {
     pub(crate) imds_whole_at: Duration,
 }
 
+/// What an ENI is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EniKind {
+    Ordinary,
+    /// It carries branch ENIs.
+    Trunk,
+    /// A service of AWS manages it.
+    Managed(Operator),
+}
+
+impl EniKind {
+    pub(crate) fn of(operator: Option<&Operator>) -> Self {
+        operator.cloned().map_or(Self::Ordinary, Self::Managed)
+    }
+
+    /// `interfaceType`.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Ordinary | Self::Managed(_) => "interface",
+            Self::Trunk => "trunk",
+        }
+    }
+}
+
 /// An ENI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Eni {
@@ -126,12 +150,20 @@ pub(crate) struct Eni {
     pub(crate) secondary: Vec<Ipv4Addr>,
     pub(crate) prefixes: Vec<Ipv4Net>,
     pub(crate) attachment: Option<Attachment>,
-    pub(crate) operator: Option<Operator>,
+    pub(crate) kind: EniKind,
     /// When it becomes visible to calls other than the one that created it.
     pub(crate) known_at: Duration,
 }
 
 impl Eni {
+    /// The service that manages it.
+    pub(crate) fn operator(&self) -> Option<&Operator> {
+        match &self.kind {
+            EniKind::Managed(operator) => Some(operator),
+            EniKind::Ordinary | EniKind::Trunk => None,
+        }
+    }
+
     /// The number of used address slots (M13).
     pub(crate) fn slots(&self) -> usize {
         1 + self.secondary.len() + self.prefixes.len()

@@ -12,6 +12,8 @@
 mod assign;
 #[path = "conformance/clock.rs"]
 mod clock;
+#[path = "conformance/creation.rs"]
+mod creation;
 #[path = "conformance/describe.rs"]
 mod describe;
 #[path = "conformance/faults.rs"]

@@ -18,6 +18,7 @@ mod network;
 mod node_namespaces;
 pub mod protocol;
 mod real_time_simulator;
+pub mod recorded_calls;
 mod run_command;
 mod server;
 mod supervise;

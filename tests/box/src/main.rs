@@ -14,10 +14,12 @@
 //! | `replace FILE OLD NEW` | replaces a text in a file |
 //! | `read-only DIR PROGRAM…` | runs the program with DIR mounted read-only |
 //! | `jail DIR PROGRAM…` | runs the program with DIR as its root |
+//! | `neighbour …` | plays a program that attaches interfaces to the same node (`neighbours.rs`) |
 
 mod client;
 mod jail;
 mod kernel;
+mod neighbours;
 mod server;
 
 use std::fmt::Display;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         ["list", dir] => kernel::list(dir.as_ref()),
         ["read-only", dir, program @ ..] => jail::read_only(dir.as_ref(), program),
         ["jail", dir, program @ ..] => jail::run(dir.as_ref(), program),
+        ["neighbour", words @ ..] => neighbours::run(words),
         _ => Err(io::Error::other(format!("unknown command: {words:?}"))),
     };
     match done {

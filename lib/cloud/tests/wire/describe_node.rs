@@ -72,6 +72,11 @@ async fn the_service_that_manages_an_interface_is_reported() {
         let found = ec2(&server.url).interfaces(&instance()).await.unwrap();
         assert_eq!(found[0].operator.as_deref(), Some(operator));
     }
+    let trunk = "<interfaceType>trunk</interfaceType></item>";
+    let trunk = format!("{}{trunk}", SECOND.strip_suffix("</item>").unwrap());
+    let server = Server::always(listing(&trunk)).await;
+    let found = ec2(&server.url).interfaces(&instance()).await.unwrap();
+    assert!(found[0].operator.as_ref().is_some_and(|own| own.contains("VPC resource controller")));
 }
 
 #[tokio::test]

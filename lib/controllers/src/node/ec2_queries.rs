@@ -54,7 +54,14 @@ impl Ec2Queries {
         if self.running.is_some() {
             return None;
         }
-        let at_once = observed.has_unplaced() || preflight.lacks_description(managed.made());
+        let first = managed.is_wanted_here() && preflight.described().is_none();
+        let lacks_made = preflight.lacks_any(managed.made());
+        if lacks_made {
+            // The last query was too early for it, and its slots are offered only afterwards.
+            self.budget.repeat(Ec2Query::Interfaces, now);
+        }
+        let undescribed = first || lacks_made || preflight.lacks_tags();
+        let at_once = observed.has_unplaced() || undescribed;
         let mut wanted = self.others((preflight, evictions), tick, now);
         // EC2 is queried even if everything seems fine, because the metadata service may be frozen.
         wanted.insert(Ec2Query::Interfaces, if at_once { Want::Now } else { Want::Steady });

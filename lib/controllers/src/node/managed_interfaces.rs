@@ -215,6 +215,13 @@ impl ManagedInterfaces {
         made.filter_map(|one| one.record.eni.as_ref())
     }
 
+    /// Whether a pool wants an interface on this node. Beside the VPC CNI, and for the default
+    /// security groups, EC2 must have described the interfaces of the instance before.
+    pub(crate) fn is_wanted_here(&self) -> bool {
+        let wanted = self.known.as_ref().and_then(|known| known.wanted.as_ref());
+        wanted.is_some_and(|it| it.policies.iter().any(|policy| policy.selects(&it.node)))
+    }
+
     /// The step to start now.
     pub(crate) fn due(&mut self, inputs: &Inputs<'_>, now: Moment) -> Option<Task> {
         if self.running {

@@ -88,14 +88,18 @@ impl Preflight {
         &self.verdicts
     }
 
-    /// Whether something waits for what only EC2 knows of an interface: a verdict for its tags, or
-    /// one of these interfaces, which FireCamp made, because EC2's last answer lacks it.
-    pub(super) fn lacks_description<'a>(&self, made: impl Iterator<Item = &'a EniId>) -> bool {
+    /// Whether a verdict waits for the tags of an interface.
+    pub(super) fn lacks_tags(&self) -> bool {
         let cni = matches!(self.facts.node.cni, Fact::Known(Some(_)));
-        let waits = cni && self.verdicts.iter().any(|one| one.manager == Manager::Unknown);
+        cni && self.verdicts.iter().any(|one| one.manager == Manager::Unknown)
+    }
+
+    /// Whether EC2's last answer lacks one of these interfaces, which FireCamp made and the
+    /// metadata service lists.
+    pub(super) fn lacks_any<'a>(&self, mut made: impl Iterator<Item = &'a EniId>) -> bool {
         let described = self.described().unwrap_or_default();
-        let here = |eni: &&EniId| self.verdicts.iter().any(|one| one.eni == **eni);
-        waits || made.filter(here).any(|eni| !described.iter().any(|one| one.id == *eni))
+        let here = |eni: &EniId| self.verdicts.iter().any(|one| one.eni == *eni);
+        made.any(|eni| here(eni) && !described.iter().any(|one| one.id == *eni))
     }
 
     /// EC2's last answer about the interfaces.

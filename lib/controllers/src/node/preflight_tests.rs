@@ -87,7 +87,7 @@ fn preflight_without_observations_passes_as_incomplete() {
     let preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     assert!(preflight.conditions.iter().all(|one| one.status() == Status::Unknown));
     assert!(passes(&preflight.conditions));
-    assert!(preflight.verdicts().is_empty() && !preflight.lacks_description(std::iter::empty()));
+    assert!(preflight.verdicts().is_empty() && !preflight.lacks_tags());
 }
 
 #[test]
@@ -130,16 +130,13 @@ fn f053_denial_is_reported_and_throttling_keeps_the_last_result() {
 fn f057_new_interface_next_to_the_vpc_cni_needs_its_tags_at_once() {
     let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
-    assert!(
-        !preflight.lacks_description(std::iter::empty()),
-        "whether there is a VPC CNI is not known yet"
-    );
+    assert!(!preflight.lacks_tags(), "whether there is a VPC CNI is not known yet");
     preflight.files(NodeFacts { cni: Fact::Known(None), ..NodeFacts::default() });
-    assert!(!preflight.lacks_description(std::iter::empty()), "without it nobody needs them");
+    assert!(!preflight.lacks_tags(), "without it nobody needs them");
     preflight.files(with_cni());
-    assert!(preflight.lacks_description(std::iter::empty()));
+    assert!(preflight.lacks_tags());
     preflight.interfaces(Ok(tagged(Some("true"))));
-    assert!(!preflight.lacks_description(std::iter::empty()));
+    assert!(!preflight.lacks_tags());
     let managers: Vec<Manager> = preflight.verdicts().iter().map(|one| one.manager).collect();
     assert_eq!(managers, [Manager::VpcCni, Manager::FireCamp]);
 }

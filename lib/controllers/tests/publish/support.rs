@@ -88,6 +88,7 @@ pub(crate) fn healthy_facts() -> Facts {
         zone: Some("us-east-1a".parse().unwrap()),
         enis: Some(vec![eni(&[ADDRESS])]),
         addresses: Some(vec![fact(record(1, State::Attached))]),
+        pools: Some(vec![pool("a", &ResourceName::default(), 'a')]),
         requested: Some(ResourceList::new()),
         volumes: Some(Table::default()),
         ..Facts::new(name())

@@ -103,7 +103,7 @@ pub(super) fn interface<'a>(id: &str, on: &'a ActionContext<'_>) -> Result<&'a E
     }
     let eni = on.vpc.enis.get(id).filter(|eni| eni.known_at <= on.now);
     let eni = eni.ok_or_else(|| ApiError::no_eni(id))?;
-    match eni.operator {
+    match eni.operator() {
         Some(_) => Err(ApiError::managed(id)),
         None => Ok(eni),
     }

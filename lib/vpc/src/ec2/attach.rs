@@ -176,7 +176,7 @@ pub(crate) fn detach(request: &Detach, on: &ActionContext<'_>) -> Result<Effect,
         |eni: &&Arc<Eni>| eni.attachment.as_ref().is_some_and(|a| *a.id == *request.attachment);
     let eni = on.vpc.enis.values().find(holds);
     let eni = eni.ok_or_else(|| ApiError::no_attachment(&request.attachment))?;
-    if eni.operator.is_some() {
+    if eni.operator().is_some() {
         return Err(ApiError::managed(&eni.id));
     }
     if request.dry {

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use ipnet::Ipv4Net;
+
 use super::actions::{ActionContext, Effect};
 use super::interface_xml::{GROUP, described};
 use super::tags::{check_tags, same_key_twice};
 use super::xml::Xml;
 use super::{ApiError, Form, assign, automatic_addresses, is_id};
-use crate::model::{Eni, Id, Subnet, UNATTACHED_SLOTS, VpcState};
+use crate::model::{Eni, EniKind, Id, Subnet, UNATTACHED_SLOTS, VpcState};
 use crate::rng::key_of;
 
 /// ENIs of the account per region (NetworkInterfaceLimitExceeded), unless a fault changes the
@@ -29,9 +31,12 @@ const MAX_TOKEN: usize = 64;
 pub(crate) struct Create {
     subnet: String,
     description: String,
+    kind: EniKind,
     /// The address, and whether it is to be the primary one.
     addresses: Vec<(String, bool)>,
     count: u32,
+    /// How many /28 prefixes.
+    prefixes: u32,
     groups: Vec<String>,
     tags: Vec<(String, String)>,
     token: Option<String>,
@@ -44,15 +49,18 @@ pub(crate) fn parse(form: &Form) -> Result<Create, ApiError> {
     let description = form.text("Description").unwrap_or_default().to_owned();
     let addresses = addresses(form)?;
     let count = form.number("SecondaryPrivateIpAddressCount")?;
+    let prefixes = form.number("Ipv4PrefixCount")?;
     let groups: Vec<String> = form.list("SecurityGroupId").into_iter().map(str::to_owned).collect();
     let kind = form.text("InterfaceType").unwrap_or("interface");
     let tags = tags(form)?;
     let token = form.text("ClientToken").map(str::to_owned);
     let dry = form.flag("DryRun")?;
     form.nothing_left()?;
-    if kind != "interface" {
-        return Err(ApiError::value(format!("Invalid value '{kind}' for InterfaceType")));
-    }
+    let kind = match kind {
+        "interface" => EniKind::Ordinary,
+        "trunk" => EniKind::Trunk,
+        other => return Err(ApiError::value(format!("Invalid value '{other}' for InterfaceType"))),
+    };
     valid_description(&description)?;
     // "You can't specify this option and specify more than one private IP address".
     if count.is_some() && addresses.len() > 1 {
@@ -61,12 +69,19 @@ pub(crate) fn parse(form: &Form) -> Result<Create, ApiError> {
              privateIpAddresses",
         ));
     }
+    // "You can't use this option if you use the SecondaryPrivateIpAddressCount option", nor with
+    // more than one address.
+    if prefixes.is_some() && (count.is_some() || addresses.len() > 1) {
+        return Err(ApiError::combination(
+            "The parameter ipv4PrefixCount cannot be used with secondary private IP addresses",
+        ));
+    }
     if token.as_ref().is_some_and(|token| token.len() > MAX_TOKEN || !token.is_ascii()) {
         return Err(ApiError::value("ClientToken has up to 64 ASCII characters"));
     }
     few_groups(&groups)?;
-    let count = count.unwrap_or(0);
-    Ok(Create { subnet, description, addresses, count, groups, tags, token, dry })
+    let (count, prefixes) = (count.unwrap_or(0), prefixes.unwrap_or(0));
+    Ok(Create { subnet, description, kind, addresses, count, prefixes, groups, tags, token, dry })
 }
 
 /// Checks the length of a description.
@@ -185,7 +200,8 @@ fn make(request: &Create, subnet: &Subnet, on: &ActionContext<'_>) -> Result<Eni
     let mut primary = chosen.and_then(|at| given.get(at)).copied();
     let mut secondary: Vec<Ipv4Addr> =
         given.iter().filter(|address| Some(**address) != primary).copied().collect();
-    let wanted = usize::try_from(request.count).unwrap_or(usize::MAX);
+    let wanted = request.count.saturating_add(request.prefixes);
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
     if secondary.len().saturating_add(wanted) >= UNATTACHED_SLOTS {
         return Err(ApiError::limit());
     }
@@ -194,6 +210,7 @@ fn make(request: &Create, subnet: &Subnet, on: &ActionContext<'_>) -> Result<Eni
     primary = primary.or_else(|| picked.next());
     secondary.extend(picked);
     let primary = primary.ok_or_else(ApiError::subnet_full)?;
+    let prefixes = free_prefixes(request.prefixes, (subnet, primary), on)?;
     let lag = on.rng.draw(&on.profile.eni_create, "eni-create", on.call, 0);
     Ok(Eni {
         id: Id::from(format!("eni-{}", on.rng.hex17("eni-made", on.call))),
@@ -204,11 +221,24 @@ fn make(request: &Create, subnet: &Subnet, on: &ActionContext<'_>) -> Result<Eni
         tags: request.tags.iter().cloned().collect(),
         primary,
         secondary,
-        prefixes: Vec::new(),
+        prefixes,
         attachment: None,
-        operator: None,
+        kind: request.kind.clone(),
         known_at: on.now + lag,
     })
+}
+
+/// Prefixes that EC2 selects, without the new ENI's own address.
+fn free_prefixes(
+    count: u32,
+    (subnet, primary): (&Subnet, Ipv4Addr),
+    on: &ActionContext<'_>,
+) -> Result<Vec<Ipv4Net>, ApiError> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let mut free = on.vpc.free_prefixes_in(subnet);
+    free.retain(|net| !net.contains(&primary));
+    free.truncate(count);
+    if free.len() < count { Err(ApiError::no_free_block()) } else { Ok(free) }
 }
 
 fn answer(request: &Create, eni: &Eni, on: &ActionContext<'_>) -> Vec<u8> {
@@ -271,7 +301,7 @@ mod tests {
             ("", "good"),
             ("&PrivateIpAddress=10.0.1.9&SecondaryPrivateIpAddressCount=2", "good"),
             ("&SecondaryPrivateIpAddressCount=x", "InvalidParameterValue"),
-            ("&InterfaceType=trunk", "InvalidParameterValue"),
+            ("&InterfaceType=branch", "InvalidParameterValue"),
             ("&Ipv6AddressCount=1", "UnknownParameter"),
             ("&TagSpecification.1.ResourceType=volume", "InvalidParameterValue"),
             ("&TagSpecification.2.ResourceType=network-interface", "UnknownParameter"),

@@ -74,7 +74,7 @@ fn common(xml: &mut Xml, eni: &Eni, on: &ActionContext<'_>) {
         .leaf("privateIpAddress", eni.primary)
         .leaf("privateDnsName", private_dns_name(eni.primary, &on.topology.region))
         .leaf("sourceDestCheck", eni.source_dest_check)
-        .leaf("interfaceType", "interface");
+        .leaf("interfaceType", eni.kind.name());
     groups(xml);
     addresses(xml, eni, &on.topology.region);
 }
@@ -94,8 +94,8 @@ pub(super) fn described(xml: &mut Xml, eni: &Eni, subnet: Option<&Subnet>, on: &
     if let Some(subnet) = subnet {
         xml.leaf("availabilityZone", &subnet.zone).leaf("availabilityZoneId", &subnet.zone_id);
     }
-    xml.leaf("requesterManaged", eni.operator.is_some());
-    if let Some(operator) = &eni.operator {
+    xml.leaf("requesterManaged", eni.operator().is_some());
+    if let Some(operator) = eni.operator() {
         xml.leaf("requesterId", "amazon-aws");
         xml.node("operator", |xml| {
             xml.leaf("managed", true)

@@ -54,7 +54,7 @@ pub(crate) fn execute(
     on: &ActionContext<'_>,
 ) -> Result<Effect, ApiError> {
     let visible = |eni: &Eni| {
-        let hidden = eni.operator.as_ref().is_some_and(|operator| operator.hidden);
+        let hidden = eni.operator().is_some_and(|operator| operator.hidden);
         !hidden || request.managed
     };
     if let Some(bad) = request.ids.iter().find(|id| !is_id("eni", id)) {
@@ -111,16 +111,14 @@ fn values(name: &str, eni: &Eni, on: &ActionContext<'_>) -> Vec<String> {
         }
         "description" => one(&eni.description),
         "group-id" => one(GROUP.0),
-        "interface-type" => one("interface"),
+        "interface-type" => one(eni.kind.name()),
         "mac-address" => one(&eni.mac),
         "network-interface-id" => one(&eni.id),
-        "operator.managed" | "requester-managed" => boolean(eni.operator.is_some()),
-        "operator.principal" => {
-            eni.operator.as_ref().map(|o| o.principal.clone()).into_iter().collect()
-        }
+        "operator.managed" | "requester-managed" => boolean(eni.operator().is_some()),
+        "operator.principal" => eni.operator().map(|o| o.principal.clone()).into_iter().collect(),
         "owner-id" => one(&on.topology.account),
         "private-dns-name" => one(&private_dns_name(eni.primary, &on.topology.region)),
-        "requester-id" => eni.operator.as_ref().map(|_| one("amazon-aws")).unwrap_or_default(),
+        "requester-id" => eni.operator().map(|_| one("amazon-aws")).unwrap_or_default(),
         "source-dest-check" => boolean(eni.source_dest_check),
         "status" => one(status(eni, on.now)),
         "subnet-id" => one(&eni.subnet),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Simulator;
 use crate::ec2::Knobs;
 use crate::external_actions::{Act, ActError};
-use crate::model::{Eni, Id, VpcState};
+use crate::model::{Eni, EniKind, Id, VpcState};
 use crate::timeline::Author;
 use crate::view::{HeldAs, NodeState};
 
@@ -91,10 +91,11 @@ impl Simulator {
             Act::DeleteEni { eni } => self.detach(act, eni, true, &mut next)?,
             Act::HideEni { eni, hidden } => {
                 let eni = self.change(act, eni, &mut next)?;
-                eni.operator = hidden.then(|| crate::spec::Operator {
+                let operator = hidden.then(|| crate::spec::Operator {
                     principal: "operator.amazonaws.com".to_owned(),
                     hidden: true,
                 });
+                eni.kind = EniKind::of(operator.as_ref());
             }
             Act::AddPrefixes { eni, count } => self.add_prefixes(act, eni, *count, &mut next)?,
             Act::DropPrefixes { eni } => self.change(act, eni, &mut next)?.prefixes.clear(),
@@ -264,7 +265,7 @@ impl Simulator {
             secondary: Vec::new(),
             prefixes: Vec::new(),
             attachment: None,
-            operator: None,
+            kind: EniKind::Ordinary,
             known_at: Duration::ZERO,
         }
     }

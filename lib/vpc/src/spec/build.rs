@@ -10,7 +10,7 @@ use ipnet::Ipv4Net;
 use super::check::field;
 use super::{ClientSpec, EniSpec, ForeignSpec, NodeSpec, Spec, SpecError, SubnetSpec};
 use crate::model::{
-    ClientEntry, Id, Instance, InstanceKind, Subnet, Topology, VpcState, type_named,
+    ClientEntry, EniKind, Id, Instance, InstanceKind, Subnet, Topology, VpcState, type_named,
 };
 use crate::rng::{SeededRng, key_of};
 use crate::view::NodeState;
@@ -231,7 +231,7 @@ impl<'a> Builder<'a> {
             attach,
         })?;
         if let Some(made) = self.vpc.eni_mut(&eni) {
-            made.operator.clone_from(&spec.operator);
+            made.kind = EniKind::of(spec.operator.as_ref());
         }
         self.topology.foreign.push((spec.name.clone(), eni));
         Ok(())

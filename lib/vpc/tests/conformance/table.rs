@@ -52,6 +52,7 @@ fn sections() -> Vec<&'static Section> {
 fn tests() -> BTreeSet<String> {
     let files = [
         ("assign", include_str!("assign.rs")),
+        ("creation", include_str!("creation.rs")),
         ("describe", include_str!("describe.rs")),
         ("faults", include_str!("faults.rs")),
         ("metadata", include_str!("metadata.rs")),

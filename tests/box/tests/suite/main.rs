@@ -24,6 +24,7 @@ mod init_crashes;
 mod leader;
 mod migration;
 mod minimal_image;
+mod neighbours;
 mod node_status;
 mod repeat;
 mod secondary;

@@ -1,20 +1,17 @@
 //! The NodeAttachment and the Node capacity that an agent publishes. The agent runs in a root file
 //! system with only what its DaemonSet mounts, against an API server.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use firecamp_core::record::{Pool, PoolSubnet};
 use firecamp_vpc::{Fault, Selector};
 use serde_json::{Value, json};
 use vpcbox::vpc::Act;
 
-use crate::minimal_image::image;
 use crate::support::cluster::{Cluster, pool};
 use crate::support::eventually;
+use crate::support::jailed_agent::{agent, root};
 use crate::support::member::Member;
 use crate::support::process::Process;
-use crate::support::test_box::{TestBox, binaries};
+use crate::support::test_box::TestBox;
 
 const NODE: &str = "node-a";
 
@@ -74,34 +71,6 @@ fn add_node(cluster: &Cluster<'_>) {
     cluster.api.set("nodes", (None, NODE), node);
 }
 
-/// CA bundles of distributions. The agent's API client needs one even for a plain-text connection.
-const AUTHORITIES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-/// The agent's root file system, with an empty directory of CNI configurations.
-fn root(test_box: &TestBox) -> PathBuf {
-    let root = image(test_box, &binaries().agent);
-    fs::create_dir_all(root.join("etc/cni/net.d")).unwrap();
-    let given = std::env::var("SSL_CERT_FILE").ok();
-    let known = given.iter().map(String::as_str).chain(AUTHORITIES);
-    let bundle = known.into_iter().find(|path| Path::new(path).is_file());
-    let bundle = bundle.expect("a CA bundle: install ca-certificates");
-    fs::copy(bundle, root.join("authorities.pem")).unwrap();
-    root
-}
-
-fn agent(test_box: &TestBox, cluster: &Cluster<'_>, root: &Path) -> Process {
-    let mut command = test_box.command(NODE, TestBox::tool_path());
-    let mounts = [test_box.path("").display().to_string(), "/run".to_owned()].join(":");
-    command.env("FIRECAMP_TEST_MOUNTS", mounts).env("SSL_CERT_FILE", "/authorities.pem");
-    command.arg("jail").arg(root).arg("/container");
-    test_box.agent_as(NODE, command, &cluster.url())
-}
-
 fn stop_agent(agent: Process) {
     agent.terminate();
     agent.end().assert_ended_well();
@@ -148,7 +117,7 @@ fn f021_node_publishes_its_interfaces_and_their_capacity() {
     let cluster = cluster(&test_box);
     let _reach = cluster.connect(NODE);
     let root = root(&test_box);
-    let running = agent(&test_box, &cluster, &root);
+    let running = agent(&cluster, NODE, &root);
     wait_for_capacity(&cluster, "18");
     wait_for_condition(&cluster, "Ready", "True AllHealthy");
     let shown = status(&cluster);
@@ -204,7 +173,7 @@ fn capacity_is_never_below_what_the_pods_of_the_node_request() {
     let cluster = cluster(&test_box);
     let _reach = cluster.connect(NODE);
     add_pod(&cluster, "busy-0", 12);
-    let running = agent(&test_box, &cluster, &root(&test_box));
+    let running = agent(&cluster, NODE, &root(&test_box));
     wait_for_capacity(&cluster, "18");
     test_box.control().act(Act::Detach { eni: "eni-0000000000000a001".to_owned() }).unwrap();
     wait_for_capacity(&cluster, "12");
@@ -226,7 +195,7 @@ fn a_member_of_a_pool_is_not_offered_the_slots_of_another_pool() {
     cluster.api.create_pool(&other);
     add_node(&cluster);
     let _reach = cluster.connect(NODE);
-    let running = agent(&test_box, &cluster, &root(&test_box));
+    let running = agent(&cluster, NODE, &root(&test_box));
     let of_pool_b = || capacity_of(&cluster, OF_POOL_B);
     wait_for_capacity(&cluster, "9");
     eventually("the slots of pool b are offered", || (of_pool_b()? == "9").then_some(()));
@@ -246,7 +215,7 @@ fn f049_f053_node_reports_blocking_conditions_and_clears_them() {
     let root = root(&test_box);
     let denied = Selector { caller: Some(NODE.to_owned()), ..Selector::default() };
     let fault = test_box.fault(Fault::IamDeny {}, denied);
-    let running = agent(&test_box, &cluster, &root);
+    let running = agent(&cluster, NODE, &root);
     wait_for_condition(&cluster, "Ec2Allowed", "False Denied");
     wait_for_condition(&cluster, "Ready", "False Denied");
     assert_eq!(
@@ -257,7 +226,7 @@ fn f049_f053_node_reports_blocking_conditions_and_clears_them() {
     stop_agent(running);
     test_box.control().fault_clear(Some(fault)).unwrap();
 
-    let running = agent(&test_box, &cluster, &root);
+    let running = agent(&cluster, NODE, &root);
     wait_for_condition(&cluster, "Ready", "True AllHealthy");
     wait_for_capacity(&cluster, "18");
     let silent = Selector { caller: Some(NODE.to_owned()), ..Selector::default() };

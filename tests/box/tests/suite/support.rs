@@ -3,7 +3,9 @@
 pub(crate) mod assertions;
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod jailed_agent;
 pub(crate) mod member;
+pub(crate) mod neighbours;
 pub(crate) mod parallel;
 pub(crate) mod pod;
 pub(crate) mod process;

@@ -147,6 +147,7 @@ pub(super) fn decide(known: &InterfaceRead, inputs: &Inputs<'_>) -> Decision {
 }
 
 impl PoolPolicy {
+    /// Whether a node with these labels gets interfaces.
     pub(super) fn selects(&self, node: &OwnNode) -> bool {
         self.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
     }

@@ -180,14 +180,17 @@ fn described(index: u32) -> Interface {
 }
 
 #[test]
-fn an_interface_that_somebody_made_for_members_is_none_of_the_vpc_cnis() {
+fn an_interface_that_the_vpc_cni_leaves_alone_is_none_of_its_own() {
     let mut scene = Scene::new(4);
     scene.identity.enis.push(eni(1, 0));
     assert!(makes(&scene.decide()), "29 pods need three interfaces, and the VPC CNI has two");
-    let no_manage = Some("true".to_owned());
-    scene.described = vec![Interface { no_manage, ..described(1) }];
-    let refusal = Refusal::NoInterfaceLeft { limit: 4, attached: 2, pods: 2, trunk: 0 };
-    assert_eq!(scene.decide(), Decision::Refused(refusal), "it has one, and needs two more");
+    let for_members = Interface { no_manage: Some("true".to_owned()), ..described(1) };
+    let of_a_service = Interface { operator: Some("a service".to_owned()), ..described(1) };
+    for left_alone in [for_members, of_a_service] {
+        scene.described = vec![left_alone];
+        let refusal = Refusal::NoInterfaceLeft { limit: 4, attached: 2, pods: 2, trunk: 0 };
+        assert_eq!(scene.decide(), Decision::Refused(refusal), "it has one, and needs two more");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::{Builder, Draft, checked, mac_of};
-use crate::model::{Attachment, Eni, Id, Subnet, all_of};
+use crate::model::{Attachment, Eni, EniKind, Id, Subnet, all_of};
 use crate::rng::key_of;
 use crate::spec::SpecError;
 use crate::spec::check::field;
@@ -59,7 +59,7 @@ impl<'a> Builder<'a> {
                 let id = format!("eni-attach-{}", self.rng.hex17("attach", key));
                 Attachment::old(Arc::from(id), instance, device_index, delete)
             }),
-            operator: None,
+            kind: EniKind::Ordinary,
             known_at: Duration::ZERO,
         };
         self.add(&at, eni)

@@ -30,7 +30,15 @@ const CREATE: &[Row] = &[
         "a new ENI is unknown to other calls; status `pending`",
         "simulator::interfaces::a_new_eni_is_pending_and_unknown_to_other_calls_for_a_while",
     ),
-    not("prefixes, IPv6, other interface types", "refused as an unknown parameter or value"),
+    served("trunk interfaces", "creation::a_trunk_is_created_and_described_as_one"),
+    served(
+        "a number of prefixes",
+        "creation::an_interface_is_created_with_prefixes_beside_its_address",
+    ),
+    not(
+        "prefixes by name, IPv6, other interface types",
+        "refused as an unknown parameter or value",
+    ),
 ];
 
 const ATTACH: &[Row] = &[

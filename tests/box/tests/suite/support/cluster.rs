@@ -34,6 +34,10 @@ impl<'w> Cluster<'w> {
         Self { test_box, api, _listening: listening }
     }
 
+    pub(crate) fn test_box(&self) -> &'w TestBox {
+        self.test_box
+    }
+
     /// Forwards a port of the node's loopback device to the API server until the value is dropped.
     pub(crate) fn connect(&self, node: &str) -> Process {
         let socket = socket(self.test_box);
