@@ -14,7 +14,7 @@ use crate::ports::Kernel;
 
 /// Runs the machine of the operation to its end. None if it was interrupted.
 pub(crate) async fn execute<C: Cloud, K: Kernel, R: Registry>(
-    operation: Operation,
+    operation: &Operation,
     (address, member): (Ipv4Addr, Member),
     (cluster, end): (&ClusterName, CancellationToken),
     systems: &Systems<C, K, R, NoFile>,
@@ -25,7 +25,7 @@ pub(crate) async fn execute<C: Cloud, K: Kernel, R: Registry>(
     let rng = Rng::default();
     let id = rng.run_id();
     let run = Run { member, pool: None, signal: Signal::Interrupt(end), rng };
-    let machine = |now| Execution::new(&operation, cluster, id, now);
+    let machine = |now| Execution::new(operation, cluster, id, now);
     let ended = if matches!(operation, Operation::Evict { .. }) {
         // The claim of a parked address may be deleted.
         let registry = ByAddress { registry, address, pool: None };

@@ -366,7 +366,7 @@ impl<W: Environment> Ports<W> {
         let (systems, kind) = (Arc::clone(&self.systems), OperationKind::of(&operation));
         tasks.spawn_local(async move {
             let of = (address, member);
-            let outcome = execute(operation, of, (&cluster, end), &systems).await;
+            let outcome = execute(&operation, of, (&cluster, end), &systems).await;
             Event::OperationEnded(address, kind, outcome)
         });
     }

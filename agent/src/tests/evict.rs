@@ -11,7 +11,7 @@ use std::time::Duration;
 use firecamp_controllers::publish::Notice;
 use firecamp_core::ids::{Epoch, Member};
 use firecamp_core::ports::Registry;
-use firecamp_core::record::{Attachment, State, StaticIp, Stored, Write};
+use firecamp_core::record::{State, StaticIp, Stored, Write};
 use firecamp_node::preflight::facts::Reservation;
 use firecamp_registry::conformance;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ async fn node(reserved: &str) -> Node {
     let pool = conformance::pool("a", &[1]).unwrap();
     let ip = StaticIp {
         epoch: Epoch(3),
-        attachment: Some(Attachment { ..attachment(NODE, "pod-1", State::Parked) }),
+        attachment: Some(attachment(NODE, "pod-1", State::Parked)),
         reserved_on: Some(eni().id),
         ..conformance::static_ip(OTHER, &conformance::member(1).unwrap(), &pool).unwrap()
     };
@@ -149,7 +149,7 @@ async fn f120_without_a_reservation_the_waiting_pod_gets_an_event_and_nothing_is
     node.reporting_agent(async |_agent| {
         node.waits(WAITING);
         let event = || {
-            let all = node.server.all("events").into_iter();
+            let all = node.server.all("events");
             all.into_iter().find(|event| event["reason"] == "AddressNotReserved")
         };
         until("there is an event", || event().is_some()).await;

@@ -121,7 +121,7 @@ fn coverage(config: &Config) -> Vec<Property<ProtocolModel>> {
             ProtocolModel::ready(w).any(|(pod, _)| pod % m.machines.fixture.pods_each() > 0)
         }),
         (!config.unassign, "parked", |m, w| has_state(m, w, State::Parked)),
-        (config.unassign, "unassigned", |m, w| has_state(m, w, State::Released)),
+        (config.unassign || config.evicts, "unassigned", |m, w| has_state(m, w, State::Released)),
         (faults.crash + faults.lost > 0, "T is waited for", |m, w| {
             w.procs.iter().flatten().any(|p| m.next_action(w, *p) == Request::Pause(2))
         }),

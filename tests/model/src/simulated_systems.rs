@@ -100,7 +100,7 @@ impl ProtocolModel {
             CallKind::Unassign if address.owner != call.eni => Answer::NotOnInterface,
             CallKind::Unassign => {
                 address.give(NO_ENI, config);
-                if !self.config.unassign {
+                if !self.config.unassign && !self.config.evicts {
                     state.record_violation(Violation::Lost);
                 }
                 Answer::Done

@@ -214,7 +214,7 @@ impl World {
             }
             let here = set.eni.eni.listed.contains(&self.members[at].record.address);
             if !here && !set.has_room() {
-                self.evict_for(at, resource);
+                self.evict_for(at, &resource);
             }
             self.step(Step::Start(at));
             assert!(self.members[at].pod.is_some(), "member {at} has no slot");
@@ -223,7 +223,7 @@ impl World {
     }
 
     /// The pod of the member was placed on the node, where no slot is free.
-    fn evict_for(&mut self, at: usize, resource: ResourceName) {
+    fn evict_for(&mut self, at: usize, resource: &ResourceName) {
         let pod = |requests: &ResourceName| LocalPod {
             pod: "new".parse().unwrap(),
             lifecycle: PodLifecycle::Running,
@@ -232,7 +232,7 @@ impl World {
         let running = self.members.iter().filter_map(|one| Some((one, one.pod.as_ref()?)));
         let mut pods: LocalPods =
             running.map(|(one, requests)| (one.record.member.clone(), pod(requests))).collect();
-        pods.insert(self.members[at].record.member.clone(), pod(&resource));
+        pods.insert(self.members[at].record.member.clone(), pod(resource));
         let since = |address| {
             let member = self.members.iter().find(|one| one.record.address == address);
             Moment(Duration::from_secs(member.and_then(|one| one.parked).unwrap()))

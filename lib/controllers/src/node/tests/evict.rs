@@ -62,19 +62,18 @@ fn full() -> Node {
 
 /// EC2's answer to a query. EC2 has that reservation, if any.
 fn answer(task: Task, reserved: Option<&str>) -> Option<Event> {
-    let result = match task {
-        Task::QueryInterfaces(_) => {
-            let eni = identity().enis.remove(0);
-            QueryResult::Interfaces(Ok(vec![interface(eni.id, eni.subnet)]))
-        }
-        Task::QueryVolumes(_) => QueryResult::Volumes(Ok((Vec::new(), Vec::new()))),
-        Task::QueryReservations(subnets) => {
-            let block = |text| Reservation { block: parsed(text), explicit: true };
-            let found: Vec<Reservation> = reserved.map(block).into_iter().collect();
-            let read = subnets.into_iter().map(|subnet| (subnet, found.clone())).collect();
-            QueryResult::Reservations(Ok(read))
-        }
-        _ => return None,
+    let result = if let Task::QueryInterfaces(_) = task {
+        let eni = identity().enis.remove(0);
+        QueryResult::Interfaces(Ok(vec![interface(eni.id, eni.subnet)]))
+    } else if let Task::QueryVolumes(_) = task {
+        QueryResult::Volumes(Ok((Vec::new(), Vec::new())))
+    } else if let Task::QueryReservations(subnets) = task {
+        let block = |text| Reservation { block: parsed(text), explicit: true };
+        let found: Vec<Reservation> = reserved.map(block).into_iter().collect();
+        let read = subnets.into_iter().map(|subnet| (subnet, found.clone())).collect();
+        QueryResult::Reservations(Ok(read))
+    } else {
+        return None;
     };
     Some(Event::Queried(result, Vec::new()))
 }
