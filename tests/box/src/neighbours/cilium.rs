@@ -1,6 +1,6 @@
 //! Cilium's operator with ENI IPAM, for one node, and the agent that gives its addresses to pods.
-//! It follows cilium, pkg/aws/eni/node.go and pkg/ipam/node.go: every ENI of the instance is its own,
-//! whoever attached it, unless it has all tags of `exclude-interface-tags`.
+//! It follows cilium, pkg/aws/eni/node.go and pkg/ipam/node.go: every ENI of the instance is its
+//! own, whoever attached it, unless it has all tags of `exclude-interface-tags`.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

@@ -34,7 +34,7 @@ const UNTAGGED_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 230);
 pub(super) const INTERFACES: &str = "/apis/firecamp.io/v1alpha1/nodeinterfaces";
 /// The node to which it attaches it, which has room for a third interface.
 const ADOPTING: &str = "node-c";
-/// What the VPC CNI sends on node-a. The actor that plays it in the tests of the box sends the same.
+/// What the VPC CNI sends on node-a. The program that plays it in the box sends the same.
 const RECORDED: &str = include_str!("../../../box/recorded/vpc-cni-m5.xlarge.txt");
 /// The addresses of the pool.
 const POOL: [RangeInclusive<Ipv4Addr>; 2] = [
