@@ -20,6 +20,8 @@ use firecamp_registry::api::{AddressStatus, Condition, EniManager, NodeAttachmen
 use firecamp_testkit::sim::{FaultyStatusWriter, Script, SimStatusWriter};
 use tokio::runtime::Runtime;
 
+use super::resources::pool;
+
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 pub(crate) const IP: Subject = Subject::StaticIp(ADDRESS);
 pub(crate) const MINUTE: u64 = 60;

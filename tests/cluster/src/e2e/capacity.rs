@@ -135,7 +135,7 @@ pub(super) async fn a_member_goes_to_the_node_that_has_an_interface_of_its_pool(
     let address = held.address.to_string();
     cluster.vpc(|vpc| vpc.act(Act::DeleteEni { eni }))?;
     cluster.admin.kubectl(&["-n", "prod", "delete", "sipc", "of-other-pool-0"]).await?;
-    cluster.admin.kubectl(&["delete", "staticip", &address]).await?;
+    cluster.admin.kubectl(&["delete", "staticip", &address, "--wait=false"]).await?;
     cluster.admin.kubectl(&["delete", "staticippool", OTHER_POOL]).await.map(drop)
 }
 
