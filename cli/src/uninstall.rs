@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Run this command while the agents still run: one of them, the leader, makes the changes in EC2. \
-Remove the members first. Run the command with --dry-run before.
+Remove the members first. Run the command with --dry-run first.
 
 Examples:
   kubectl -n prod delete statefulset redis
@@ -38,8 +38,9 @@ Examples:
 
 Removed, in this order: spec.interfaces of each pool, so that no further interface is made; all \
 claims, and all NodeInterfaces, whose interfaces the leader detaches and deletes; all StaticIPs, \
-whose addresses the leader unassigns in EC2; the pools. That takes several minutes: before the \
-leader forgets an address or deletes an interface, it looks twice, minutes apart.
+whose addresses the leader unassigns in EC2; the pools. This takes a few minutes, and more than ten \
+if FireCamp made interfaces: the leader waits two minutes before it deletes a StaticIP, and five \
+minutes each before it detaches and deletes an interface.
 
 Kept: interfaces that FireCamp did not make; their tags; CIDR reservations, security groups and \
 IAM roles; the kernels of the nodes (see `firecamp cleanup`); agents and CustomResourceDefinitions.

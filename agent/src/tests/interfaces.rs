@@ -185,6 +185,11 @@ async fn members_do_not_get_a_draining_interface_after_a_restart_without_spec_in
     node.agent(async |agent| {
         agent.ready().await;
         until("the interface is excluded", || node.excluded().contains(&name)).await;
+        until("that is recorded", || {
+            let record = node.server.object("nodeinterfaces", None, &name).unwrap();
+            record["spec"]["excluded"] == true
+        })
+        .await;
     })
     .await;
 }
@@ -205,6 +210,9 @@ async fn while_no_pool_wants_interfaces_the_taint_goes_and_the_records_are_read_
 #[tokio::test(start_paused = true)]
 async fn no_interface_is_made_before_a_cni_plugin_leaves_it_alone() {
     let node = node().await;
+    // So few that the VPC CNI leaves an interface.
+    let few = |node: &mut Value| node["status"]["capacity"]["pods"] = json!("11");
+    assert!(node.server.change("nodes", None, NODE, few));
     let mode = |on: &str| {
         let env = json!([{ "name": "ENABLE_IMDS_ONLY_MODE", "value": on }]);
         let spec = json!({ "template": { "spec": { "containers": [{ "env": env }] } } });

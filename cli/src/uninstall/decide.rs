@@ -18,7 +18,7 @@ reasons! {
         "nothing at first; if this persists, check that agents run (`kubectl -n firecamp-system get \
          pods`) and read the log of the leader (`kubectl -n firecamp-system get lease \
          firecamp-agents` names its node)";
-    InterfaceRemoved "The leader detaches the interface once it was without addresses for five \
+    InterfaceRemoved "The leader detaches the interface once it has had no addresses for five \
                       minutes, and deletes it five minutes later."
         "nothing at first; if this persists, check that agents run, that their role has \
          deploy/iam-policy-interfaces.json, and that EC2 shows no secondary address on the \

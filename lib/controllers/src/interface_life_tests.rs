@@ -114,6 +114,26 @@ fn an_assign_in_flight_while_the_interface_goes_keeps_it() {
 }
 
 #[test]
+fn an_interface_stays_attached_until_its_node_has_excluded_it() {
+    let mut world = World::new(&[]);
+    world.run(Duration::from_secs(30));
+    world.hang_agent(true);
+    world.drain();
+    world.run(Duration::from_hours(1));
+    let eni = world.chosen().expect("an interface");
+    assert!(world.is_attached(&eni), "an init container may still choose it");
+    world.hang_agent(false);
+    world.run(Duration::from_mins(20));
+    assert_eq!(world.phases(), [Phase::Attached], "another one took its place");
+    assert_eq!(world.ours(), 1);
+    world.hang_agent(true);
+    world.terminate();
+    world.drain();
+    world.run(Duration::from_mins(40));
+    nothing_left(&world, "without an instance nobody chooses it");
+}
+
+#[test]
 fn a_registry_that_does_not_answer_is_read_ever_less_often() {
     let mut agent = ManagedInterfaces::new();
     let why = RegistryFailure {

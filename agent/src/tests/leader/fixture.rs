@@ -224,10 +224,11 @@ impl ClusterFixture {
         record.pointer(path).and_then(Value::as_str).map(str::to_owned)
     }
 
-    /// A person removes the interface.
+    /// A person removes the interface, and the agent of its node has excluded it.
     pub(in crate::tests) fn drain(&self) {
         let changed = self.server.change("nodeinterfaces", None, OWN_RECORD, |record| {
             record["spec"]["phase"] = json!("Draining");
+            record["spec"]["excluded"] = json!(true);
         });
         assert!(changed);
     }

@@ -78,6 +78,8 @@ pub(super) struct World {
     tainted: bool,
     agent: ManagedInterfaces,
     agent_began: Moment,
+    /// The agent does nothing.
+    agent_hangs: bool,
     leader: InterfaceRemoval,
     site: Site,
     crashes: Vec<u32>,
@@ -113,6 +115,7 @@ impl World {
             tainted: true,
             agent: agent(true),
             agent_began: Moment::default(),
+            agent_hangs: false,
             leader: InterfaceRemoval::default(),
             site: Site::new(),
             crashes: crashes.to_vec(),
@@ -168,7 +171,7 @@ impl World {
 
     /// Whether a step was due.
     fn agent_step(&mut self) -> Result<bool, Crashed> {
-        if !self.alive {
+        if !self.alive || self.agent_hangs {
             return Ok(false);
         }
         self.identify();

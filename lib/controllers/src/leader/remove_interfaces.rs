@@ -40,6 +40,7 @@ const EVICTION_AGAIN: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InterfaceRemoval {
     round_robin: RoundRobin<Uid>,
+    changed: RoundRobin<Uid>,
     evicted: RoundRobin<Ipv4Addr>,
     /// When the parked addresses on them were last to be unassigned.
     tried: BTreeMap<Ipv4Addr, Moment>,
@@ -109,16 +110,17 @@ impl InterfaceRemoval {
         operations.extend(gone.map(|stored| Operation::DrainInterface(stored.clone())));
         let due: BTreeMap<&Uid, &Option<String>> =
             self.empty.due(now, |_, _| EMPTY_INTERFACE_GRACE).collect();
-        let changes = readable(view).filter_map(|stored| {
-            let interface = stored.clone();
-            Some(match due.get(&stored.uid)? {
+        let batch = self.changed.take(due.keys().copied().collect(), CHANGES_PER_PASS);
+        let batch: BTreeSet<&Uid> = batch.into_iter().collect();
+        operations.extend(readable(view).filter_map(|stored| {
+            let (interface, uid) = (stored.clone(), batch.get(&stored.uid)?);
+            Some(match due.get(*uid)? {
                 Some(attachment) => {
                     Operation::DetachInterface { interface, attachment: attachment.clone() }
                 }
                 None => Operation::DeleteInterface(interface),
             })
-        });
-        operations.extend(changes.take(CHANGES_PER_PASS));
+        }));
         operations
     }
 

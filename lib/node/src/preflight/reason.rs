@@ -140,9 +140,9 @@ reasons! {
     ManagedByVpcCni EniUsable, False, Blocking,
         "The Amazon VPC CNI manages the interface: it assigns the interface's addresses to pods, \
          unassigns free ones, and may delete the interface.",
-        "Attach a separate interface that was created with the tag \
-         node.k8s.amazonaws.com/no_manage=true, and make members use it (FIRECAMP_ENI, or a \
-         subnet in which it is the only one)";
+        "Attach a separate interface in that subnet, created with the tag \
+         node.k8s.amazonaws.com/no_manage=true. Members then use it, unless FIRECAMP_ENI selects \
+         another one";
     ManagedByService EniUsable, False, Blocking,
         "An AWS service manages the interface.",
         "Attach a separate interface for static addresses";

@@ -42,6 +42,10 @@ impl World {
         self.addresses.insert(address(), record);
     }
 
+    pub(in crate::interface_life_tests) fn hang_agent(&mut self, hangs: bool) {
+        self.agent_hangs = hangs;
+    }
+
     /// Its call takes effect, unless EC2 no longer has the interface.
     pub(in crate::interface_life_tests) fn assign(&mut self) {
         if let Some(eni) = self.made() {
