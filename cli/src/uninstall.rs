@@ -38,9 +38,9 @@ Examples:
 
 Removed, in this order: spec.interfaces of each pool, so that no further interface is made; all \
 claims, and all NodeInterfaces, whose interfaces the leader detaches and deletes; all StaticIPs, \
-whose addresses the leader unassigns in EC2; the pools. This takes a few minutes, and more than ten \
-if FireCamp made interfaces: the leader waits two minutes before it deletes a StaticIP, and five \
-minutes each before it detaches and deletes an interface.
+whose addresses the leader unassigns in EC2; the pools. This takes a few minutes, and more than \
+ten if FireCamp made interfaces: the leader waits two minutes before it deletes a StaticIP, and \
+five minutes each before it detaches and deletes an interface.
 
 Kept: interfaces that FireCamp did not make; their tags; CIDR reservations, security groups and \
 IAM roles; the kernels of the nodes (see `firecamp cleanup`); agents and CustomResourceDefinitions.

@@ -12,19 +12,19 @@ use firecamp_core::ports::{Owner, OwnerEni};
 use crate::sdk_error;
 
 /// Which interfaces that FireCamp made are those of this cluster.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum MadeFor<'a> {
+#[derive(Debug, Clone)]
+pub(crate) enum MadeFor {
     /// All that have its name.
     AnyOfTheName,
-    /// Those with this UID. Another cluster may have the same name.
-    Uid(Option<&'a str>),
+    /// Those with this UID, none while it is unknown. Another cluster may have the same name.
+    Uid(Option<String>),
 }
 
 /// The owner among the ENIs of all pages.
 pub(crate) fn owner(
     what: &str,
     (address, subnet): (Ipv4Addr, &SubnetId),
-    made_for: MadeFor<'_>,
+    made_for: &MadeFor,
     enis: &[NetworkInterface],
 ) -> Result<Owner, CloudFailure> {
     let text = address.to_string();
@@ -67,7 +67,7 @@ fn read(
     what: &str,
     eni: &NetworkInterface,
     primary: bool,
-    made_for: MadeFor<'_>,
+    made_for: &MadeFor,
 ) -> Result<OwnerEni, CloudFailure> {
     let id = EniId::new(eni.network_interface_id().unwrap_or_default()).map_err(|error| {
         sdk_error::read_failure(
@@ -78,7 +78,7 @@ fn read(
     let tag = |key| eni.tag_set().iter().find(|tag| tag.key() == Some(key))?.value();
     let is_of_other = match (made_for, tag(tag::CLUSTER_UID)) {
         (MadeFor::AnyOfTheName, _) | (MadeFor::Uid(_), None) => false,
-        (MadeFor::Uid(own), Some(uid)) => own != Some(uid),
+        (MadeFor::Uid(own), Some(uid)) => own.as_deref() != Some(uid),
     };
     Ok(OwnerEni {
         id,

@@ -117,10 +117,10 @@ fn an_assign_in_flight_while_the_interface_goes_keeps_it() {
 fn an_interface_stays_attached_until_its_node_has_excluded_it() {
     let mut world = World::new(&[]);
     world.run(Duration::from_secs(30));
+    let eni = world.chosen().expect("an interface");
     world.hang_agent(true);
     world.drain();
     world.run(Duration::from_hours(1));
-    let eni = world.chosen().expect("an interface");
     assert!(world.is_attached(&eni), "an init container may still choose it");
     world.hang_agent(false);
     world.run(Duration::from_mins(20));

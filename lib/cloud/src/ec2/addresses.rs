@@ -33,19 +33,14 @@ impl Ec2 {
         ];
         let describe = |client| self.enis(client, &call.what, &filters);
         let enis = self.run(metadata, &call, describe).await?;
-        let uid = self.cluster_uid();
-        let made_for = match &uid {
-            None => MadeFor::AnyOfTheName,
-            Some(uid) => MadeFor::Uid(uid.as_deref()),
-        };
-        owner::owner(&call.what, (address, subnet), made_for, &enis)
+        owner::owner(&call.what, (address, subnet), &self.made_for(), &enis)
     }
 
-    /// The UID of this cluster, if there is a file for it; none inside while it is unknown.
-    fn cluster_uid(&self) -> Option<Option<String>> {
-        let file = self.config.cluster_uid.as_ref()?;
-        let read = std::fs::read_to_string(file);
-        Some(read.ok().map(|text| text.trim().to_owned()).filter(|uid| !uid.is_empty()))
+    fn made_for(&self) -> MadeFor {
+        let Some(file) = &self.config.cluster_uid else { return MadeFor::AnyOfTheName };
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let uid = text.trim();
+        MadeFor::Uid((!uid.is_empty()).then(|| uid.to_owned()))
     }
 
     pub(crate) async fn assign(

@@ -28,7 +28,7 @@ fn eni(id: &str, primary: &str, secondary: &[&str]) -> NetworkInterface {
 }
 
 fn owner_in(enis: &[NetworkInterface]) -> Result<Owner, CloudFailure> {
-    owner("lookup", (ADDRESS, &subnet()), MadeFor::AnyOfTheName, enis)
+    owner("lookup", (ADDRESS, &subnet()), &MadeFor::AnyOfTheName, enis)
 }
 
 #[test]
@@ -39,18 +39,19 @@ fn an_interface_made_for_another_cluster_of_the_same_name_is_not_this_clusters()
         Some(vec![tag("firecamp.io/cluster", "prod"), tag("firecamp.io/cluster-uid", "uid-1")]);
     let mut by_hand = made.clone();
     by_hand.tag_set = Some(vec![tag("firecamp.io/cluster", "prod")]);
-    let cluster = |eni: &NetworkInterface, made_for| {
+    let uid = |uid: &str| MadeFor::Uid(Some(uid.to_owned()));
+    let cluster = |eni: &NetworkInterface, made_for: &MadeFor| {
         let found = owner("lookup", (ADDRESS, &subnet()), made_for, std::slice::from_ref(eni));
         let Owner::Eni(found) = found.unwrap() else { panic!("no owner") };
         found.cluster
     };
     let own = Some("prod".to_owned());
-    assert_eq!(cluster(&made, MadeFor::Uid(Some("uid-1"))), own);
-    assert_eq!(cluster(&made, MadeFor::Uid(Some("uid-2"))), None);
-    assert_eq!(cluster(&made, MadeFor::Uid(None)), None, "its own UID is not known");
-    assert_eq!(cluster(&made, MadeFor::AnyOfTheName), own);
-    for made_for in [MadeFor::Uid(Some("uid-2")), MadeFor::Uid(None), MadeFor::AnyOfTheName] {
-        assert_eq!(cluster(&by_hand, made_for), own);
+    assert_eq!(cluster(&made, &uid("uid-1")), own);
+    assert_eq!(cluster(&made, &uid("uid-2")), None);
+    assert_eq!(cluster(&made, &MadeFor::Uid(None)), None, "its own UID is not known");
+    assert_eq!(cluster(&made, &MadeFor::AnyOfTheName), own);
+    for made_for in [uid("uid-2"), MadeFor::Uid(None), MadeFor::AnyOfTheName] {
+        assert_eq!(cluster(&by_hand, &made_for), own);
     }
 }
 

@@ -175,7 +175,7 @@ fn offered(facts: &Facts, held: &Held) -> Option<ResourceList> {
     // waits for its address or whose place a waiting pod obscures, may be in any subnet.
     let hidden = |(name, count): (&&ResourceName, &Count)| count.attached.saturating_sub(of(name));
     let known = counted.iter().map(hidden).fold(0, u32::saturating_add);
-    let retired = retired(facts.pools.as_ref()?, facts, requested);
+    let retired = retired(facts, requested);
     let unknown = retired.saturating_sub(known);
     // Pods that have no address on the interfaces of the resource that they request.
     let without_address = |name: &ResourceName, amount: u32| {
@@ -209,7 +209,8 @@ fn attached_eni<'a>(facts: &Facts, record: &'a StaticIp) -> Option<&'a EniId> {
 
 /// How much pods request of resources that no pool has any more, except pods whose pool is gone:
 /// their addresses are on interfaces that do not count.
-fn retired(pools: &[Pool], facts: &Facts, requested: &ResourceList) -> u32 {
+fn retired(facts: &Facts, requested: &ResourceList) -> u32 {
+    let Some(pools) = &facts.pools else { return 0 };
     let gone = |(name, _): &(&ResourceName, &u32)| pools.iter().all(|it| it.resource != **name);
     let all = requested.iter().filter(gone).map(|(_, amount)| *amount).fold(0, u32::saturating_add);
     let serves = |pool: &Pool, record: &StaticIp| {

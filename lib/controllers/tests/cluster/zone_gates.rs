@@ -102,17 +102,22 @@ fn a_gate_is_removed_without_a_zone_if_the_member_has_no_address() {
 
 #[test]
 fn a_gate_is_removed_without_a_zone_if_the_zone_is_not_known() {
-    let mut unread = fixture(pod());
-    unread.view.addresses.insert(ADDRESS, None);
     let mut of_another = fixture(pod());
     let mut record = of_another.view.addresses[&ADDRESS].clone().unwrap();
     record.record.member = member("redis-1");
     of_another.put(record);
     let mut outside = fixture(pod());
     outside.claim(claim("redis-0", Some(Ipv4Addr::new(10, 9, 9, 9)), None));
-    for mut fixture in [unread, of_another, outside] {
+    for mut fixture in [of_another, outside] {
         assert_eq!(removed(&mut fixture), Some((vec![], None, false)));
     }
+}
+
+#[test]
+fn a_static_ip_that_cannot_be_read_does_not_hide_the_zone_of_its_subnet() {
+    let mut unread = fixture(pod());
+    unread.view.addresses.insert(ADDRESS, None);
+    assert_eq!(removed(&mut unread), in_zone());
 }
 
 #[test]

@@ -176,8 +176,4 @@ fn a_resource_that_another_pool_keeps_hides_the_slots_of_pods_with_the_former_on
     node.facts.requested = requests(&[(default(), 3), (named("b"), 1)]);
     node.run(10);
     assert_eq!(capacity(&node), is("9", "7"), "one of them has been replaced");
-    node.facts.pools = None;
-    node.facts.requested = requests(&[(default(), 1), (named("b"), 1)]);
-    node.run(10);
-    assert_eq!(capacity(&node), is("9", "7"), "what is not known changes nothing");
 }

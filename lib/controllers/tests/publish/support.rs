@@ -20,8 +20,6 @@ use firecamp_registry::api::{AddressStatus, Condition, EniManager, NodeAttachmen
 use firecamp_testkit::sim::{FaultyStatusWriter, Script, SimStatusWriter};
 use tokio::runtime::Runtime;
 
-use super::resources::pool;
-
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 pub(crate) const IP: Subject = Subject::StaticIp(ADDRESS);
 pub(crate) const MINUTE: u64 = 60;
@@ -90,7 +88,6 @@ pub(crate) fn healthy_facts() -> Facts {
         zone: Some("us-east-1a".parse().unwrap()),
         enis: Some(vec![eni(&[ADDRESS])]),
         addresses: Some(vec![fact(record(1, State::Attached))]),
-        pools: Some(vec![pool("a", &ResourceName::default(), 'a')]),
         requested: Some(ResourceList::new()),
         volumes: Some(Table::default()),
         ..Facts::new(name())

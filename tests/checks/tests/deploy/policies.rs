@@ -94,7 +94,9 @@ fn the_policies_know_the_agents_by_their_service_account() {
     let account = object("deploy/rbac/agent.yaml", "ServiceAccount");
     let part = |key: &str| account["metadata"][key].as_str().unwrap().to_owned();
     let user = format!("'system:serviceaccount:{}:{}'", part("namespace"), part("name"));
-    for policy in policies("ValidatingAdmissionPolicy") {
+    // One policy is for everybody.
+    let for_some = |policy: &Value| policy["metadata"]["name"] != "firecamp-interface-records";
+    for policy in policies("ValidatingAdmissionPolicy").into_iter().filter(for_some) {
         let conditions = policy["spec"]["matchConditions"].as_array().unwrap();
         let texts = conditions.iter().filter_map(|one| one["expression"].as_str());
         assert!(texts.into_iter().any(|text| text.contains(&user)), "{}", policy["metadata"]);

@@ -63,7 +63,7 @@ impl TestCluster<'_> {
 pub(super) async fn removed_interfaces_are_emptied_and_members_keep_their_addresses(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let set = Set { parallel: true, ..Set::new("moving", 6) };
+    let set = Set { parallel: true, slots: 1, ..Set::new("moving", 6) };
     let mut held = BTreeMap::new();
     for (pod, one) in cluster.start_members(&set).await? {
         held.insert(pod.name, one.address);
@@ -102,7 +102,7 @@ pub(super) async fn removed_interfaces_are_emptied_and_members_keep_their_addres
 pub(super) async fn an_uninstall_leaves_no_interface_and_no_address(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let set = Set { parallel: true, ..Set::new("last", 2) };
+    let set = Set { parallel: true, slots: 1, ..Set::new("last", 2) };
     cluster.start_members(&set).await?;
     cluster.delete(&set).await?;
     let ours: BTreeSet<String> = cluster.interface_records().await?.into_values().collect();

@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 
 use super::Cell;
 use super::scene::{
-    FREE, GATED, GONE, OTHER, OWN, PARKED, PODS, REPORTED, Who, volume_ready_by_node_b,
+    FREE, GATED, GONE, INTERFACES, MADE, MADE_ELSEWHERE, OTHER, OWN, PARKED, PODS, REPORTED, Who,
+    volume_ready_by_node_b,
 };
-use crate::samples::{GROUP, static_ip, with};
+use crate::samples::{GROUP, node_interface, static_ip, with};
 
 const ENI: &str = "eni-0123456789abcdef0";
 
 pub(super) fn cells() -> Vec<Cell> {
     let of_claims = [claims(), volumes()].concat();
-    let of_nodes = [reports(), capacity(), leases()].concat();
+    let of_nodes = [reports(), capacity(), interfaces(), leases()].concat();
     [addresses(), adoptions(), statuses(), deletions(), of_claims, gated_pods(), of_nodes].concat()
 }
 
@@ -228,6 +229,40 @@ fn capacity() -> Vec<Cell> {
             .refused("only set the capacity of"),
         node("label its node", "node-a", taint).refused("only change the capacity"),
         node("report its node as down", "node-a", down).refused("only change the capacity"),
+    ]
+}
+
+fn interfaces() -> Vec<Cell> {
+    let record = |who, what, name: &str, spec: Value| {
+        patch(who, what, &format!("{INTERFACES}/{name}"), json!({ "spec": spec }))
+    };
+    let new = |what, node: &str| {
+        let changes = [
+            ("/spec/nodeName", json!(node)),
+            ("/spec/phase", json!("Creating")),
+            ("/spec/eni", Value::Null),
+        ];
+        let object = with(node_interface("i-0000000e"), &changes);
+        Cell::new(Who::Agent, what, (Method::POST, INTERFACES), object)
+    };
+    let made = format!("{INTERFACES}/{MADE}");
+    let excluded = || json!({ "excluded": true });
+    vec![
+        new("record an interface of its node", "node-a"),
+        new("record an interface of another node", "node-b").refused("of its own node"),
+        record(Who::Agent, "record that it has excluded an interface", MADE, excluded()),
+        record(Who::Agent, "exclude another node's interface", MADE_ELSEWHERE, excluded())
+            .refused("only remove interfaces of other nodes"),
+        record(
+            Who::Agent,
+            "drain the interface of a lost node",
+            MADE_ELSEWHERE,
+            json!({ "phase": "Draining" }),
+        ),
+        record(Who::AgentWithoutPod, "exclude an interface", MADE, excluded())
+            .refused("not bound to a pod"),
+        Cell::new(Who::Agent, "delete a record too early", (Method::DELETE, &made), Value::Null)
+            .refused("set spec.phase to Draining"),
     ]
 }
 

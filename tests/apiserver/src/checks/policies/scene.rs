@@ -12,7 +12,7 @@ use super::super::{Outcome, ensure};
 use crate::cluster::{Cluster, api};
 use crate::deploy::apply;
 use crate::lifecycle::{ACCOUNT, Site};
-use crate::samples::{GROUP, gated_pod, static_ip, with};
+use crate::samples::{GROUP, gated_pod, node_interface, static_ip, with};
 
 /// The addresses: the live pod of `redis-0` on `node-a` holds `OWN`, an earlier pod of it on
 /// `node-b` holds `LEFT`, `redis-1` on `node-b` holds `OTHER`, `PARKED` is parked on `node-a`, and
@@ -30,6 +30,10 @@ pub(super) const BOUND: &str = "redis-7";
 pub(super) const GATED: &str = "redis-6";
 /// An address without a StaticIP.
 pub(super) const FREE: &str = "10.1.0.25";
+/// The records of an interface that is removed from `node-a`, and of one of `node-b`.
+pub(super) const MADE: &str = "i-0000000c-0";
+pub(super) const MADE_ELSEWHERE: &str = "i-0000000d-0";
+pub(super) const INTERFACES: &str = "/apis/firecamp.io/v1alpha1/nodeinterfaces";
 const NODES: &str = "/api/v1/nodes";
 pub(super) const PODS: &str = "/api/v1/namespaces/prod/pods";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
@@ -126,6 +130,16 @@ impl<'a> Scene<'a> {
             let attachments = kind(json!({ "metadata": { "name": name } }), "NodeAttachments");
             self.make(&format!("{GROUP}/nodeattachments"), &attachments).await?;
         }
+        for (name, node, phase) in
+            [(MADE, "node-a", "Draining"), (MADE_ELSEWHERE, "node-b", "Attached")]
+        {
+            let made = with(
+                node_interface(name.trim_end_matches("-0")),
+                &[("/spec/nodeName", json!(node)), ("/spec/phase", json!(phase))],
+            );
+            self.cluster.api.delete(&format!("{INTERFACES}/{name}")).await?;
+            self.make(INTERFACES, &made).await?;
+        }
         self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
         let lease = json!({
             "metadata": { "name": "firecamp-agents" },
@@ -154,6 +168,9 @@ impl<'a> Scene<'a> {
     pub(super) async fn remove_all(&self) -> Outcome {
         for node in ["node-a", "node-b"] {
             self.cluster.api.delete(&format!("{NODES}/{node}")).await?;
+        }
+        for name in [MADE, MADE_ELSEWHERE] {
+            self.cluster.api.delete(&format!("{INTERFACES}/{name}")).await?;
         }
         self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
         self.cluster.empty().await

@@ -161,15 +161,15 @@ impl<'w> Neighbourhood<'w> {
     /// Waits until FireCamp has attached an interface to the node and offers its slots.
     #[track_caller]
     pub(crate) fn wait_made(&self, node: &str) -> String {
-        let offered = || {
-            let node = self.cluster.api.object("nodes", None, node)?;
-            let slots = node["status"]["capacity"]["firecamp.io/static-ip"].as_str()?.to_owned();
-            (slots != "0").then_some(())
-        };
-        eventually(&format!("{node} has an interface for members"), || {
-            let made = self.made(node).into_iter().find(|(_, phase)| phase == "Attached")?;
-            offered().map(|()| made.0)
-        })
+        eventually(&format!("{node} has an interface for members"), || self.offered(node))
+    }
+
+    /// The interface that FireCamp has attached to the node, once the node offers its slots.
+    pub(crate) fn offered(&self, node: &str) -> Option<String> {
+        let (eni, _) = self.made(node).into_iter().find(|(_, phase)| phase == "Attached")?;
+        let node = self.cluster.api.object("nodes", None, node)?;
+        let slots = node["status"]["capacity"]["firecamp.io/static-ip"].as_str()?.to_owned();
+        (slots != "0").then_some(eni)
     }
 
     /// Status and message of the condition `InterfacesMade` of a node.

@@ -69,7 +69,12 @@ impl TestBox {
 
     /// A box with the latencies of EC2.
     pub(crate) fn realistic() -> Self {
-        Self::with_profile(SPEC, "realistic")
+        Self::realistic_of(SPEC)
+    }
+
+    /// The same with this spec.
+    pub(crate) fn realistic_of(spec: &str) -> Self {
+        Self::with_profile(spec, "realistic")
     }
 
     fn with_profile(spec: &str, profile: &str) -> Self {
