@@ -111,7 +111,7 @@ impl Operator {
 
     fn next_index(&self, from: u32) -> u32 {
         let used = |index: u32| self.enis.iter().any(|eni| eni.index == index);
-        (from..).find(|index| !used(*index)).unwrap_or(from)
+        (from..u32::MAX).find(|index| !used(*index)).unwrap_or(from)
     }
 }
 

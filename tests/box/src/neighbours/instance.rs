@@ -13,8 +13,9 @@ use aws_config::{AppName, BehaviorVersion};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::types::{
-    Filter, NetworkInterface, NetworkInterfaceAttachmentChanges, NetworkInterfaceCreationType,
-    NetworkInterfaceType, ResourceType, Tag, TagSpecification,
+    Filter, Instance as ReservedInstance, NetworkInterface, NetworkInterfaceAttachmentChanges,
+    NetworkInterfaceCreationType, NetworkInterfaceType, Reservation, ResourceType, Tag,
+    TagSpecification,
 };
 
 use super::{Pace, log};
@@ -167,8 +168,8 @@ impl Instance {
     /// The device indexes that DescribeInstances shows as used.
     pub(super) async fn used_indexes(&self) -> Outcome<BTreeSet<u32>> {
         let answer = self.ec2.describe_instances().instance_ids(&self.id).send().await?;
-        let instances = answer.reservations().iter().flat_map(|one| one.instances());
-        let enis = instances.flat_map(|one| one.network_interfaces());
+        let instances = answer.reservations().iter().flat_map(Reservation::instances);
+        let enis = instances.flat_map(ReservedInstance::network_interfaces);
         let index = enis.filter_map(|eni| eni.attachment()?.device_index());
         Ok(index.filter_map(|index| u32::try_from(index).ok()).collect())
     }

@@ -218,7 +218,7 @@ impl Ipamd<'_> {
     /// `attachENI`: at the lowest index that DescribeInstances shows as free.
     async fn attach(&self, eni: &str) -> Outcome<String> {
         let used = self.instance.used_indexes().await?;
-        let free = (0..).find(|index| !used.contains(index)).unwrap_or_default();
+        let free = (0..u32::MAX).find(|index| !used.contains(index)).unwrap_or_default();
         self.instance.attach(eni, free, Some(0)).await
     }
 

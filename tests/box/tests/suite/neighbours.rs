@@ -150,7 +150,7 @@ fn an_index_that_was_taken_meanwhile_leads_to_another_one() {
         attached().iter().map(|call| call.parameters["DeviceIndex"].clone()).collect();
     assert_eq!((indexes.first(), indexes.last()), (Some(&"2".into()), Some(&"1".into())));
     assert_eq!(nodes.calls_of("firecamp", "CreateNetworkInterface").len(), 1);
-    assert_eq!(Vec::from_iter(nodes.made("node-a").into_keys()), [eni]);
+    assert_eq!(nodes.made("node-a").into_keys().collect::<Vec<String>>(), [eni]);
     nodes.assert_apart();
 }
 

@@ -45,10 +45,11 @@ address = "10.0.1.200"
     .to_owned();
     for (number, (name, size, _)) in nodes.iter().enumerate() {
         let host = 11 + number;
-        text += &format!(
+        let node = format!(
             "[[nodes]]\nname = {name:?}\nsubnet = \"a\"\ninstance_type = {size:?}\n\
              address = \"10.0.1.{host}\"\n"
         );
+        text.push_str(&node);
     }
     text
 }
