@@ -13,7 +13,7 @@ mod known;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use firecamp_core::failure::{CloudFailure, CloudKind, RegistryFailure};
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure};
 use firecamp_core::ids::{ClusterName, EniId, InterfaceName};
 use firecamp_core::managed_interface::{NewInterface, NodeInterface, Phase, StoredInterface};
 use firecamp_core::time::Moment;
@@ -357,7 +357,9 @@ impl ManagedInterfaces {
             StepEnd::Cloud(failure) => Failure::Cloud(failure),
             StepEnd::Registry(failure) => Failure::Registry(failure),
         };
-        if failure.cloud_kind() == Some(CloudKind::DeviceIndexTaken) {
+        // EC2 has refused the call, for example because it does not know a new interface yet: only
+        // the pause delays the next one.
+        if matches!(&failure, Failure::Cloud(why) if why.effect == Effect::None) {
             self.attaching = None;
         }
         self.steps.failed(failure, now);

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use firecamp_core::contract::cluster::STARTUP_TAINT;
 use firecamp_vpc::{Fault, Selector};
@@ -13,17 +12,15 @@ use vpcbox::protocol::Call;
 use vpcbox::recorded_calls::begin_as_recorded;
 use vpcbox::vpc::Act;
 
+use crate::support::eventually;
 use crate::support::member::Member;
 use crate::support::neighbours::{
     CILIUM, Neighbourhood, NodeSpec, VPC_CNI, assigned, is_of_pool, spec, wait_assigned,
 };
 use crate::support::test_box::TestBox;
-use crate::support::{eventually, within};
 
 /// What the real ipamd sends; the end-to-end scenarios with it compare it with the same file.
 const RECORDED: &str = include_str!("../../recorded/vpc-cni-m5.xlarge.txt");
-/// How long a new node may take until members can be scheduled to it, with the latencies of EC2.
-const READY_WITHIN: Duration = Duration::from_secs(15);
 /// How old the answers of Describe are.
 const LAG: Fault = Fault::StaleDescribe { lag_ms: Some(1_000) };
 
@@ -66,7 +63,7 @@ fn the_ipamd_of_these_tests_sends_the_calls_of_the_real_one() {
 }
 
 #[test]
-fn a_new_node_is_ready_for_members_within_fifteen_seconds() {
+fn a_new_node_becomes_ready_for_members_with_few_ec2_calls_at_ec2s_own_pace() {
     const NODES: [NodeSpec; 1] = [("node-a", "m5.large", 20)];
     let test_box = TestBox::realistic_of(&spec(&NODES));
     let nodes = Neighbourhood::start(&test_box, &NODES, VPC_CNI);
@@ -74,18 +71,18 @@ fn a_new_node_is_ready_for_members_within_fifteen_seconds() {
         node["spec"]["taints"] = json!([{ "key": STARTUP_TAINT, "effect": "NoSchedule" }]);
     }));
     let _agent = nodes.agent("node-a");
-    within(READY_WITHIN, "the node is ready for members", || {
+    eventually("the node is ready for members", || {
         let node = nodes.cluster.api.object("nodes", None, "node-a")?;
         let free = node["spec"]["taints"].as_array().is_none_or(Vec::is_empty);
         nodes.offered("node-a").filter(|_| free)
     });
     let mut calls = test_box.control().calls(0).unwrap();
     calls.retain(|call| call.service == "ec2" && call.app.contains("firecamp"));
-    let of = |mutating| calls.iter().filter(move |call| call.mutating == mutating);
-    let changes: Vec<&str> = of(true).map(|call| call.action.as_str()).collect();
-    assert_eq!(changes, ["CreateNetworkInterface", "AttachNetworkInterface"]);
-    let reads: Vec<&str> = of(false).map(|call| call.action.as_str()).collect();
-    assert!(reads.len() <= 8, "{reads:?}");
+    let made = calls.iter().filter(|call| call.mutating && call.code.is_none());
+    let made: Vec<&str> = made.map(|call| call.action.as_str()).collect();
+    assert_eq!(made, ["CreateNetworkInterface", "AttachNetworkInterface"]);
+    // EC2 may not know a new interface for some seconds.
+    assert!(calls.len() <= 12, "{calls:?}");
 }
 
 #[test]
