@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use firecamp_core::contract::cluster::STARTUP_TAINT;
 use firecamp_vpc::{Fault, Selector};
@@ -12,15 +13,17 @@ use vpcbox::protocol::Call;
 use vpcbox::recorded_calls::begin_as_recorded;
 use vpcbox::vpc::Act;
 
-use crate::support::eventually;
 use crate::support::member::Member;
 use crate::support::neighbours::{
     CILIUM, Neighbourhood, NodeSpec, VPC_CNI, assigned, is_of_pool, spec, wait_assigned,
 };
 use crate::support::test_box::TestBox;
+use crate::support::{eventually, within};
 
 /// What the real ipamd sends; the end-to-end scenarios with it compare it with the same file.
 const RECORDED: &str = include_str!("../../recorded/vpc-cni-m5.xlarge.txt");
+/// EC2 attaches the slowest interfaces within a minute, and knows the slowest new ones as late.
+const SLOWEST: Duration = Duration::from_mins(3);
 /// How old the answers of Describe are.
 const LAG: Fault = Fault::StaleDescribe { lag_ms: Some(1_000) };
 
@@ -71,7 +74,7 @@ fn a_new_node_becomes_ready_for_members_with_few_ec2_calls_at_ec2s_own_pace() {
         node["spec"]["taints"] = json!([{ "key": STARTUP_TAINT, "effect": "NoSchedule" }]);
     }));
     let _agent = nodes.agent("node-a");
-    eventually("the node is ready for members", || {
+    within(SLOWEST, "the node is ready for members", || {
         let node = nodes.cluster.api.object("nodes", None, "node-a")?;
         let free = node["spec"]["taints"].as_array().is_none_or(Vec::is_empty);
         nodes.offered("node-a").filter(|_| free)
