@@ -8,9 +8,9 @@ use super::world::{Fate, World};
 
 /// In each run of the tests; more by `make sim LEVEL=interfaces`.
 const HISTORIES: u64 = 400;
-/// By then everything is over: a lost instance is noticed after ten minutes, and an interface
-/// deleted after five.
-const END: Duration = Duration::from_mins(45);
+/// By then everything is over: a lost instance is noticed after ten minutes, and its interface is
+/// detached and deleted after five each. A leader that crashes, up to three times, starts over.
+const END: Duration = Duration::from_mins(90);
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 pub(crate) struct Random(pub(crate) u64);
