@@ -137,7 +137,7 @@ impl<'a> Scene<'a> {
                 node_interface(name.trim_end_matches("-0")),
                 &[("/spec/nodeName", json!(node)), ("/spec/phase", json!(phase))],
             );
-            self.cluster.api.delete(&format!("{INTERFACES}/{name}")).await?;
+            self.remove_interface(name).await?;
             self.make(INTERFACES, &made).await?;
         }
         self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
@@ -164,13 +164,22 @@ impl<'a> Scene<'a> {
         ensure(made.code == 201, || made.text)
     }
 
+    /// Nobody may delete a record before its last phase.
+    async fn remove_interface(&self, name: &str) -> Outcome {
+        let path = format!("{INTERFACES}/{name}");
+        let last = json!([{ "op": "add", "path": "/spec/phase", "value": "Deleting" }]);
+        self.cluster.api.patch(&path, &last).await?;
+        let gone = self.cluster.api.delete(&path).await?;
+        ensure(matches!(gone.code, 200 | 404), || gone.text)
+    }
+
     /// Removes the fixture for the next checks.
     pub(super) async fn remove_all(&self) -> Outcome {
         for node in ["node-a", "node-b"] {
             self.cluster.api.delete(&format!("{NODES}/{node}")).await?;
         }
         for name in [MADE, MADE_ELSEWHERE] {
-            self.cluster.api.delete(&format!("{INTERFACES}/{name}")).await?;
+            self.remove_interface(name).await?;
         }
         self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
         self.cluster.empty().await
