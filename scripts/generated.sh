@@ -32,3 +32,7 @@ run --test crds
 run --test conformance the_document_matches_the_table
 # docs/file-registry.md and docs/examples/registry.
 run --test registry documents::
+# The conditions in docs/preflight.md, and the golden files of uninstall, doctor and the leader.
+run --test preflight_page --test cleanup_plans
+run --test look
+run --test cluster golden::
