@@ -10,7 +10,8 @@ use firecamp_core::record::Write;
 use firecamp_engine::{NoFile, Rng, Systems};
 use firecamp_kube::Census;
 
-use crate::ports::{Kernel, Registrar};
+use crate::kernel::Kernel;
+use crate::ports::Registrar;
 
 pub(crate) async fn attempt<C, H, R>(
     orphan: Orphan,

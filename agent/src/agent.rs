@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent_files::AgentFiles;
-use crate::ports::{Environment, Kernel, KernelEvents, Ports};
+use crate::kernel::{Kernel, KernelEvents};
+use crate::ports::{Environment, Ports};
 use crate::publish::SharedStatus;
 use crate::report::report;
 use crate::runner::{self, Driver};

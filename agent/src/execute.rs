@@ -10,7 +10,7 @@ use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
 use tokio_util::sync::CancellationToken;
 
 use crate::by_address::ByAddress;
-use crate::ports::Kernel;
+use crate::kernel::Kernel;
 
 /// Runs the machine of the operation to its end. None if it was interrupted.
 pub(crate) async fn execute<C: Cloud, K: Kernel, R: Registry>(
@@ -24,7 +24,7 @@ pub(crate) async fn execute<C: Cloud, K: Kernel, R: Registry>(
     let host = if withdraws { host.clone().withdrawing() } else { host.clone() };
     let rng = Rng::default();
     let id = rng.run_id();
-    let run = Run { member, pool: None, signal: Signal::Interrupt(end), rng };
+    let run = Run { member, pool: None, signal: Signal::Interrupt(end), rng, watcher: None };
     let machine = |now| Execution::new(operation, cluster, id, now);
     let ended = if matches!(operation, Operation::Evict { .. }) {
         // The claim of a parked address may be deleted.

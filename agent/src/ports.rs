@@ -11,20 +11,14 @@ use firecamp_controllers::node::{
     QueryResult,
 };
 use firecamp_core::agent::{Operation, Orphan};
-use firecamp_core::failure::{
-    CloudFailure, CloudKind, Effect, HostFailure, RegistryFailure, RegistryKind,
-};
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{
     ClusterName, EniId, InstanceId, Mac, Member, NodeName, SubnetId, VolumeId,
 };
-use firecamp_core::ports::{
-    Cloud, CloudInterfaces, Holder, HostNet, KernelTarget, KernelView, Registry,
-};
+use firecamp_core::ports::{Cloud, CloudInterfaces, Registry};
 use firecamp_core::time::Moment;
 use firecamp_engine::{NoFile, Systems};
-use firecamp_host::{LinuxHost, Monitor};
 use firecamp_kube::Census;
-use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
 use firecamp_node::preflight::facts::NodeFacts;
 use firecamp_node::preflight::{CloudChecks, NodeChecks};
 use firecamp_node::volumes::CloudVolumes;
@@ -36,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adopt::attempt;
 use crate::execute::execute;
 use crate::interfaces::{InterfaceRecords, perform};
+use crate::kernel::Kernel;
 use crate::observed_cloud::ObservedCloud;
 use crate::partition;
 use crate::source::Source;
@@ -58,73 +53,6 @@ pub(crate) trait Environment: 'static {
     type Registry: Registry + Registrar + InterfaceRecords;
     /// The static IPs and pods of the node.
     type Source: Source;
-}
-
-/// The kernel of this node.
-pub(crate) trait Kernel: HostNet + Clone {
-    /// The same for a withdraw, which also accepts lock records of unsupported versions.
-    fn withdrawing(self) -> Self;
-
-    /// A complete snapshot of FireCamp's addresses and locks.
-    fn kernel_snapshot(&self) -> impl Future<Output = Result<KernelSnapshot, HostFailure>>;
-
-    /// The kernel state of each target, in order.
-    fn views(
-        &self,
-        targets: &[KernelTarget],
-    ) -> impl Future<Output = Vec<Result<KernelView, HostFailure>>>;
-
-    /// The links that may be ENIs.
-    fn links(&self) -> impl Future<Output = Result<Vec<ObservedLink>, HostFailure>>;
-
-    /// Sets up the link with this MAC if it is down and has no address. Returns whether it did.
-    fn raise(&self, mac: Mac) -> impl Future<Output = Result<bool, HostFailure>>;
-
-    /// Removes an address from the kernel and keeps its holder in the lock. Returns whether it
-    /// changed anything.
-    fn withhold(
-        &self,
-        address: Ipv4Addr,
-        holder: &Holder,
-    ) -> impl Future<Output = Result<bool, HostFailure>>;
-}
-
-impl Kernel for LinuxHost {
-    fn withdrawing(self) -> Self {
-        Self::withdrawing(self)
-    }
-
-    async fn kernel_snapshot(&self) -> Result<KernelSnapshot, HostFailure> {
-        Self::kernel_snapshot(self).await
-    }
-
-    async fn views(&self, targets: &[KernelTarget]) -> Vec<Result<KernelView, HostFailure>> {
-        Self::views(self, targets).await
-    }
-
-    async fn links(&self) -> Result<Vec<ObservedLink>, HostFailure> {
-        Self::links(self).await
-    }
-
-    async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
-        Self::raise(self, mac).await
-    }
-
-    async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {
-        Self::withhold(self, address, holder).await
-    }
-}
-
-/// Kernel events.
-pub(crate) trait KernelEvents {
-    /// Waits for the next events. Cancel-safe.
-    fn changed(&mut self) -> impl Future<Output = Result<Vec<Change>, HostFailure>>;
-}
-
-impl KernelEvents for Monitor {
-    async fn changed(&mut self) -> Result<Vec<Change>, HostFailure> {
-        Self::changed(self).await
-    }
 }
 
 /// Reads of the whole cluster that the adoption of an address requires.
@@ -183,6 +111,11 @@ impl<W: Environment> Ports<W> {
 
     pub(crate) fn host(&self) -> &W::Kernel {
         &self.systems.host
+    }
+
+    /// The systems of operations.
+    pub(crate) fn systems(&self) -> Arc<SystemsOf<W>> {
+        Arc::clone(&self.systems)
     }
 
     /// The source of static IPs and pods.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use firecamp_cloud::{CloudConfig, LazyCloud};
 use firecamp_core::contract::exit::Exit;
@@ -18,18 +19,20 @@ use firecamp_run::recent_log::Recent;
 use firecamp_run::report::Report;
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::agent::Agent;
 use crate::agent_files::AgentFiles;
+use crate::endpoint::{Endpoint, Served};
 use crate::http::{self, Pages};
 use crate::kube_status::KubeStatus;
 use crate::leader;
 use crate::metrics_server;
-use crate::ports::{Environment, MeteredCloud, Ports};
+use crate::ports::{Environment, MeteredCloud, Ports, SystemsOf};
 use crate::publish::{self, SharedStatus};
 use crate::source::AnySource;
-use crate::status::Status;
+use crate::status::{EndpointMetrics, Status};
 use crate::volumes;
 
 /// The systems of a real node.
@@ -83,6 +86,7 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     };
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);
     let kube_status = kube_status(&config, &registry);
+    let asked = asked(&config, (ports.systems(), status.endpoint.clone()), end);
     let AgentConfig { node, cluster, eni, listen, metrics, .. } = config;
     tracing::info!(%node, %cluster, %listen, "agent started");
     let span = tracing::info_span!("agent", %node);
@@ -98,11 +102,29 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     };
     let reported = publish::run((node, kube_status.clone()), &shared_status, &status, end);
     let volumes = volumes::follow(kube_status, &shared_status, &status, end);
-    let all =
-        async { tokio::join!(served, scraped, leader, reported, volumes, agent.run(monitor, end)) };
-    let ((), (), (), (), (), ended) = Box::pin(all).instrument(span).await;
+    let all = async {
+        let agent = agent.run(monitor, end);
+        tokio::join!(served, scraped, leader, reported, volumes, asked, agent)
+    };
+    let ((), (), (), (), (), (), ended) = Box::pin(all).instrument(span).await;
     ended.map_err(|failure| refused(failure.detail))?;
     Ok(Report::new(Exit::Success, "stopped by a signal; addresses stay configured"))
+}
+
+/// Serves the endpoint for pods, if the configuration has one.
+fn asked<'a>(
+    config: &AgentConfig,
+    (systems, metrics): (Arc<SystemsOf<NodeEnvironment>>, EndpointMetrics),
+    end: &'a CancellationToken,
+) -> impl Future<Output = ()> + use<'a> {
+    let AgentConfig { node, cluster, eni, places, endpoint, .. } = config;
+    let (node, cluster, run_dir) = (node.clone(), cluster.clone(), places.run_dir.clone());
+    let (at, served) = (*endpoint, Served { node, cluster, rule: *eni, run_dir });
+    async move {
+        if let Some(at) = at {
+            Endpoint::<NodeEnvironment>::serve(at, served, (systems, metrics), end).await;
+        }
+    }
 }
 
 async fn bind(at: SocketAddr) -> Result<TcpListener, Report> {

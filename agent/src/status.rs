@@ -2,6 +2,7 @@
 
 mod addresses;
 pub(crate) mod ec2_calls;
+mod endpoint;
 mod health;
 mod last_reads;
 mod leadership;
@@ -25,6 +26,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use self::addresses::AddressMetrics;
 pub(crate) use self::ec2_calls::{Call, Ec2Calls};
+pub(crate) use self::endpoint::EndpointMetrics;
 use self::health::Health;
 pub(crate) use self::leadership::LeadershipMetrics;
 use self::operations::OperationMetrics;
@@ -55,6 +57,7 @@ pub(crate) struct Status {
     pub(crate) health: Health,
     pub(crate) publishing: PublishMetrics,
     pub(crate) volumes: VolumeMetrics,
+    pub(crate) endpoint: EndpointMetrics,
     /// Failed attempts to listen on `--metrics-listen`.
     pub(crate) listen_failures: Counter,
     registry: Registry,
@@ -86,6 +89,7 @@ impl Status {
             health: Health::new(agent),
             publishing: PublishMetrics::new(agent),
             volumes: VolumeMetrics::new(agent),
+            endpoint: EndpointMetrics::new(agent),
             listen_failures: add(agent, "metrics_listen_failures", Counter::default()),
             registry,
             log,

@@ -5,6 +5,7 @@ mod adopt;
 mod api_server_outage;
 mod ec2;
 mod ec2_failures;
+mod endpoint;
 mod evict;
 mod handover;
 mod harness;

@@ -1,6 +1,7 @@
 //! Attaches the static IP address of a StatefulSet member to this node.
 
 mod attach_setup;
+mod through_endpoint;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use firecamp_core::contract::api;
 use firecamp_core::contract::exit::Exit;
 use firecamp_engine::{Ended, Rng, Run, Signal};
 use firecamp_host::AgentLock;
-use firecamp_run::config::{Identity, InitConfig};
+use firecamp_run::config::{Identity, InitConfig, InitSettings};
 use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
@@ -21,8 +22,12 @@ use crate::attach_setup::{Node, input, systems};
 /// Runs the program: parses arguments and environment variables, and returns the exit code.
 pub fn main() -> ExitCode {
     match start::init() {
-        Ok(started) => started.run(FirstSignal::Ends, async |config, signals| {
-            attach(&config, signals).await.unwrap_or_else(|failed| failed)
+        Ok(started) => started.run(FirstSignal::Ends, async |settings, signals| {
+            let ended = match settings {
+                InitSettings::Direct(config) => attach(&config, signals).await,
+                InitSettings::Endpoint(config) => through_endpoint::attach(&config, signals).await,
+            };
+            ended.unwrap_or_else(|failed| failed)
         }),
         Err(ended) => ended,
     }
@@ -61,7 +66,7 @@ async fn attach_with(
     }
     let signal = Signal::Interrupt(signals.end);
     let (member, pool) = (input.member.clone(), input.pool.clone());
-    let run = Run { member, pool, signal, rng: Rng::default() };
+    let run = Run { member, pool, signal, rng: Rng::default(), watcher: None };
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),

@@ -8,7 +8,7 @@ use firecamp_cloud::{CloudConfig, LazyCloud};
 use firecamp_core::contract::api;
 use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
 use firecamp_host::{HostTimeouts, LinuxHost};
-use firecamp_run::config::{Identity, StopConfig};
+use firecamp_run::config::{EndpointStop, Identity, StopConfig, StopSettings};
 use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::flags::StopMode;
 use firecamp_run::process::{FirstSignal, Signals};
@@ -21,13 +21,29 @@ pub fn main() -> ExitCode {
         Ok(started) => started,
         Err(ended) => return ended,
     };
-    let first = match started.config.mode {
+    let first = match started.config.mode() {
         StopMode::Wait => FirstSignal::IsAwaited,
         StopMode::Release => FirstSignal::Ends,
     };
-    started.run(first, async |config, signals| {
-        release(&config, signals).await.unwrap_or_else(|failed| failed)
+    started.run(first, async |settings, signals| {
+        let ended = match settings {
+            StopSettings::Direct(config) => release(&config, signals).await,
+            StopSettings::Endpoint(config) => return ask(&config, signals).await,
+        };
+        ended.unwrap_or_else(|failed| failed)
     })
+}
+
+/// Releases through the agent's endpoint.
+async fn ask(config: &EndpointStop, signals: Signals) -> Report {
+    if config.mode == StopMode::Wait {
+        signals.awaited.cancelled().await;
+    }
+    tokio::select! {
+        biased;
+        () = signals.end.cancelled() => Report::interrupted(),
+        report = config.client.release(&config.request, config.timeout) => report,
+    }
 }
 
 async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report> {
@@ -60,7 +76,7 @@ async fn release_with(
         StopMode::Release => Signal::Interrupt(signals.end),
     };
     let member = config.identity.member.clone();
-    let run = Run { member, pool: None, signal, rng: Rng::default() };
+    let run = Run { member, pool: None, signal, rng: Rng::default(), watcher: None };
     let input = release_input::input(config);
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),

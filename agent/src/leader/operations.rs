@@ -206,7 +206,7 @@ impl<'a, C: Cloud + CloudInterfaces> Attempt<'a, C> {
 
     fn run_of(&self, member: &Member) -> Run {
         let signal = Signal::Interrupt(self.term.clone());
-        Run { member: member.clone(), pool: None, signal, rng: self.rng.clone() }
+        Run { member: member.clone(), pool: None, signal, rng: self.rng.clone(), watcher: None }
     }
 
     /// The systems of a release in place of another node's agent.

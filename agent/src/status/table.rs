@@ -34,7 +34,7 @@ const fn alpha(
 }
 
 /// The agent's own metrics.
-pub(crate) const METRICS: [Described; 36] = [
+pub(crate) const METRICS: [Described; 41] = [
     stable("build", "info", &["version"], "Version of the agent"),
     stable("attached_addresses", "gauge", &[], "Addresses attached to this node"),
     stable("missing_addresses", "gauge", &[], "Attached addresses missing from the kernel"),
@@ -80,6 +80,26 @@ pub(crate) const METRICS: [Described; 36] = [
         &[],
         "Failed attempts to listen on the address of --metrics-listen",
     ),
+    stable(
+        "endpoint_requests",
+        "counter",
+        &["request", "reason"],
+        "Requests of pods at the endpoint that ended, by the reason of their exit code",
+    ),
+    alpha(
+        "endpoint_request_duration_seconds",
+        "histogram",
+        &["request"],
+        "Duration of attaches and releases through the endpoint",
+    ),
+    stable("endpoint_connections", "gauge", &[], "Open connections of pods to the endpoint"),
+    stable(
+        "endpoint_refused_connections",
+        "counter",
+        &[],
+        "Connections of pods that were closed because there were too many",
+    ),
+    stable("endpoint_listen_failures", "counter", &[], "Failed attempts to start the endpoint"),
     stable("netlink_overruns", "counter", &[], "Netlink overruns, after which events were lost"),
     stable(
         "restore_duration_seconds",
@@ -168,7 +188,10 @@ last loop iteration. All histograms have the buckets 1 ms, 2 ms, 4 ms and so on 
 | `kind` of a volume | Ebs, InstanceStore, Iscsi, Nfs, Glusterfs, Local, Other |
 | `system` | Registry, Metadata, Ec2, Ec2Volumes, Ec2Types, Ec2Reservations, Kernel, Volumes, \
 Claims |
-| `request` | get, create, update, update-status, update-claim-status, update-capacity, event |
+| `request` to publish | get, create, update, update-status, update-claim-status, \
+update-capacity, event |
+| `request` of a pod | attach, release, refused (before it began) |
+| `reason` of a request of a pod | the reasons in [exit-codes.md](exit-codes.md) |
 | `call` | an action of the EC2 API |
 | `result` | Success, Denied (permissions, credentials or clock), Throttled, Transient, \
 HeldElsewhere, NotOnInterface, CapacityExceeded, SubnetExhausted, BadAddress, NotFound, Unknown |

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
@@ -27,8 +28,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
 use crate::agent_files::AgentFiles;
+use crate::kernel::{Kernel, KernelEvents};
 use crate::kube_status::KubeStatus;
-use crate::ports::{Environment, Kernel, KernelEvents, MeteredCloud, Ports};
+use crate::ports::{Environment, MeteredCloud, Ports, SystemsOf};
 use crate::publish::{self, SharedStatus};
 use crate::source::KubeSource;
 use crate::status::Status;
@@ -89,6 +91,10 @@ impl Kernel for SimHost {
     }
 
     async fn raise(&self, _mac: Mac) -> Result<bool, HostFailure> {
+        Ok(false)
+    }
+
+    async fn ensure_endpoint(&self, _at: Ipv4Addr) -> Result<bool, HostFailure> {
         Ok(false)
     }
 
@@ -261,6 +267,15 @@ impl Node {
 
     pub(crate) fn writes(&self) -> usize {
         ["POST", "PATCH", "PUT", "DELETE"].iter().map(|verb| self.asked(verb)).sum()
+    }
+
+    /// The systems of an endpoint.
+    pub(crate) fn systems(&self, status: &Status) -> Arc<SystemsOf<SimEnvironment>> {
+        let registry = AnyRegistry::from(self.registry.clone());
+        let source = KubeSource::new(NODE.parse().unwrap(), registry.clone());
+        let cloud = MeteredCloud { inner: self.cloud.clone(), observer: status.ec2_calls.clone() };
+        let host = self.host.clone();
+        Ports::<SimEnvironment>::new(cloud, host, registry, source, self.cloud.clone()).systems()
     }
 
     /// Runs an agent, meanwhile `body`, and then ends the agent.

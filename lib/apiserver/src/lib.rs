@@ -119,6 +119,25 @@ impl ApiServer {
         self.state().denied.insert((verb.to_owned(), plural.to_owned()));
     }
 
+    /// Issues a token of a pod, as the kubelet requests one: for this audience, bound to the pod
+    /// with this UID and its node.
+    pub fn issue_token(&self, token: &str, audience: &str, pod: (&str, &str, &str), node: &str) {
+        let (namespace, name, uid) = pod;
+        let status = json!({
+            "authenticated": true,
+            "audiences": [audience],
+            "user": {
+                "username": format!("system:serviceaccount:{namespace}:default"),
+                "extra": {
+                    "authentication.kubernetes.io/pod-name": [name],
+                    "authentication.kubernetes.io/pod-uid": [uid],
+                    "authentication.kubernetes.io/node-name": [node],
+                },
+            },
+        });
+        self.state().tokens.insert(token.to_owned(), status);
+    }
+
     /// The stored object.
     pub fn object(
         &self,

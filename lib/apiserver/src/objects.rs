@@ -34,6 +34,8 @@ pub(crate) struct ServerState {
     pub(crate) uninstalled: bool,
     /// The verbs and plurals that access reviews deny: `list staticips`.
     pub(crate) denied: BTreeSet<(String, String)>,
+    /// The valid tokens, each with the status of its review.
+    pub(crate) tokens: BTreeMap<String, Value>,
     pub(crate) date: Option<String>,
     pub(crate) faults: Faults,
     pub(crate) requests: Vec<String>,
@@ -61,6 +63,7 @@ impl Default for ServerState {
             missing_namespaces: BTreeSet::new(),
             uninstalled: false,
             denied: BTreeSet::new(),
+            tokens: BTreeMap::new(),
             date: Some("Fri, 20 Nov 2026 15:00:00 GMT".to_owned()),
             faults: Faults::default(),
             requests: Vec::new(),

@@ -48,6 +48,7 @@ impl Route {
         let ours = path.strip_prefix("/apis/") == Some(api::VERSION);
         let (plural, kind) = match path {
             "/version" => (diagnosis::VERSION, "Info"),
+            diagnosis::TOKEN_REVIEWS_PATH => (diagnosis::TOKEN_REVIEWS, "TokenReview"),
             diagnosis::REVIEWS_PATH => (diagnosis::REVIEWS, "SelfSubjectAccessReview"),
             _ => ours.then_some((diagnosis::SERVED, "APIResourceList"))?,
         };

@@ -2,6 +2,8 @@
 //! variable, a tag, an exit code or a kernel number as a literal.
 
 pub mod cluster;
+mod command_exit;
+pub mod endpoint;
 pub mod event;
 pub mod exit;
 pub mod original;
@@ -74,6 +76,14 @@ pub mod env {
     pub const LISTEN: &str = "FIRECAMP_LISTEN";
     /// Address and port at which clients on other hosts may read the agent's metrics.
     pub const METRICS_LISTEN: &str = "FIRECAMP_METRICS_LISTEN";
+    /// Address and port of the agent's endpoint; in the containers it selects that mode.
+    pub const ENDPOINT: &str = "FIRECAMP_ENDPOINT";
+    /// Where the agent's endpoint listens.
+    pub const ENDPOINT_LISTEN: &str = "FIRECAMP_ENDPOINT_LISTEN";
+    /// The pod's token for the endpoint.
+    pub const TOKEN_FILE: &str = "FIRECAMP_TOKEN_FILE";
+    /// The file with the member's address, written after an attach through the endpoint.
+    pub const ADDRESS_FILE: &str = "FIRECAMP_ADDRESS_FILE";
     /// Unassign the address in EC2 at release.
     pub const UNASSIGN: &str = "FIRECAMP_UNASSIGN";
 }

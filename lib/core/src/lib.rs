@@ -12,6 +12,7 @@ pub mod attach;
 pub mod choose_interface;
 pub mod contract;
 pub mod decide;
+pub mod endpoint;
 pub mod failure;
 pub mod ids;
 mod kernel_target;

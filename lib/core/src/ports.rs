@@ -3,6 +3,7 @@
 //! protocol decides about retries.
 
 mod managed_interfaces;
+mod pod_authority;
 mod shared;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use crate::node_identity::NodeIdentity;
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 
 pub use self::managed_interfaces::CloudInterfaces;
+pub use self::pod_authority::{AskingPod, PodAuthority, Review, ReviewedPod};
 
 /// The owner of an address, as EC2 reports it. Reads lag, so it may be stale.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -12,8 +12,9 @@ mod stop_signal;
 mod trace;
 
 pub use input::Begin;
-pub use perform::{NoFile, Systems};
+pub use perform::{ClientsFile, NoFile, Systems};
 pub use preview::preview;
+pub use progress::ProgressEvent;
 pub use rng::Rng;
 pub use runner::{Ended, Run, run};
 pub use stop_signal::Signal;

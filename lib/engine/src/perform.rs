@@ -55,6 +55,30 @@ impl MemberFile for NoFile {
     }
 }
 
+/// The file of an attach through the agent's endpoint: the container writes it after the outcome,
+/// so nothing is written here.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClientsFile;
+
+impl MemberFile for ClientsFile {
+    async fn probe(&self) -> Result<(), FileFailure> {
+        Ok(())
+    }
+
+    /// Nothing to publish.
+    async fn stage(&self, _address: Ipv4Addr) -> Result<bool, FileFailure> {
+        Ok(false)
+    }
+
+    async fn publish(&self) -> Result<(), FileFailure> {
+        Ok(())
+    }
+
+    async fn sync(&self) -> Result<(), FileFailure> {
+        Ok(())
+    }
+}
+
 /// The longest that a registry request, a metadata read or a Describe may take.
 const READ_BOUND: Duration = Duration::from_secs(5);
 /// The longest that a kernel operation may take, including its wait for the node-local lock.

@@ -9,12 +9,13 @@ use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::ports::{Cloud, HostNet, MemberFile, Owner, Registry};
 use firecamp_core::time::Moment;
+use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep};
 
 use crate::crash::CrashPoint;
 use crate::input::Begin;
 use crate::perform::Systems;
-use crate::progress::{Progress, replied};
+use crate::progress::{Progress, ProgressEvent};
 use crate::rng::Rng;
 use crate::stop_signal::Signal;
 use crate::trace::Trace;
@@ -39,6 +40,8 @@ pub struct Run {
     pub signal: Signal,
     /// The source of random waits and of the run id.
     pub rng: Rng,
+    /// Whom to tell the progress, besides the log.
+    pub watcher: Option<Sender<ProgressEvent>>,
 }
 
 type Lookup<'a> = Pin<Box<dyn Future<Output = Result<Owner, CloudFailure>> + Send + 'a>>;
@@ -67,7 +70,7 @@ where
     let mut trace = Trace::begin(&work, begun);
     let mut machine = work.begin(begun);
     let mut runner = Runner { systems, run, origin, begun: Begun::Nothing, stopping: false };
-    let mut progress = Progress::default();
+    let mut progress = Progress::new(run.watcher.as_ref());
     let crash = CrashPoint::from_environment();
     loop {
         let action = machine.action();
@@ -82,7 +85,7 @@ where
             trace.ended(None);
             return Ended::Interrupted;
         };
-        replied(&reply);
+        progress.replied(&reply);
         let answered = now();
         trace.replied(&reply, answered);
         machine.reply(reply, answered);

@@ -164,6 +164,9 @@ impl LinuxHost {
             }
         }
         released(false)?;
+        if address.is_link_local() {
+            self.remove_endpoint_link().await?;
+        }
         Ok(Cleared::Gone)
     }
 

@@ -1,6 +1,7 @@
 //! Errors of kernel and lock operations, which become a [`HostFailure`].
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub(crate) enum HostError {
         #[source]
         source: io::Error,
     },
+    #[error("failed to give the agent's endpoint the address {address}: {why}")]
+    Endpoint { address: Ipv4Addr, why: String },
     #[error("refused to use {}: {why}", path.display())]
     Untrusted { path: PathBuf, why: String },
     #[error("failed to lock {} within {waited:?}: {holder}", path.display())]
@@ -91,6 +94,7 @@ impl HostError {
             Self::Kernel { .. }
             | Self::ForeignRoute { .. }
             | Self::StrictFilter { .. }
+            | Self::Endpoint { .. }
             | Self::File { .. }
             | Self::Untrusted { .. }
             | Self::Apart { .. }

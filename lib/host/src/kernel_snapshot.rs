@@ -20,7 +20,9 @@ pub(crate) async fn take(
     let mut kernel_snapshot = KernelSnapshot::default();
     let recorded = locks.all()?;
     let nothing = crate::lock::record::Recorded::Nothing;
-    let assigned = address::list(netlink).await?;
+    let mut assigned = address::list(netlink).await?;
+    // The endpoint's address carries FireCamp's tag, and is no member's.
+    assigned.retain(|one| !one.local.is_link_local());
     for one in assigned.iter().filter(|one| one.prefix == 32) {
         let ours = is_ours(one, recorded.get(&one.local).unwrap_or(&nothing));
         let mark = if ours { KernelOwner::Ours } else { KernelOwner::Foreign };

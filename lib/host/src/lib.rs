@@ -10,6 +10,7 @@
 mod assign_times;
 mod atomic_replace;
 mod cleanup;
+mod endpoint_link;
 mod eni_links;
 mod eni_list_file;
 mod error;

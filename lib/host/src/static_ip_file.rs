@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use firecamp_core::contract::path::STATIC_IP_FILE;
 use firecamp_core::failure::{FileFailure, chain};
 use firecamp_core::ports::MemberFile;
 
@@ -57,7 +58,12 @@ impl StaticIpFile {
     /// The file `firecamp-service-staticip` in `conf_dir` (`/data/conf`), which is created if
     /// only its last part is missing.
     pub fn new(conf_dir: &Path, options: FileOptions) -> Self {
-        let dir = ConfDir::new(conf_dir, options.require_mount);
+        Self::named(conf_dir, STATIC_IP_FILE, options)
+    }
+
+    /// The file with this name in the directory.
+    pub fn named(dir: &Path, name: &str, options: FileOptions) -> Self {
+        let dir = ConfDir::new(dir, name, options.require_mount);
         Self { dir: Arc::new(dir), within: options.within, staged: Arc::new(Mutex::new(None)) }
     }
 

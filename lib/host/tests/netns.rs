@@ -11,6 +11,8 @@
 mod addresses;
 #[path = "netns/cleanup.rs"]
 mod cleanup;
+#[path = "netns/endpoint.rs"]
+mod endpoint;
 #[path = "netns/file.rs"]
 mod file;
 #[path = "netns/fixture.rs"]
@@ -55,6 +57,11 @@ const CASES: &[Case] = cases![
         on_a_kernel_without_tags_only_recorded_addresses_are_removed,
         kernel_view_follows_every_change,
         recorded_assign_time_is_visible_to_later_reads,
+    },
+    endpoint::{
+        endpoint_gets_a_link_of_its_own_once,
+        endpoint_takes_no_address_and_no_link_of_others,
+        endpoint_is_no_address_of_a_member_and_cleanup_removes_it,
     },
     links::{
         f015_a_rename_between_two_operations_changes_nothing,

@@ -15,6 +15,7 @@ mod list;
 mod object_paths;
 mod orphan_census;
 mod pod;
+mod pod_authority;
 mod registry;
 mod removal;
 mod select_cluster;

@@ -58,7 +58,7 @@ impl KubeRegistry {
         VolumeReader::new(self.client.clone(), self.timeouts, node)
     }
 
-    async fn get(&self, place: &Place) -> Result<(Call, Answer), RegistryFailure> {
+    pub(crate) async fn get(&self, place: &Place) -> Result<(Call, Answer), RegistryFailure> {
         let call = Call::get(format!("read {}", place.label), place.path());
         let answer = http_request::send(&self.client, &call, self.timeouts.call).await?;
         Ok((call, answer))

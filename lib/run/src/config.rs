@@ -1,6 +1,7 @@
 //! The configuration of containers and agent, parsed into the core's types.
 
 mod agent;
+mod endpoint;
 mod identity;
 mod init;
 mod log;
@@ -16,12 +17,13 @@ use firecamp_core::ids::{ClusterName, InvalidId};
 use firecamp_registry::registry_url::{self, RegistryUrl};
 
 pub use self::agent::AgentConfig;
+pub use self::endpoint::{EndpointInit, EndpointStop};
 pub use self::identity::Identity;
 pub use self::init::{InitConfig, Output};
 pub use self::log::{LogConfig, LogFormat};
 pub use self::stop::StopConfig;
 use crate::config_errors::{Faults, Setting, escaped};
-use crate::flags::RegistryFlags;
+use crate::flags::{InitFlags, RegistryFlags, StopFlags, StopMode};
 use crate::parse;
 use crate::pod_identity::Surroundings;
 
@@ -32,6 +34,74 @@ pub struct Places {
     pub registry: RegistryUrl,
     /// Directory of the node-local locks.
     pub run_dir: PathBuf,
+}
+
+/// How an init container attaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InitSettings {
+    /// By itself.
+    Direct(Box<InitConfig>),
+    /// Through the agent's endpoint.
+    Endpoint(EndpointInit),
+}
+
+/// How a stop container releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopSettings {
+    /// By itself.
+    Direct(Box<StopConfig>),
+    /// Through the agent's endpoint.
+    Endpoint(EndpointStop),
+}
+
+impl InitSettings {
+    pub(crate) fn parse(
+        flags: &InitFlags,
+        around: &Surroundings,
+        faults: Faults,
+    ) -> Result<Self, Faults> {
+        if endpoint::setting(&flags.endpoint).given() {
+            return EndpointInit::parse(flags, around, faults).map(Self::Endpoint);
+        }
+        InitConfig::parse(flags, around, faults).map(|config| Self::Direct(Box::new(config)))
+    }
+
+    /// The member, if known.
+    pub fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Direct(config) => Some(&config.identity),
+            Self::Endpoint(config) => config.identity.as_ref(),
+        }
+    }
+}
+
+impl StopSettings {
+    pub(crate) fn parse(
+        flags: &StopFlags,
+        around: &Surroundings,
+        faults: Faults,
+    ) -> Result<Self, Faults> {
+        if endpoint::setting(&flags.endpoint).given() {
+            return EndpointStop::parse(flags, around, faults).map(Self::Endpoint);
+        }
+        StopConfig::parse(flags, around, faults).map(|config| Self::Direct(Box::new(config)))
+    }
+
+    /// The member, if known.
+    pub fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Direct(config) => Some(&config.identity),
+            Self::Endpoint(config) => config.identity.as_ref(),
+        }
+    }
+
+    /// When to release.
+    pub fn mode(&self) -> StopMode {
+        match self {
+            Self::Direct(config) => config.mode,
+            Self::Endpoint(config) => config.mode,
+        }
+    }
 }
 
 fn cluster(name: Option<&OsString>) -> Setting<'_> {

@@ -9,9 +9,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use firecamp_core::failure::RegistryFailure;
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, PoolName, Version};
-use firecamp_core::ports::{PodView, Registry};
+use firecamp_core::ports::{AskingPod, PodAuthority, PodView, Registry, Review};
 use firecamp_core::record::{MemberRecords, StaticIp, Stored, Write};
 use firecamp_kube::{KubeRegistry, Source};
 use firecamp_registry::{FileRegistry, RegistryUrl};
@@ -123,5 +123,29 @@ impl Registry for AnyRegistry {
             OpenRegistry::File(registry) => registry.write(write).await,
             OpenRegistry::Kube(registry) => Box::pin(registry.write(write)).await,
         }
+    }
+}
+
+impl PodAuthority for AnyRegistry {
+    async fn review(&self, token: &str) -> Result<Review, RegistryFailure> {
+        match self.get().await? {
+            OpenRegistry::File(_) => Err(without_pods()),
+            OpenRegistry::Kube(registry) => Box::pin(registry.review(token)).await,
+        }
+    }
+
+    async fn asking_pod(&self, member: &Member) -> Result<Option<AskingPod>, RegistryFailure> {
+        match self.get().await? {
+            OpenRegistry::File(_) => Err(without_pods()),
+            OpenRegistry::Kube(registry) => Box::pin(registry.asking_pod(member)).await,
+        }
+    }
+}
+
+fn without_pods() -> RegistryFailure {
+    RegistryFailure {
+        kind: RegistryKind::Refused,
+        effect: Effect::None,
+        detail: "a file registry knows no pods and no tokens".to_owned(),
     }
 }

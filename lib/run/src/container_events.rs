@@ -24,6 +24,8 @@ pub fn of_attach(report: &Report) -> Option<Notice> {
         | Exit::RegistryRefused
         | Exit::VersionMismatch
         | Exit::ControllerMismatch
+        | Exit::AgentUnavailable
+        | Exit::TokenRefused
         | Exit::Internal => Some(Notice::AddressAttachFailed),
     }
 }

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use firecamp_core::contract::{env, path};
+use firecamp_core::contract::{endpoint, env, path};
 
 /// The default of `--timeout`; a test compares it with the protocol's constant.
 pub(crate) const TIMEOUT: &str = "120s";
@@ -128,6 +128,24 @@ pub struct RegistryFlags {
     pub(crate) run_dir: Option<OsString>,
 }
 
+/// The agent's endpoint, for pods without privileges.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "The agent's endpoint")]
+pub struct EndpointFlags {
+    /// Address and port of the endpoint of this node's agent, which then attaches and releases the
+    /// address: this container needs no privilege, no registry and no name of its member. Without
+    /// it, this container attaches and releases by itself
+    #[arg(long, env = env::ENDPOINT, value_name = "ADDRESS:PORT", hide_env_values = true,
+          global = true)]
+    pub(crate) endpoint: Option<OsString>,
+
+    /// File with the pod's token for the endpoint: a projected ServiceAccount token with the
+    /// audience firecamp.io
+    #[arg(long, env = env::TOKEN_FILE, value_name = "FILE", hide_env_values = true,
+          default_value = endpoint::TOKEN_FILE, global = true)]
+    pub(crate) token_file: Option<OsString>,
+}
+
 /// Log and termination message.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Log")]
@@ -163,6 +181,8 @@ pub struct InitFlags {
     pub(crate) identity: IdentityFlags,
     #[command(flatten)]
     pub(crate) registry: RegistryFlags,
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointFlags,
     #[command(flatten)]
     pub(crate) address: AddressFlags,
     #[command(flatten)]
@@ -215,6 +235,12 @@ pub struct NodeFlags {
     /// default, metrics are served only on --listen
     #[arg(long, env = env::METRICS_LISTEN, value_name = "ADDRESS:PORT", hide_env_values = true)]
     pub(crate) metrics_listen: Option<OsString>,
+
+    /// Address and port at which pods of this node ask for their address: a link-local one, which
+    /// the agent adds to a link of its own, or a loopback one. By default, pods cannot ask. Needs
+    /// the Kubernetes API
+    #[arg(long, env = env::ENDPOINT_LISTEN, value_name = "ADDRESS:PORT", hide_env_values = true)]
+    pub(crate) endpoint_listen: Option<OsString>,
 }
 
 /// How the address is attached.
@@ -235,6 +261,12 @@ pub struct AddressFlags {
     #[arg(long, env = env::CONF_DIR, value_name = "DIR", default_value = path::CONF_DIR,
           hide_env_values = true)]
     pub(crate) conf_dir: Option<OsString>,
+
+    /// File for the member's address after an attach through --endpoint, which also writes the
+    /// static-IP file if the directory above --conf-dir is a mount
+    #[arg(long, env = env::ADDRESS_FILE, value_name = "FILE", hide_env_values = true,
+          default_value = endpoint::ADDRESS_FILE)]
+    pub(crate) address_file: Option<OsString>,
 
     /// Fail if the directory of the static-IP file is not on a separate mount. Default: true for
     /// the default --conf-dir, otherwise false
@@ -282,6 +314,8 @@ pub struct StopFlags {
     pub(crate) identity: IdentityFlags,
     #[command(flatten)]
     pub(crate) registry: RegistryFlags,
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointFlags,
     #[command(flatten)]
     pub(crate) release: ReleaseFlags,
     #[command(flatten)]

@@ -14,6 +14,7 @@ mod config_errors;
 pub mod connect;
 pub mod container_events;
 pub mod documents;
+pub mod endpoint;
 pub mod flags;
 mod go_flags;
 pub mod outcome;

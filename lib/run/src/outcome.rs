@@ -52,9 +52,9 @@ impl From<&CloudFailure> for Report {
 
 fn attached_report(attached: &Attached) -> Report {
     let Attached { address, epoch, eni, path, barrier, overlapped } = attached;
-    let (path, how) = match path {
-        Path::SameNode => ("same-node", "it was already assigned there"),
-        Path::Moved => ("moved", "it was newly assigned there"),
+    let how = match path {
+        Path::SameNode => "it was already assigned there",
+        Path::Moved => "it was newly assigned there",
     };
     let mut message = format!("{address} is attached to {eni}; {how}");
     if *barrier {
@@ -67,7 +67,7 @@ fn attached_report(attached: &Attached) -> Report {
         address: Some(*address),
         eni: Some(eni.clone()),
         epoch: Some(*epoch),
-        path: Some(path),
+        path: Some(attached_path(*path)),
         ..Report::new(Exit::Success, message)
     }
 }
@@ -88,6 +88,20 @@ fn released_path(release: Release) -> &'static str {
         Release::Unassigned => "unassigned",
         Release::NotHolder => "not-holder",
         Release::NotEnding => "not-ending",
+    }
+}
+
+/// The path of a report that has this text.
+pub(crate) fn known_path(text: &str) -> Option<&'static str> {
+    let attached = [Path::SameNode, Path::Moved].map(attached_path);
+    let released = [Release::Parked, Release::Unassigned, Release::NotHolder, Release::NotEnding];
+    attached.into_iter().chain(released.map(released_path)).find(|path| *path == text)
+}
+
+fn attached_path(path: Path) -> &'static str {
+    match path {
+        Path::SameNode => "same-node",
+        Path::Moved => "moved",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Parsers of settings that are not types of the core.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,6 +83,22 @@ pub fn served(text: &str) -> Result<SocketAddr, InvalidSetting> {
     })
 }
 
+/// The address and port of the agent's endpoint.
+pub fn endpoint(text: &str) -> Result<SocketAddr, InvalidSetting> {
+    let parsed = text.parse::<SocketAddr>().ok().filter(|at| at.is_ipv4() && at.port() != 0);
+    parsed.ok_or_else(|| {
+        invalid("an endpoint", "an IPv4 address and a port: 169.254.196.96:9814", text)
+    })
+}
+
+/// Where an agent may serve its endpoint: other machines must not reach it.
+pub fn endpoint_listen(text: &str) -> Result<SocketAddrV4, InvalidSetting> {
+    let parsed = text.parse::<SocketAddrV4>().ok();
+    parsed.filter(|at| at.ip().is_link_local() || at.ip().is_loopback()).ok_or_else(|| {
+        invalid("an endpoint", "a link-local address and a port: 169.254.196.96:9814", text)
+    })
+}
+
 /// An absolute path.
 pub fn absolute_path(text: &str) -> Result<PathBuf, InvalidSetting> {
     let path = Path::new(text);
@@ -137,6 +153,18 @@ mod tests {
             let why = loopback(bad).unwrap_err().to_string();
             assert!(why.contains("127.0.0.1:9810"), "{why}");
         }
+    }
+
+    #[test]
+    fn an_agent_serves_its_endpoint_only_where_other_machines_do_not_reach_it() {
+        for good in ["169.254.196.96:9814", "127.0.0.1:0"] {
+            assert!(endpoint_listen(good).is_ok(), "{good}");
+        }
+        for bad in ["0.0.0.0:9814", "10.0.0.1:9814", "[fe80::1]:9814", "169.254.196.96", ""] {
+            assert!(endpoint_listen(bad).is_err(), "{bad}");
+        }
+        assert!(endpoint("169.254.196.96:9814").is_ok());
+        assert!(endpoint("169.254.196.96:0").is_err());
     }
 
     proptest! {

@@ -10,7 +10,9 @@ use firecamp_core::contract::env;
 use firecamp_core::contract::exit::Exit;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::{AgentConfig, Identity, InitConfig, LogConfig, LogFormat, StopConfig};
+use crate::config::{
+    AgentConfig, Identity, InitConfig, InitSettings, LogConfig, LogFormat, StopConfig, StopSettings,
+};
 use crate::config_errors::{Faults, escaped};
 use crate::flags::{AgentFlags, InitFlags, LogFlags, StopFlags};
 use crate::go_flags::{Arguments, compatible};
@@ -24,16 +26,16 @@ use crate::telemetry;
 
 /// Starts the init container. An `Err` is the exit code after help, version, TESTMODE or an invalid
 /// configuration.
-pub fn init() -> Result<Started<InitConfig>, ExitCode> {
+pub fn init() -> Result<Started<InitSettings>, ExitCode> {
     if testmode() {
         note("TESTMODE is true: nothing to do");
         return Err(ExitCode::SUCCESS);
     }
-    begin(|flags: &InitFlags| &flags.log, InitConfig::parse, |config| Some(&config.identity), None)
+    begin(|flags: &InitFlags| &flags.log, InitSettings::parse, InitSettings::identity, None)
 }
 
 /// Starts the stop container. An `Err` is the exit code of an early exit.
-pub fn stop() -> Result<Started<StopConfig>, ExitCode> {
+pub fn stop() -> Result<Started<StopSettings>, ExitCode> {
     if testmode() {
         if !std::env::args_os().any(|argument| argument == "release") {
             let (runtime, listener) = listening()?;
@@ -48,7 +50,7 @@ pub fn stop() -> Result<Started<StopConfig>, ExitCode> {
         note("TESTMODE is true: nothing to do");
         return Err(ExitCode::SUCCESS);
     }
-    begin(|flags: &StopFlags| &flags.log, StopConfig::parse, |config| Some(&config.identity), None)
+    begin(|flags: &StopFlags| &flags.log, StopSettings::parse, StopSettings::identity, None)
 }
 
 /// Starts the agent. Also returns the last lines of its log. An `Err` is the exit code of an early
@@ -116,7 +118,8 @@ fn flags<F: Parser + CommandFactory>(
 }
 
 /// Parses a command line of the init container, including the program's name, into its
-/// configuration or all errors. A missing flag has the value of its variable in this process.
+/// configuration in direct mode or all errors. A missing flag has the value of its variable in this
+/// process.
 pub fn init_config(
     arguments: impl IntoIterator<Item = OsString>,
     around: &Surroundings,

@@ -125,6 +125,21 @@ impl Cluster {
         name: &str,
         pod: Option<(&str, &str)>,
     ) -> Result<Source, String> {
+        let token = self.issue(namespace, name, (pod, None)).await?;
+        let user = match pod {
+            Some((_name, uid)) => format!("{namespace}.{name}.{uid}"),
+            None => format!("{namespace}.{name}"),
+        };
+        Ok(Source::Kubeconfig(self.servers.kubeconfig(&user, &token)?))
+    }
+
+    /// A token of a service account, bound to a pod, for this audience or the API server.
+    pub(crate) async fn issue(
+        &self,
+        namespace: &str,
+        name: &str,
+        (pod, audience): (Option<(&str, &str)>, Option<&str>),
+    ) -> Result<String, String> {
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         let account = json!({ "metadata": { "name": name } });
         let made = self.api.post(&accounts, &account).await?;
@@ -132,17 +147,17 @@ impl Cluster {
             return Err(made.text);
         }
         let mut wanted = json!({ "spec": { "expirationSeconds": 3600 } });
-        let mut user = format!("{namespace}.{name}");
         if let Some((name, uid)) = pod {
             let pod = json!({ "apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid });
             wanted["spec"]["boundObjectRef"] = pod;
-            user = format!("{user}.{uid}");
+        }
+        if let Some(audience) = audience {
+            wanted["spec"]["audiences"] = json!([audience]);
         }
         let given = self.api.post(&format!("{accounts}/{name}/token"), &wanted).await?;
         let given = given.json();
         let token = given["status"]["token"].as_str().ok_or_else(|| given.to_string())?;
-        let path = self.servers.kubeconfig(&user, token)?;
-        Ok(Source::Kubeconfig(path))
+        Ok(token.to_owned())
     }
 
     /// The requests of service accounts so far, in order.

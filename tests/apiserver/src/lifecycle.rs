@@ -158,7 +158,7 @@ impl<'a> Site<'a> {
 }
 
 fn this(pod: &Pod, signal: Signal, rng: Rng) -> Run {
-    Run { member: pod.member.clone(), pool: None, signal, rng }
+    Run { member: pod.member.clone(), pool: None, signal, rng, watcher: None }
 }
 
 /// Requires that the attach succeeded.

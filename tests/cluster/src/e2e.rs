@@ -7,6 +7,7 @@ mod capacity;
 pub(crate) mod chaos;
 mod control_plane;
 mod draining;
+mod endpoint;
 mod events;
 mod examples;
 pub(crate) mod figures;
@@ -139,7 +140,9 @@ async fn run_all(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<(usize
     let (alone, mut failures) = own_cluster_scenarios(cluster, wanted).await?;
     let (shared, failed) = shared_cluster_scenarios(cluster, wanted).await?;
     failures.extend(failed);
-    Ok((alone + shared, failures))
+    let (asking, failed) = endpoint_scenarios(cluster, wanted).await?;
+    failures.extend(failed);
+    Ok((alone + asking + shared, failures))
 }
 
 /// Runs the selected scenarios of a layout. Long ones run only if they are named.
@@ -221,6 +224,19 @@ async fn long_scenarios(
         capacity::an_interface_without_tag_offers_what_runs_there_and_no_more,
         capacity::a_member_goes_to_the_node_that_has_an_interface_of_its_pool,
         kubelet_restarts::members_survive_fifty_restarts_of_their_kubelet,
+    ])
+}
+
+/// Scenarios on the shared cluster, of members that ask the agents' endpoint.
+async fn endpoint_scenarios(
+    cluster: &TestCluster<'_>,
+    wanted: &[String],
+) -> Outcome<(usize, Vec<String>)> {
+    Ok(scenarios![
+        cluster,
+        wanted,
+        endpoint::a_member_without_privileges_keeps_its_address,
+        endpoint::f121_f124_a_member_without_privileges_survives_the_absence_of_its_agent,
     ])
 }
 

@@ -188,6 +188,8 @@ impl Coverage {
                     | Exit::RegistryRefused
                     | Exit::VersionMismatch
                     | Exit::ControllerMismatch
+                    | Exit::AgentUnavailable
+                    | Exit::TokenRefused
             );
             if !never {
                 counts.push((format!("exit {exit:?}"), count));

@@ -88,7 +88,13 @@ impl Pod {
     }
 
     fn run(&self, signal: Signal) -> Run {
-        Run { member: self.member.clone(), pool: None, signal, rng: self.rng.clone() }
+        Run {
+            member: self.member.clone(),
+            pool: None,
+            signal,
+            rng: self.rng.clone(),
+            watcher: None,
+        }
     }
 
     /// Runs the init container to its end.

@@ -122,7 +122,7 @@ fn epochs_and_moments_increase_and_saturate() {
 }
 
 /// Part of the contract: users' scripts and alerts depend on these.
-const EXITS: [(Exit, u8, &str, bool); 17] = [
+const EXITS: [(Exit, u8, &str, bool); 19] = [
     (Exit::Success, 0, "Success", false),
     (Exit::Usage, 2, "UsageError", false),
     (Exit::Superseded, 10, "Superseded", false),
@@ -138,6 +138,8 @@ const EXITS: [(Exit, u8, &str, bool); 17] = [
     (Exit::RegistryRefused, 22, "RegistryRefused", true),
     (Exit::VersionMismatch, 23, "VersionMismatch", false),
     (Exit::ControllerMismatch, 24, "ControllerMismatch", false),
+    (Exit::AgentUnavailable, 25, "AgentUnavailable", true),
+    (Exit::TokenRefused, 26, "TokenRefused", true),
     (Exit::Internal, 70, "InternalError", false),
     (Exit::Interrupted, 143, "Interrupted", true),
 ];

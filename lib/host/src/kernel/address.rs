@@ -60,6 +60,19 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Assigned, NetlinkError> {
     Ok(Assigned { link: u32::from_ne_bytes(index), local, prefix, protocol })
 }
 
+/// Adds the endpoint's /32, with FireCamp's tag and the scope of the link: it is never a source
+/// towards other hosts. Returns false if it exists.
+pub(crate) async fn add_local(
+    netlink: &mut Netlink,
+    link: u32,
+    address: Ipv4Addr,
+) -> Result<bool, HostError> {
+    let mut message = host_address(link, address);
+    message.header.scope = AddressScope::Link;
+    message.attributes.push(AddressAttribute::Protocol(AddressProtocol::from(PROTOCOL)));
+    created(netlink, (link, address), &message).await
+}
+
 /// Adds the /32 without a lifetime, with global scope and no broadcast, and with FireCamp's tag if
 /// the kernel stores tags. The kernel appends it to the link's addresses. Only a route without
 /// gateway and source uses the first of them, so no source address changes. Returns false if it
@@ -75,7 +88,15 @@ pub(crate) async fn add(
         let protocol = AddressProtocol::from(PROTOCOL);
         message.attributes.push(AddressAttribute::Protocol(protocol));
     }
-    match netlink.change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &message).await {
+    created(netlink, (link, address), &message).await
+}
+
+async fn created(
+    netlink: &mut Netlink,
+    (link, address): (u32, Ipv4Addr),
+    message: &AddressMessage,
+) -> Result<bool, HostError> {
+    match netlink.change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, message).await {
         Ok(()) => Ok(true),
         Err(error) if error.errno() == Some(EEXIST) => Ok(false),
         Err(source) => Err(failed("add address", &format!("{address}/32 to link {link}"))(source)),

@@ -1,12 +1,14 @@
 //! Links, and which of them belongs to an ENI.
 
 use firecamp_core::ids::Mac;
-use netlink_packet_core::NLA_F_NESTED;
+use netlink_packet_core::{NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL};
 
 use super::{Attributes, Raw, failed, fixed_part};
 use crate::error::{HostError, NetlinkError};
 use crate::netlink::Netlink;
 
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 /// `struct ifinfomsg`.
@@ -43,6 +45,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Whether it is a bridge, and no link is its port.
+    pub(crate) fn is_empty_bridge(&self, links: &[Self]) -> bool {
+        let ports = links.iter().any(|other| other.master == Some(self.index));
+        self.kind.as_deref() == Some("bridge") && !ports
+    }
+
     /// One of its own IPv4 settings; zero if the kernel does not list it.
     pub(crate) fn conf(&self, setting: u16) -> u32 {
         let (values, _rest) = self.conf.as_chunks::<4>();
@@ -132,6 +140,24 @@ pub(crate) async fn bring_up(
         None => Raw(header),
     };
     netlink.change(RTM_SETLINK, 0, &body).await.map_err(failed("bring up link", &link.name))
+}
+
+/// Creates a bridge without ports.
+pub(crate) async fn create_bridge(netlink: &mut Netlink, name: &str) -> Result<(), HostError> {
+    let info = Raw(Vec::new()).attribute(IFLA_INFO_KIND, b"bridge\0");
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.push(0);
+    let body = Raw(vec![0; HEADER])
+        .attribute(IFLA_IFNAME, &bytes)
+        .attribute(IFLA_LINKINFO | NLA_F_NESTED, &info.0);
+    let created = netlink.change(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &body).await;
+    created.map_err(failed("create bridge", name))
+}
+
+/// Removes a link.
+pub(crate) async fn remove(netlink: &mut Netlink, link: &Link) -> Result<(), HostError> {
+    let removed = netlink.change(RTM_DELLINK, 0, &Raw(header(link.index))).await;
+    removed.map_err(failed("remove link", &link.name))
 }
 
 /// Sets one of the link's IPv4 settings (`IPV4_DEVCONF_…`) by the link's index. Unlike

@@ -9,7 +9,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use firecamp_core::contract::path::STATIC_IP_FILE;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstatat, mkdirat};
@@ -62,24 +61,26 @@ impl Staged {
     }
 }
 
-/// A configuration directory, which is opened again for each operation.
+/// The directory of the file, which is opened again for each operation.
 #[derive(Debug)]
 pub(crate) struct ConfDir {
     conf: PathBuf,
+    /// The file's name in the directory.
+    name: String,
     require_mount: bool,
 }
 
 impl ConfDir {
-    pub(crate) fn new(conf: &Path, require_mount: bool) -> Self {
-        Self { conf: conf.to_owned(), require_mount }
+    pub(crate) fn new(conf: &Path, name: &str, require_mount: bool) -> Self {
+        Self { conf: conf.to_owned(), name: name.to_owned(), require_mount }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.conf.join(STATIC_IP_FILE)
+        self.conf.join(&self.name)
     }
 
-    fn tmp_name() -> String {
-        format!("{STATIC_IP_FILE}.tmp")
+    fn tmp_name(&self) -> String {
+        format!("{}.tmp", self.name)
     }
 
     /// Creates the directory, and verifies that a file can be created, written, synced and removed
@@ -90,8 +91,8 @@ impl ConfDir {
             return Err(WriteError::NotMounted { path: self.data() });
         }
         let dir = self.open_conf(&data)?;
-        self.regular_or_absent(&dir, STATIC_IP_FILE)?;
-        self.regular_or_absent(&dir, &Self::tmp_name())?;
+        self.regular_or_absent(&dir, &self.name)?;
+        self.regular_or_absent(&dir, &self.tmp_name())?;
         let content = Ipv4Addr::BROADCAST.to_string();
         drop(self.create(&dir, PROBE, content.as_bytes())?);
         self.remove(&dir, PROBE)
@@ -104,19 +105,19 @@ impl ConfDir {
         if self.is_right(&dir, content.as_bytes())? {
             return Ok(None);
         }
-        self.create(&dir, &Self::tmp_name(), content.as_bytes()).map(Some)
+        self.create(&dir, &self.tmp_name(), content.as_bytes()).map(Some)
     }
 
     /// Renames the staged file into place.
     pub(crate) fn publish(&self, staged: &Staged) -> Result<(), WriteError> {
         let dir = self.open_conf(&self.open_data()?)?;
-        let tmp = Self::tmp_name();
+        let tmp = self.tmp_name();
         self.same(&dir, &tmp, staged)?;
-        self.regular_or_absent(&dir, STATIC_IP_FILE)?;
-        let renamed = renameat(&dir, tmp.as_str(), &dir, STATIC_IP_FILE);
-        renamed.map_err(self.errno("publish", STATIC_IP_FILE))?;
+        self.regular_or_absent(&dir, &self.name)?;
+        let renamed = renameat(&dir, tmp.as_str(), &dir, self.name.as_str());
+        renamed.map_err(self.errno("publish", &self.name))?;
         // The owner of the directory may have swapped it between the check and the rename.
-        self.same(&dir, STATIC_IP_FILE, staged)
+        self.same(&dir, &self.name, staged)
     }
 
     /// Syncs the directory.
@@ -161,12 +162,12 @@ impl ConfDir {
 
     /// Whether the file has exactly this content. If so, corrects its mode.
     fn is_right(&self, dir: &OwnedFd, content: &[u8]) -> Result<bool, WriteError> {
-        if self.regular_or_absent(dir, STATIC_IP_FILE)?.is_none() {
+        if self.regular_or_absent(dir, &self.name)?.is_none() {
             return Ok(false);
         }
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let opened = openat(dir, STATIC_IP_FILE, flags, Mode::empty());
-        let mut file = File::from(opened.map_err(self.errno("open", STATIC_IP_FILE))?);
+        let opened = openat(dir, self.name.as_str(), flags, Mode::empty());
+        let mut file = File::from(opened.map_err(self.errno("open", &self.name))?);
         let failed = |operation| io_at(operation, &self.path());
         let meta = file.metadata().map_err(failed("stat"))?;
         let mut found = Vec::new();
@@ -177,7 +178,7 @@ impl ConfDir {
         }
         if meta.mode() & 0o7777 != FILE_MODE {
             let mode = Mode::from_bits_truncate(FILE_MODE);
-            fchmod(&file, mode).map_err(self.errno("set permissions of", STATIC_IP_FILE))?;
+            fchmod(&file, mode).map_err(self.errno("set permissions of", &self.name))?;
         }
         Ok(true)
     }

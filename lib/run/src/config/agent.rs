@@ -1,10 +1,11 @@
 //! The agent's configuration.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::env;
 use firecamp_core::ids::{ClusterName, NodeName};
+use firecamp_registry::RegistryUrl;
 
 use super::Places;
 use crate::config_errors::{Faults, Setting};
@@ -25,6 +26,8 @@ pub struct AgentConfig {
     pub listen: SocketAddr,
     /// An additional address that serves only metrics.
     pub metrics: Option<SocketAddr>,
+    /// Where pods ask for their address, if they may.
+    pub endpoint: Option<SocketAddrV4>,
     /// The registry and the lock directory.
     pub places: Places,
 }
@@ -42,10 +45,19 @@ impl AgentConfig {
         let metrics =
             Setting::new("metrics-listen", env::METRICS_LISTEN, node.metrics_listen.as_ref());
         let metrics = faults.optional(metrics, parse::served);
+        let endpoint =
+            Setting::new("endpoint-listen", env::ENDPOINT_LISTEN, node.endpoint_listen.as_ref());
+        let endpoint_set = endpoint;
+        let endpoint = faults.optional(endpoint, parse::endpoint_listen);
         let eni = Setting::new("eni", env::ENI, node.eni.as_ref());
         let eni = faults.required(eni, str::parse::<EniRule>);
         let node = super::identity::node(node.node_name.as_ref(), around, &mut faults);
         let places = super::places(registry, around, &mut faults);
+        if endpoint.is_some()
+            && places.as_ref().is_some_and(|at| matches!(at.registry, RegistryUrl::File(_)))
+        {
+            faults.add(format!("{endpoint_set} needs the Kubernetes API: it reviews tokens there"));
+        }
         let config = cluster.zip(node).zip(eni).zip(listen).zip(places);
         let config = config.map(|((((cluster, node), eni), listen), places)| Self {
             cluster,
@@ -53,6 +65,7 @@ impl AgentConfig {
             eni,
             listen,
             metrics,
+            endpoint,
             places,
         });
         faults.unless(config)

@@ -63,7 +63,7 @@ impl InitConfig {
         around: &Surroundings,
         mut faults: Faults,
     ) -> Result<Self, Faults> {
-        let InitFlags { identity, registry, address, log: _parsed_before } = flags;
+        let InitFlags { identity, registry, address, .. } = flags;
         let cluster =
             faults.required(super::cluster(identity.cluster.as_ref()), super::cluster_name);
         let service =
@@ -96,6 +96,7 @@ impl AddressConfig {
             predecessor_grace,
             dry_run,
             output,
+            address_file: _of_the_endpoint,
         } = flags;
         let pool = faults.optional(Setting::new("pool", env::POOL, pool.as_ref()), PoolName::new);
         let eni =

@@ -7,7 +7,7 @@ use firecamp_core::ids::ClusterName;
 
 use super::{Identity, Places};
 use crate::config_errors::{Faults, Setting};
-use crate::flags::{StopFlags, StopMode};
+use crate::flags::{ReleaseFlags, StopFlags, StopMode};
 use crate::parse;
 use crate::pod_identity::Surroundings;
 
@@ -36,7 +36,7 @@ impl StopConfig {
         around: &Surroundings,
         mut faults: Faults,
     ) -> Result<Self, Faults> {
-        let StopFlags { mode, identity, registry, release, log: _parsed_before } = flags;
+        let StopFlags { mode, identity, registry, release, .. } = flags;
         let cluster =
             faults.optional(super::cluster(identity.cluster.as_ref()), super::cluster_name);
         let service =
@@ -46,25 +46,35 @@ impl StopConfig {
             super::identity::member_of_service(&identity.member, service, &mut faults);
         }
         let places = super::places(registry, around, &mut faults);
-        let drain = Setting::new("drain", env::DRAIN, release.drain.as_ref());
-        let drain = faults.required(drain, parse::duration);
-        let grace = Setting::new("grace", env::GRACE, release.grace.as_ref());
-        let grace = faults.optional(grace, parse::duration);
-        let unassign = Setting::new("unassign", env::UNASSIGN, release.unassign.as_ref());
-        let unassign = faults.required(unassign, parse::boolean);
-        let config = identity.zip(places).zip(drain).zip(unassign);
-        let mode = mode.unwrap_or_default();
-        let config = config.map(|(((identity, places), drain), unassign)| Self {
-            mode,
+        let release = self::release(release, *mode, &mut faults);
+        let config = identity.zip(places).zip(release);
+        let config = config.map(|((identity, places), (drain, grace, unassign))| Self {
+            mode: mode.unwrap_or_default(),
             identity,
             cluster,
             places,
             drain,
-            grace: grace.unwrap_or(assumed_grace(mode)),
+            grace,
             unassign,
         });
         faults.unless(config)
     }
+}
+
+/// The longest drain of `release`, the assumed rest of the grace period, and whether to unassign.
+pub(super) fn release(
+    flags: &ReleaseFlags,
+    mode: Option<StopMode>,
+    faults: &mut Faults,
+) -> Option<(Duration, Duration, bool)> {
+    let drain = Setting::new("drain", env::DRAIN, flags.drain.as_ref());
+    let drain = faults.required(drain, parse::duration);
+    let grace = Setting::new("grace", env::GRACE, flags.grace.as_ref());
+    let grace = faults.optional(grace, parse::duration);
+    let unassign = Setting::new("unassign", env::UNASSIGN, flags.unassign.as_ref());
+    let unassign = faults.required(unassign, parse::boolean);
+    let grace = grace.unwrap_or(assumed_grace(mode.unwrap_or_default()));
+    Some((drain?, grace, unassign?))
 }
 
 /// A kubelet leaves about 2 s to a sidecar. A preStop hook runs at the start of the grace period,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_checks::deploy::text;
-use firecamp_core::contract::{ALLOCATOR, env, path};
+use firecamp_core::contract::{ALLOCATOR, endpoint, env, path};
 use serde_json::{Value, json};
 
 use crate::{object, texts};
@@ -44,7 +44,24 @@ fn every_variable_is_one_that_the_agent_reads() {
     let given: BTreeSet<&str> = given.iter().filter_map(|one| one["name"].as_str()).collect();
     let read =
         [env::CLUSTER, env::NODE_NAME, env::LISTEN, env::LOG_FORMAT, env::LOG_LEVEL, env::RUN_DIR];
-    assert_eq!(given, read.into_iter().chain([ALLOCATOR.0]).collect());
+    assert_eq!(given, read.into_iter().chain([env::ENDPOINT_LISTEN, ALLOCATOR.0]).collect());
+}
+
+#[test]
+fn the_agents_listen_for_pods_where_the_examples_ask() {
+    let agent = agent();
+    let given = agent["env"].as_array().unwrap();
+    let listen = given.iter().find(|one| one["name"] == env::ENDPOINT_LISTEN).unwrap();
+    assert_eq!(listen["value"], endpoint::DEFAULT);
+    let example = text("deploy/examples/redis-endpoint.yaml").unwrap();
+    let asks = format!("{{name: {}, value: \"{}\"}}", env::ENDPOINT, endpoint::DEFAULT);
+    assert!(example.contains(&asks), "{asks}");
+    for part in [endpoint::AUDIENCE, endpoint::ADDRESS_FILE, endpoint::POOL_LABEL] {
+        assert!(example.contains(part), "{part}");
+    }
+    let token = std::path::Path::new(endpoint::TOKEN_FILE);
+    let directory = token.parent().unwrap().display().to_string();
+    assert!(example.contains(&format!("mountPath: {directory}, readOnly: true")), "{directory}");
 }
 
 #[test]

@@ -6,9 +6,10 @@ use serde_json::Value;
 use crate::{object, texts};
 
 /// Rights to write that no policy narrows, and why not is in docs/privileges.md.
-const OPEN: [(&str, &str); 3] = [
+const OPEN: [(&str, &str); 4] = [
     ("firecamp-member", "events"),
     ("firecamp-agent", "events"),
+    ("firecamp-agent", "tokenreviews"),
     ("firecamp-agent-holder", "staticippools/status"),
 ];
 

@@ -31,7 +31,8 @@ async fn run_examples(cluster: &TestCluster<'_>) -> Outcome {
     let guide = Guide::read(cluster)?;
     guide.run_block("## 2. The agents", 1).await?;
     guide.run_block("## 3. The addresses", 1).await?;
-    pre_stop_example(cluster, &guide).await?;
+    redis_example(cluster, &guide, ("redis-prestop.yaml", "cache"), Releaser::Pod).await?;
+    redis_example(cluster, &guide, ("redis-endpoint.yaml", "redis"), Releaser::Agent).await?;
     kafka_example(cluster, &guide).await?;
     let all = ["uninstall", "firecamp", "--namespace", "firecamp-system", "--wait"].join(" ");
     guide
@@ -40,22 +41,52 @@ async fn run_examples(cluster: &TestCluster<'_>) -> Outcome {
     single_machine(cluster, &guide).await
 }
 
-/// redis-prestop.yaml.
-async fn pre_stop_example(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
-    cluster.volume("cache", "10Gi", WORKERS[0].name).await?;
-    apply(guide, "redis-prestop.yaml").await?;
-    let pod = cluster.wait_ready("cache-0", None).await?;
+/// Whose token records the release of a pod's address.
+#[derive(Debug, Clone, Copy)]
+enum Releaser {
+    Pod,
+    Agent,
+}
+
+/// A file with one member, whose pod is restarted.
+async fn redis_example(
+    cluster: &TestCluster<'_>,
+    guide: &Guide,
+    (file, set): (&str, &str),
+    by: Releaser,
+) -> Outcome {
+    let member = format!("{set}-0");
+    cluster.volume(set, "10Gi", WORKERS[0].name).await?;
+    apply(guide, file).await?;
+    let pod = cluster.wait_ready(&member, None).await?;
     let address = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
-    cluster.delete_pod(NAMESPACE, "cache-0").await?;
-    cluster.wait_released_by_pod(&pod, address).await?;
-    let pod = cluster.wait_ready("cache-0", Some(&pod)).await?;
+    cluster.delete_pod(NAMESPACE, &member).await?;
+    wait_release(cluster, &pod, address, by).await?;
+    let pod = cluster.wait_ready(&member, Some(&pod)).await?;
     let again = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     ensure(again == address, || format!("{again} after {address}"))?;
     // The ServiceAccount, which permits the release, is deleted only afterwards.
-    cluster.admin.kubectl(&["-n", NAMESPACE, "delete", "statefulset", "cache"]).await?;
+    cluster.admin.kubectl(&["-n", NAMESPACE, "delete", "statefulset", set]).await?;
     cluster.wait_parked(&pod.node, address).await?;
-    cluster.wait_released_by_pod(&pod, address).await?;
-    delete(guide, "redis-prestop.yaml").await
+    wait_release(cluster, &pod, address, by).await?;
+    delete(guide, file).await
+}
+
+async fn wait_release(
+    cluster: &TestCluster<'_>,
+    pod: &Pod,
+    address: Ipv4Addr,
+    by: Releaser,
+) -> Outcome {
+    match by {
+        Releaser::Pod => cluster.wait_released_by_pod(pod, address).await,
+        Releaser::Agent => {
+            until("the agent records the release", || async {
+                ensure(cluster.was_released(pod, address)?, || format!("{address} of {pod:?}"))
+            })
+            .await
+        }
+    }
 }
 
 /// kafka.yaml: one broker per node, of which one at a time may be evicted.
@@ -192,7 +223,7 @@ impl TestCluster<'_> {
         .await
     }
 
-    async fn delete_pod(&self, namespace: &str, name: &str) -> Outcome {
+    pub(super) async fn delete_pod(&self, namespace: &str, name: &str) -> Outcome {
         self.admin.kubectl(&["-n", namespace, "delete", "pod", name]).await.map(drop)
     }
 
@@ -211,7 +242,7 @@ impl TestCluster<'_> {
     }
 
     /// Waits until the address is recorded as parked and not in the kernel.
-    async fn wait_parked(&self, node: &str, address: Ipv4Addr) -> Outcome {
+    pub(super) async fn wait_parked(&self, node: &str, address: Ipv4Addr) -> Outcome {
         until(&format!("{address} is parked"), || async {
             let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
             let state = &object["spec"]["attachment"]["state"];

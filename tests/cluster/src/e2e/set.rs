@@ -10,6 +10,9 @@ use crate::topology::CLUSTER;
 pub(super) const NAMESPACE: &str = "prod";
 /// The default pool.
 const POOL: &str = "main";
+/// Where the agents listen for pods, and where a member then reads its address.
+const AGENTS_ENDPOINT: &str = "169.254.196.96:9814";
+const ADDRESS_FILE: &str = "/run/firecamp.io/address";
 /// Default terminationGracePeriodSeconds.
 const GRACE: u32 = 20;
 
@@ -40,8 +43,10 @@ pub(super) enum Data {
 /// The containers besides the service in a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FirecampContainers {
-    /// FireCamp's init and stop containers.
+    /// FireCamp's init and stop containers, which do everything by themselves.
     Real,
+    /// FireCamp's init and stop containers without privileges, which ask the agent's endpoint.
+    Endpoint,
     /// Containers that do nothing; the service listens at its node's address.
     Idle,
     /// None; the service listens at its node's address.
@@ -113,6 +118,7 @@ impl Set {
     /// The object.
     pub(super) fn object(&self) -> Value {
         let labels = json!({ "app.kubernetes.io/name": self.name });
+        let own = json!({ "app.kubernetes.io/name": self.name, "firecamp.io/pool": self.pool });
         json!({
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
@@ -123,7 +129,7 @@ impl Set {
                 "ordinals": { "start": self.first },
                 "podManagementPolicy": if self.parallel { "Parallel" } else { "OrderedReady" },
                 "selector": { "matchLabels": labels },
-                "template": { "metadata": { "labels": labels }, "spec": self.pod() },
+                "template": { "metadata": { "labels": own }, "spec": self.pod() },
             },
         })
     }
@@ -147,10 +153,15 @@ impl Set {
     fn pod(&self) -> Value {
         let (volume, data) = self.data();
         let run = json!({ "name": "firecamp-run", "mountPath": "/run/firecamp" });
-        let host = json!({ "path": "/run/firecamp", "type": "DirectoryOrCreate" });
-        let mut volumes = vec![json!({ "name": "firecamp-run", "hostPath": host })];
+        let asks = self.firecamp == FirecampContainers::Endpoint;
+        let (mut volumes, own) = if asks {
+            (endpoint_volumes(), vec![token(), address(false)])
+        } else {
+            let host = json!({ "path": "/run/firecamp", "type": "DirectoryOrCreate" });
+            (vec![json!({ "name": "firecamp-run", "hostPath": host })], vec![run.clone()])
+        };
         volumes.extend(volume);
-        let mounts: Vec<&Value> = data.iter().chain([&run]).collect();
+        let mounts: Vec<&Value> = data.iter().chain(&own).collect();
         let mut init = vec![self.firecamp_container("init", json!({ "volumeMounts": mounts }))];
         let mut containers = vec![self.service(data.as_ref())];
         match (self.firecamp, self.stop) {
@@ -166,7 +177,18 @@ impl Set {
                 let stop = json!({ "volumeMounts": [run], "args": ["wait"], "lifecycle": hook });
                 containers.push(self.firecamp_container("stop", stop));
             }
-            (FirecampContainers::Real, Stop::None) => {}
+            (FirecampContainers::Real | FirecampContainers::Endpoint, Stop::None) => {}
+            (FirecampContainers::Endpoint, Stop::Sidecar) => {
+                let sidecar = json!({ "volumeMounts": [token()], "restartPolicy": "Always" });
+                init.push(self.firecamp_container("stop", sidecar));
+            }
+            (FirecampContainers::Endpoint, Stop::Hook) => {
+                let words = json!(["/firecamp-stopcontainer", "release"]);
+                let hook = json!({ "preStop": { "exec": { "command": words } } });
+                let stop = json!({ "volumeMounts": [token()], "args": ["wait"],
+                    "lifecycle": hook });
+                containers.push(self.firecamp_container("stop", stop));
+            }
         }
         json!({
             "hostNetwork": true,
@@ -183,14 +205,20 @@ impl Set {
         let mut words = vec!["/clusterbox", "serve"];
         words.extend(self.ignore_sigterm.then_some("--ignore-sigterm"));
         words.extend(also.as_deref());
-        let file = "/data/conf/firecamp-service-staticip";
-        words.push(if self.firecamp == FirecampContainers::Real { file } else { "$(HOST_IP)" });
+        words.push(match self.firecamp {
+            FirecampContainers::Real => "/data/conf/firecamp-service-staticip",
+            FirecampContainers::Endpoint => ADDRESS_FILE,
+            FirecampContainers::Idle | FirecampContainers::None => "$(HOST_IP)",
+        });
+        let asks = self.firecamp == FirecampContainers::Endpoint;
+        let mounts: Vec<Value> =
+            data.cloned().into_iter().chain(asks.then(|| address(true))).collect();
         let mut service = json!({
             "name": "service",
             "image": MEMBER,
             "command": words,
             "env": self.env(),
-            "volumeMounts": data.into_iter().collect::<Vec<_>>(),
+            "volumeMounts": mounts,
         });
         if let Some(port) = self.probed {
             let at = json!({ "host": "127.0.0.1", "port": port });
@@ -216,6 +244,12 @@ impl Set {
             env.push(json!({ "name": "CRASH_WORD", "valueFrom": word }));
             let at = "$(CRASH_WORD).$(POD_INDEX)";
             env.push(json!({ "name": "FIRECAMP_CRASH_AT", "value": at }));
+        }
+        if self.firecamp == FirecampContainers::Endpoint {
+            env.push(json!({ "name": "FIRECAMP_ENDPOINT", "value": AGENTS_ENDPOINT }));
+            container["env"] = json!(env);
+            container["securityContext"] = unprivileged();
+            return container;
         }
         container["env"] = json!(env);
         container["securityContext"] = json!({
@@ -244,6 +278,39 @@ impl Set {
             field("POD_INDEX", "metadata.labels['apps.kubernetes.io/pod-index']"),
         ]
     }
+}
+
+/// The token for the endpoint.
+fn token() -> Value {
+    json!({ "name": "firecamp-token", "mountPath": "/var/run/secrets/firecamp.io",
+        "readOnly": true })
+}
+
+/// The directory of the member's address.
+fn address(read_only: bool) -> Value {
+    json!({ "name": "firecamp-address", "mountPath": "/run/firecamp.io", "readOnly": read_only })
+}
+
+fn endpoint_volumes() -> Vec<Value> {
+    let token = json!({ "path": "token", "audience": "firecamp.io", "expirationSeconds": 3600 });
+    vec![
+        json!({ "name": "firecamp-token",
+            "projected": { "sources": [{ "serviceAccountToken": token }] } }),
+        json!({ "name": "firecamp-address", "emptyDir": {} }),
+    ]
+}
+
+/// What the Pod Security Standard *restricted* asks of a container.
+fn unprivileged() -> Value {
+    json!({
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "runAsNonRoot": true,
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": { "drop": ["ALL"] },
+        "seccompProfile": { "type": "RuntimeDefault" },
+    })
 }
 
 /// An init container that exits at once, and a native sidecar that runs until SIGTERM.

@@ -280,7 +280,6 @@ fn requests_beyond_agent_permissions(two: &TwoMembers) -> Vec<Attempt> {
     let pending = json!({ "spec": { "pendingMutations": run } });
     let report = format!("{REPORTS}/{}/status", other.node);
     let held = json!({ "spec": { "holderIdentity": format!("{}_run", other.node) } });
-    let bind = json!({ "spec": { "address": "10.0.1.99" } });
     vec![
         patch(&format!("{theirs}/status"), conditions.clone(), "of its own node only"),
         patch(&theirs, pending, "release it, if that node is gone"),
@@ -290,7 +289,6 @@ fn requests_beyond_agent_permissions(two: &TwoMembers) -> Vec<Attempt> {
         patch(&report, conditions, "its own node only"),
         patch(&format!("{NODES}/{}/status", other.node), slots, "its own node only"),
         patch(LEASE, held, "the Lease only for itself"),
-        patch(&format!("{CLAIMS}/{}", other.name), bind, "but not its spec"),
         attempt("DELETE", &theirs, Value::Null, "is not Released"),
         attempt(
             "POST",

@@ -159,6 +159,8 @@ fn fits(failure: &Failure, process: &EndedProcess) -> bool {
         | Exit::Usage
         | Exit::VersionMismatch
         | Exit::ControllerMismatch
+        | Exit::AgentUnavailable
+        | Exit::TokenRefused
         | Exit::Internal
         | Exit::Interrupted => false,
         Exit::Superseded => causes.any(&[Cause::PodGone, Cause::Conflict, Cause::LockSuperseded]),

@@ -84,7 +84,7 @@ pub(crate) fn begin<M: Machine + 'static>(
     let work = async move {
         sleep(first).await;
         let systems = systems::of(&mine, slot);
-        let run = Run { member, pool: None, signal, rng };
+        let run = Run { member, pool: None, signal, rng, watcher: None };
         let make = |now| Watched::new(make(now), &mine, slot);
         let ended = Box::pin(firecamp_engine::run(make, &systems, &run)).await;
         mine.with(|sim, _, now| sim.finish(now, slot, reported(ended)));

@@ -34,10 +34,22 @@ fn mark(mutation: &str) -> Value {
     json!({ "pendingMutations": [{ "mutation": mutation, "eni": ENI, "run": "agent-1" }] })
 }
 
+/// The record of an attach that begins on this node.
+fn acquired(node: &str, epoch: u64) -> Value {
+    let mut spec = mark("Assign");
+    spec["epoch"] = json!(epoch);
+    spec["attachment"] = json!({
+        "state": "Attaching", "podUID": "u-9", "nodeName": node, "eni": ENI, "run": "agent-1",
+    });
+    spec
+}
+
 fn addresses() -> Vec<Cell> {
     let mut unassigned = mark("Unassign");
     unassigned["epoch"] = json!(4);
     unassigned["attachment"] = json!({ "state": "Releasing", "eni": null });
+    let mut other_eni = acquired("node-a", 4);
+    other_eni["pendingMutations"][0]["eni"] = json!("eni-0123456789abcdef9");
     let path = format!("{GROUP}/staticips/{OWN}");
     let parks = json!({ "spec": { "attachment": { "state": "Parked" } } });
     vec![
@@ -51,7 +63,15 @@ fn addresses() -> Vec<Cell> {
         attachment("move it to its own node", OTHER, "nodeName", "node-a")
             .refused("the pod or the node"),
         attachment("acquire a parked address", PARKED, "state", "Attached")
-            .refused("not acquire an address"),
+            .refused("without a new epoch"),
+        address("acquire a parked address of its node", PARKED, &acquired("node-a", 4)),
+        address("acquire an address of another node", OTHER, &acquired("node-a", 4)),
+        address("acquire it for another node", PARKED, &acquired("node-b", 4))
+            .refused("the pod or the node"),
+        address("acquire it with the old epoch", PARKED, &acquired("node-a", 3))
+            .refused("the pod or the node"),
+        address("acquire it with an Assign of another ENI", PARKED, &other_eni)
+            .refused("the pod or the node"),
         address("record an Assign of another node's address", OTHER, &mark("Assign"))
             .refused("release it"),
         address("change the epoch of another node's address", OTHER, &json!({ "epoch": 9 }))
@@ -78,7 +98,7 @@ fn adoptions() -> Vec<Cell> {
     let other_eni = json!("eni-0123456789abcdef9");
     let mark = json!([{ "mutation": "Assign", "eni": ENI, "run": "agent-1" }]);
     let refused: [(&str, &str, Value); 9] = [
-        ("allocate for a member", "/spec/claimRef/namespace", json!("prod")),
+        ("allocate and attach at once", "/spec/claimRef/namespace", json!("prod")),
         ("allocate by another name", "/spec/claimRef/name", json!("redis-0")),
         ("adopt an attached address", "/spec/attachment/state", json!("Attached")),
         ("adopt an attaching address", "/spec/attachment/state", json!("Attaching")),
@@ -93,7 +113,14 @@ fn adoptions() -> Vec<Cell> {
     });
     let bare = make(Who::AgentWithoutPod, "adopt an address", &[]).refused("not bound to a pod");
     let adopted = make(Who::Agent, "adopt an orphaned address", &[]);
-    refused.chain([bare, adopted]).collect()
+    let member = [
+        ("/spec/claimRef", json!({ "namespace": "prod", "name": "redis-7" })),
+        ("/spec/attachment", Value::Null),
+        ("/spec/reservedOn", Value::Null),
+        ("/spec/epoch", json!(0)),
+    ];
+    let allocated = make(Who::Agent, "allocate for a new member", &member);
+    refused.chain([bare, adopted, allocated]).collect()
 }
 
 fn condition(kind: &str) -> Value {
@@ -130,10 +157,17 @@ fn claims() -> Vec<Cell> {
     let path = format!("{GROUP}/namespaces/prod/staticipclaims/redis-1");
     let note = json!({ "metadata": { "annotations": { "firecamp.io/statefulset": "redis" } } });
     let bind = json!({ "spec": { "address": OWN } });
+    let requests = json!({ "spec": { "requestedAddress": OTHER } });
+    let new = json!({ "apiVersion": "firecamp.io/v1alpha1", "kind": "StaticIPClaim",
+        "metadata": { "name": "redis-6" }, "spec": { "pool": "pool" } });
+    let all = format!("{GROUP}/namespaces/prod/staticipclaims");
     let delete = (Method::DELETE, path.as_str());
     vec![
         patch(Who::Agent, "record the owner of a claim", &path, note),
-        patch(Who::Agent, "bind a claim", &path, bind).refused("but not its spec"),
+        Cell::new(Who::Agent, "create the claim of a new member", (Method::POST, &all), new),
+        patch(Who::Agent, "bind a claim", &path, bind),
+        patch(Who::Agent, "request an address for a member", &path, requests)
+            .refused("its requested address"),
         Cell::new(Who::Agent, "delete an unused claim", delete.clone(), Value::Null),
         Cell::new(Who::AgentWithoutPod, "delete a claim", delete, Value::Null)
             .refused("not bound to a pod"),

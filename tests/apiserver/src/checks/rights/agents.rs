@@ -5,6 +5,7 @@ mod follows;
 mod interfaces;
 mod leads;
 mod reports;
+mod serves;
 mod volumes;
 
 use firecamp_core::ports::Registry as _;
@@ -27,7 +28,8 @@ pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
     releases(&site, &registry).await?;
     interfaces::of_its_node(&site, &registry).await?;
     leads::the_cluster(cluster, &registry).await?;
-    adopts::orphaned_address(&registry).await
+    adopts::orphaned_address(&registry).await?;
+    serves::its_members(cluster, &registry).await
 }
 
 /// The agent releases the address of a deleted pod.

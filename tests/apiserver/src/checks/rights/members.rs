@@ -31,10 +31,15 @@ pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
     let node = NodeName::new("node-b").map_err(|wrong| wrong.to_string())?;
     let status_writer = KubeStatusWriter::new(client, Timeouts::default(), node);
     events::reported(&site, &status_writer, events::of_a_pod()).await?;
-    binds_a_claim(&site, &registry).await
+    binds_a_claim(&site, &registry, "node-b").await
 }
 
-async fn binds_a_claim(site: &Site<'_>, registry: &impl Registry) -> Outcome {
+/// The first attach of a member whose claim a person created.
+pub(super) async fn binds_a_claim(
+    site: &Site<'_>,
+    registry: &impl Registry,
+    node: &str,
+) -> Outcome {
     let claim = json!({
         "apiVersion": "firecamp.io/v1alpha1",
         "kind": "StaticIPClaim",
@@ -43,7 +48,7 @@ async fn binds_a_claim(site: &Site<'_>, registry: &impl Registry) -> Outcome {
     });
     let made = site.cluster.api.post(&format!("{GROUP}/{CLAIMS}"), &claim).await?;
     ensure(made.code == 201, || made.text)?;
-    let pod = site.pod("redis-1", "node-b").await?;
+    let pod = site.pod("redis-1", node).await?;
     let address = attached(site.init(&pod, registry).await)?.address;
     let claim = site.cluster.api.get(&format!("{GROUP}/{CLAIMS}/redis-1")).await?.json();
     ensure(claim["spec"]["address"] == address.to_string(), || claim.to_string())

@@ -93,6 +93,8 @@ fn s9_rejects_an_exit_code_without_its_cause() {
         Exit::Usage,
         Exit::VersionMismatch,
         Exit::ControllerMismatch,
+        Exit::AgentUnavailable,
+        Exit::TokenRefused,
         Exit::Internal,
         Exit::Interrupted,
     ];

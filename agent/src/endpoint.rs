@@ -1,0 +1,159 @@
+//! The agent's endpoint: pods of this node ask here for their address, without any privilege
+//! (docs/endpoint.md specifies the protocol).
+//!
+//! The agent runs the machines of attach and release that the containers run in direct mode. A
+//! client that closes its connection ends its run, as the kubelet ends a container.
+
+mod connection;
+mod limits;
+mod perform;
+mod request;
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddrV4};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use firecamp_core::choose_interface::EniRule;
+use firecamp_core::failure::HostFailure;
+use firecamp_core::ids::{ClusterName, NodeName};
+use firecamp_core::time::Moment;
+use firecamp_run::connect::AnyRegistry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::limits::Limits;
+use self::perform::PodEvent;
+use crate::kernel::Kernel as _;
+use crate::ports::{Environment, SystemsOf};
+use crate::status::EndpointMetrics;
+
+/// Pause after a failure to listen.
+const LISTEN_PAUSE: Duration = Duration::from_secs(5);
+/// Pause after a failure to accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Events that wait to be written; more are dropped.
+const EVENTS: usize = 64;
+
+/// What the endpoint serves: the members of this node.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
+    pub(crate) node: NodeName,
+    pub(crate) cluster: ClusterName,
+    pub(crate) rule: EniRule,
+    /// The directory with the agent's lists of ENIs.
+    pub(crate) run_dir: PathBuf,
+}
+
+/// The endpoint of a node.
+pub(crate) struct Endpoint<W: Environment<Registry = AnyRegistry>> {
+    systems: Arc<SystemsOf<W>>,
+    served: Served,
+    metrics: EndpointMetrics,
+    limits: RefCell<Limits>,
+    origin: Instant,
+    events: mpsc::Sender<PodEvent>,
+}
+
+impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
+    /// Serves until `end`. If it cannot listen, tries again: the agent works without it.
+    pub(crate) async fn serve(
+        at: SocketAddrV4,
+        served: Served,
+        (systems, metrics): (Arc<SystemsOf<W>>, EndpointMetrics),
+        end: &CancellationToken,
+    ) {
+        let (events, due) = mpsc::channel(EVENTS);
+        let (limits, origin) = (RefCell::default(), Instant::now());
+        let written = perform::write_events(systems.registry.clone(), served.node.clone(), due);
+        let endpoint = Rc::new(Self { systems, served, metrics, limits, origin, events });
+        let accepted = async {
+            let listener = endpoint.listen(at).await;
+            endpoint.accept(&listener).await;
+        };
+        tokio::select! {
+            () = end.cancelled() => {}
+            () = accepted => {}
+            () = written => {}
+        }
+    }
+
+    async fn listen(&self, at: SocketAddrV4) -> TcpListener {
+        loop {
+            match self.bind(at).await {
+                Ok(listener) => {
+                    tracing::info!(%at, "endpoint for pods started");
+                    return listener;
+                }
+                Err(why) => {
+                    self.metrics.listen_failures.inc();
+                    tracing::warn!(%at, error = why, "failed to start endpoint; will retry");
+                }
+            }
+            sleep(LISTEN_PAUSE).await;
+        }
+    }
+
+    async fn bind(&self, at: SocketAddrV4) -> Result<TcpListener, String> {
+        if !at.ip().is_loopback() {
+            let link = self.systems.host.ensure_endpoint(*at.ip()).await;
+            link.map_err(|HostFailure { detail, .. }| detail)?;
+        }
+        TcpListener::bind(at).await.map_err(|why| why.to_string())
+    }
+
+    /// Accepts connections; never returns.
+    async fn accept(self: &Rc<Self>, listener: &TcpListener) {
+        let mut open = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, from)) => self.accepted(stream, from.ip(), &mut open),
+                    Err(why) => {
+                        tracing::warn!(error = %why, "failed to accept connection of a pod");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(closed) = open.join_next() => self.closed(closed),
+            }
+        }
+    }
+
+    fn accepted(self: &Rc<Self>, stream: TcpStream, from: IpAddr, open: &mut JoinSet<IpAddr>) {
+        if !self.limits.borrow_mut().connect(from) {
+            self.metrics.refused_connections.inc();
+            tracing::debug!(%from, "too many connections; closed");
+            return;
+        }
+        self.count_connections();
+        let endpoint = Rc::clone(self);
+        open.spawn_local(async move {
+            connection::serve(&endpoint, stream, from).await;
+            from
+        });
+    }
+
+    fn closed(&self, closed: Result<IpAddr, JoinError>) {
+        match closed {
+            Ok(from) => self.limits.borrow_mut().disconnect(from),
+            // A bug: let it end the process like any other panic.
+            Err(why) if why.is_panic() => std::panic::resume_unwind(why.into_panic()),
+            Err(why) => tracing::error!(error = %why, "connection cancelled"),
+        }
+        self.count_connections();
+    }
+
+    fn count_connections(&self) {
+        let open = self.limits.borrow().open();
+        self.metrics.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    fn now(&self) -> Moment {
+        Moment(self.origin.elapsed())
+    }
+}

@@ -1,0 +1,233 @@
+//! Performs a request: runs the machine of attach or release, and streams its progress.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use firecamp_core::attach::AttachInput;
+use firecamp_core::contract::endpoint::RESPONSE_WITHIN;
+use firecamp_core::contract::event::Notice;
+use firecamp_core::contract::{api, timing};
+use firecamp_core::failure::HostFailure;
+use firecamp_core::ids::NodeName;
+use firecamp_core::ports::{AskingPod, Registry as _, ReviewedPod, SocketScope};
+use firecamp_core::record::{MemberRecords, State, StaticIp};
+use firecamp_core::release::{ReleaseInput, Releaser};
+use firecamp_engine::{Begin, ClientsFile, Ended, Rng, Run, Signal, Systems};
+use firecamp_host::EniListFile;
+use firecamp_run::connect::{AnyRegistry, Reporter};
+use firecamp_run::container_events;
+use firecamp_run::endpoint::{
+    AddressResponse, AttachRequest, DrainScope, Outcome, ReleaseRequest, ResponseLine,
+};
+use firecamp_run::report::Report;
+use http_body_util::Either;
+use http_body_util::channel::{Channel, Sender};
+use hyper::header::CONTENT_TYPE;
+use hyper::{Response, StatusCode};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::connection::{Body, Job};
+use super::request::{Admitted, Asked, LINES, Refusal, complete};
+use super::{Endpoint, Served};
+use crate::ports::Environment;
+
+/// Lines that wait for a slow client.
+const BUFFER: usize = 64;
+
+/// An Event about a pod that waits to be written.
+#[derive(Debug)]
+pub(super) struct PodEvent {
+    by: ReviewedPod,
+    program: &'static str,
+    notice: Notice,
+    report: Report,
+}
+
+/// Writes the Events, one after the other.
+pub(super) async fn write_events(
+    registry: AnyRegistry,
+    node: NodeName,
+    mut due: mpsc::Receiver<PodEvent>,
+) {
+    while let Some(PodEvent { by, program, notice, report }) = due.recv().await {
+        let reporter = Reporter { program, member: &by.member, pod: &by.pod, node: &node };
+        let text = container_events::text(&report);
+        registry.report(reporter, notice, report.address, text).await;
+    }
+}
+
+/// The response of a request, and the job that writes the rest of it.
+pub(super) async fn begin<W: Environment<Registry = AnyRegistry>>(
+    endpoint: &Rc<Endpoint<W>>,
+    admitted: Admitted<W>,
+) -> (Response<Body>, Option<Job>) {
+    if matches!(admitted.asked, Asked::Address) {
+        let response = match address(&endpoint.systems.registry, &admitted).await {
+            Ok(found) => found,
+            Err(refusal) => refusal.response(),
+        };
+        return (response, None);
+    }
+    let (lines, body) = Channel::new(BUFFER);
+    let mut response = Response::new(Either::Right(body));
+    response.headers_mut().insert(CONTENT_TYPE, LINES);
+    let ReviewedPod { member, pod, .. } = &admitted.by;
+    let span = tracing::info_span!("endpoint", %member, podUID = %pod);
+    let job = perform(Rc::clone(endpoint), admitted, lines).instrument(span);
+    (response, Some(Box::pin(job)))
+}
+
+/// The address that the pod holds.
+async fn address<W: Environment<Registry = AnyRegistry>>(
+    registry: &AnyRegistry,
+    admitted: &Admitted<W>,
+) -> Result<Response<Body>, Refusal> {
+    let Admitted { by, pod, .. } = admitted;
+    let pool = pod.as_ref().and_then(|pod| pod.pool.as_ref());
+    let read = registry.member(&by.member, pool).await;
+    let records = read.map_err(|why| Refusal::unread(&why))?;
+    // Serialization of plain fields cannot fail.
+    let mut line = serde_json::to_vec(&held(records, by)).unwrap_or_default();
+    line.push(b'\n');
+    Ok(complete(StatusCode::OK, line))
+}
+
+fn held(records: MemberRecords, by: &ReviewedPod) -> AddressResponse {
+    let none = AddressResponse { address: None, eni: None, epoch: None };
+    let Some(StaticIp { address, epoch, attachment, member, .. }) =
+        records.static_ip.map(|stored| stored.object)
+    else {
+        return none;
+    };
+    let held = attachment.filter(|held| held.pod == by.pod && held.state == State::Attached);
+    match held {
+        Some(held) if member == by.member => AddressResponse {
+            address: Some(address),
+            eni: held.eni.as_ref().map(ToString::to_string),
+            epoch: Some(epoch.0),
+        },
+        Some(_) | None => none,
+    }
+}
+
+/// Runs the machine to its end, and sends its progress and its outcome.
+async fn perform<W: Environment<Registry = AnyRegistry>>(
+    endpoint: Rc<Endpoint<W>>,
+    admitted: Admitted<W>,
+    mut lines: Sender<Bytes>,
+) {
+    let Admitted { asked, by, pod, turn } = admitted;
+    let begun = Instant::now();
+    let (watcher, mut progress) = mpsc::channel(BUFFER);
+    let run = |pool| Run {
+        member: by.member.clone(),
+        pool,
+        // A client that is gone drops this run.
+        signal: Signal::Interrupt(CancellationToken::new()),
+        rng: Rng::default(),
+        watcher: Some(watcher),
+    };
+    let work = async {
+        match &asked {
+            Asked::Attach(request) => {
+                let input = attach_input(&endpoint.served, (&by, pod.as_ref()), request);
+                let run = run(input.pool.clone());
+                Some((api::INIT, endpoint.run(input, &run).await))
+            }
+            Asked::Release(request) => {
+                let run = run(None);
+                Some((api::STOP, endpoint.run(release_input(&by, request), &run).await))
+            }
+            Asked::Address => None,
+        }
+    };
+    let forward = async {
+        while let Some(event) = progress.recv().await {
+            send(&mut lines, &ResponseLine::from(event)).await;
+        }
+    };
+    let (ended, ()) = tokio::join!(work, forward);
+    let Some((program, report)) = ended else { return };
+    drop(turn);
+    send(&mut lines, &ResponseLine::Outcome(Outcome::from(&report))).await;
+    endpoint.ended(program, by, report, begun.elapsed());
+}
+
+/// Sends a line, unless the client does not read.
+async fn send(lines: &mut Sender<Bytes>, line: &ResponseLine) {
+    let sent = timeout(RESPONSE_WITHIN, lines.send_data(Bytes::from(line.to_bytes()))).await;
+    if !matches!(sent, Ok(Ok(()))) {
+        tracing::debug!("the client does not read its response");
+    }
+}
+
+impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
+    async fn run(&self, input: impl Begin, run: &Run) -> Report {
+        let Systems { cloud, host, registry, .. } = &*self.systems;
+        let systems = Systems { cloud, host: host.clone(), registry, file: ClientsFile };
+        match firecamp_engine::run(input, &systems, run).await {
+            Ended::Outcome(outcome) => Report::from(&outcome),
+            Ended::Interrupted => Report::interrupted(),
+        }
+    }
+
+    fn ended(&self, program: &'static str, by: ReviewedPod, report: Report, took: Duration) {
+        let reason = report.exit.reason();
+        let (kind, notice) = if program == api::INIT {
+            ("attach", container_events::of_attach(&report))
+        } else {
+            ("release", container_events::of_release(&report))
+        };
+        self.metrics.ended(kind, reason, took);
+        tracing::info!(kind, reason, message = report.message, "request of a pod ended");
+        let Some(notice) = notice else { return };
+        if self.events.try_send(PodEvent { by, program, notice, report }).is_err() {
+            tracing::warn!("Event dropped: too many wait to be written");
+        }
+    }
+}
+
+fn attach_input(
+    served: &Served,
+    (by, pod): (&ReviewedPod, Option<&AskingPod>),
+    request: &AttachRequest,
+) -> AttachInput {
+    let unread = |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
+    let list = |file: EniListFile| file.read().inspect_err(unread).unwrap_or_default();
+    let Served { node, cluster, rule, run_dir } = served;
+    AttachInput {
+        member: by.member.clone(),
+        pod: by.pod.clone(),
+        node: node.clone(),
+        cluster: cluster.clone(),
+        pool: pod.and_then(|pod| pod.pool.clone()),
+        rule: *rule,
+        excluded: list(EniListFile::excluded(run_dir)),
+        avoided: list(EniListFile::avoided(run_dir)).into_keys().collect(),
+        run: Rng::default().run_id(),
+        deadline: Duration::from_millis(request.timeout_ms).min(timing::LONGEST_ATTACH),
+        predecessor_grace: pod.map_or(timing::PREDECESSOR_GRACE, |pod| pod.grace),
+    }
+}
+
+fn release_input(by: &ReviewedPod, request: &ReleaseRequest) -> ReleaseInput {
+    let scope = match request.scope {
+        DrainScope::All => SocketScope::All,
+        DrainScope::Connections => SocketScope::Connections,
+    };
+    ReleaseInput {
+        member: by.member.clone(),
+        pod: by.pod.clone(),
+        run: Rng::default().run_id(),
+        unassign: request.unassign,
+        await_stop: false,
+        by: Releaser::Stop,
+        scope,
+        drain: request.drain_ms.map_or(Duration::MAX, Duration::from_millis),
+        grace: Duration::from_millis(request.grace_ms),
+    }
+}

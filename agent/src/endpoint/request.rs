@@ -1,0 +1,165 @@
+//! Reads a request, and finds out which pod it comes from and whether it is served.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use firecamp_core::contract::endpoint::{
+    ADDRESS, ATTACH, LONGEST_BODY, LONGEST_TOKEN, RELEASE, REQUEST_WITHIN,
+};
+use firecamp_core::contract::exit::Exit;
+use firecamp_core::endpoint::{Request, admit};
+use firecamp_core::failure::RegistryFailure;
+use firecamp_core::machine::Failure;
+use firecamp_core::ports::{AskingPod, PodAuthority as _, Review, ReviewedPod};
+use firecamp_run::connect::AnyRegistry;
+use firecamp_run::endpoint::{AttachRequest, Outcome, ReleaseRequest, ResponseLine};
+use firecamp_run::report::Report;
+use http_body_util::{BodyExt as _, Either, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::Endpoint;
+use super::connection::Body;
+use crate::ports::Environment;
+
+/// The media type of all responses.
+pub(super) const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+/// What a pod asks for, with its parameters.
+#[derive(Debug, Clone)]
+pub(super) enum Asked {
+    Attach(AttachRequest),
+    Release(ReleaseRequest),
+    Address,
+}
+
+/// A request that is served.
+pub(super) struct Admitted<W: Environment<Registry = AnyRegistry>> {
+    pub(super) asked: Asked,
+    pub(super) by: ReviewedPod,
+    /// The pod; none if it is gone.
+    pub(super) pod: Option<AskingPod>,
+    pub(super) turn: Turn<W>,
+}
+
+/// One of the requests that a pod may have at once, until this is dropped.
+pub(super) struct Turn<W: Environment<Registry = AnyRegistry>> {
+    endpoint: Rc<Endpoint<W>>,
+    by: ReviewedPod,
+}
+
+impl<W: Environment<Registry = AnyRegistry>> Drop for Turn<W> {
+    fn drop(&mut self) {
+        self.endpoint.limits.borrow_mut().end(&self.by.pod);
+    }
+}
+
+/// Why a request is not served.
+pub(super) struct Refusal {
+    status: StatusCode,
+    pub(super) report: Report,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, exit: Exit, message: impl Into<String>) -> Self {
+        Self { status, report: Report::new(exit, message) }
+    }
+
+    /// The API server could not be asked; the client repeats the request.
+    pub(super) fn unread(why: &RegistryFailure) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, report: Report::from(why) }
+    }
+
+    fn busy(message: &str) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Exit::AgentUnavailable, message)
+    }
+
+    pub(super) fn response(&self) -> Response<Body> {
+        let line = ResponseLine::Outcome(Outcome::from(&self.report)).to_bytes();
+        complete(self.status, line)
+    }
+}
+
+/// A complete response.
+pub(super) fn complete(status: StatusCode, line: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::from(line)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, LINES);
+    response
+}
+
+/// Reads the request and decides whether it is served.
+pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
+    endpoint: &Rc<Endpoint<W>>,
+    request: hyper::Request<Incoming>,
+    from: IpAddr,
+) -> Result<Admitted<W>, Refusal> {
+    let (kind, token) = (kind(request.method(), request.uri().path())?, token(&request)?);
+    let body = body(request.into_body()).await?;
+    let asked = match kind {
+        Request::Attach => Asked::Attach(parsed(&body)?),
+        Request::Release => Asked::Release(parsed(&body)?),
+        Request::Address => Asked::Address,
+    };
+    if !endpoint.limits.borrow_mut().review(from, endpoint.now()) {
+        return Err(Refusal::busy("this source shows too many tokens"));
+    }
+    let registry = &endpoint.systems.registry;
+    let by = match registry.review(&token).await.map_err(|why| Refusal::unread(&why))? {
+        Review::Pod(pod) => pod,
+        Review::Refused(why) => {
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, Exit::TokenRefused, why));
+        }
+    };
+    let pod = registry.asking_pod(&by.member).await.map_err(|why| Refusal::unread(&why))?;
+    admit(kind, &by, pod.as_ref(), &endpoint.served.node).map_err(
+        |Failure { exit, message, .. }| Refusal::new(StatusCode::FORBIDDEN, exit, message),
+    )?;
+    if !endpoint.limits.borrow_mut().begin(&by.pod) {
+        return Err(Refusal::busy("this pod has too many requests"));
+    }
+    let turn = Turn { endpoint: Rc::clone(endpoint), by: by.clone() };
+    let pod = pod.filter(|pod| pod.pod == by.pod);
+    Ok(Admitted { asked, by, pod, turn })
+}
+
+fn kind(method: &Method, path: &str) -> Result<Request, Refusal> {
+    match (method, path) {
+        (&Method::POST, ATTACH) => Ok(Request::Attach),
+        (&Method::POST, RELEASE) => Ok(Request::Release),
+        (&Method::GET, ADDRESS) => Ok(Request::Address),
+        _ => {
+            let known = format!("POST {ATTACH}, POST {RELEASE} or GET {ADDRESS}");
+            let text = format!("this agent serves only {known}");
+            Err(Refusal::new(StatusCode::NOT_FOUND, Exit::VersionMismatch, text))
+        }
+    }
+}
+
+fn token(request: &hyper::Request<Incoming>) -> Result<String, Refusal> {
+    let refused = |why: &str| Refusal::new(StatusCode::UNAUTHORIZED, Exit::TokenRefused, why);
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+    match token {
+        None | Some("") => Err(refused("the request has no bearer token")),
+        Some(token) if token.len() > LONGEST_TOKEN => Err(refused("the token is too long")),
+        Some(token) => Ok(token.to_owned()),
+    }
+}
+
+async fn body(body: Incoming) -> Result<Bytes, Refusal> {
+    let refused = |why: String| Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, why);
+    let read = timeout(REQUEST_WITHIN, Limited::new(body, LONGEST_BODY).collect()).await;
+    let read = read.map_err(|_elapsed| refused("the request is not complete".to_owned()))?;
+    Ok(read.map_err(|why| refused(format!("failed to read the request: {why}")))?.to_bytes())
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|why| {
+        Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, format!("invalid request: {why}"))
+    })
+}

@@ -1,0 +1,83 @@
+//! The port of the agent to the kernel of its node, and its events.
+
+use std::net::Ipv4Addr;
+
+use firecamp_core::failure::HostFailure;
+use firecamp_core::ids::Mac;
+use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView};
+use firecamp_host::{LinuxHost, Monitor};
+use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
+
+/// The kernel of this node.
+pub(crate) trait Kernel: HostNet + Clone {
+    /// The same for a withdraw, which also accepts lock records of unsupported versions.
+    fn withdrawing(self) -> Self;
+
+    /// A complete snapshot of FireCamp's addresses and locks.
+    fn kernel_snapshot(&self) -> impl Future<Output = Result<KernelSnapshot, HostFailure>>;
+
+    /// The kernel state of each target, in order.
+    fn views(
+        &self,
+        targets: &[KernelTarget],
+    ) -> impl Future<Output = Vec<Result<KernelView, HostFailure>>>;
+
+    /// The links that may be ENIs.
+    fn links(&self) -> impl Future<Output = Result<Vec<ObservedLink>, HostFailure>>;
+
+    /// Sets up the link with this MAC if it is down and has no address. Returns whether it did.
+    fn raise(&self, mac: Mac) -> impl Future<Output = Result<bool, HostFailure>>;
+
+    /// Ensures that the endpoint's link is up and has the address.
+    fn ensure_endpoint(&self, at: Ipv4Addr) -> impl Future<Output = Result<bool, HostFailure>>;
+
+    /// Removes an address from the kernel and keeps its holder in the lock. Returns whether it
+    /// changed anything.
+    fn withhold(
+        &self,
+        address: Ipv4Addr,
+        holder: &Holder,
+    ) -> impl Future<Output = Result<bool, HostFailure>>;
+}
+
+impl Kernel for LinuxHost {
+    fn withdrawing(self) -> Self {
+        Self::withdrawing(self)
+    }
+
+    async fn kernel_snapshot(&self) -> Result<KernelSnapshot, HostFailure> {
+        Self::kernel_snapshot(self).await
+    }
+
+    async fn views(&self, targets: &[KernelTarget]) -> Vec<Result<KernelView, HostFailure>> {
+        Self::views(self, targets).await
+    }
+
+    async fn links(&self) -> Result<Vec<ObservedLink>, HostFailure> {
+        Self::links(self).await
+    }
+
+    async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
+        Self::raise(self, mac).await
+    }
+
+    async fn ensure_endpoint(&self, at: Ipv4Addr) -> Result<bool, HostFailure> {
+        Self::ensure_endpoint(self, at).await
+    }
+
+    async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {
+        Self::withhold(self, address, holder).await
+    }
+}
+
+/// Kernel events.
+pub(crate) trait KernelEvents {
+    /// Waits for the next events. Cancel-safe.
+    fn changed(&mut self) -> impl Future<Output = Result<Vec<Change>, HostFailure>>;
+}
+
+impl KernelEvents for Monitor {
+    async fn changed(&mut self) -> Result<Vec<Change>, HostFailure> {
+        Self::changed(self).await
+    }
+}

@@ -1,0 +1,340 @@
+//! The endpoint for pods: real sockets, the real client, the real Kubernetes client.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use firecamp_core::choose_interface::EniRule;
+use firecamp_core::contract::exit::Exit;
+use firecamp_core::ids::Epoch;
+use firecamp_core::record::State;
+use firecamp_run::endpoint::{DrainScope, EndpointClient, ReleaseRequest};
+use firecamp_run::report::Report;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::harness::{ADDRESS, NODE, Node, OTHER_POD, POD, SimEnvironment};
+use crate::endpoint::{Endpoint, Served};
+use crate::status::Status;
+
+const TOKEN: &str = "token-of-redis-0";
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// The endpoint of the node, and what its pods have.
+struct Asking<'a> {
+    node: &'a Node,
+    status: &'a Status,
+    at: SocketAddr,
+    dir: tempfile::TempDir,
+}
+
+impl Asking<'_> {
+    fn client(&self, token: &str) -> EndpointClient {
+        let token_file = self.dir.path().join(token);
+        std::fs::write(&token_file, format!("{token}\n")).unwrap();
+        EndpointClient { endpoint: self.at, token_file }
+    }
+
+    async fn attach(&self, token: &str) -> Report {
+        self.client(token).attach(WITHIN).await
+    }
+
+    async fn release(&self, token: &str) -> Report {
+        let (scope, drain_ms) = (DrainScope::Connections, Some(1_000));
+        let request = ReleaseRequest { scope, drain_ms, grace_ms: 5_000, unassign: false };
+        self.client(token).release(&request, WITHIN).await
+    }
+
+    async fn get(&self, token: &str) -> Value {
+        let head = "GET /v1/address HTTP/1.1\r\nhost: a\r\n";
+        let request = format!("{head}authorization: Bearer {token}\r\n\r\n");
+        let text = raw(self.at, request.into_bytes()).await;
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{text}");
+        serde_json::from_str(body).unwrap()
+    }
+
+    fn set_pod(&self, uid: &str, more: &Value) {
+        let metadata = json!({ "uid": uid, "labels": { "firecamp.io/pool": "a" } });
+        let mut spec = json!({ "nodeName": NODE, "hostNetwork": true });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let pod = json!({ "metadata": metadata, "spec": spec, "status": { "phase": "Running" } });
+        self.node.server.set_pod("prod", "redis-0", pod);
+    }
+
+    fn metric(&self, line: &str) -> u64 {
+        let text = self.status.metrics().unwrap();
+        let found = text.lines().find_map(|have| have.strip_prefix(line)?.strip_prefix(' '));
+        found.map_or(0, |number| number.parse().unwrap())
+    }
+}
+
+/// Sends bytes, and reads the response until the endpoint closes the connection.
+async fn raw(at: SocketAddr, bytes: Vec<u8>) -> String {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    // The endpoint may close it before everything is sent.
+    stream.write_all(&bytes).await.ok();
+    let mut response = Vec::new();
+    timeout(WITHIN, stream.read_to_end(&mut response)).await.unwrap().ok();
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+/// Runs the endpoint of the node, and meanwhile `body`. The member's pod runs there and has a
+/// token.
+async fn asking(body: impl AsyncFnOnce(Asking<'_>)) {
+    let node = Box::pin(Node::new()).await;
+    let status = Status::default();
+    let port = {
+        let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    let (systems, end) = (node.systems(&status), CancellationToken::new());
+    let served = Served {
+        node: NODE.parse().unwrap(),
+        cluster: "prod".parse().unwrap(),
+        rule: EniRule::Auto,
+        run_dir: PathBuf::from("/nonexistent"),
+    };
+    let metrics = status.endpoint.clone();
+    let serve = Endpoint::<SimEnvironment>::serve(at, served, (systems, metrics), &end);
+    let body = async {
+        let dir = tempfile::tempdir().unwrap();
+        let asking = Asking { node: &node, status: &status, at: at.into(), dir };
+        asking.set_pod(POD, &json!({}));
+        node.server.issue_token(TOKEN, "firecamp.io", ("prod", "redis-0", POD), NODE);
+        body(asking).await;
+        end.cancel();
+    };
+    let both = async { tokio::join!(Box::pin(serve), Box::pin(body)) };
+    tokio::task::LocalSet::new().run_until(both).await;
+}
+
+#[tokio::test]
+async fn a_pod_with_a_token_attaches_its_address_and_reads_it() {
+    asking(async |asking| {
+        let report = asking.attach(TOKEN).await;
+        assert_eq!((report.exit, report.address), (Exit::Success, Some(ADDRESS)), "{report:?}");
+        let again = asking.attach(TOKEN).await;
+        assert_eq!(again.path, Some("same-node"), "{again:?}");
+        let epochs = (report.epoch, again.epoch);
+        assert_eq!(epochs, (Some(Epoch(6)), Some(Epoch(7))), "every attach takes a new epoch");
+        let record = asking.node.record().await;
+        let held = record.attachment.unwrap();
+        assert_eq!((held.pod.as_str(), held.state), (POD, State::Attached));
+        let shown = asking.get(TOKEN).await;
+        assert_eq!(shown["address"], ADDRESS.to_string());
+        assert_eq!(shown["epoch"], 7);
+        let line = r#"firecamp_agent_endpoint_requests_total{request="attach",reason="Success"}"#;
+        assert_eq!(asking.metric(line), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_attach_writes_an_event_in_the_name_of_the_init_container() {
+    asking(async |asking| {
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success);
+        let events = || asking.node.server.all("events");
+        let written = async {
+            while events().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(WITHIN, written).await.unwrap();
+        let event = events().remove(0);
+        assert_eq!(event["reason"], "AddressAttached");
+        assert_eq!(event["reportingController"], "firecamp.io/initcontainer");
+        assert_eq!(event["regarding"]["uid"], POD);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_terminating_pod_releases_its_address_and_a_running_one_does_not() {
+    asking(async |asking| {
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success);
+        let report = asking.release(TOKEN).await;
+        assert_eq!((report.exit, report.path), (Exit::Success, Some("not-ending")), "{report:?}");
+        let pod = json!({ "metadata": { "uid": POD, "deletionTimestamp": "2036-11-20T15:00:30Z" },
+            "spec": { "nodeName": NODE, "hostNetwork": true }, "status": { "phase": "Running" } });
+        asking.node.server.set_pod("prod", "redis-0", pod);
+        let report = asking.release(TOKEN).await;
+        assert_eq!((report.exit, report.path), (Exit::Success, Some("parked")), "{report:?}");
+        assert!(!asking.node.holds());
+        assert_eq!(asking.get(TOKEN).await["address"], Value::Null);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f122_nothing_but_a_valid_token_of_a_pod_of_this_node_is_served() {
+    asking(async |asking| {
+        let issue = |token, audience, uid, node| {
+            asking.node.server.issue_token(token, audience, ("prod", "redis-0", uid), node);
+        };
+        issue("another-audience", "https://kubernetes.default.svc", POD, NODE);
+        issue("another-node", "firecamp.io", POD, "node-2");
+        issue("another-pod", "firecamp.io", OTHER_POD, NODE);
+        let before = asking.node.record().await;
+        for (token, exit, why) in [
+            ("never-issued", Exit::TokenRefused, "invalid bearer token"),
+            ("another-audience", Exit::TokenRefused, "invalid bearer token"),
+            ("another-node", Exit::TokenRefused, "is on node-2"),
+            ("another-pod", Exit::Superseded, "is gone"),
+        ] {
+            let report = asking.attach(token).await;
+            assert_eq!(report.exit, exit, "{token}: {report:?}");
+            assert!(report.message.contains(why), "{token}: {report:?}");
+        }
+        let missing = EndpointClient { token_file: "/nonexistent".into(), ..asking.client(TOKEN) };
+        let report = missing.attach(WITHIN).await;
+        assert_eq!(report.exit, Exit::TokenRefused);
+        assert!(report.message.contains("/nonexistent"), "{report:?}");
+        assert_eq!(asking.node.record().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f122_a_token_of_a_replaced_pod_neither_reads_nor_releases_its_successors_address() {
+    asking(async |asking| {
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success);
+        let old = ("prod", "redis-0", OTHER_POD);
+        asking.node.server.issue_token("old", "firecamp.io", old, NODE);
+        assert_eq!(asking.get("old").await["address"], Value::Null);
+        let report = asking.release("old").await;
+        assert_eq!((report.exit, report.path), (Exit::Success, Some("not-holder")), "{report:?}");
+        assert!(asking.node.holds());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pod_with_a_network_of_its_own_is_refused_with_the_reason() {
+    asking(async |asking| {
+        asking.set_pod(POD, &json!({ "hostNetwork": false }));
+        let report = asking.attach(TOKEN).await;
+        assert_eq!(report.exit, Exit::NodeUnsuitable, "{report:?}");
+        assert!(report.message.contains("hostNetwork: true"), "{report:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_attach_ends_with_the_reason_of_direct_mode() {
+    asking(async |asking| {
+        asking.node.hand_to("node-2", OTHER_POD, 9).await;
+        asking.node.moves_away(ADDRESS);
+        asking.node.other_is_foreign();
+        let report = asking.attach(TOKEN).await;
+        assert_eq!(report.exit, Exit::AddressUnavailable, "{report:?}");
+        assert!(report.message.contains("eni-0000000b"), "{report:?}");
+        assert_eq!(report.address, Some(ADDRESS));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f121_a_client_waits_for_an_agent_that_is_not_there_yet_and_then_names_what_may_block_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let token_file = dir.path().join("token");
+    std::fs::write(&token_file, TOKEN).unwrap();
+    let closed = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = closed.local_addr().unwrap();
+    drop(closed);
+    let begun = Instant::now();
+    let report = EndpointClient { endpoint, token_file }.attach(Duration::from_secs(1)).await;
+    assert_eq!(report.exit, Exit::AgentUnavailable, "{report:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(300), "it tried again");
+    for text in ["NetworkPolicy", "service mesh", "Connection refused"] {
+        assert!(report.message.contains(text), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn f123_garbage_and_stalled_clients_are_answered_or_closed_and_disturb_nobody() {
+    asking(async |asking| {
+        let long = "x".repeat(20_000);
+        let token = format!("authorization: Bearer {TOKEN}\r\n");
+        let post = |head: &str, body: &str| {
+            format!("POST /v1/attach HTTP/1.1\r\nhost: a\r\n{head}\r\n{body}")
+        };
+        for (request, code) in [
+            ("\0\0\0\r\n\r\n".to_owned(), "400"),
+            (post("", ""), "401"),
+            (post(&format!("authorization: Bearer {}\r\n", "y".repeat(9_000)), ""), "401"),
+            (post(&token, ""), "400"),
+            (post(&format!("{token}content-length: 9\r\n"), "{\"a\": [1]"), "400"),
+            (post(&format!("{token}content-length: 20000\r\n"), &long), "400"),
+            (post(&format!("x: {long}\r\n"), ""), "431"),
+            (format!("GET / HTTP/1.1\r\nhost: a\r\n{token}\r\n"), "404"),
+            (format!("DELETE /v1/attach HTTP/1.1\r\nhost: a\r\n{token}\r\n"), "404"),
+        ] {
+            let response = raw(asking.at, request.clone().into_bytes()).await;
+            let start = format!("HTTP/1.1 {code}");
+            assert!(response.starts_with(&start), "{code}: {request:.60} -> {response:.200}");
+        }
+        let mut stalled = Vec::new();
+        for _ in 0..100 {
+            let mut stream = TcpStream::connect(asking.at).await.unwrap();
+            stream.write_all(b"POST /v1/attach HTTP/1.1\r\n").await.unwrap();
+            stalled.push(stream);
+        }
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success);
+        let closed = async {
+            for stream in &mut stalled {
+                stream.read_to_end(&mut Vec::new()).await.ok();
+            }
+        };
+        timeout(WITHIN, closed).await.expect("the endpoint closes connections without a request");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f123_a_flood_of_wrong_tokens_does_not_reach_the_api_server() {
+    asking(async |asking| {
+        let client = asking.client("wrong");
+        let one = client.attach(Duration::from_millis(50));
+        assert_eq!(one.await.exit, Exit::TokenRefused);
+        let body = "POST /v1/attach HTTP/1.1\r\nhost: a\r\nauthorization: Bearer wrong\r\n\
+                    content-length: 16\r\n\r\n{\"timeoutMs\":10}";
+        let mut flood = JoinSet::new();
+        for _ in 0..120 {
+            flood.spawn_local(raw(asking.at, body.as_bytes().to_vec()));
+        }
+        let answers = flood.join_all().await;
+        let busy = answers.iter().filter(|text| text.starts_with("HTTP/1.1 429")).count();
+        assert!(busy > 0, "requests beyond the limit are refused");
+        let reviews = asking.node.server.requests();
+        let reviews = reviews.iter().filter(|line| line.contains("tokenreviews")).count();
+        assert_eq!(reviews + busy, 121);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f121_a_client_that_goes_away_ends_its_attach() {
+    asking(async |asking| {
+        // The record is of another node, so that the attach has to wait for its calls.
+        asking.node.hand_to("node-2", OTHER_POD, 9).await;
+        let client = Rc::new(asking.client(TOKEN));
+        let asked = timeout(Duration::from_millis(300), client.attach(WITHIN)).await;
+        assert!(asked.is_err(), "it waits for the barrier: {asked:?}");
+        let closed = async {
+            while asking.metric("firecamp_agent_endpoint_connections") > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(2), closed).await.expect("the run ends with its connection");
+        let report = asking.attach(TOKEN).await;
+        assert_eq!(report.exit, Exit::Success, "another attach takes over: {report:?}");
+    })
+    .await;
+}

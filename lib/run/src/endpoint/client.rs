@@ -1,0 +1,216 @@
+//! The client of the agent's endpoint.
+//!
+//! A request that ends without an outcome is asked again until the deadline: the agent is not
+//! there yet, is rolled to another version, or was killed. Every attach takes a new epoch, so
+//! asking again is as safe as starting the container again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use firecamp_core::contract::endpoint;
+use firecamp_core::contract::exit::Exit;
+use firecamp_core::failure::chain;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::protocol::{AttachRequest, ReleaseRequest, ResponseLine};
+use crate::report::Report;
+
+/// A connection to this node's own agent takes less than a millisecond.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// The agent answers as soon as it knows the pod: that takes a review and a read of the API server,
+/// each with a timeout of a few seconds.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// A release is given up after this long without an answer: the pod must end in its usual time, and
+/// the agent releases the address by itself when it is back.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
+/// The agent's outcome at its own deadline needs time to arrive.
+const SLACK: Duration = Duration::from_secs(2);
+/// First pause before the request is repeated; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A line of the response is never longer.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// A client of the endpoint with the token of its pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointClient {
+    /// Where the agent listens.
+    pub endpoint: SocketAddr,
+    /// The pod's token. Read again for each request, because the kubelet renews it.
+    pub token_file: PathBuf,
+}
+
+/// How long a request is repeated.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Until its outcome.
+    within: Duration,
+    /// Until the agent answers at all.
+    patience: Duration,
+}
+
+/// Why a request has no outcome.
+#[derive(Debug, Error)]
+enum Failed {
+    #[error("failed to read the token in {}", path.display())]
+    Token {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to connect")]
+    Connect(#[source] io::Error),
+    #[error("no connection within {CONNECT_WITHIN:?}")]
+    Silent,
+    #[error("the agent has accepted the connection and does not answer")]
+    Unanswered,
+    #[error("failed to send the request")]
+    Request(#[from] hyper::http::Error),
+    #[error("the connection broke")]
+    Broken(#[from] hyper::Error),
+    #[error("the response ended before the outcome")]
+    Cut,
+    #[error("{0}")]
+    Busy(String),
+}
+
+impl EndpointClient {
+    /// Attaches the pod's address. The agent gets what is left of the timeout.
+    pub async fn attach(&self, within: Duration) -> Report {
+        let request = |left: Duration| AttachRequest { timeout_ms: millis(left) };
+        self.ask(endpoint::ATTACH, request, Limits { within, patience: within }).await
+    }
+
+    /// Releases the pod's address. Waits only briefly for an agent that is not there.
+    pub async fn release(&self, request: &ReleaseRequest, within: Duration) -> Report {
+        let limits = Limits { within, patience: RELEASE_PATIENCE.min(within) };
+        self.ask(endpoint::RELEASE, |_left| request.clone(), limits).await
+    }
+
+    async fn ask<R: Serialize>(
+        &self,
+        path: &'static str,
+        request: impl Fn(Duration) -> R,
+        Limits { within, patience }: Limits,
+    ) -> Report {
+        let begun = Instant::now();
+        let (deadline, answer_by) = (begun + within, begun + patience);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let now = Instant::now();
+            let request = request(deadline.saturating_duration_since(now));
+            let asked = self.attempt(path, &request, (answer_by + SLACK).min(now + ANSWER_WITHIN));
+            let why = match timeout_at(deadline + SLACK, asked).await {
+                Ok(Ok(report)) => return report,
+                Ok(Err(failed @ Failed::Token { .. })) => {
+                    return Report::new(Exit::TokenRefused, chain(&failed));
+                }
+                Ok(Err(failed)) => chain(&failed),
+                Err(_elapsed) => "no outcome within the deadline".to_owned(),
+            };
+            if Instant::now() + pause >= answer_by {
+                return self.unavailable(&why, patience);
+            }
+            tracing::info!(
+                endpoint = %self.endpoint,
+                error = why,
+                waited_seconds = begun.elapsed().as_secs_f64(),
+                at_most_seconds = patience.as_secs_f64(),
+                "waiting for the agent of this node"
+            );
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn unavailable(&self, why: &str, within: Duration) -> Report {
+        let text = format!(
+            "the agent of this node did not answer at {} within {within:?}: {why}; it may \
+             not run on this node, or a NetworkPolicy or a service mesh of this pod blocks its \
+             endpoint",
+            self.endpoint
+        );
+        Report::new(Exit::AgentUnavailable, text)
+    }
+
+    /// One request, which must be answered by then; its outcome may come later.
+    async fn attempt<R: Serialize>(
+        &self,
+        path: &str,
+        request: &R,
+        answer_by: Instant,
+    ) -> Result<Report, Failed> {
+        let request = self.request(path, request)?;
+        let connected = timeout(CONNECT_WITHIN, TcpStream::connect(self.endpoint)).await;
+        let stream = connected.map_err(|_elapsed| Failed::Silent)?.map_err(Failed::Connect)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut exchange = pin!(async move {
+            let answered = timeout_at(answer_by, sender.send_request(request)).await;
+            outcome(answered.map_err(|_elapsed| Failed::Unanswered)??).await
+        });
+        tokio::select! {
+            biased;
+            ended = &mut exchange => ended,
+            // What has arrived is still read.
+            _closed = connection => exchange.await,
+        }
+    }
+
+    fn request<R: Serialize>(&self, path: &str, body: &R) -> Result<Request<Full<Bytes>>, Failed> {
+        let token = std::fs::read_to_string(&self.token_file)
+            .map_err(|source| Failed::Token { path: self.token_file.clone(), source })?;
+        // Serialization of plain fields cannot fail.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Ok(Request::post(path)
+            .header(HOST, self.endpoint.to_string())
+            .header(AUTHORIZATION, format!("Bearer {}", token.trim()))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::from(body))?)
+    }
+}
+
+/// Reads the lines of a response up to the outcome.
+async fn outcome(response: Response<Incoming>) -> Result<Report, Failed> {
+    let busy = matches!(response.status().as_u16(), 429 | 503);
+    let mut body = response.into_body();
+    let mut text = Vec::new();
+    while let Some(frame) = body.frame().await {
+        text.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
+        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = text.drain(..=end).collect();
+            let Some(outcome) = read(&line).and_then(ResponseLine::outcome_or_log) else {
+                continue;
+            };
+            let report = Report::from(outcome);
+            return if busy { Err(Failed::Busy(report.message)) } else { Ok(report) };
+        }
+        if text.len() > LONGEST_LINE {
+            break;
+        }
+    }
+    Err(Failed::Cut)
+}
+
+/// A newer agent may send lines that are unknown here.
+fn read(line: &[u8]) -> Option<ResponseLine> {
+    let unknown = |why: &serde_json::Error| tracing::debug!(error = %why, "unknown line ignored");
+    serde_json::from_slice(line).inspect_err(unknown).ok()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,120 @@
+//! Members without privileges: the agent attaches and releases their addresses.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::{Instant, sleep};
+
+use super::processes::send;
+use super::refused::APART;
+use super::set::{FirecampContainers, Set};
+use super::test_cluster::{Pod, TestCluster, all_but, ensure};
+use crate::Outcome;
+use crate::install::until;
+use crate::member::PORT;
+use crate::topology::WORKERS;
+
+/// A pod whose service ends at its SIGTERM is gone after this long, with or without its agent.
+const USUAL_END: Duration = Duration::from_secs(12);
+
+fn unprivileged(name: &'static str) -> Set {
+    let firecamp = FirecampContainers::Endpoint;
+    Set { namespace: APART, firecamp, ..Set::new(name, 1) }
+}
+
+impl TestCluster<'_> {
+    /// Starts the only member of a set in a namespace in which no account has a permission.
+    async fn start_apart(&self, set: &Set) -> Outcome<Pod> {
+        let namespace = format!("pod-security.kubernetes.io/enforce={}", "privileged");
+        self.admin.kubectl(&["create", "namespace", APART]).await?;
+        self.admin.kubectl(&["label", "namespace", APART, &namespace]).await?;
+        let place = format!("/apis/apps/v1/namespaces/{APART}/statefulsets");
+        self.create_object(&place, &set.object()).await?;
+        self.wait_ready_in(APART, &format!("{}-0", set.name), None).await
+    }
+
+    async fn end_apart(&self, pod: &Pod, node: &str) -> Outcome {
+        let address = self.address_in(APART, &pod.name).await?;
+        self.admin.kubectl(&["delete", "namespace", APART]).await?;
+        self.wait_parked(node, address).await
+    }
+}
+
+pub(super) async fn a_member_without_privileges_keeps_its_address(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let set = unprivileged("plain");
+    let before = cluster.last_call()?;
+    let first = cluster.start_apart(&set).await?;
+    let address = cluster.wait_serving(APART, &first, PORT).await?;
+    cluster.verify_mutations(before, 1)?;
+    let account = format!("--as=system:serviceaccount:{APART}:default");
+    let rights = cluster.admin.kubectl(&["auth", "can-i", "--list", "-n", APART, &account]).await?;
+    ensure(!rights.contains("firecamp") && !rights.contains("pods"), || rights.clone())?;
+    // A restart on the same node.
+    cluster.cordon(&all_but(&first.node), true).await?;
+    let before = cluster.last_call()?;
+    cluster.delete_pod(APART, &first.name).await?;
+    let second = cluster.wait_ready_in(APART, &first.name, Some(&first)).await?;
+    let again = cluster.wait_serving(APART, &second, PORT).await?;
+    ensure(again == address, || format!("{again} after {address}"))?;
+    cluster.verify_mutations(before, 0)?;
+    // A move to another node.
+    cluster.cordon(&all_but(&first.node), false).await?;
+    cluster.cordon(&[&first.node], true).await?;
+    cluster.delete_pod(APART, &first.name).await?;
+    let third = cluster.wait_ready_in(APART, &first.name, Some(&second)).await?;
+    let again = cluster.wait_serving(APART, &third, PORT).await?;
+    ensure(again == address && third.node != first.node, || format!("{again} on {third:?}"))?;
+    cluster.verify_mutations(before, 1)?;
+    cluster.cordon(&[&first.node], false).await?;
+    cluster.end_apart(&third, &third.node).await
+}
+
+pub(super) async fn f121_f124_a_member_without_privileges_survives_the_absence_of_its_agent(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let node = WORKERS[0].name;
+    cluster.cordon(&all_but(node), true).await?;
+    for agent in cluster.agents() {
+        send(agent, Signal::SIGSTOP)?;
+    }
+    let set = unprivileged("patient");
+    let kill = async {
+        // By then its init container asks an agent that does not answer.
+        sleep(Duration::from_secs(5)).await;
+        for agent in cluster.agents() {
+            send(agent, Signal::SIGKILL)?;
+        }
+        Outcome::Ok(())
+    };
+    let (pod, killed) = tokio::join!(cluster.start_apart(&set), kill);
+    let (pod, ()) = (pod?, killed?);
+    let address = cluster.wait_serving(APART, &pod, PORT).await?;
+    // Its pod ends in its usual time although the agents do not answer, and is released later.
+    let agents = cluster.agents();
+    for agent in &agents {
+        send(*agent, Signal::SIGSTOP)?;
+    }
+    let begun = Instant::now();
+    let ended = async {
+        let scaled = ["-n", APART, "scale", "statefulset", set.name, "--replicas=0"];
+        cluster.admin.kubectl(&scaled).await?;
+        let place = format!("/api/v1/namespaces/{APART}/pods");
+        until("the pod is gone", || async {
+            let pods = cluster.admin.get(&place).await?;
+            ensure(pods["items"].as_array().is_some_and(Vec::is_empty), || pods.to_string())
+        })
+        .await
+    }
+    .await;
+    let took = begun.elapsed();
+    for agent in &agents {
+        nix::sys::signal::kill(*agent, Signal::SIGCONT).ok();
+    }
+    ended?;
+    ensure(took < USUAL_END, || format!("the pod ended after {took:?}"))?;
+    cluster.wait_parked(node, address).await?;
+    cluster.cordon(&all_but(node), false).await?;
+    cluster.admin.kubectl(&["delete", "namespace", APART]).await.map(drop)
+}
