@@ -10,7 +10,7 @@ mod perform;
 mod request;
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use self::limits::Limits;
+use self::limits::{Limits, Source};
 use self::perform::PodEvent;
 use crate::kernel::Kernel as _;
 use crate::ports::{Environment, SystemsOf};
@@ -35,6 +35,8 @@ use crate::status::EndpointMetrics;
 
 /// Pause after a failure to listen.
 const LISTEN_PAUSE: Duration = Duration::from_secs(5);
+/// Pause between two looks at the endpoint's link.
+const LINK_PAUSE: Duration = Duration::from_secs(10);
 /// Pause after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Events that wait to be written; more are dropped.
@@ -54,6 +56,7 @@ pub(crate) struct Served {
 pub(crate) struct Endpoint<W: Environment<Registry = AnyRegistry>> {
     systems: Arc<SystemsOf<W>>,
     served: Served,
+    at: Ipv4Addr,
     metrics: EndpointMetrics,
     limits: RefCell<Limits>,
     origin: Instant,
@@ -71,10 +74,12 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         let (events, due) = mpsc::channel(EVENTS);
         let (limits, origin) = (RefCell::default(), Instant::now());
         let written = perform::write_events(systems.registry.clone(), served.node.clone(), due);
-        let endpoint = Rc::new(Self { systems, served, metrics, limits, origin, events });
+        let own = *at.ip();
+        let endpoint = Self { systems, served, at: own, metrics, limits, origin, events };
+        let endpoint = Rc::new(endpoint);
         let accepted = async {
             let listener = endpoint.listen(at).await;
-            endpoint.accept(&listener).await;
+            tokio::join!(endpoint.accept(&listener), endpoint.keep_link(at));
         };
         tokio::select! {
             () = end.cancelled() => {}
@@ -100,11 +105,31 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
     }
 
     async fn bind(&self, at: SocketAddrV4) -> Result<TcpListener, String> {
-        if !at.ip().is_loopback() {
-            let link = self.systems.host.ensure_endpoint(*at.ip()).await;
-            link.map_err(|HostFailure { detail, .. }| detail)?;
-        }
+        self.ensure_link(at).await?;
         TcpListener::bind(at).await.map_err(|why| why.to_string())
+    }
+
+    async fn ensure_link(&self, at: SocketAddrV4) -> Result<bool, String> {
+        if at.ip().is_loopback() {
+            return Ok(false);
+        }
+        let ensured = self.systems.host.ensure_endpoint(*at.ip()).await;
+        ensured.map_err(|HostFailure { detail, .. }| detail)
+    }
+
+    /// Restores the link and its address if something else removes them; never returns.
+    async fn keep_link(&self, at: SocketAddrV4) {
+        loop {
+            sleep(LINK_PAUSE).await;
+            match self.ensure_link(at).await {
+                Ok(false) => {}
+                Ok(true) => tracing::warn!(%at, "endpoint's link or address restored"),
+                Err(why) => {
+                    self.metrics.listen_failures.inc();
+                    tracing::warn!(%at, error = why, "failed to restore endpoint's link");
+                }
+            }
+        }
     }
 
     /// Accepts connections; never returns.
@@ -124,8 +149,9 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         }
     }
 
-    fn accepted(self: &Rc<Self>, stream: TcpStream, from: IpAddr, open: &mut JoinSet<IpAddr>) {
-        if !self.limits.borrow_mut().connect(from) {
+    fn accepted(self: &Rc<Self>, stream: TcpStream, from: IpAddr, open: &mut JoinSet<Source>) {
+        let source = self.source(from);
+        if !self.limits.borrow_mut().connect(source) {
             self.metrics.refused_connections.inc();
             tracing::debug!(%from, "too many connections; closed");
             return;
@@ -133,12 +159,18 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         self.count_connections();
         let endpoint = Rc::clone(self);
         open.spawn_local(async move {
-            connection::serve(&endpoint, stream, from).await;
-            from
+            connection::serve(&endpoint, stream, source).await;
+            source
         });
     }
 
-    fn closed(&self, closed: Result<IpAddr, JoinError>) {
+    /// Whose limits a connection counts against: pods with hostNetwork reach the endpoint from its
+    /// own address, and all others share what is left.
+    fn source(&self, from: IpAddr) -> Source {
+        if from == IpAddr::V4(self.at) { Source::Node } else { Source::Other }
+    }
+
+    fn closed(&self, closed: Result<Source, JoinError>) {
         match closed {
             Ok(from) => self.limits.borrow_mut().disconnect(from),
             // A bug: let it end the process like any other panic.

@@ -2,7 +2,6 @@
 //! address to the member's files.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
 
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::FileFailure;
@@ -11,7 +10,7 @@ use firecamp_host::{FileOptions, StaticIpFile};
 use firecamp_run::config::EndpointInit;
 use firecamp_run::process::Signals;
 use firecamp_run::report::Report;
-use firecamp_run::require_mount;
+use firecamp_run::require_mount::{self, NotMounted};
 
 /// The files are written after the agent's outcome and before the success of this container: a
 /// crash between the two repeats the attach.
@@ -46,15 +45,17 @@ fn files(config: &EndpointInit) -> Result<Vec<StaticIpFile>, Report> {
         let text = format!("{} is not the path of a file (--address-file)", path.display());
         return Err(Report::new(Exit::Usage, text));
     };
+    let refused = |why: NotMounted| Report::new(Exit::DiskRefused, why.to_string());
+    if config.require_mount {
+        require_mount::require_own_mount(dir).map_err(refused)?;
+    }
     let mut files = vec![StaticIpFile::named(dir, name, FileOptions::default())];
-    if is_mounted(&config.conf_dir) {
-        files.push(StaticIpFile::new(&config.conf_dir, FileOptions::default()));
+    match require_mount::require_own_mount(&config.conf_dir) {
+        Ok(()) => files.push(StaticIpFile::new(&config.conf_dir, FileOptions::default())),
+        Err(NotMounted::Root { .. }) => {}
+        Err(why @ NotMounted::Unreadable(_)) => return Err(refused(why)),
     }
     Ok(files)
-}
-
-fn is_mounted(conf_dir: &Path) -> bool {
-    require_mount::require_own_mount(conf_dir).is_ok()
 }
 
 async fn write(file: &StaticIpFile, address: Ipv4Addr) -> Result<(), FileFailure> {

@@ -1,35 +1,43 @@
-//! How much of the endpoint one client may use. Pure: the time comes in.
+//! How much of the endpoint its clients may use. Pure: the time comes in.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use firecamp_core::contract::endpoint::{
-    CONNECTIONS, CONNECTIONS_OF_SOURCE, REQUESTS_OF_POD, REVIEWS, REVIEWS_A_SECOND,
+    CONNECTIONS, CONNECTIONS_OF_OTHERS, REQUESTS_OF_POD, REVIEWS, REVIEWS_A_SECOND,
 };
 use firecamp_core::ids::PodUid;
 use firecamp_core::time::Moment;
 
-/// What is in use.
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// The node itself: pods with hostNetwork.
+    Node,
+    /// Anything else.
+    Other,
+}
+
+/// What is in use. Those who are not served can only use what the others do not need.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    connections: BTreeMap<IpAddr, usize>,
+    connections: BTreeMap<Source, usize>,
     requests: BTreeMap<PodUid, usize>,
-    /// Reviews that each source may still have, and since when. Only of sources that have a
-    /// connection, or had one until their bucket is full again.
-    reviews: BTreeMap<IpAddr, (f64, Moment)>,
+    /// The reviews that are left, and since when.
+    reviews: BTreeMap<Source, (f64, Moment)>,
 }
 
 impl Limits {
     /// Takes a connection. False if it must be closed.
-    pub(super) fn connect(&mut self, from: IpAddr) -> bool {
-        if self.open() >= CONNECTIONS {
-            return false;
-        }
-        take(&mut self.connections, from, CONNECTIONS_OF_SOURCE)
+    pub(super) fn connect(&mut self, from: Source) -> bool {
+        let limit = match from {
+            Source::Node => CONNECTIONS,
+            Source::Other => CONNECTIONS_OF_OTHERS,
+        };
+        take(&mut self.connections, from, limit)
     }
 
     /// A connection was closed.
-    pub(super) fn disconnect(&mut self, from: IpAddr) {
+    pub(super) fn disconnect(&mut self, from: Source) {
         give_back(&mut self.connections, &from);
     }
 
@@ -39,15 +47,12 @@ impl Limits {
     }
 
     /// Takes a review of a token. False if the client has to wait.
-    pub(super) fn review(&mut self, from: IpAddr, now: Moment) -> bool {
-        let left = |(had, since): (f64, Moment)| {
-            (had + now.since(since).as_secs_f64() * REVIEWS_A_SECOND).min(REVIEWS)
-        };
-        self.reviews.retain(|other, bucket| *other == from || left(*bucket) < REVIEWS);
-        let bucket = self.reviews.entry(from).or_insert((REVIEWS, now));
-        let have = left(*bucket);
-        *bucket = (if have < 1.0 { have } else { have - 1.0 }, now);
-        have >= 1.0
+    pub(super) fn review(&mut self, from: Source, now: Moment) -> bool {
+        let (had, since) = self.reviews.get(&from).copied().unwrap_or((REVIEWS, now));
+        let have = (had + now.since(since).as_secs_f64() * REVIEWS_A_SECOND).min(REVIEWS);
+        let granted = have >= 1.0;
+        self.reviews.insert(from, (if granted { have - 1.0 } else { have }, now));
+        granted
     }
 
     /// Begins a request of a pod. False if it has too many.
@@ -77,58 +82,34 @@ fn give_back<K: Ord>(used: &mut BTreeMap<K, usize>, key: &K) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use super::*;
-
-    fn source(last: u8) -> IpAddr {
-        IpAddr::from(Ipv4Addr::new(10, 244, 0, last))
-    }
 
     fn at(seconds: u64) -> Moment {
         Moment(Duration::from_secs(seconds))
     }
 
     #[test]
-    fn f123_one_source_cannot_take_all_connections() {
+    fn f123_others_cannot_take_the_connections_of_pods_that_are_served() {
         let mut limits = Limits::default();
-        let taken = (0..1000).filter(|_| limits.connect(source(1))).count();
-        assert_eq!(taken, CONNECTIONS_OF_SOURCE);
-        assert!(limits.connect(source(2)), "another pod is not affected");
-        limits.disconnect(source(1));
-        assert!(limits.connect(source(1)));
+        let taken = (0..1000).filter(|_| limits.connect(Source::Other)).count();
+        assert_eq!(taken, CONNECTIONS_OF_OTHERS);
+        let taken = (0..1000).filter(|_| limits.connect(Source::Node)).count();
+        assert_eq!((taken, limits.open()), (CONNECTIONS, CONNECTIONS + CONNECTIONS_OF_OTHERS));
+        limits.disconnect(Source::Node);
+        assert!(limits.connect(Source::Node) && !limits.connect(Source::Other));
     }
 
     #[test]
-    fn all_sources_together_have_a_limit() {
+    fn f123_reviews_are_limited_and_come_back() {
         let mut limits = Limits::default();
-        let taken = (0..=255).filter(|last| limits.connect(source(*last))).count();
-        let more = (0..=255).filter(|last| limits.connect(source(*last))).count();
-        assert_eq!((taken + more, limits.open()), (CONNECTIONS, CONNECTIONS));
-    }
-
-    #[test]
-    fn f123_reviews_of_one_source_are_limited_and_come_back() {
-        let mut limits = Limits::default();
-        let reviewed = |limits: &mut Limits, last, now| {
-            (0..500).filter(|_| limits.review(source(last), now)).count()
-        };
-        assert_eq!(reviewed(&mut limits, 1, at(0)), 60);
-        assert_eq!(reviewed(&mut limits, 2, at(0)), 60, "another pod is not affected");
-        assert_eq!(reviewed(&mut limits, 1, at(2)), 20);
-        assert_eq!(reviewed(&mut limits, 1, at(600)), 60);
-    }
-
-    #[test]
-    fn sources_that_are_gone_are_forgotten() {
-        let mut limits = Limits::default();
-        for last in 0..=255 {
-            assert!(limits.connect(source(last)) && limits.review(source(last), at(0)));
-            limits.disconnect(source(last));
-        }
-        assert!(limits.review(source(1), at(60)));
-        assert_eq!((limits.connections.len(), limits.reviews.len()), (0, 1));
+        let reviewed =
+            |limits: &mut Limits, from, now| (0..500).filter(|_| limits.review(from, now)).count();
+        assert_eq!(reviewed(&mut limits, Source::Other, at(0)), 60);
+        assert_eq!(reviewed(&mut limits, Source::Node, at(0)), 60, "pods are not affected");
+        assert_eq!(reviewed(&mut limits, Source::Other, at(2)), 20);
+        assert_eq!(reviewed(&mut limits, Source::Other, at(600)), 60);
     }
 
     #[test]

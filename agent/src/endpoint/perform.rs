@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use firecamp_core::attach::AttachInput;
-use firecamp_core::contract::endpoint::RESPONSE_WITHIN;
+use firecamp_core::contract::endpoint::{LONGEST_RELEASE, RESPONSE_WITHIN};
 use firecamp_core::contract::event::Notice;
 use firecamp_core::contract::{api, timing};
 use firecamp_core::failure::HostFailure;
@@ -86,9 +86,8 @@ async fn address<W: Environment<Registry = AnyRegistry>>(
     registry: &AnyRegistry,
     admitted: &Admitted<W>,
 ) -> Result<Response<Body>, Refusal> {
-    let Admitted { by, pod, .. } = admitted;
-    let pool = pod.as_ref().and_then(|pod| pod.pool.as_ref());
-    let read = registry.member(&by.member, pool).await;
+    let Admitted { by, pool, .. } = admitted;
+    let read = registry.member(&by.member, pool.as_ref()).await;
     let records = read.map_err(|why| Refusal::unread(&why))?;
     // Serialization of plain fields cannot fail.
     let mut line = serde_json::to_vec(&held(records, by)).unwrap_or_default();
@@ -120,7 +119,7 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
     admitted: Admitted<W>,
     mut lines: Sender<Bytes>,
 ) {
-    let Admitted { asked, by, pod, turn } = admitted;
+    let Admitted { asked, by, pod, pool, turn } = admitted;
     let begun = Instant::now();
     let (watcher, mut progress) = mpsc::channel(BUFFER);
     let run = |pool| Run {
@@ -134,8 +133,11 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
     let work = async {
         match &asked {
             Asked::Attach(request) => {
-                let input = attach_input(&endpoint.served, (&by, pod.as_ref()), request);
-                let run = run(input.pool.clone());
+                let input = AttachInput {
+                    pool: pool.clone(),
+                    ..attach_input(&endpoint.served, (&by, pod.as_ref()), request)
+                };
+                let run = run(pool);
                 Some((api::INIT, endpoint.run(input, &run).await))
             }
             Asked::Release(request) => {
@@ -204,7 +206,7 @@ fn attach_input(
         pod: by.pod.clone(),
         node: node.clone(),
         cluster: cluster.clone(),
-        pool: pod.and_then(|pod| pod.pool.clone()),
+        pool: None,
         rule: *rule,
         excluded: list(EniListFile::excluded(run_dir)),
         avoided: list(EniListFile::avoided(run_dir)).into_keys().collect(),
@@ -223,11 +225,11 @@ fn release_input(by: &ReviewedPod, request: &ReleaseRequest) -> ReleaseInput {
         member: by.member.clone(),
         pod: by.pod.clone(),
         run: Rng::default().run_id(),
-        unassign: request.unassign,
+        unassign: false,
         await_stop: false,
         by: Releaser::Stop,
         scope,
-        drain: request.drain_ms.map_or(Duration::MAX, Duration::from_millis),
-        grace: Duration::from_millis(request.grace_ms),
+        drain: request.drain_ms.map_or(LONGEST_RELEASE, Duration::from_millis).min(LONGEST_RELEASE),
+        grace: Duration::from_millis(request.grace_ms).min(LONGEST_RELEASE),
     }
 }

@@ -1,6 +1,5 @@
 //! Reads a request, and finds out which pod it comes from and whether it is served.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -9,7 +8,8 @@ use firecamp_core::contract::endpoint::{
 };
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::endpoint::{Request, admit};
-use firecamp_core::failure::RegistryFailure;
+use firecamp_core::failure::{RegistryFailure, RegistryKind};
+use firecamp_core::ids::PoolName;
 use firecamp_core::machine::Failure;
 use firecamp_core::ports::{AskingPod, PodAuthority as _, Review, ReviewedPod};
 use firecamp_run::connect::AnyRegistry;
@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use super::Endpoint;
 use super::connection::Body;
+use super::limits::Source;
 use crate::ports::Environment;
 
 /// The media type of all responses.
@@ -43,6 +44,8 @@ pub(super) struct Admitted<W: Environment<Registry = AnyRegistry>> {
     pub(super) by: ReviewedPod,
     /// The pod; none if it is gone.
     pub(super) pod: Option<AskingPod>,
+    /// The pool of its label.
+    pub(super) pool: Option<PoolName>,
     pub(super) turn: Turn<W>,
 }
 
@@ -69,9 +72,14 @@ impl Refusal {
         Self { status, report: Report::new(exit, message) }
     }
 
-    /// The API server could not be asked; the client repeats the request.
+    /// A read failed. If the API server could not be asked, the client repeats the request.
     pub(super) fn unread(why: &RegistryFailure) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, report: Report::from(why) }
+        let status = if why.kind == RegistryKind::Unavailable {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::FORBIDDEN
+        };
+        Self { status, report: Report::from(why) }
     }
 
     fn busy(message: &str) -> Self {
@@ -96,7 +104,7 @@ pub(super) fn complete(status: StatusCode, line: Vec<u8>) -> Response<Body> {
 pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
     endpoint: &Rc<Endpoint<W>>,
     request: hyper::Request<Incoming>,
-    from: IpAddr,
+    from: Source,
 ) -> Result<Admitted<W>, Refusal> {
     let (kind, token) = (kind(request.method(), request.uri().path())?, token(&request)?);
     let body = body(request.into_body()).await?;
@@ -119,12 +127,24 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
     admit(kind, &by, pod.as_ref(), &endpoint.served.node).map_err(
         |Failure { exit, message, .. }| Refusal::new(StatusCode::FORBIDDEN, exit, message),
     )?;
+    let labelled = pod.as_ref().map_or(Ok(None), |pod| pod.pool.clone());
+    let pool = if kind == Request::Attach {
+        let wrong = |why| Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, why);
+        let pool = labelled.map_err(wrong)?;
+        let forbidden = registry.forbidden(&by.member, pool.as_ref()).await;
+        if let Some(why) = forbidden.map_err(|why| Refusal::unread(&why))? {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, Exit::NamespaceNotAllowed, why));
+        }
+        pool
+    } else {
+        labelled.ok().flatten()
+    };
     if !endpoint.limits.borrow_mut().begin(&by.pod) {
         return Err(Refusal::busy("this pod has too many requests"));
     }
     let turn = Turn { endpoint: Rc::clone(endpoint), by: by.clone() };
     let pod = pod.filter(|pod| pod.pod == by.pod);
-    Ok(Admitted { asked, by, pod, turn })
+    Ok(Admitted { asked, by, pod, pool, turn })
 }
 
 fn kind(method: &Method, path: &str) -> Result<Request, Refusal> {

@@ -46,7 +46,7 @@ impl Asking<'_> {
 
     async fn release(&self, token: &str) -> Report {
         let (scope, drain_ms) = (DrainScope::Connections, Some(1_000));
-        let request = ReleaseRequest { scope, drain_ms, grace_ms: 5_000, unassign: false };
+        let request = ReleaseRequest { scope, drain_ms, grace_ms: 5_000 };
         self.client(token).release(&request, WITHIN).await
     }
 
@@ -222,6 +222,41 @@ async fn a_pod_with_a_network_of_its_own_is_refused_with_the_reason() {
         let report = asking.attach(TOKEN).await;
         assert_eq!(report.exit, Exit::NodeUnsuitable, "{report:?}");
         assert!(report.message.contains("hostNetwork: true"), "{report:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_member_needs_a_pool_that_allows_its_namespace() {
+    asking(async |asking| {
+        let server = &asking.node.server;
+        let metadata = json!({ "uid": OTHER_POD, "labels": { "firecamp.io/pool": "a" } });
+        let spec = json!({ "nodeName": NODE, "hostNetwork": true });
+        let pod = json!({ "metadata": metadata, "spec": spec, "status": { "phase": "Running" } });
+        server.set_pod("prod", "redis-1", pod);
+        server.issue_token("new", "firecamp.io", ("prod", "redis-1", OTHER_POD), NODE);
+        let allow = |value: Value| {
+            let set = |pool: &mut Value| pool["spec"]["allowedNamespaces"] = value;
+            assert!(server.change("staticippools", None, "a", set));
+        };
+        let labels = json!({ "team": "data" });
+        server.set("namespaces", (None, "prod"), json!({ "metadata": { "labels": labels } }));
+        let other = json!({ "from": "Selector", "selector": { "matchLabels": { "team": "web" } } });
+        for value in [Value::Null, other] {
+            if !value.is_null() {
+                allow(value);
+            }
+            let report = asking.attach("new").await;
+            assert_eq!(report.exit, Exit::NamespaceNotAllowed, "{report:?}");
+            assert!(report.message.contains("pool a does not allow namespace prod"), "{report:?}");
+        }
+        assert_eq!(server.all("staticipclaims").len(), 1, "no claim was created");
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success, "who has a claim may go on");
+        let own = json!({ "from": "Selector", "selector": { "matchLabels": { "team": "data" } } });
+        allow(own);
+        let report = asking.attach("new").await;
+        assert_ne!(report.exit, Exit::NamespaceNotAllowed, "{report:?}");
+        assert_eq!(server.all("staticipclaims").len(), 2, "{report:?}");
     })
     .await;
 }

@@ -80,7 +80,7 @@ mod tests {
             pod: uid.parse().unwrap(),
             node: on.map(node),
             host_network: true,
-            pool: None,
+            pool: Ok(None),
             grace: Duration::from_secs(30),
         }
     }

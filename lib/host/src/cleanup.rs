@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use firecamp_core::contract::endpoint::LINK;
 use firecamp_core::contract::path::AGENT_LOCK;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::lock_rule::Hold;
@@ -99,7 +100,8 @@ impl LinuxHost {
         };
         let ours = |one: &&address::Assigned| {
             let recorded = locks.get(&one.local).unwrap_or(&Recorded::Nothing);
-            one.tagged() || (one.prefix == 32 && self.is_ours(one, recorded))
+            let endpoint = one.local.is_link_local() && name(one.link) == LINK;
+            endpoint || one.tagged() || (one.prefix == 32 && self.is_ours(one, recorded))
         };
         let shown = |one: &address::Assigned| Address {
             address: one.local,
@@ -147,6 +149,10 @@ impl LinuxHost {
         if used != SocketUse::default() {
             return Ok(Cleared::Used(used));
         }
+        if address.is_link_local() {
+            self.remove_endpoint(address).await?;
+            return Ok(Cleared::Gone);
+        }
         let released = |added: bool| match &recorded {
             Recorded::This(record) => {
                 let (hold, pid) = (Hold::Released, std::process::id());
@@ -164,9 +170,6 @@ impl LinuxHost {
             }
         }
         released(false)?;
-        if address.is_link_local() {
-            self.remove_endpoint_link().await?;
-        }
         Ok(Cleared::Gone)
     }
 

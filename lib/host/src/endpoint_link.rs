@@ -50,13 +50,14 @@ impl LinuxHost {
         Ok(changed)
     }
 
-    /// Removes the endpoint's link if it has no address any more.
-    pub(crate) async fn remove_endpoint_link(&self) -> Result<(), HostError> {
+    /// Removes the endpoint's link and its address, if the link has no other address.
+    pub(crate) async fn remove_endpoint(&self, at: Ipv4Addr) -> Result<(), HostError> {
         let mut netlink = self.netlink(ROUTE)?;
         let links = link::list(&mut netlink).await?;
         let Some(own) = links.iter().find(|link| link.name == LINK) else { return Ok(()) };
         let assigned = address::list(&mut netlink).await?;
-        if own.is_empty_bridge(&links) && assigned.iter().all(|one| one.link != own.index) {
+        let mut others = assigned.iter().filter(|one| one.link == own.index && one.local != at);
+        if own.is_empty_bridge(&links) && others.next().is_none() {
             link::remove(&mut netlink, own).await?;
         }
         Ok(())

@@ -131,7 +131,7 @@ pub(crate) fn asking(body: &[u8], names: (&str, &str)) -> Result<AskingPod, Stri
         pod: uid(&metadata)?,
         node: node(&spec)?,
         host_network: spec.host_network,
-        pool: pool.map_err(|wrong| format!("label {POOL_LABEL}: {wrong}"))?,
+        pool: pool.map_err(|wrong| format!("label {POOL_LABEL}: {wrong}")),
         grace: grace.unwrap_or(timing::PREDECESSOR_GRACE),
     })
 }

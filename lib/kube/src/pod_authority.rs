@@ -1,14 +1,18 @@
-//! [`PodAuthority`] for the Kubernetes API: TokenReview, and a read of the pod.
+//! [`PodAuthority`] for the Kubernetes API: TokenReview, and reads of pod, pool and namespace.
+
+use std::collections::BTreeMap;
 
 use firecamp_core::contract::endpoint::AUDIENCE;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{Member, NodeName, PodUid};
+use firecamp_core::ids::{Member, NodeName, PodUid, PoolName};
 use firecamp_core::ports::{AskingPod, PodAuthority, Review, ReviewedPod};
+use firecamp_registry::api::{AllowedNamespaces, StaticIPPoolSpec};
 use http::{Method, StatusCode};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use k8s_openapi::api::core::v1::Namespace;
 
 use crate::http_request::{self, Answer, Call};
-use crate::object_paths::Place;
+use crate::object_paths::{self, Place};
 use crate::registry::KubeRegistry;
 use crate::{classify, pod};
 
@@ -57,6 +61,57 @@ impl PodAuthority for KubeRegistry {
         let pod = pod::asking(&answer.body, names)
             .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
         Ok(Some(pod))
+    }
+
+    async fn forbidden(
+        &self,
+        member: &Member,
+        pool: Option<&PoolName>,
+    ) -> Result<Option<String>, RegistryFailure> {
+        if self.claim(member).await?.is_some() {
+            return Ok(None);
+        }
+        let pool = self.pool_of_new_member(member, pool).await?.name;
+        let allowed = self.allowed_namespaces(&pool).await?;
+        let labels = match &allowed {
+            Some(_) => self.namespace_labels(member.namespace()).await?,
+            None => BTreeMap::new(),
+        };
+        let granted = allowed.is_some_and(|allowed| allowed.allows(&labels));
+        let namespace = member.namespace();
+        let text = format!("pool {pool} does not allow namespace {namespace} in allowedNamespaces");
+        Ok((!granted).then_some(text))
+    }
+}
+
+impl KubeRegistry {
+    async fn allowed_namespaces(
+        &self,
+        pool: &PoolName,
+    ) -> Result<Option<AllowedNamespaces>, RegistryFailure> {
+        let place = Place::pool(pool);
+        let (call, answer) = self.get(&place).await?;
+        if answer.status != StatusCode::OK {
+            return Err(classify::refused(&call, &answer));
+        }
+        let (object, _version) = object_paths::read::<StaticIPPoolSpec>(&call, &place, &answer)?;
+        Ok(object.spec.allowed_namespaces)
+    }
+
+    async fn namespace_labels(
+        &self,
+        name: &str,
+    ) -> Result<BTreeMap<String, String>, RegistryFailure> {
+        let call =
+            Call::get(format!("read Namespace {name}"), format!("/api/v1/namespaces/{name}"));
+        let (client, timeouts) = self.connection();
+        let answer = http_request::send(&client, &call, timeouts.call).await?;
+        if answer.status != StatusCode::OK {
+            return Err(classify::refused(&call, &answer));
+        }
+        let namespace: Namespace = serde_json::from_slice(&answer.body)
+            .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
+        Ok(namespace.metadata.labels.unwrap_or_default())
     }
 }
 

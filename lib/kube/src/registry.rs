@@ -101,7 +101,7 @@ impl KubeRegistry {
         self.pool(name).await?.ok_or_else(|| choose_pool::no_such_pool(name, "in the cluster"))
     }
 
-    async fn pool_of_new_member(
+    pub(crate) async fn pool_of_new_member(
         &self,
         member: &Member,
         wanted: Option<&PoolName>,

@@ -4,6 +4,7 @@
 //! in the spec; the status is informational. Fields hold text here; [`TryFrom`] and the `record`
 //! methods convert an object to a core record. Their errors name the object, field and value.
 
+mod allowed_namespaces;
 mod claim;
 mod metadata;
 mod node;
@@ -16,6 +17,9 @@ mod yaml;
 use firecamp_core::contract::api;
 use serde::{Deserialize, Serialize};
 
+pub use allowed_namespaces::{
+    AllowedNamespaces, NamespaceRequirement, NamespaceSelector, NamespacesFrom, SelectorOperator,
+};
 pub use claim::{StaticIPClaimSpec, VOLUME_READY};
 pub use metadata::{Condition, Metadata, Status};
 pub use node::{

@@ -140,6 +140,17 @@ impl PodAuthority for AnyRegistry {
             OpenRegistry::Kube(registry) => Box::pin(registry.asking_pod(member)).await,
         }
     }
+
+    async fn forbidden(
+        &self,
+        member: &Member,
+        pool: Option<&PoolName>,
+    ) -> Result<Option<String>, RegistryFailure> {
+        match self.get().await? {
+            OpenRegistry::File(_) => Err(without_pods()),
+            OpenRegistry::Kube(registry) => Box::pin(registry.forbidden(member, pool)).await,
+        }
+    }
 }
 
 fn without_pods() -> RegistryFailure {

@@ -26,6 +26,7 @@ pub fn of_attach(report: &Report) -> Option<Notice> {
         | Exit::ControllerMismatch
         | Exit::AgentUnavailable
         | Exit::TokenRefused
+        | Exit::NamespaceNotAllowed
         | Exit::Internal => Some(Notice::AddressAttachFailed),
     }
 }

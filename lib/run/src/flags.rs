@@ -269,7 +269,7 @@ pub struct AddressFlags {
     pub(crate) address_file: Option<OsString>,
 
     /// Fail if the directory of the static-IP file is not on a separate mount. Default: true for
-    /// the default --conf-dir, otherwise false
+    /// the default --conf-dir and for --address-file, otherwise false
     #[arg(long, env = env::REQUIRE_MOUNT, value_name = "BOOL", num_args = 0..=1,
           require_equals = true, default_missing_value = "true", action = ArgAction::Set,
           hide_env_values = true)]

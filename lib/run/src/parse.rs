@@ -94,8 +94,15 @@ pub fn endpoint(text: &str) -> Result<SocketAddr, InvalidSetting> {
 /// Where an agent may serve its endpoint: other machines must not reach it.
 pub fn endpoint_listen(text: &str) -> Result<SocketAddrV4, InvalidSetting> {
     let parsed = text.parse::<SocketAddrV4>().ok();
-    parsed.filter(|at| at.ip().is_link_local() || at.ip().is_loopback()).ok_or_else(|| {
-        invalid("an endpoint", "a link-local address and a port: 169.254.196.96:9814", text)
+    let free = |at: &SocketAddrV4| {
+        let [a, b, c, _d] = at.ip().octets();
+        let reserved = matches!(c, 20 | 168..=175);
+        at.ip().is_loopback() || ((a, b) == (169, 254) && !reserved)
+    };
+    parsed.filter(free).ok_or_else(|| {
+        let expected = "a link-local address that neither AWS (169.254.168.0/21) nor a DNS cache \
+                        (169.254.20.0/24) uses, and a port: 169.254.196.96:9814";
+        invalid("an endpoint", expected, text)
     })
 }
 
@@ -160,7 +167,9 @@ mod tests {
         for good in ["169.254.196.96:9814", "127.0.0.1:0"] {
             assert!(endpoint_listen(good).is_ok(), "{good}");
         }
-        for bad in ["0.0.0.0:9814", "10.0.0.1:9814", "[fe80::1]:9814", "169.254.196.96", ""] {
+        let others = ["169.254.169.254:80", "169.254.170.23:80", "169.254.20.10:53"];
+        let bad = ["0.0.0.0:9814", "10.0.0.1:9814", "[fe80::1]:9814", "169.254.196.96", ""];
+        for bad in bad.into_iter().chain(others) {
             assert!(endpoint_listen(bad).is_err(), "{bad}");
         }
         assert!(endpoint("169.254.196.96:9814").is_ok());

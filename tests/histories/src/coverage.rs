@@ -190,6 +190,7 @@ impl Coverage {
                     | Exit::ControllerMismatch
                     | Exit::AgentUnavailable
                     | Exit::TokenRefused
+                    | Exit::NamespaceNotAllowed
             );
             if !never {
                 counts.push((format!("exit {exit:?}"), count));

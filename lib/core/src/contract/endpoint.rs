@@ -37,15 +37,15 @@ pub const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 pub const RESPONSE_WITHIN: Duration = Duration::from_secs(5);
 /// The longest release: as long as the longest grace period that is usual.
 pub const LONGEST_RELEASE: Duration = Duration::from_hours(1);
-/// More connections are closed at once. A node has at most 110 pods by default, and a member has
-/// two containers that ask.
+/// More connections of pods with hostNetwork are closed at once. A node has at most 110 pods by
+/// default, and a member has two containers that ask.
 pub const CONNECTIONS: usize = 256;
-/// More connections of one source address are closed at once. Pods with hostNetwork share one.
-pub const CONNECTIONS_OF_SOURCE: usize = 128;
+/// More connections from elsewhere are closed at once.
+pub const CONNECTIONS_OF_OTHERS: usize = 16;
 /// More requests of one pod are refused until one of them ends.
 pub const REQUESTS_OF_POD: usize = 4;
-/// Tokens of one source address that may be reviewed at once; each second adds
-/// [`REVIEWS_A_SECOND`]. Fifty pods with hostNetwork may start together.
+/// Tokens of pods with hostNetwork that may be reviewed at once, and as many from elsewhere; each
+/// second adds [`REVIEWS_A_SECOND`]. Fifty members may start together.
 pub const REVIEWS: f64 = 60.0;
 /// See [`REVIEWS`].
 pub const REVIEWS_A_SECOND: f64 = 10.0;

@@ -41,6 +41,8 @@ pub enum Exit {
     AgentUnavailable,
     /// The agent does not accept the pod's token.
     TokenRefused,
+    /// The pool does not allow the pod's namespace.
+    NamespaceNotAllowed,
     /// A bug in FireCamp.
     Internal,
     /// The process received a signal to end.
@@ -49,7 +51,7 @@ pub enum Exit {
 
 impl Exit {
     /// All exit codes, in ascending order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Success,
         Self::Usage,
         Self::Superseded,
@@ -67,6 +69,7 @@ impl Exit {
         Self::ControllerMismatch,
         Self::AgentUnavailable,
         Self::TokenRefused,
+        Self::NamespaceNotAllowed,
         Self::Internal,
         Self::Interrupted,
     ];
@@ -91,6 +94,7 @@ impl Exit {
             Self::ControllerMismatch => 24,
             Self::AgentUnavailable => 25,
             Self::TokenRefused => 26,
+            Self::NamespaceNotAllowed => 27,
             Self::Internal => 70,
             Self::Interrupted => 143,
         }
@@ -116,6 +120,7 @@ impl Exit {
             Self::ControllerMismatch => "ControllerMismatch",
             Self::AgentUnavailable => "AgentUnavailable",
             Self::TokenRefused => "TokenRefused",
+            Self::NamespaceNotAllowed => "NamespaceNotAllowed",
             Self::Internal => "InternalError",
             Self::Interrupted => "Interrupted",
         }
@@ -142,6 +147,7 @@ impl Exit {
             | Self::RegistryInvalid
             | Self::VersionMismatch
             | Self::ControllerMismatch
+            | Self::NamespaceNotAllowed
             | Self::Internal => false,
         }
     }
@@ -196,6 +202,10 @@ impl Exit {
             Self::TokenRefused => {
                 "nothing at first: a token that expired is renewed; otherwise project a \
                  ServiceAccount token with the audience firecamp.io into the container"
+            }
+            Self::NamespaceNotAllowed => {
+                "allow the namespace in spec.allowedNamespaces of the pool, or label the pod with \
+                 a pool that allows it"
             }
             Self::Internal => "this is a bug in FireCamp: report it with the log",
             Self::Interrupted => "nothing: the container runs again if the pod still exists",

@@ -35,8 +35,9 @@ pub struct AskingPod {
     pub node: Option<NodeName>,
     /// It uses the network of its node.
     pub host_network: bool,
-    /// The pool of a member that has no address yet, by the pod's label.
-    pub pool: Option<PoolName>,
+    /// The pool of a member that has no address yet, by the pod's label; an error if its value is
+    /// no name of a pool.
+    pub pool: Result<Option<PoolName>, String>,
     /// Its `terminationGracePeriodSeconds`, which its predecessor had too.
     pub grace: Duration,
 }
@@ -52,4 +53,12 @@ pub trait PodAuthority: Send + Sync {
         &self,
         member: &Member,
     ) -> impl Future<Output = Result<Option<AskingPod>, RegistryFailure>> + Send;
+
+    /// Whether the member may have an address of the pool: it has a claim already, or the pool
+    /// allows its namespace. Otherwise the reason. Without a pool: of the only one.
+    fn forbidden(
+        &self,
+        member: &Member,
+        pool: Option<&PoolName>,
+    ) -> impl Future<Output = Result<Option<String>, RegistryFailure>> + Send;
 }

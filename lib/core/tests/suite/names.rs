@@ -122,7 +122,7 @@ fn epochs_and_moments_increase_and_saturate() {
 }
 
 /// Part of the contract: users' scripts and alerts depend on these.
-const EXITS: [(Exit, u8, &str, bool); 19] = [
+const EXITS: [(Exit, u8, &str, bool); 20] = [
     (Exit::Success, 0, "Success", false),
     (Exit::Usage, 2, "UsageError", false),
     (Exit::Superseded, 10, "Superseded", false),
@@ -140,6 +140,7 @@ const EXITS: [(Exit, u8, &str, bool); 19] = [
     (Exit::ControllerMismatch, 24, "ControllerMismatch", false),
     (Exit::AgentUnavailable, 25, "AgentUnavailable", true),
     (Exit::TokenRefused, 26, "TokenRefused", true),
+    (Exit::NamespaceNotAllowed, 27, "NamespaceNotAllowed", false),
     (Exit::Internal, 70, "InternalError", false),
     (Exit::Interrupted, 143, "Interrupted", true),
 ];

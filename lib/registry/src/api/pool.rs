@@ -7,6 +7,7 @@ use firecamp_core::ids::{PoolName, ResourceName, SubnetId, Zone, parse_address};
 use firecamp_core::record;
 use serde::{Deserialize, Serialize};
 
+use super::AllowedNamespaces;
 use super::problem::InvalidObject;
 use super::static_ip::parse_cidr;
 use super::{Condition, Metadata, StaticIPPool};
@@ -34,6 +35,10 @@ pub struct StaticIPPoolSpec {
     /// uses the interfaces that someone else has attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interfaces: Option<PoolInterfaces>,
+    /// The namespaces whose pods may allocate an address of this pool through the agents' endpoint.
+    /// Without it, none; members that already have a claim keep their address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
     /// The extended resource that counts the slots for addresses of this pool; its members request
     /// 1 of it. If unset, `firecamp.io/static-ip`; other names begin with `firecamp.io/static-ip-`.
     /// Pools that share a subnet need the same resource, and pools that share none need different
@@ -132,6 +137,9 @@ impl StaticIPPoolSpec {
         if self.interfaces.is_some() {
             return Some("spec.interfaces");
         }
+        if self.allowed_namespaces.is_some() {
+            return Some("spec.allowedNamespaces");
+        }
         (!is_default(&self.orphan_policy)).then_some("spec.orphanPolicy")
     }
 }
@@ -211,6 +219,7 @@ impl From<&record::Pool> for StaticIPPool {
             reclaim_policy: ReclaimPolicy::default(),
             claim_retention_policy: ClaimRetentionPolicy::default(),
             interfaces: None,
+            allowed_namespaces: None,
             resource: (!pool.resource.is_default()).then(|| pool.resource.to_string()),
             subnets,
         };

@@ -111,6 +111,12 @@ pub(crate) fn static_ip_pool() -> Vec<Rule> {
                   cidr(self.cidr).containsIP(r.end))";
     vec![
         Rule::new(
+            "spec.allowedNamespaces",
+            "(self.from == 'Selector') == has(self.selector)",
+            "must be set if from is Selector, and only then",
+        )
+        .shown_at(".selector"),
+        Rule::new(
             "spec.resource",
             RESOURCE,
             "is neither firecamp.io/static-ip nor does it begin with firecamp.io/static-ip-",

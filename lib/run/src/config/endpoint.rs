@@ -21,8 +21,10 @@ pub struct EndpointInit {
     pub client: EndpointClient,
     /// The file for the address.
     pub address_file: PathBuf,
-    /// The directory of the static-IP file, which is written if the directory above is a mount.
+    /// The directory of the static-IP file, which is written if it is on a mount of its own.
     pub conf_dir: PathBuf,
+    /// Whether the file for the address must be on a mount of its own.
+    pub require_mount: bool,
     /// The timeout of the whole attach.
     pub timeout: Duration,
 }
@@ -60,6 +62,9 @@ impl EndpointInit {
         if faults.required(dry_run, parse::boolean) == Some(true) {
             faults.add(format!("{dry_run} needs direct mode, without --endpoint"));
         }
+        let mount = address.require_mount.as_ref();
+        let mount = Setting::new("require-mount", env::REQUIRE_MOUNT, mount);
+        let require_mount = faults.optional(mount, parse::boolean).unwrap_or(true);
         let identity = identity(&flags.identity, around);
         let parsed = client.zip(file).zip(conf_dir).zip(timeout);
         faults.unless(parsed.map(|(((client, address_file), conf_dir), timeout)| Self {
@@ -67,6 +72,7 @@ impl EndpointInit {
             client,
             address_file,
             conf_dir,
+            require_mount,
             timeout,
         }))
     }
@@ -82,12 +88,16 @@ impl EndpointStop {
         let release = super::stop::release(&flags.release, flags.mode, &mut faults);
         let identity = identity(&flags.identity, around);
         let mode = flags.mode.unwrap_or_default();
-        faults.unless(client.zip(release).map(|(client, (drain, grace, unassign))| {
+        if release.is_some_and(|(_drain, _grace, unassign)| unassign) {
+            let unassign = format!("--unassign (or {})", env::UNASSIGN);
+            faults.add(format!("{unassign} needs direct mode: set releasePolicy of the pool"));
+        }
+        faults.unless(client.zip(release).map(|(client, (drain, grace, _unassign))| {
             let (scope, drain_ms) = match mode {
                 StopMode::Wait => (DrainScope::All, None),
                 StopMode::Release => (DrainScope::Connections, Some(millis(drain))),
             };
-            let request = ReleaseRequest { scope, drain_ms, grace_ms: millis(grace), unassign };
+            let request = ReleaseRequest { scope, drain_ms, grace_ms: millis(grace) };
             // The kubelet ends the container when the grace period ends, which may be hours.
             let timeout = endpoint::LONGEST_RELEASE;
             Self { mode, identity, client, request, timeout }

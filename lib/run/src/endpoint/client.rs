@@ -36,8 +36,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// A release is given up after this long without an answer: the pod must end in its usual time, and
 /// the agent releases the address by itself when it is back.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
-/// The agent's outcome at its own deadline needs time to arrive.
-const SLACK: Duration = Duration::from_secs(2);
+/// A token that was refused is shown again for this long: an API server may know a new pod late.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(3);
+/// The agent's deadline comes this much earlier, so that its outcome arrives in time.
+const MARGIN: Duration = Duration::from_secs(5);
+/// At its deadline the agent still finishes the call in flight, and what it undoes.
+const SLACK: Duration = Duration::from_secs(15);
 /// First pause before the request is repeated; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause.
@@ -84,8 +88,52 @@ enum Failed {
     Broken(#[from] hyper::Error),
     #[error("the response ended before the outcome")]
     Cut,
-    #[error("{0}")]
-    Busy(String),
+    #[error("no outcome within the deadline")]
+    Late,
+    #[error("{}", .0.message)]
+    Busy(Report),
+    #[error("{}", .0.message)]
+    Refused(Report),
+}
+
+/// When a request is repeated.
+#[derive(Debug)]
+struct Asking {
+    begun: Instant,
+    /// Until its outcome.
+    deadline: Instant,
+    /// Until the agent answers. Later if it answered and was lost.
+    answer_by: Instant,
+    patience: Duration,
+    pause: Duration,
+}
+
+impl Asking {
+    fn begin(Limits { within, patience }: Limits, now: Instant) -> Self {
+        let (deadline, answer_by) = (now + within, now + patience);
+        Self { begun: now, deadline, answer_by, patience, pause: FIRST_PAUSE }
+    }
+
+    /// How long to wait before the request is repeated; none if it is given up.
+    fn again(&mut self, failed: &Failed, now: Instant) -> Option<Duration> {
+        let until = match failed {
+            Failed::Token { .. } | Failed::Late => now,
+            Failed::Refused(_) => self.answer_by.min(self.begun + REFUSED_PATIENCE),
+            Failed::Cut => {
+                self.answer_by = (now + self.patience).min(self.deadline);
+                self.answer_by
+            }
+            Failed::Connect(_)
+            | Failed::Silent
+            | Failed::Unanswered
+            | Failed::Request(_)
+            | Failed::Broken(_)
+            | Failed::Busy(_) => self.answer_by,
+        };
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        (now + pause < until).then_some(pause)
+    }
 }
 
 impl EndpointClient {
@@ -105,45 +153,50 @@ impl EndpointClient {
         &self,
         path: &'static str,
         request: impl Fn(Duration) -> R,
-        Limits { within, patience }: Limits,
+        limits: Limits,
     ) -> Report {
-        let begun = Instant::now();
-        let (deadline, answer_by) = (begun + within, begun + patience);
-        let mut pause = FIRST_PAUSE;
+        let mut asking = Asking::begin(limits, Instant::now());
         loop {
             let now = Instant::now();
-            let request = request(deadline.saturating_duration_since(now));
-            let asked = self.attempt(path, &request, (answer_by + SLACK).min(now + ANSWER_WITHIN));
-            let why = match timeout_at(deadline + SLACK, asked).await {
-                Ok(Ok(report)) => return report,
-                Ok(Err(failed @ Failed::Token { .. })) => {
-                    return Report::new(Exit::TokenRefused, chain(&failed));
-                }
-                Ok(Err(failed)) => chain(&failed),
-                Err(_elapsed) => "no outcome within the deadline".to_owned(),
+            let left = asking.deadline.saturating_duration_since(now);
+            let request = request(left.saturating_sub(MARGIN.min(left / 2)));
+            let answer_by = (asking.answer_by + LONGEST_PAUSE).min(now + ANSWER_WITHIN);
+            let asked = self.attempt(path, &request, answer_by);
+            let asked = timeout_at(asking.deadline + SLACK, asked).await;
+            let failed = match asked.unwrap_or(Err(Failed::Late)) {
+                Ok(report) => return report,
+                Err(failed) => failed,
             };
-            if Instant::now() + pause >= answer_by {
-                return self.unavailable(&why, patience);
-            }
+            let Some(pause) = asking.again(&failed, Instant::now()) else {
+                return self.given_up(failed, limits);
+            };
             tracing::info!(
                 endpoint = %self.endpoint,
-                error = why,
-                waited_seconds = begun.elapsed().as_secs_f64(),
-                at_most_seconds = patience.as_secs_f64(),
+                error = chain(&failed),
+                waited_seconds = asking.begun.elapsed().as_secs_f64(),
+                at_most_seconds = limits.patience.as_secs_f64(),
                 "waiting for the agent of this node"
             );
             sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    fn unavailable(&self, why: &str, within: Duration) -> Report {
-        let text = format!(
-            "the agent of this node did not answer at {} within {within:?}: {why}; it may \
-             not run on this node, or a NetworkPolicy or a service mesh of this pod blocks its \
-             endpoint",
-            self.endpoint
-        );
+    /// The report of a request without an outcome.
+    fn given_up(&self, failed: Failed, Limits { patience, .. }: Limits) -> Report {
+        let why = chain(&failed);
+        let at = self.endpoint;
+        let text = match failed {
+            Failed::Busy(report) | Failed::Refused(report) => return report,
+            Failed::Token { .. } => return Report::new(Exit::TokenRefused, why),
+            Failed::Connect(_) | Failed::Silent | Failed::Unanswered => format!(
+                "the agent of this node did not answer at {at} within {patience:?}: {why}; it may \
+                 not run on this node, or a NetworkPolicy or a service mesh of this pod blocks its \
+                 endpoint"
+            ),
+            Failed::Request(_) | Failed::Broken(_) | Failed::Cut | Failed::Late => {
+                format!("the agent of this node, asked at {at}, did not finish: {why}")
+            }
+        };
         Report::new(Exit::AgentUnavailable, text)
     }
 
@@ -185,18 +238,23 @@ impl EndpointClient {
 
 /// Reads the lines of a response up to the outcome.
 async fn outcome(response: Response<Incoming>) -> Result<Report, Failed> {
-    let busy = matches!(response.status().as_u16(), 429 | 503);
+    let status = response.status().as_u16();
     let mut body = response.into_body();
     let mut text = Vec::new();
     while let Some(frame) = body.frame().await {
-        text.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
+        let Ok(frame) = frame else { break };
+        text.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = text.drain(..=end).collect();
             let Some(outcome) = read(&line).and_then(ResponseLine::outcome_or_log) else {
                 continue;
             };
             let report = Report::from(outcome);
-            return if busy { Err(Failed::Busy(report.message)) } else { Ok(report) };
+            return match status {
+                429 | 503 => Err(Failed::Busy(report)),
+                401 => Err(Failed::Refused(report)),
+                _ => Ok(report),
+            };
         }
         if text.len() > LONGEST_LINE {
             break;

@@ -42,9 +42,6 @@ pub struct ReleaseRequest {
     /// What is left of the pod's grace period if the API server does not report it, in
     /// milliseconds.
     pub grace_ms: u64,
-    /// Unassign the address in EC2, whatever the pool's policy is.
-    #[serde(default)]
-    pub unassign: bool,
 }
 
 /// The address that a pod holds.

@@ -136,7 +136,7 @@ pub(super) async fn a_member_goes_to_the_node_that_has_an_interface_of_its_pool(
     cluster.admin.kubectl(&["-n", "prod", "delete", "sipc", "of-other-pool-0"]).await?;
     // Waits until the address is unassigned, or the next scenario would see that call.
     cluster.allow_unassign(held.address);
-    cluster.admin.kubectl(&["delete", "staticip", &address, "--timeout=180s"]).await?;
+    cluster.admin.kubectl(&["delete", "staticip", &address, "--timeout=420s"]).await?;
     cluster.disallow_unassign(held.address);
     cluster.vpc(|vpc| vpc.act(Act::DeleteEni { eni }))?;
     cluster.admin.kubectl(&["delete", "staticippool", OTHER_POOL]).await.map(drop)

@@ -161,6 +161,7 @@ fn fits(failure: &Failure, process: &EndedProcess) -> bool {
         | Exit::ControllerMismatch
         | Exit::AgentUnavailable
         | Exit::TokenRefused
+        | Exit::NamespaceNotAllowed
         | Exit::Internal
         | Exit::Interrupted => false,
         Exit::Superseded => causes.any(&[Cause::PodGone, Cause::Conflict, Cause::LockSuperseded]),

@@ -50,6 +50,8 @@ fn addresses() -> Vec<Cell> {
     unassigned["attachment"] = json!({ "state": "Releasing", "eni": null });
     let mut other_eni = acquired("node-a", 4);
     other_eni["pendingMutations"][0]["eni"] = json!("eni-0123456789abcdef9");
+    let mut forgets = acquired("node-a", 4);
+    forgets["pendingMutations"] = json!([]);
     let path = format!("{GROUP}/staticips/{OWN}");
     let parks = json!({ "spec": { "attachment": { "state": "Parked" } } });
     vec![
@@ -70,12 +72,25 @@ fn addresses() -> Vec<Cell> {
             .refused("the pod or the node"),
         address("acquire it with the old epoch", PARKED, &acquired("node-a", 3))
             .refused("the pod or the node"),
+        address("acquire it with the last epoch", PARKED, &acquired("node-a", i64::MAX as u64))
+            .refused("a million at most"),
+        address("acquire it and forget a pending call", OTHER, &forgets)
+            .refused("the pod or the node"),
+        address(
+            "give a parked address to a node",
+            PARKED,
+            &json!({ "attachment": {
+            "nodeName": "node-b" } }),
+        )
+        .refused("the pod or the node"),
+        address("raise the epoch of a parked address", PARKED, &json!({ "epoch": 9 }))
+            .refused("a million at most"),
         address("acquire it with an Assign of another ENI", PARKED, &other_eni)
             .refused("the pod or the node"),
         address("record an Assign of another node's address", OTHER, &mark("Assign"))
             .refused("release it"),
         address("change the epoch of another node's address", OTHER, &json!({ "epoch": 9 }))
-            .refused("release it"),
+            .refused("a million at most"),
         patch(Who::AgentWithoutPod, "release", &path, parks).refused("not bound to a pod"),
     ]
 }

@@ -95,6 +95,7 @@ fn s9_rejects_an_exit_code_without_its_cause() {
         Exit::ControllerMismatch,
         Exit::AgentUnavailable,
         Exit::TokenRefused,
+        Exit::NamespaceNotAllowed,
         Exit::Internal,
         Exit::Interrupted,
     ];

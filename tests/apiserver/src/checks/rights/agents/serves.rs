@@ -4,11 +4,13 @@ use firecamp_core::contract::endpoint::AUDIENCE;
 use firecamp_core::ports::{PodAuthority as _, Review, ReviewedPod};
 use firecamp_core::release::Releaser;
 use firecamp_kube::KubeRegistry;
+use serde_json::json;
 
 use super::{NODE, Outcome, ensure};
 use crate::checks::rights::members;
 use crate::cluster::Cluster;
 use crate::lifecycle::{ACCOUNT, Pod, Site, attached, released};
+use crate::samples::GROUP;
 
 /// Reviews the token of a new member's pod, attaches and releases its address, and binds the claim
 /// that a person created for another one.
@@ -37,6 +39,20 @@ async fn knows(site: &Site<'_>, registry: &KubeRegistry, pod: &Pod) -> Outcome {
     let unbound = site.cluster.issue("prod", ACCOUNT, (None, Some(AUDIENCE))).await?;
     let review = registry.review(&unbound).await.map_err(wrong)?;
     ensure(matches!(review, Review::Refused(_)), || format!("{review:?}"))?;
+    let forbidden = registry.forbidden(&pod.member, None).await.map_err(wrong)?;
+    let named = forbidden.as_ref().is_some_and(|why| why.contains("does not allow namespace prod"));
+    ensure(named, || format!("{forbidden:?}"))?;
+    let pools = format!("{GROUP}/staticippools");
+    let selector = json!({ "matchLabels": { "kubernetes.io/metadata.name": "prod" } });
+    let allowed = json!({ "from": "Selector", "selector": selector });
+    let open = json!([{ "op": "add", "path": "/spec/allowedNamespaces", "value": allowed }]);
+    for pool in site.vpc.registry.snapshot().pools.keys() {
+        let path = format!("{pools}/{pool}");
+        let changed = site.cluster.api.patch(&path, &open).await?;
+        ensure(changed.code == 200, || changed.text)?;
+    }
+    let forbidden = registry.forbidden(&pod.member, None).await.map_err(wrong)?;
+    ensure(forbidden.is_none(), || format!("{forbidden:?}"))?;
     let found = registry.asking_pod(&pod.member).await.map_err(wrong)?;
     ensure(found.as_ref().is_some_and(|found| found.pod == pod.uid), || format!("{found:?}"))
 }
