@@ -28,6 +28,7 @@ fn complete_status() -> Status {
         .events
         .get_or_create(&Reasons { reason: "AddressHeldByForeignInterface" })
         .inc();
+    status.endpoint.ended("attach", "Success", Duration::from_millis(90));
     status.volumes.counts.get_or_create(&Volumes { kind: "Ebs" }).set(1);
     let problem = Problems { reason: "ReadOnly" };
     status.volumes.problems.get_or_create(&problem).set(1);

@@ -1,7 +1,7 @@
 //! The permissions that each role needs in a cluster.
 
 use firecamp_core::contract::api;
-use firecamp_core::contract::cluster::{LEASE, SYSTEM_NAMESPACE};
+use firecamp_core::contract::cluster::LEASE;
 use firecamp_kube::Right;
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, NodeInterfaceSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
@@ -66,15 +66,13 @@ fn member(namespace: &str) -> Vec<Right> {
 fn agent(namespace: &str) -> Vec<Right> {
     let leases = |verbs: &[&'static str]| rights("coordination.k8s.io", "leases", verbs);
     let lease = leases(&["get", "patch"]).into_iter().map(|right| Right { name: LEASE, ..right });
-    let system = rights("", "namespaces", &["get"]).into_iter();
-    let system = system.map(|right| Right { name: SYSTEM_NAMESPACE, ..right });
     let vpc_cni = rights("apps", "daemonsets", &["get"]).into_iter();
     let vpc_cni = vpc_cni.map(|right| Right { name: "aws-node", ..right });
     [
         all_in(lease.chain(leases(&["create"])), namespace),
         permissions_for::<StaticIPSpec>(&["get", "list", "watch", "create", "patch"]),
         status(permissions_for::<StaticIPSpec>(&["patch"])),
-        permissions_for::<StaticIPClaimSpec>(&["get", "list"]),
+        permissions_for::<StaticIPClaimSpec>(&["get", "list", "create", "patch"]),
         status(permissions_for::<StaticIPClaimSpec>(&["patch"])),
         permissions_for::<StaticIPPoolSpec>(&["get", "list", "watch"]),
         permissions_for::<NodeAttachmentsSpec>(&["get", "create"]),
@@ -88,11 +86,12 @@ fn agent(namespace: &str) -> Vec<Right> {
         status(rights("", "nodes", &["patch"])),
         permissions_for::<NodeInterfaceSpec>(&["list", "create", "patch"]),
         rights("", "nodes", &["patch"]),
-        system.collect(),
+        rights("", "namespaces", &["get"]),
         vpc_cni.collect(),
         rights("cilium.io", "ciliumnodes", &["get"]),
         rights("events.k8s.io", "events", &["create"]),
-        permissions_for::<StaticIPClaimSpec>(&["watch", "create", "patch", "delete"]),
+        rights("authentication.k8s.io", "tokenreviews", &["create"]),
+        permissions_for::<StaticIPClaimSpec>(&["watch", "delete"]),
         permissions_for::<StaticIPSpec>(&["delete"]),
         status(permissions_for::<StaticIPPoolSpec>(&["patch"])),
         permissions_for::<NodeInterfaceSpec>(&["watch", "delete"]),

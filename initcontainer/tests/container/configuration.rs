@@ -6,7 +6,7 @@ use crate::INIT;
 use crate::process::{Ended, Run, invalid_values};
 
 /// Every flag and its variable.
-const SETTINGS: [(&str, &str); 20] = [
+const SETTINGS: [(&str, &str); 23] = [
     ("cluster", "CLUSTER"),
     ("service-name", "SERVICE_NAME"),
     ("member-name", "POD_NAME"),
@@ -18,6 +18,9 @@ const SETTINGS: [(&str, &str); 20] = [
     ("run-dir", "FIRECAMP_RUN_DIR"),
     ("pool", "FIRECAMP_POOL"),
     ("eni", "FIRECAMP_ENI"),
+    ("endpoint", "FIRECAMP_ENDPOINT"),
+    ("token-file", "FIRECAMP_TOKEN_FILE"),
+    ("address-file", "FIRECAMP_ADDRESS_FILE"),
     ("conf-dir", "FIRECAMP_CONF_DIR"),
     ("require-mount", "FIRECAMP_REQUIRE_MOUNT"),
     ("timeout", "FIRECAMP_TIMEOUT"),

@@ -58,11 +58,14 @@ impl InitSettings {
     pub(crate) fn parse(
         flags: &InitFlags,
         around: &Surroundings,
-        faults: Faults,
+        mut faults: Faults,
     ) -> Result<Self, Faults> {
         if endpoint::setting(&flags.endpoint).given() {
             return EndpointInit::parse(flags, around, faults).map(Self::Endpoint);
         }
+        // Not used, but an invalid value is an error in either mode.
+        endpoint::token_file(&flags.endpoint, &mut faults);
+        endpoint::address_file(&flags.address, &mut faults);
         InitConfig::parse(flags, around, faults).map(|config| Self::Direct(Box::new(config)))
     }
 
@@ -79,11 +82,12 @@ impl StopSettings {
     pub(crate) fn parse(
         flags: &StopFlags,
         around: &Surroundings,
-        faults: Faults,
+        mut faults: Faults,
     ) -> Result<Self, Faults> {
         if endpoint::setting(&flags.endpoint).given() {
             return EndpointStop::parse(flags, around, faults).map(Self::Endpoint);
         }
+        endpoint::token_file(&flags.endpoint, &mut faults);
         StopConfig::parse(flags, around, faults).map(|config| Self::Direct(Box::new(config)))
     }
 

@@ -6,7 +6,7 @@ use crate::process::{Run, invalid_values};
 use crate::{STOP, stop};
 
 /// Every flag and its variable.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 17] = [
     ("cluster", "CLUSTER"),
     ("service-name", "SERVICE_NAME"),
     ("member-name", "POD_NAME"),
@@ -16,6 +16,8 @@ const SETTINGS: [(&str, &str); 15] = [
     ("registry", "FIRECAMP_REGISTRY"),
     ("dbtype", "DB_TYPE"),
     ("run-dir", "FIRECAMP_RUN_DIR"),
+    ("endpoint", "FIRECAMP_ENDPOINT"),
+    ("token-file", "FIRECAMP_TOKEN_FILE"),
     ("drain", "FIRECAMP_DRAIN"),
     ("grace", "FIRECAMP_GRACE"),
     ("unassign", "FIRECAMP_UNASSIGN"),

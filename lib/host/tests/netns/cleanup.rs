@@ -37,7 +37,7 @@ fn execute(node: &Node, plan: &Plan) -> Vec<Cleared> {
 }
 
 /// Observes, plans and executes.
-fn clean(node: &Node) -> Vec<Cleared> {
+pub(crate) fn clean(node: &Node) -> Vec<Cleared> {
     execute(node, &plan(&observed(node), false))
 }
 

@@ -49,8 +49,7 @@ pub(crate) fn endpoint_is_no_address_of_a_member_and_cleanup_removes_it() {
     assert!(seen.kernel.is_empty() && !seen.wider.contains(&AT), "{seen:?}");
     let left = node.net.block_on(|| node.host.left()).unwrap();
     assert!(left.addresses.iter().any(|one| one.address == AT), "{left:?}");
-    let cleared = node.net.block_on(|| node.host.clear(AT, None)).unwrap();
-    assert_eq!(cleared, Cleared::Gone);
+    assert_eq!(crate::cleanup::clean(&node), [Cleared::Gone]);
     assert_eq!(node.net.everything(), before);
     assert_eq!(with(&node.net.links(), LINK), Vec::<String>::new());
 }

@@ -156,6 +156,10 @@ fn lives(seen: &Observation, address: Ipv4Addr) -> Option<Why> {
 
 /// Why it is unknown whether an address without observed use is held.
 fn not_known(seen: &Observation, address: Ipv4Addr) -> Option<Why> {
+    // The endpoint of the agents: no pod holds it, so it has no lock.
+    if address.is_link_local() {
+        return None;
+    }
     let lock = seen.kernel.locks.get(&address);
     if lock == Some(&Lock::Torn) {
         return Some(Why::TornRecord);

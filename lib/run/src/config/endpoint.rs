@@ -8,7 +8,7 @@ use firecamp_core::contract::{endpoint, env};
 use super::Identity;
 use crate::config_errors::{Faults, Setting};
 use crate::endpoint::{DrainScope, EndpointClient, ReleaseRequest};
-use crate::flags::{EndpointFlags, IdentityFlags, InitFlags, StopFlags, StopMode};
+use crate::flags::{AddressFlags, EndpointFlags, IdentityFlags, InitFlags, StopFlags, StopMode};
 use crate::parse;
 use crate::pod_identity::Surroundings;
 
@@ -52,8 +52,7 @@ impl EndpointInit {
     ) -> Result<Self, Faults> {
         let address = &flags.address;
         let client = client(&flags.endpoint, &mut faults);
-        let file = Setting::new("address-file", env::ADDRESS_FILE, address.address_file.as_ref());
-        let file = faults.required(file, parse::absolute_path);
+        let file = address_file(address, &mut faults);
         let conf_dir = Setting::new("conf-dir", env::CONF_DIR, address.conf_dir.as_ref());
         let conf_dir = faults.required(conf_dir, parse::absolute_path);
         let timeout = Setting::new("timeout", env::TIMEOUT, address.timeout.as_ref());
@@ -108,9 +107,18 @@ impl EndpointStop {
 fn client(flags: &EndpointFlags, faults: &mut Faults) -> Option<EndpointClient> {
     let endpoint = setting(flags);
     let endpoint = faults.required(endpoint, parse::endpoint);
-    let token = Setting::new("token-file", env::TOKEN_FILE, flags.token_file.as_ref());
-    let token = faults.required(token, parse::absolute_path);
+    let token = token_file(flags, faults);
     Some(EndpointClient { endpoint: endpoint?, token_file: token? })
+}
+
+pub(super) fn token_file(flags: &EndpointFlags, faults: &mut Faults) -> Option<PathBuf> {
+    let token = Setting::new("token-file", env::TOKEN_FILE, flags.token_file.as_ref());
+    faults.required(token, parse::absolute_path)
+}
+
+pub(super) fn address_file(flags: &AddressFlags, faults: &mut Faults) -> Option<PathBuf> {
+    let file = Setting::new("address-file", env::ADDRESS_FILE, flags.address_file.as_ref());
+    faults.required(file, parse::absolute_path)
 }
 
 /// The setting that selects the endpoint.
