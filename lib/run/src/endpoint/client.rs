@@ -272,3 +272,50 @@ fn read(line: &[u8]) -> Option<ResponseLine> {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    fn asking() -> Asking {
+        let limits = Limits { within: Duration::from_mins(10), patience: PATIENCE };
+        Asking::begin(limits, Instant::now())
+    }
+
+    fn report() -> Report {
+        Report::new(Exit::RegistryUnavailable, "cause")
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_answered_and_was_lost_is_asked_again_and_an_absent_one_only_briefly() {
+        let mut asking = asking();
+        let late = asking.begun + Duration::from_mins(1);
+        assert_eq!(asking.again(&Failed::Silent, late), None);
+        assert!(asking.again(&Failed::Cut, late).is_some());
+        assert!(asking.again(&Failed::Silent, late + PATIENCE / 2).is_some());
+        assert_eq!(asking.again(&Failed::Silent, late + PATIENCE), None);
+        let over = asking.deadline;
+        assert_eq!(asking.again(&Failed::Cut, over), None, "never past the deadline");
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_is_shown_again_only_at_first() {
+        let mut asking = asking();
+        let begun = asking.begun;
+        assert!(asking.again(&Failed::Refused(report()), begun).is_some());
+        assert_eq!(asking.again(&Failed::Refused(report()), begun + REFUSED_PATIENCE), None);
+    }
+
+    #[tokio::test]
+    async fn a_busy_agents_own_reason_is_the_one_that_is_reported() {
+        let endpoint = "127.0.0.1:1".parse().unwrap();
+        let client = EndpointClient { endpoint, token_file: PathBuf::new() };
+        let limits = Limits { within: PATIENCE, patience: PATIENCE };
+        assert_eq!(client.given_up(Failed::Busy(report()), limits), report());
+        let lost = client.given_up(Failed::Cut, limits);
+        assert_eq!(lost.exit, Exit::AgentUnavailable);
+        assert!(!lost.message.contains("NetworkPolicy"), "{}", lost.message);
+    }
+}
