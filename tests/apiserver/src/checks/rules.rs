@@ -81,6 +81,10 @@ fn refused_static_ips() -> Vec<Case> {
     ]
 }
 
+fn allowed(namespaces: Value) -> Changes {
+    vec![("/spec/allowedNamespaces", namespaces)]
+}
+
 fn refused_pools() -> Vec<Case> {
     let range = |start: &str, end: &str| json!([{ "start": start, "end": end }]);
     let ranges = "/spec/subnets/0/ranges";
@@ -89,6 +93,7 @@ fn refused_pools() -> Vec<Case> {
     let leaves = "spec.subnets[0].ranges: a range is not inside";
     let resource = "spec.resource: is neither firecamp.io/static-ip nor does it begin with";
     let long = format!("firecamp.io/static-ip-{}", "b".repeat(54));
+    let selector = "spec.allowedNamespaces.selector: must be set if from is Selector, and only";
     vec![
         (POOLS, vec![(ranges, range("10.1.0.31", "10.1.0.16"))], "start is after end"),
         (POOLS, vec![(ranges, range("10.1.0.250", "10.1.1.2"))], leaves),
@@ -107,6 +112,9 @@ fn refused_pools() -> Vec<Case> {
         (POOLS, vec![("/spec/resource", json!("firecamp.io/static-ip-A"))], "spec.resource"),
         (POOLS, vec![("/spec/resource", json!("example.com/static-ip-b"))], "spec.resource"),
         (POOLS, vec![("/spec/resource", json!(long))], "spec.resource"),
+        (POOLS, allowed(json!({ "from": "Selector" })), selector),
+        (POOLS, allowed(json!({ "from": "All", "selector": {} })), selector),
+        (POOLS, allowed(json!({ "from": "Same" })), "spec.allowedNamespaces.from"),
         (CLAIMS, vec![("/spec/address", json!("10.1.0"))], "spec.address"),
         (CLAIMS, vec![("/spec/requestedAddress", json!("10.1.0.256"))], "spec.requestedAddress"),
         (CLAIMS, vec![("/spec/requestedAddress", json!("fd00::1"))], "spec.requestedAddress"),
@@ -180,6 +188,8 @@ pub(super) async fn f073_every_rule_accepts_what_it_allows(cluster: &Cluster) ->
         (POOLS, touching),
         (POOLS, vec![("/spec/resource", json!("firecamp.io/static-ip"))]),
         (POOLS, vec![("/spec/resource", json!("firecamp.io/static-ip-b"))]),
+        (POOLS, allowed(json!({ "from": "All" }))),
+        (POOLS, allowed(json!({ "from": "Selector", "selector": {} }))),
         (CLAIMS, Vec::new()),
         (CLAIMS, vec![("/spec/requestedAddress", json!("10.1.0.21"))]),
         (INTERFACES, Vec::new()),
