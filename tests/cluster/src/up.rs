@@ -24,6 +24,8 @@ use crate::home::Home;
 use crate::topology::WORKERS;
 use crate::{Outcome, cgroup, failed, settings, topology};
 
+/// The VPC's durations: `fast` or `realistic`.
+const PROFILE: &str = "VPCBOX_PROFILE";
 /// Upper bound. On an idle machine each of these steps takes a moment.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -75,8 +77,12 @@ fn spawn(home: &Home, assets: &Assets, listener: TcpListener, tied: bool) -> Out
         Command::new(home.vpcbox())
     };
     let own_binary = std::env::current_exe().map_err(failed("our own binary"))?;
+    // How long EC2 takes: `make e2e PROFILE=realistic`.
+    if std::env::var_os(PROFILE).is_none() {
+        command.env(PROFILE, "fast");
+    }
     command
-        .args(["run", "--profile", "fast", "--spec"])
+        .args(["run", "--spec"])
         .arg(home.path("box.toml"))
         .arg("--")
         .arg(own_binary)

@@ -1,15 +1,16 @@
 //! The command line.
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::io::{Write as _, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::history::{self, Play};
 use crate::names::Names;
+use crate::progress;
 use crate::run::{Plan, Progress, Summary, run};
 use crate::scenario::Scenario;
 use crate::shrink::shrink;
@@ -116,13 +117,8 @@ fn run_all(
 ) -> std::io::Result<ExitCode> {
     let started = Clock::now();
     let progress = Progress::default();
-    let over = AtomicBool::new(false);
-    let summary = std::thread::scope(|scope| {
-        scope.spawn(|| watch(plan, &progress, &over, started));
-        let summary = run(plan, &progress);
-        over.store(true, Ordering::Relaxed);
-        summary
-    });
+    let line = || so_far(plan, &progress, started);
+    let summary = progress::shown(line, || run(plan, &progress));
     let took = started.elapsed();
     print(program, &summary, took)?;
     if let Some(path) = json {
@@ -138,29 +134,14 @@ fn run_all(
     Ok(if unmet.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-/// One line every two seconds on a terminal, every half minute in a log.
-fn watch(plan: &Plan, progress: &Progress, over: &AtomicBool, started: Clock) {
-    let person = stderr().is_terminal();
-    let pause = if person { 20 } else { 300 };
-    let mut slept = 0;
-    while !over.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(100));
-        slept += 1;
-        if slept % pause != 0 {
-            continue;
-        }
-        let done = progress.done.load(Ordering::Relaxed);
-        let rate = rate(done, started.elapsed());
-        let found = progress.found.load(Ordering::Relaxed);
-        let last = progress.last.load(Ordering::Relaxed);
-        let seed = if found == 0 { String::new() } else { format!(", seed {last} last") };
-        let end = if person { "\r" } else { "\n" };
-        let of = plan.count;
-        let line = format!(
-            "{done} of {of} histories, {rate:.0} per second, {found} violations{seed}{end}"
-        );
-        drop(stderr().write_all(line.as_bytes()));
-    }
+fn so_far(plan: &Plan, progress: &Progress, started: Clock) -> String {
+    let done = progress.done.load(Ordering::Relaxed);
+    let rate = rate(done, started.elapsed());
+    let found = progress.found.load(Ordering::Relaxed);
+    let last = progress.last.load(Ordering::Relaxed);
+    let seed = if found == 0 { String::new() } else { format!(", seed {last} last") };
+    let of = plan.count;
+    format!("{done} of {of} histories, {rate:.0} per second, {found} violations{seed}")
 }
 
 fn rate(count: u64, took: Duration) -> f64 {

@@ -28,6 +28,7 @@ pub mod level;
 pub mod model;
 pub mod names;
 pub mod observation;
+pub mod progress;
 pub mod run;
 pub mod scenario;
 pub mod seed;

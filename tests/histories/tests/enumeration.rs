@@ -8,7 +8,7 @@ use firecamp_histories::crash_injection::{self, Recovery};
 use firecamp_histories::crashes::catalogue::{self, Entry};
 use firecamp_histories::crashes::cli::report;
 use firecamp_histories::crashes::enumerate::{
-    self, FROZEN, KILLED, POWERLESS, Plan, RECOVERIES, Tally,
+    self, FROZEN, KILLED, POWERLESS, Plan, Progress, RECOVERIES, Tally,
 };
 use firecamp_histories::crashes::page::{self, CoveredBy, NAMED, PAIRS};
 use firecamp_histories::names::Names;
@@ -22,7 +22,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(catalogue::all);
 /// Every single crash, and every pair that begins with a kill.
 static ALL: LazyLock<Tally> = LazyLock::new(|| {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    enumerate::run(&ENTRIES, Plan { doubles: &[KILLED], jobs })
+    enumerate::run(&ENTRIES, Plan { doubles: &[KILLED], jobs }, &Progress::default())
 });
 
 #[test]

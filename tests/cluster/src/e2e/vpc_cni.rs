@@ -41,6 +41,9 @@ const POOL: [RangeInclusive<Ipv4Addr>; 2] = [
     Ipv4Addr::new(10, 0, 1, 64)..=Ipv4Addr::new(10, 0, 1, 127),
     Ipv4Addr::new(10, 0, 1, 136)..=Ipv4Addr::new(10, 0, 1, 191),
 ];
+const AGENT_PODS: &str = "/api/v1/namespaces/firecamp-system/pods\
+                          ?labelSelector=app.kubernetes.io/component%3Dagent";
+const POOL_OBJECT: &str = "/apis/firecamp.io/v1alpha1/staticippools/main";
 /// Seconds until a new node is ready for members.
 const READY_WITHIN: i64 = 15;
 /// The node that takes two interfaces for members, and more members than one has addresses.
@@ -177,21 +180,32 @@ impl TestCluster<'_> {
         Ok(made)
     }
 
-    /// Checks how long it took from the record of an interface until it was attached.
+    /// Checks how long it took from the start of a node's agent, or from the creation of the pool
+    /// if that is later, until the interface was attached.
     async fn verify_quickly_made(&self) -> Outcome {
+        let agents = self.admin.get(AGENT_PODS).await?;
+        let pool = self.admin.get(POOL_OBJECT).await?;
         let all = self.admin.get(INTERFACES).await?;
+        let mut seconds = Vec::new();
         for one in all["items"].as_array().into_iter().flatten() {
-            let metadata = &one["metadata"];
-            let fields = metadata["managedFields"].as_array().into_iter().flatten();
+            let node = &one["spec"]["nodeName"];
+            let agent = agents["items"].as_array().into_iter().flatten();
+            let mut agent = agent.filter(|pod| pod["spec"]["nodeName"] == *node);
+            let agent = agent.next().ok_or_else(|| format!("{node} has no agent"))?;
+            let running = &agent["status"]["containerStatuses"][0]["state"]["running"];
+            let begun = later(&running["startedAt"], &pool["metadata"]["creationTimestamp"])?;
+            let fields = one["metadata"]["managedFields"].as_array().into_iter().flatten();
             let last = fields.map(|field| text(&field["time"])).max().unwrap_or_default();
-            let times = [text(&metadata["creationTimestamp"]), last];
-            let [begun, ended] = times.map(|time| time.parse::<Timestamp>());
-            let wrong = |error: jiff::Error| format!("{metadata}: {error}");
-            let took = ended.map_err(wrong)?.duration_since(begun.map_err(wrong)?).as_secs();
-            print_line(&format!("        {} took {took} s", text(&metadata["name"])))?;
-            ensure(took <= READY_WITHIN, || format!("{took} s: {one}"))?;
+            let took = instant(&last)?.duration_since(begun).as_secs();
+            print_line(&format!("        {} took {took} s", text(node)))?;
+            seconds.push(took);
         }
-        Ok(())
+        seconds.sort_unstable();
+        // EC2's own durations have long tails.
+        let realistic = self.vpc(|vpc| Ok(vpc.hello().profile == "realistic"))?;
+        let judged = if realistic { seconds.get(seconds.len() / 2) } else { seconds.last() };
+        let good = judged.is_some_and(|seconds| *seconds <= READY_WITHIN);
+        ensure(good, || format!("ready after {seconds:?} s"))
     }
 
     /// The startup taint of a node, if it has it.
@@ -200,6 +214,14 @@ impl TestCluster<'_> {
         let taints = node["spec"]["taints"].as_array();
         Ok(taints.into_iter().flatten().find(|one| one["key"] == STARTUP_TAINT).cloned())
     }
+}
+
+fn instant(time: &str) -> Outcome<Timestamp> {
+    time.parse().map_err(|error| format!("{time:?}: {error}"))
+}
+
+fn later(a: &Value, b: &Value) -> Outcome<Timestamp> {
+    Ok(instant(&text(a))?.max(instant(&text(b))?))
 }
 
 fn is_firecamps(call: &Call) -> bool {

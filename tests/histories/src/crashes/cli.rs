@@ -1,14 +1,18 @@
 //! The command: the whole enumeration, or one run with its trace.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use crate::crash_injection::{self, CrashKind, Recovery};
 use crate::names::Names;
+use crate::progress;
 use crate::trace::Trace;
 
 use crate::crashes::catalogue::{self, Entry};
-use crate::crashes::enumerate::{self, FROZEN, KILLED, POWERLESS, Plan, RECOVERIES, Tally};
+use crate::crashes::enumerate::{
+    self, FROZEN, KILLED, POWERLESS, Plan, Progress, RECOVERIES, Tally,
+};
 
 /// Runs the command. Returns its output, and whether everything passed.
 pub fn run(words: &[&str]) -> (String, bool) {
@@ -38,12 +42,20 @@ fn all(seeds: u64, doubles: &'static [CrashKind]) -> (String, bool) {
     for variation in 0..seeds {
         let entries = catalogue::varied(variation);
         let started = SystemTime::now();
-        let tally = enumerate::run(&entries, plan);
+        let progress = Progress::default();
+        let line = || so_far(variation, &progress);
+        let tally = progress::shown(line, || enumerate::run(&entries, plan, &progress));
         let seconds = started.elapsed().unwrap_or_default().as_secs_f64();
         writeln!(text, "seed {variation}\n{}", report(&entries, &tally, seconds)).ok();
         good &= tally.violations().is_empty();
     }
     (text, good)
+}
+
+fn so_far(variation: u64, progress: &Progress) -> String {
+    let all = progress.all.load(Ordering::Relaxed);
+    let begun = progress.begun.load(Ordering::Relaxed).min(all);
+    format!("seed {variation}: {begun} of {all} first crashes")
 }
 
 /// The results as text.

@@ -42,6 +42,15 @@ pub struct Plan {
     pub jobs: usize,
 }
 
+/// The progress of an enumeration, in first crashes.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// First crashes that have been begun.
+    pub begun: AtomicUsize,
+    /// All of them, once they are counted.
+    pub all: AtomicUsize,
+}
+
 /// One first crash, with all second crashes after it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unit {
@@ -89,15 +98,15 @@ pub(crate) fn units(entries: &[Entry], tally: &mut Tally) -> Vec<Unit> {
 }
 
 /// Enumerates all scenarios.
-pub fn run(entries: &[Entry], plan: Plan) -> Tally {
+pub fn run(entries: &[Entry], plan: Plan, progress: &Progress) -> Tally {
     let mut all = Tally::new(entries);
     let units = units(entries, &mut all);
-    let next = AtomicUsize::new(0);
+    progress.all.store(units.len(), Ordering::Relaxed);
     let total = Mutex::new(all);
     std::thread::scope(|scope| {
         for _ in 0..plan.jobs.max(1) {
             scope.spawn(|| {
-                let own = work(entries, plan, &units, &next);
+                let own = work(entries, plan, &units, &progress.begun);
                 total.lock().expect("no worker panics").merge(own);
             });
         }

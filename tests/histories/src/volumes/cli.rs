@@ -2,11 +2,11 @@
 
 use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use clap::{Parser, Subcommand};
 
+use crate::progress;
 use crate::volumes::history;
 use crate::volumes::run::{Plan, Progress, Summary, run};
 use crate::volumes::scenario::{Fault, Scenario};
@@ -74,13 +74,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run_all(plan: &Plan, floor: u64) -> std::io::Result<ExitCode> {
-    let (progress, over) = (Progress::default(), AtomicBool::new(false));
-    let summary = std::thread::scope(|scope| {
-        scope.spawn(|| watch(plan, &progress, &over));
-        let summary = run(plan, &progress);
-        over.store(true, Ordering::Relaxed);
-        summary
-    });
+    let progress = Progress::default();
+    let line = || format!("{} of {} histories", progress.done.load(Ordering::Relaxed), plan.count);
+    let summary = progress::shown(line, || run(plan, &progress));
     print(&summary)?;
     if !summary.found.is_empty() || !summary.diverged.is_empty() {
         return Ok(ExitCode::FAILURE);
@@ -90,19 +86,6 @@ fn run_all(plan: &Plan, floor: u64) -> std::io::Result<ExitCode> {
         writeln!(stdout(), "coverage too low: {line}")?;
     }
     Ok(if unmet.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) })
-}
-
-/// A line every half minute.
-fn watch(plan: &Plan, progress: &Progress, over: &AtomicBool) {
-    let mut slept = 0;
-    while !over.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(100));
-        slept += 1;
-        if slept % 300 == 0 {
-            let done = progress.done.load(Ordering::Relaxed);
-            drop(writeln!(stderr(), "{done} of {} histories", plan.count));
-        }
-    }
 }
 
 fn print(summary: &Summary) -> std::io::Result<()> {
