@@ -107,7 +107,8 @@ plain="$chart/ci/plain-values.yaml"
     render firecamp-system "$plain" --show-only templates/daemonset.yaml \
         --show-only templates/networkpolicy.yaml | grep -v '^# Source: ' | sed '/^$/d'
 } | same deploy/daemonset.yaml
-render other "$chart/ci/most-values.yaml" | sed '/^$/d' | same tests/checks/rendered/most.yaml
+mutating=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy
+render other "$chart/ci/most-values.yaml" --api-versions "$mutating" | sed '/^$/d' | same tests/checks/rendered/most.yaml
 render edge deploy/examples/edge/values.yaml | sed '/^$/d' | same tests/checks/rendered/edge.yaml
 
 # Helm and Kustomize must install the same objects.
@@ -119,10 +120,23 @@ count=$(grep -c '^kind: ' "$work/by-helm")
 [[ $count -gt 20 ]] || fail "expected more than 20 objects, found $count"
 say "$count objects, the same by Helm and by Kustomize"
 
+render firecamp-system "$plain" --set injection.enabled=true --api-versions "$mutating" \
+    --show-only templates/injection.yaml >"$work/all.yaml"
+normal all.yaml "$work/by-helm"
+normal "$(realpath --relative-to="$work" deploy/injection)" "$work/by-kustomize"
+diff -u "$work/by-helm" "$work/by-kustomize" >&2 || fail "Helm and deploy/injection differ"
+
+# An API server without the kind gets the policies that refuse pods, and a note.
+without=$(render firecamp-system "$chart/ci/least-values.yaml" --kube-version 1.33.0 \
+    --show-only templates/injection.yaml)
+[[ $without != *"kind: Mutating"* && $without == *"name: firecamp-injected"* ]] ||
+    fail "without MutatingAdmissionPolicy: $without"
+
 refused "clusterName is empty" --set clusterName=
 refused "clustername" --set clustername=prod
 refused "/image/digest" --set image.digest=sha256:12
 refused "/members/namespaces" --set 'members.namespaces={Prod}'
+refused "/injection/resources/cpu" --set injection.resources.cpu=-1
 refused "/host/runDir" --set host.runDir=run
 refused "/registry" --set registry=file:/var/lib/firecamp
 refused "/maxUnavailable" --set maxUnavailable=0

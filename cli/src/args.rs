@@ -7,6 +7,7 @@ use crate::cleanup::CleanupArguments;
 use crate::doctor::DoctorArguments;
 use crate::explain::ExplainArguments;
 use crate::import::ImportArguments;
+use crate::inject::InjectArguments;
 use crate::node::NodeArguments;
 use crate::status::StatusArguments;
 use crate::uninstall::UninstallArguments;
@@ -54,6 +55,8 @@ pub enum Command {
     Wait(WaitArguments),
     /// Collect diagnostic data into one file, without secrets
     SupportBundle(BundleArguments),
+    /// Add to manifests what members need: for clusters without MutatingAdmissionPolicy
+    Inject(InjectArguments),
     /// Remove unused addresses, rules and routes of FireCamp from this node's kernel
     Cleanup(CleanupArguments),
     /// Import addresses and members of the original FireCamp from its ConfigMaps

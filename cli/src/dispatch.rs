@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::{Cli, Command};
 use crate::common::command_result::CheckResult;
 use crate::failure::Failure;
-use crate::{bundle, cleanup, doctor, explain, import, node, status, uninstall, wait};
+use crate::{bundle, cleanup, doctor, explain, import, inject, node, status, uninstall, wait};
 
 /// The program name that kubectl looks for on the PATH.
 const PLUGIN: &str = "kubectl-firecamp";
@@ -57,6 +57,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Doctor(arguments) => check(doctor::run(&arguments)),
         Command::Wait(arguments) => runtime()?.block_on(wait::run(&arguments)),
         Command::SupportBundle(arguments) => check(bundle::run(&arguments)),
+        Command::Inject(arguments) => inject::run(&arguments),
         Command::Cleanup(arguments) => runtime()?.block_on(cleanup::run(&arguments)),
         Command::Import(arguments) => runtime()?.block_on(import::run(&arguments)),
         Command::Uninstall(arguments) => runtime()?.block_on(uninstall::run(&arguments)),

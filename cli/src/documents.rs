@@ -24,6 +24,7 @@ $ firecamp explain prod/redis-0           # check a member from its claim to its
 $ firecamp doctor                         # check the registry, the cluster and the node
 $ firecamp wait released prod/redis       # after a scale to 0: wait until the service has stopped
 $ firecamp support-bundle                 # collect all of this in one file, without secrets
+$ firecamp inject -f redis.yaml           # print a manifest with what its members need
 $ firecamp cleanup --dry-run              # on a node: what FireCamp has left in the kernel
 $ firecamp import -n default              # what can be imported from the original FireCamp
 $ firecamp uninstall --dry-run            # what would be removed from EC2 and the registry

@@ -14,6 +14,7 @@ pub mod documents;
 pub mod explain;
 pub mod failure;
 pub mod import;
+pub mod inject;
 pub mod node;
 mod reasons;
 pub mod status;

@@ -2,6 +2,7 @@
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::attach::AttachInput;
+use firecamp_core::contract::endpoint;
 use firecamp_core::failure::HostFailure;
 use firecamp_engine::{Rng, Systems};
 use firecamp_host::{EniListFile, FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
@@ -35,7 +36,7 @@ pub(crate) fn input(config: &InitConfig) -> AttachInput {
 /// The real systems.
 pub(crate) fn systems(config: &InitConfig, registry: AnyRegistry) -> Result<Node, Report> {
     let run_dir = &config.places.run_dir;
-    let settings = CloudConfig::from_env().named("firecamp-init").on_node(run_dir);
+    let settings = CloudConfig::from_env().named(endpoint::INIT_CONTAINER).on_node(run_dir);
     Ok(Systems {
         cloud: AwsCloud::connect(settings).map_err(|why| Report::from(&why))?,
         host: LinuxHost::new(run_dir, HostTimeouts::default()),

@@ -6,6 +6,7 @@ mod definitions;
 mod deployment;
 mod fields;
 mod gated_pods;
+mod injection;
 mod install;
 mod policies;
 mod races;
@@ -42,7 +43,7 @@ async fn run(name: &str, check: impl Future<Output = Outcome>) -> bool {
 }
 
 macro_rules! checks {
-    ($cluster:ident, $wanted:ident, $($module:ident::$check:ident),* $(,)?) => {{
+    ($cluster:ident, $wanted:ident; $($module:ident::$check:ident),* $(,)?) => {{
         let (mut ran, mut good) = (0_u32, 0_u32);
         $(
             let name = stringify!($check);
@@ -58,14 +59,11 @@ macro_rules! checks {
 /// Runs all checks, or those whose name contains one of the wanted texts. Always installs the
 /// definitions first.
 pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
-    let installed = definitions::install(cluster).await;
-    if let Err(wrong) = installed {
+    if let Err(wrong) = definitions::install(cluster).await {
         say(&format!("the definitions are not installed: {wrong}"));
         return false;
     }
-    let (ran, good) = checks![
-        cluster,
-        wanted,
+    let (ran, good) = checks![cluster, wanted;
         definitions::a_second_installation_of_the_crds_changes_nothing,
         definitions::the_server_sets_defaults,
         definitions::kubectl_explain_describes_fields,
@@ -79,6 +77,11 @@ pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
         fields::addresses_are_listed_by_node_member_and_pool,
         fields::kubectl_get_shows_the_expected_columns,
         gated_pods::only_a_gate_is_removed_and_a_node_selector_extended,
+        injection::the_policy_and_firecamp_inject_make_the_same_pod,
+        injection::f125_a_labelled_pod_without_what_is_injected_is_refused,
+        injection::what_was_injected_into_a_pod_cannot_be_changed,
+        injection::a_limit_range_and_an_opt_out_are_respected,
+        injection::policies_that_are_installed_again_know_the_pools_of_now,
         registry::f072_two_init_containers_conflict_for_one_address,
         registry::a_write_without_a_change_keeps_the_version,
         registry::fields_of_other_writers_survive,

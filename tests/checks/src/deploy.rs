@@ -82,12 +82,14 @@ pub fn collection(object: &Value) -> Result<String, String> {
 }
 
 /// Kind, plural, and whether it is in a namespace.
-const KINDS: [(&str, &str, bool); 23] = [
+const KINDS: [(&str, &str, bool); 25] = [
     ("ClusterRole", "clusterroles", false),
     ("ClusterRoleBinding", "clusterrolebindings", false),
     ("ConfigMap", "configmaps", true),
     ("CustomResourceDefinition", "customresourcedefinitions", false),
     ("DaemonSet", "daemonsets", true),
+    ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", false),
+    ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", false),
     ("Namespace", "namespaces", false),
     ("NetworkPolicy", "networkpolicies", true),
     ("Node", "nodes", false),

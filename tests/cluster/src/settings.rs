@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::cluster::STARTUP_TAINT;
-use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User};
+use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, MUTATING_ADMISSION, Server, User};
 use serde_json::{Value, json};
 
 use crate::home::Home;
@@ -128,6 +128,7 @@ fn apiserver(home: &Home) -> Vec<String> {
         "--audit-log-maxsize=2000".to_owned(),
     ];
     flags.extend(keys.flags());
+    flags.extend(MUTATING_ADMISSION.map(str::to_owned));
     flags
 }
 

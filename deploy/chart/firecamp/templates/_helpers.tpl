@@ -10,12 +10,30 @@ app.kubernetes.io/name: firecamp
 app.kubernetes.io/component: agent
 {{- end }}
 
-{{/* The image with its tag or digest. */}}
+{{/* The agent's image with its tag or digest. */}}
 {{- define "firecamp.image" -}}
-{{- $image := .Values.image }}
-{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
-{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}
+{{ include "firecamp.image.of" (list . .Values.image) }}
+{{- end }}
+
+{{/* The init container's image, of the same registry and version. */}}
+{{- define "firecamp.injection.image" -}}
+{{ include "firecamp.image.of" (list . .Values.injection.image) }}
+{{- end }}
+
+{{/* (list . IMAGE), whose repository and digest are its own. */}}
+{{- define "firecamp.image.of" -}}
+{{- $root := index . 0 }}
+{{- $image := index . 1 }}
+{{- with $root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
+{{ $image.repository }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}
 {{- with $image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* The version in which the API server has MutatingAdmissionPolicy; empty if it has none. */}}
+{{- define "firecamp.injection.version" -}}
+{{- if .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" }}v1
+{{- else if .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy" }}v1beta1
+{{- end }}
 {{- end }}
 
 {{/*

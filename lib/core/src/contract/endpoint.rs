@@ -18,6 +18,19 @@ pub const ADDRESS_FILE: &str = "/run/firecamp.io/address";
 /// Label of a pod: the pool of a member that has no address yet.
 pub const POOL_LABEL: &str = "firecamp.io/pool";
 
+/// Label of a pod: with the value [`NOT_INJECTED`] it carries everything itself.
+pub const INJECT_LABEL: &str = "firecamp.io/inject";
+/// The value of [`INJECT_LABEL`] with which nothing is injected.
+pub const NOT_INJECTED: &str = "false";
+/// The injected init container.
+pub const INIT_CONTAINER: &str = "firecamp-init";
+/// The volume with the token.
+pub const TOKEN_VOLUME: &str = "firecamp-token";
+/// The volume with [`ADDRESS_FILE`].
+pub const ADDRESS_VOLUME: &str = "firecamp-address";
+/// How long a token is valid, in seconds; the kubelet renews it.
+pub const TOKEN_SECONDS: u32 = 3600;
+
 /// Path of an attach.
 pub const ATTACH: &str = "/v1/attach";
 /// Path of a release.

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use firecamp_testkit::kubernetes::{Assets, Keys, Server, free_port};
+use firecamp_testkit::kubernetes::{Assets, Keys, MUTATING_ADMISSION, Server, free_port};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
@@ -79,6 +79,7 @@ impl Servers {
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ];
         args.extend(keys.flags());
+        args.extend(MUTATING_ADMISSION.map(str::to_owned));
         self.spawn("kube-apiserver", "apiserver.log", &args)
     }
 

@@ -48,20 +48,35 @@ fn every_variable_is_one_that_the_agent_reads() {
 }
 
 #[test]
-fn the_agents_listen_for_pods_where_the_examples_ask() {
+fn the_agents_listen_for_pods_where_the_injected_container_asks() {
     let agent = agent();
     let given = agent["env"].as_array().unwrap();
     let listen = given.iter().find(|one| one["name"] == env::ENDPOINT_LISTEN).unwrap();
     assert_eq!(listen["value"], endpoint::DEFAULT);
-    let example = text("deploy/examples/redis-endpoint.yaml").unwrap();
-    let asks = format!("{{name: {}, value: \"{}\"}}", env::ENDPOINT, endpoint::DEFAULT);
-    assert!(example.contains(&asks), "{asks}");
-    for part in [endpoint::AUDIENCE, endpoint::ADDRESS_FILE, endpoint::POOL_LABEL] {
-        assert!(example.contains(part), "{part}");
+    let injected = text("deploy/injection/policies.yaml").unwrap();
+    let asks = format!("name: '{}', value: '{}'", env::ENDPOINT, endpoint::DEFAULT);
+    assert!(injected.contains(&asks), "{asks}");
+    let image = format!("image: 'firecamp-initcontainer:{}'", env!("CARGO_PKG_VERSION"));
+    assert!(injected.contains(&image), "{image}");
+    let names = [
+        endpoint::POOL_LABEL,
+        endpoint::INJECT_LABEL,
+        endpoint::INIT_CONTAINER,
+        endpoint::TOKEN_VOLUME,
+        endpoint::ADDRESS_VOLUME,
+        endpoint::AUDIENCE,
+        path::RUN_DIR,
+    ];
+    for name in names {
+        assert!(injected.contains(&format!("'{name}'")), "{name}");
     }
-    let token = std::path::Path::new(endpoint::TOKEN_FILE);
-    let directory = token.parent().unwrap().display().to_string();
-    assert!(example.contains(&format!("mountPath: {directory}, readOnly: true")), "{directory}");
+    for file in [endpoint::TOKEN_FILE, endpoint::ADDRESS_FILE] {
+        let directory = std::path::Path::new(file).parent().unwrap().display();
+        assert!(injected.contains(&format!("mountPath: '{directory}'")), "{directory}");
+    }
+    let example = text("deploy/examples/redis-endpoint.yaml").unwrap();
+    assert!(example.contains(&format!("        {}: main", endpoint::POOL_LABEL)));
+    assert!(example.contains(endpoint::ADDRESS_FILE));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::topology::WORKERS;
 const USUAL_END: Duration = Duration::from_secs(12);
 
 fn unprivileged(name: &'static str) -> Set {
-    let firecamp = FirecampContainers::Endpoint;
+    let firecamp = FirecampContainers::Injected;
     Set { namespace: APART, firecamp, ..Set::new(name, 1) }
 }
 

@@ -1,5 +1,6 @@
 //! StatefulSets of members, like deploy/examples/redis.yaml.
 
+use firecamp_core::contract::endpoint::DEFAULT;
 use serde_json::{Value, json};
 
 use crate::images::{MEMBER, VERSION};
@@ -10,8 +11,7 @@ use crate::topology::CLUSTER;
 pub(super) const NAMESPACE: &str = "prod";
 /// The default pool.
 const POOL: &str = "main";
-/// Where the agents listen for pods, and where a member then reads its address.
-const AGENTS_ENDPOINT: &str = "169.254.196.96:9814";
+/// Where a member reads its address that the agent has attached.
 const ADDRESS_FILE: &str = "/run/firecamp.io/address";
 /// Default terminationGracePeriodSeconds.
 const GRACE: u32 = 20;
@@ -45,8 +45,8 @@ pub(super) enum Data {
 pub(super) enum FirecampContainers {
     /// FireCamp's init and stop containers, which do everything by themselves.
     Real,
-    /// FireCamp's init and stop containers without privileges, which ask the agent's endpoint.
-    Endpoint,
+    /// None but the stop container: the rest is injected because of the label, without privileges.
+    Injected,
     /// Containers that do nothing; the service listens at its node's address.
     Idle,
     /// None; the service listens at its node's address.
@@ -153,9 +153,9 @@ impl Set {
     fn pod(&self) -> Value {
         let (volume, data) = self.data();
         let run = json!({ "name": "firecamp-run", "mountPath": "/run/firecamp" });
-        let asks = self.firecamp == FirecampContainers::Endpoint;
-        let (mut volumes, own) = if asks {
-            (endpoint_volumes(), vec![token(), address(false)])
+        let injected = self.firecamp == FirecampContainers::Injected;
+        let (mut volumes, own) = if injected {
+            (vec![token_volume()], Vec::new())
         } else {
             let host = json!({ "path": "/run/firecamp", "type": "DirectoryOrCreate" });
             (vec![json!({ "name": "firecamp-run", "hostPath": host })], vec![run.clone()])
@@ -177,18 +177,12 @@ impl Set {
                 let stop = json!({ "volumeMounts": [run], "args": ["wait"], "lifecycle": hook });
                 containers.push(self.firecamp_container("stop", stop));
             }
-            (FirecampContainers::Real | FirecampContainers::Endpoint, Stop::None) => {}
-            (FirecampContainers::Endpoint, Stop::Sidecar) => {
+            (FirecampContainers::Injected, Stop::Sidecar) => {
                 let sidecar = json!({ "volumeMounts": [token()], "restartPolicy": "Always" });
-                init.push(self.firecamp_container("stop", sidecar));
+                init = vec![self.firecamp_container("stop", sidecar)];
             }
-            (FirecampContainers::Endpoint, Stop::Hook) => {
-                let words = json!(["/firecamp-stopcontainer", "release"]);
-                let hook = json!({ "preStop": { "exec": { "command": words } } });
-                let stop = json!({ "volumeMounts": [token()], "args": ["wait"],
-                    "lifecycle": hook });
-                containers.push(self.firecamp_container("stop", stop));
-            }
+            (FirecampContainers::Injected, Stop::Hook | Stop::None) => init.clear(),
+            (FirecampContainers::Real, Stop::None) => {}
         }
         json!({
             "hostNetwork": true,
@@ -207,12 +201,10 @@ impl Set {
         words.extend(also.as_deref());
         words.push(match self.firecamp {
             FirecampContainers::Real => "/data/conf/firecamp-service-staticip",
-            FirecampContainers::Endpoint => ADDRESS_FILE,
+            FirecampContainers::Injected => ADDRESS_FILE,
             FirecampContainers::Idle | FirecampContainers::None => "$(HOST_IP)",
         });
-        let asks = self.firecamp == FirecampContainers::Endpoint;
-        let mounts: Vec<Value> =
-            data.cloned().into_iter().chain(asks.then(|| address(true))).collect();
+        let mounts: Vec<&Value> = data.into_iter().collect();
         let mut service = json!({
             "name": "service",
             "image": MEMBER,
@@ -245,8 +237,8 @@ impl Set {
             let at = "$(CRASH_WORD).$(POD_INDEX)";
             env.push(json!({ "name": "FIRECAMP_CRASH_AT", "value": at }));
         }
-        if self.firecamp == FirecampContainers::Endpoint {
-            env.push(json!({ "name": "FIRECAMP_ENDPOINT", "value": AGENTS_ENDPOINT }));
+        if self.firecamp == FirecampContainers::Injected {
+            env.push(json!({ "name": "FIRECAMP_ENDPOINT", "value": DEFAULT }));
             container["env"] = json!(env);
             container["securityContext"] = unprivileged();
             return container;
@@ -286,18 +278,10 @@ fn token() -> Value {
         "readOnly": true })
 }
 
-/// The directory of the member's address.
-fn address(read_only: bool) -> Value {
-    json!({ "name": "firecamp-address", "mountPath": "/run/firecamp.io", "readOnly": read_only })
-}
-
-fn endpoint_volumes() -> Vec<Value> {
+fn token_volume() -> Value {
     let token = json!({ "path": "token", "audience": "firecamp.io", "expirationSeconds": 3600 });
-    vec![
-        json!({ "name": "firecamp-token",
-            "projected": { "sources": [{ "serviceAccountToken": token }] } }),
-        json!({ "name": "firecamp-address", "emptyDir": {} }),
-    ]
+    json!({ "name": "firecamp-token",
+        "projected": { "sources": [{ "serviceAccountToken": token }] } })
 }
 
 /// What the Pod Security Standard *restricted* asks of a container.

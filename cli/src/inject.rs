@@ -1,0 +1,136 @@
+//! `firecamp inject`: adds to manifests what a pod needs to be a member.
+
+pub mod documents;
+pub mod pod;
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser};
+use firecamp_core::contract::endpoint;
+use serde_json::Value;
+
+use crate::common::print::out;
+use crate::failure::Failure;
+
+pub use pod::Settings;
+
+const EXAMPLES: &str = "\
+The command adds to each Pod and StatefulSet with the label firecamp.io/pool what the admission \
+policy firecamp-injection adds to pods: an init container, a token, a volume with the address, and \
+the extended resource of the pool. Use it where the API server has no MutatingAdmissionPolicy \
+(Kubernetes before 1.36), or to review the result. It does not ask any cluster. Documents without \
+the label are printed as they are; the others lose their comments. What was injected before is not \
+injected again.
+
+Examples:
+  firecamp inject -f redis.yaml --image registry.example.com/firecamp-initcontainer:0.1.0
+  kustomize build . | firecamp inject --image IMAGE --pool-file pool.yaml | kubectl apply -f -
+  helm install redis CHART --post-renderer firecamp-inject     (a plugin that runs this command)
+
+A ResourceList on standard input makes it a KRM function: the data of its functionConfig, a \
+ConfigMap, has the flags by their names (image, endpoint, resource, cpu, memory).
+
+Exit codes: 0 the manifests were printed; 2 invalid flag or manifest; 18 a file cannot be read.";
+
+/// `firecamp inject`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct InjectArguments {
+    /// The manifests; - is standard input
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub filename: PathBuf,
+    /// Image of the init container, with the registry from which your nodes pull it
+    #[arg(long, env = "FIRECAMP_INJECT_IMAGE", value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Where the agents listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = endpoint::DEFAULT)]
+    pub endpoint: String,
+    /// Manifests of the pools: each pod requests the extended resource of its pool
+    #[arg(long, value_name = "FILE", conflicts_with = "resource")]
+    pub pool_file: Option<PathBuf>,
+    /// The extended resource of the pods, if it is not the default one
+    #[arg(long, value_name = "NAME")]
+    pub resource: Option<String>,
+    /// CPU of the init container, if another container of the pod requests CPU or memory
+    #[arg(long, value_name = "QUANTITY", default_value = "10m")]
+    pub cpu: String,
+    /// Memory of the init container, if another container of the pod requests CPU or memory
+    #[arg(long, value_name = "QUANTITY", default_value = "32Mi")]
+    pub memory: String,
+}
+
+impl InjectArguments {
+    fn settings(&self) -> Result<Settings, Failure> {
+        let missing = "--image is missing: the image of the init container, as your nodes pull it";
+        let pools = self.pool_file.as_deref().map(resources_of).transpose()?;
+        Ok(Settings {
+            image: self.image.clone().ok_or_else(|| Failure::Usage(missing.to_owned()))?,
+            endpoint: self.endpoint.clone(),
+            pools,
+            resource: self.resource.clone(),
+            cpu: self.cpu.clone(),
+            memory: self.memory.clone(),
+        })
+    }
+
+    /// The same with the data of a KRM function's configuration.
+    fn with(self, config: &Value) -> Result<Self, Failure> {
+        let data = config.get("data").and_then(Value::as_object).into_iter().flatten();
+        let words = data.map(|(name, value)| {
+            value.as_str().map(|value| format!("--{name}={value}")).ok_or_else(|| {
+                Failure::Usage(format!("functionConfig.data.{name} must be a string"))
+            })
+        });
+        let words = words.collect::<Result<Vec<String>, Failure>>()?;
+        let wrong = |wrong: clap::Error| Failure::Usage(format!("functionConfig: {wrong}"));
+        let words = std::iter::once("functionConfig".to_owned()).chain(words);
+        let Function { inject } = Function::try_parse_from(words).map_err(wrong)?;
+        Ok(Self { filename: self.filename, image: inject.image.or(self.image), ..inject })
+    }
+}
+
+/// The configuration of a KRM function as a command line.
+#[derive(Debug, Parser)]
+struct Function {
+    #[command(flatten)]
+    inject: InjectArguments,
+}
+
+/// The extended resource of each pool of a file.
+fn resources_of(file: &Path) -> Result<pod::Pools, Failure> {
+    let text = read(file)?;
+    documents::pools(&text).map_err(|why| Failure::Usage(format!("{}: {why}", file.display())))
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().read_to_string(&mut text).map(|_length| text)
+    } else {
+        fs::read_to_string(file)
+    };
+    read.map_err(|why| Failure::file("failed to read", file, why))
+}
+
+/// Prints the manifests. Returns the exit code.
+pub(crate) fn run(arguments: &InjectArguments) -> Result<u8, Failure> {
+    out(&injected(&read(&arguments.filename)?, arguments)?)?;
+    Ok(0)
+}
+
+/// The manifests with what their members need.
+pub fn injected(text: &str, arguments: &InjectArguments) -> Result<String, Failure> {
+    let wrong = |why: String| {
+        let file = &arguments.filename;
+        let is_input = file == Path::new("-");
+        let file = if is_input { "standard input".into() } else { file.to_string_lossy() };
+        Failure::Usage(format!("{file}: {why}"))
+    };
+    if let Some(list) = documents::resource_list(text) {
+        let arguments = arguments.clone().with(pod::at(&list, "/functionConfig"))?;
+        return documents::inject_list(list, &arguments.settings()?).map_err(wrong);
+    }
+    documents::inject(text, &arguments.settings()?).map_err(wrong)
+}

@@ -1,0 +1,212 @@
+//! What a pod needs to be a member. The admission policy of `deploy/injection` adds the same.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use firecamp_core::contract::endpoint::{
+    ADDRESS_FILE, ADDRESS_VOLUME, AUDIENCE, INIT_CONTAINER, INJECT_LABEL, NOT_INJECTED, POOL_LABEL,
+    TOKEN_FILE, TOKEN_SECONDS, TOKEN_VOLUME,
+};
+use firecamp_core::contract::{self, path};
+use serde_json::{Value, json};
+
+/// The extended resource of a pool that names none.
+pub const DEFAULT_RESOURCE: &str = contract::api::EXTENDED_RESOURCE;
+
+/// The extended resource of each pool.
+pub type Pools = BTreeMap<String, String>;
+
+/// What is injected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The image of the init container.
+    pub image: String,
+    /// Where the agents listen.
+    pub endpoint: String,
+    /// The pools, if they are known.
+    pub pools: Option<Pools>,
+    /// The extended resource of all pods, if it is not that of their pools.
+    pub resource: Option<String>,
+    /// CPU of the init container, if the pod is not BestEffort.
+    pub cpu: String,
+    /// Memory of the init container, if the pod is not BestEffort.
+    pub memory: String,
+}
+
+/// Injects into a Pod, a StatefulSet, or the items of a List. Returns whether something changed.
+///
+/// # Errors
+///
+/// Which object cannot be a member, and why.
+pub fn inject_object(object: &mut Value, settings: &Settings) -> Result<bool, String> {
+    let kind = text(object, "/kind").to_owned();
+    if kind.ends_with("List") {
+        let mut changed = false;
+        let items = object.pointer_mut("/items").and_then(Value::as_array_mut);
+        for item in items.into_iter().flatten() {
+            changed |= inject_object(item, settings)?;
+        }
+        return Ok(changed);
+    }
+    let who = format!("{kind} {}", text(object, "/metadata/name"));
+    let pod = match kind.as_str() {
+        "Pod" => Some(&mut *object),
+        "StatefulSet" => object.pointer_mut("/spec/template"),
+        _ if is_member(at(object, "/spec/template")) => {
+            return Err(format!(
+                "{who}: only StatefulSets and Pods can be members, because the names of their \
+                 pods stay: remove the label {POOL_LABEL}"
+            ));
+        }
+        _ => None,
+    };
+    match pod {
+        Some(pod) if is_member(pod) => {
+            inject_pod(pod, settings).map_err(|why| format!("{who}: {why}"))
+        }
+        Some(_) | None => Ok(false),
+    }
+}
+
+/// Whether a pod is a member to which something is added.
+fn is_member(pod: &Value) -> bool {
+    let label = |name: &str| at(pod, "/metadata/labels").get(name).and_then(Value::as_str);
+    let direct = items(at(pod, "/spec"), "volumes")
+        .any(|volume| text(volume, "/hostPath/path") == path::RUN_DIR);
+    label(POOL_LABEL).is_some() && label(INJECT_LABEL) != Some(NOT_INJECTED) && !direct
+}
+
+/// What is at a JSON pointer; null if nothing is.
+pub(super) fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
+}
+
+/// The text at a JSON pointer; empty if there is none.
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    at(value, pointer).as_str().unwrap_or_default()
+}
+
+fn items<'a>(object: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    object.get(list).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> {
+    let pool = at(pod, "/metadata/labels").get(POOL_LABEL).and_then(Value::as_str);
+    let resource = resource(pool.unwrap_or_default(), settings)?;
+    let spec = pod.pointer_mut("/spec").ok_or("spec is missing")?;
+    if at(spec, "/hostNetwork") != true {
+        return Err("the pod has a network of its own: set hostNetwork: true".to_owned());
+    }
+    let before = spec.clone();
+    if !has_named(spec, "volumes", TOKEN_VOLUME) {
+        list(spec, "volumes")?.push(token_volume());
+    }
+    if !has_named(spec, "initContainers", INIT_CONTAINER) {
+        let container = init_container(spec, &resource, settings);
+        list(spec, "initContainers")?.insert(0, container);
+    }
+    if !has_named(spec, "volumes", ADDRESS_VOLUME) {
+        list(spec, "volumes")?.push(json!({ "name": ADDRESS_VOLUME, "emptyDir": {} }));
+    }
+    for containers in ["containers", "initContainers"] {
+        for container in list(spec, containers)? {
+            if text(container, "/name") != INIT_CONTAINER {
+                mount_address(container)?;
+            }
+        }
+    }
+    Ok(*spec != before)
+}
+
+fn has_named(object: &Value, list: &str, name: &str) -> bool {
+    items(object, list).any(|item| text(item, "/name") == name)
+}
+
+/// A list of an object, which is created if it is missing.
+fn list<'a>(object: &'a mut Value, name: &str) -> Result<&'a mut Vec<Value>, String> {
+    let field = object.as_object_mut().ok_or_else(|| "spec is not an object".to_owned())?;
+    let value = field.entry(name).or_insert_with(|| json!([]));
+    value.as_array_mut().ok_or_else(|| format!("{name} is not a list"))
+}
+
+fn resource(pool: &str, settings: &Settings) -> Result<String, String> {
+    let known = match &settings.pools {
+        None => Some(DEFAULT_RESOURCE),
+        Some(pools) => pools.get(pool).map(String::as_str),
+    };
+    let chosen = settings.resource.as_deref().or(known);
+    chosen.map(str::to_owned).ok_or_else(|| format!("--pool-file has no pool {pool:?}"))
+}
+
+fn directory(file: &str) -> String {
+    Path::new(file).parent().unwrap_or_else(|| Path::new("/")).display().to_string()
+}
+
+fn token_volume() -> Value {
+    let token =
+        json!({ "path": "token", "audience": AUDIENCE, "expirationSeconds": TOKEN_SECONDS });
+    json!({
+        "name": TOKEN_VOLUME,
+        "projected": { "sources": [{ "serviceAccountToken": token }] },
+    })
+}
+
+/// Read-only, by its path: another mount of this path is replaced.
+fn mount_address(container: &mut Value) -> Result<(), String> {
+    let path = directory(ADDRESS_FILE);
+    let mounts = list(container, "volumeMounts")?;
+    let place = mounts.iter().position(|mount| text(mount, "/mountPath") == path);
+    let place = place.unwrap_or_else(|| {
+        mounts.push(json!({ "mountPath": path }));
+        mounts.len() - 1
+    });
+    if let Some(mount) = mounts.get_mut(place).and_then(Value::as_object_mut) {
+        mount.insert("name".to_owned(), json!(ADDRESS_VOLUME));
+        mount.insert("readOnly".to_owned(), json!(true));
+    }
+    Ok(())
+}
+
+/// Whether the pod requests CPU or memory, so that it is not BestEffort.
+fn is_sized(spec: &Value) -> bool {
+    let mut all = items(spec, "containers").chain(items(spec, "initContainers"));
+    let paths = ["requests/cpu", "requests/memory", "limits/cpu", "limits/memory"];
+    all.any(|container| {
+        paths.iter().any(|path| container.pointer(&format!("/resources/{path}")).is_some())
+    })
+}
+
+fn init_container(spec: &Value, resource: &str, settings: &Settings) -> Value {
+    // Requests equal limits: a Guaranteed pod stays Guaranteed.
+    let amounts = if is_sized(spec) {
+        json!({ resource: "1", "cpu": settings.cpu, "memory": settings.memory })
+    } else {
+        json!({ resource: "1" })
+    };
+    let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
+    json!({
+        "name": INIT_CONTAINER,
+        "image": settings.image,
+        "env": [
+            { "name": contract::env::ENDPOINT, "value": settings.endpoint },
+            field(contract::env::POD_NAME, "metadata.name"),
+            field(contract::env::K8S_NAMESPACE, "metadata.namespace"),
+            field(contract::env::POD_UID, "metadata.uid"),
+            field(contract::env::NODE_NAME, "spec.nodeName"),
+        ],
+        "resources": { "requests": amounts, "limits": amounts },
+        "securityContext": {
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "runAsNonRoot": true,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"] },
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "volumeMounts": [
+            { "name": TOKEN_VOLUME, "mountPath": directory(TOKEN_FILE), "readOnly": true },
+            { "name": ADDRESS_VOLUME, "mountPath": directory(ADDRESS_FILE) },
+        ],
+    })
+}
