@@ -150,7 +150,7 @@ cluster-down: ## As root: remove the local cluster completely (NAME=x)
 	scripts/cluster.sh down $(if $(NAME),--name $(NAME))
 
 e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --times 3", CNI=vpc)
-	$(if $(PROFILE),VPCBOX_PROFILE=$(PROFILE)) \
+	$(if $(PROFILE),VPCBOX_PROFILE=$(PROFILE)) $(if $(MEMBERS),CLUSTERBOX_MEMBERS=$(MEMBERS)) \
 	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(if $(CNI),--cni $(CNI)) $(ARGS)
 
 # Each name contains "_": that selects all scenarios, also those that only run if they are named.

@@ -40,7 +40,8 @@ async fn attach(config: &InitConfig, signals: Signals) -> Result<Report, Report>
     let report = ended.unwrap_or_else(|failed| failed);
     if let Some(notice) = container_events::of_attach(&report).filter(|_| !config.address.dry_run) {
         let Identity { member, pod, node } = &config.identity;
-        let reporter = Reporter { program: api::INIT, member, pod, node };
+        let within = container_events::WITHIN;
+        let reporter = Reporter { program: api::INIT, member, pod, node, within };
         registry.report(reporter, notice, report.address, container_events::text(&report)).await;
     }
     Ok(report)

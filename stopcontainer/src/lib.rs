@@ -53,7 +53,8 @@ async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report
     let report = ended.unwrap_or_else(|failed| failed);
     if let Some(notice) = container_events::of_release(&report) {
         let Identity { member, pod, node } = &config.identity;
-        let reporter = Reporter { program: api::STOP, member, pod, node };
+        let within = container_events::WITHIN;
+        let reporter = Reporter { program: api::STOP, member, pod, node, within };
         registry.report(reporter, notice, report.address, container_events::text(&report)).await;
     }
     Ok(report)

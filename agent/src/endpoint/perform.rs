@@ -37,6 +37,8 @@ use crate::ports::Environment;
 
 /// Lines that wait for a slow client.
 const BUFFER: usize = 64;
+/// An Event delays nobody here.
+const EVENT_WITHIN: Duration = Duration::from_secs(10);
 
 /// An Event about a pod that waits to be written.
 #[derive(Debug)]
@@ -54,7 +56,8 @@ pub(super) async fn write_events(
     mut due: mpsc::Receiver<PodEvent>,
 ) {
     while let Some(PodEvent { by, program, notice, report }) = due.recv().await {
-        let reporter = Reporter { program, member: &by.member, pod: &by.pod, node: &node };
+        let within = EVENT_WITHIN;
+        let reporter = Reporter { program, member: &by.member, pod: &by.pod, node: &node, within };
         let text = container_events::text(&report);
         registry.report(reporter, notice, report.address, text).await;
     }

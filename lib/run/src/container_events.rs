@@ -1,9 +1,15 @@
 //! Which reports of a container become an Event.
 
+use std::time::Duration;
+
 use firecamp_core::contract::event::Notice;
 use firecamp_core::contract::exit::Exit;
 
 use crate::report::Report;
+
+/// The longest time that an Event may delay the end of a container. A healthy API server responds
+/// within a few milliseconds; the termination message has the same text anyway.
+pub const WITHIN: Duration = Duration::from_millis(300);
 
 /// The Event of an init container: for every attach that was not interrupted by a signal.
 pub fn of_attach(report: &Report) -> Option<Notice> {

@@ -11,6 +11,7 @@ use firecamp_core::ids::{Member, NodeName, PodUid};
 use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_registry::RegistryUrl;
 use firecamp_run::connect::{AnyRegistry, Reporter};
+use firecamp_run::container_events;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -21,7 +22,13 @@ fn registry(server: &ApiServer) -> AnyRegistry {
 async fn report(registry: &AnyRegistry, notice: Notice, text: &str) {
     let member = Member::new("prod", "redis-0").unwrap();
     let (pod, node) = (PodUid::new("uid-1").unwrap(), NodeName::new("node-a").unwrap());
-    let reporter = Reporter { program: api::INIT, member: &member, pod: &pod, node: &node };
+    let reporter = Reporter {
+        program: api::INIT,
+        member: &member,
+        pod: &pod,
+        node: &node,
+        within: container_events::WITHIN,
+    };
     let address = Some("10.0.0.9".parse().unwrap());
     registry.report(reporter, notice, address, text.to_owned()).await;
 }

@@ -236,6 +236,7 @@ async fn endpoint_scenarios(
         cluster,
         wanted,
         endpoint::a_member_without_privileges_keeps_its_address,
+        endpoint::a_set_moves_to_the_endpoint_and_back_and_its_members_keep_their_addresses,
         endpoint::f121_f124_a_member_without_privileges_survives_the_absence_of_its_agent,
     ])
 }

@@ -11,10 +11,6 @@ use jiff::Timestamp;
 
 use crate::connect::{AnyRegistry, OpenRegistry};
 
-/// The longest time that an Event may delay the end of a container. A healthy API server responds
-/// within a few milliseconds; the termination message has the same text anyway.
-const BOUND: Duration = Duration::from_millis(300);
-
 /// The reporter of an Event.
 #[derive(Debug, Clone, Copy)]
 pub struct Reporter<'a> {
@@ -26,11 +22,13 @@ pub struct Reporter<'a> {
     pub pod: &'a PodUid,
     /// The node.
     pub node: &'a NodeName,
+    /// How long the write may take.
+    pub within: Duration,
 }
 
 impl AnyRegistry {
     /// Writes the Event on the pod, with the StaticIP as related object. Best effort, with one
-    /// short attempt: a failure is only logged. With a file registry, does nothing.
+    /// attempt: a failure is only logged. With a file registry, does nothing.
     pub async fn report(
         &self,
         reporter: Reporter<'_>,
@@ -39,7 +37,7 @@ impl AnyRegistry {
         note: String,
     ) {
         let Ok(OpenRegistry::Kube(registry)) = self.get().await else { return };
-        let timeouts = Timeouts { call: BOUND, list: BOUND };
+        let timeouts = Timeouts { call: reporter.within, list: reporter.within };
         let status_writer =
             registry.status_writer(reporter.node.clone(), timeouts).reporting_as(reporter.program);
         let event = event(reporter, notice, address, note);

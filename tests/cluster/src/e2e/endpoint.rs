@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::processes::send;
 use super::refused::APART;
-use super::set::{FirecampContainers, Set};
+use super::set::{FirecampContainers, NAMESPACE, Set};
 use super::test_cluster::{Pod, TestCluster, all_but, ensure};
 use crate::Outcome;
 use crate::install::until;
@@ -69,6 +70,38 @@ pub(super) async fn a_member_without_privileges_keeps_its_address(
     cluster.verify_mutations(before, 1)?;
     cluster.cordon(&[&first.node], false).await?;
     cluster.end_apart(&third, &third.node).await
+}
+
+pub(super) async fn a_set_moves_to_the_endpoint_and_back_and_its_members_keep_their_addresses(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let direct = Set { firecamp: FirecampContainers::Real, ..Set::new("moving", 2) };
+    let injected = Set { firecamp: FirecampContainers::Injected, ..direct.clone() };
+    cluster.create(&direct).await?;
+    let mut members = cluster.wait_members(&direct).await?;
+    for set in [&injected, &direct] {
+        let change = json!([
+            { "op": "replace", "path": "/spec/template", "value": set.object()["spec"]["template"] },
+        ]);
+        let before = cluster.last_call()?;
+        let patch = change.to_string();
+        let words =
+            ["-n", NAMESPACE, "patch", "statefulset", set.name, "--type=json", "-p", &patch];
+        cluster.admin.kubectl(&words).await?;
+        // One pod at a time, the last member first.
+        for (pod, _held) in members.iter().rev() {
+            cluster.wait_ready(&pod.name, Some(pod)).await?;
+        }
+        let after = cluster.wait_members(set).await?;
+        for ((pod, held), (_, earlier)) in after.iter().zip(&members) {
+            ensure(held.address == earlier.address, || format!("{held:?} after {earlier:?}"))?;
+            cluster.wait_serving(NAMESPACE, pod, PORT).await?;
+        }
+        let moved = after.iter().zip(&members).filter(|(a, b)| a.0.node != b.0.node).count();
+        cluster.verify_mutations(before, moved)?;
+        members = after;
+    }
+    cluster.delete(&direct).await
 }
 
 pub(super) async fn f121_f124_a_member_without_privileges_survives_the_absence_of_its_agent(

@@ -117,7 +117,7 @@ fn pool(name: &str, (start, end): (Ipv4Addr, Ipv4Addr)) -> Value {
         "apiVersion": "firecamp.io/v1alpha1",
         "kind": "StaticIPPool",
         "metadata": { "name": name },
-        "spec": { "subnets": [{
+        "spec": { "allowedNamespaces": { "from": "All" }, "subnets": [{
             "subnet": "subnet-0a1b2c3d4e5f60718",
             "cidr": "10.0.1.0/24",
             "zone": "us-east-1a",

@@ -53,6 +53,16 @@ pub(super) enum FirecampContainers {
     None,
 }
 
+/// `make e2e MEMBERS=injected`: the members of all scenarios ask the agents' endpoint.
+const MEMBERS: &str = "CLUSTERBOX_MEMBERS";
+
+impl FirecampContainers {
+    fn of_members() -> Self {
+        let injected = std::env::var_os(MEMBERS).is_some_and(|members| members == "injected");
+        if injected { Self::Injected } else { Self::Real }
+    }
+}
+
 /// Parameters of a StatefulSet.
 #[derive(Debug, Clone)]
 pub(super) struct Set {
@@ -102,7 +112,7 @@ impl Set {
             parallel: false,
             namespace: NAMESPACE,
             pool: POOL,
-            firecamp: FirecampContainers::Real,
+            firecamp: FirecampContainers::of_members(),
             version: VERSION,
             slots: 0,
             resource: "firecamp.io/static-ip",
@@ -152,37 +162,36 @@ impl Set {
 
     fn pod(&self) -> Value {
         let (volume, data) = self.data();
-        let run = json!({ "name": "firecamp-run", "mountPath": "/run/firecamp" });
         let injected = self.firecamp == FirecampContainers::Injected;
-        let (mut volumes, own) = if injected {
-            (vec![token_volume()], Vec::new())
+        let (own, mut volumes) = if injected {
+            (token(), vec![token_volume()])
         } else {
             let host = json!({ "path": "/run/firecamp", "type": "DirectoryOrCreate" });
-            (vec![json!({ "name": "firecamp-run", "hostPath": host })], vec![run.clone()])
+            let run = json!({ "name": "firecamp-run", "mountPath": "/run/firecamp" });
+            (run, vec![json!({ "name": "firecamp-run", "hostPath": host })])
         };
         volumes.extend(volume);
-        let mounts: Vec<&Value> = data.iter().chain(&own).collect();
+        let mounts: Vec<&Value> = data.iter().chain([&own]).collect();
         let mut init = vec![self.firecamp_container("init", json!({ "volumeMounts": mounts }))];
         let mut containers = vec![self.service(data.as_ref())];
-        match (self.firecamp, self.stop) {
-            (FirecampContainers::None, _any) => init.clear(),
-            (FirecampContainers::Idle, _any) => init = idle(),
-            (FirecampContainers::Real, Stop::Sidecar) => {
-                let sidecar = json!({ "volumeMounts": [run], "restartPolicy": "Always" });
+        match self.firecamp {
+            FirecampContainers::None | FirecampContainers::Injected => init.clear(),
+            FirecampContainers::Idle => init = idle(),
+            FirecampContainers::Real => {}
+        }
+        let has_stop = injected || self.firecamp == FirecampContainers::Real;
+        match self.stop {
+            Stop::Sidecar if has_stop => {
+                let sidecar = json!({ "volumeMounts": [own], "restartPolicy": "Always" });
                 init.push(self.firecamp_container("stop", sidecar));
             }
-            (FirecampContainers::Real, Stop::Hook) => {
+            Stop::Hook if has_stop => {
                 let words = json!(["/firecamp-stopcontainer", "release"]);
                 let hook = json!({ "preStop": { "exec": { "command": words } } });
-                let stop = json!({ "volumeMounts": [run], "args": ["wait"], "lifecycle": hook });
+                let stop = json!({ "volumeMounts": [own], "args": ["wait"], "lifecycle": hook });
                 containers.push(self.firecamp_container("stop", stop));
             }
-            (FirecampContainers::Injected, Stop::Sidecar) => {
-                let sidecar = json!({ "volumeMounts": [token()], "restartPolicy": "Always" });
-                init = vec![self.firecamp_container("stop", sidecar)];
-            }
-            (FirecampContainers::Injected, Stop::Hook | Stop::None) => init.clear(),
-            (FirecampContainers::Real, Stop::None) => {}
+            Stop::Sidecar | Stop::Hook | Stop::None => {}
         }
         json!({
             "hostNetwork": true,

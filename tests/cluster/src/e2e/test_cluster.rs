@@ -232,6 +232,11 @@ impl<'a> TestCluster<'a> {
             let shown = self.admin.kubectl(look).await.unwrap_or_else(|error| error);
             print_line(&format!("--- kubectl {}\n{shown}", look.join(" ")))?;
         }
-        Ok(())
+        // Why the box is gone, if it is.
+        let log = self.running.home.path("box.log");
+        let log = std::fs::read_to_string(&log).unwrap_or_else(|error| error.to_string());
+        let lines: Vec<&str> = log.lines().rev().take(10).collect();
+        let last: Vec<&str> = lines.into_iter().rev().collect();
+        print_line(&format!("--- box.log\n{}", last.join("\n")))
     }
 }

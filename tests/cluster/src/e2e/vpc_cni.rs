@@ -30,7 +30,6 @@ const PRIMARY: &[(&str, &str)] = &[("FIRECAMP_ENI", "0")];
 const MANY: usize = 16;
 /// An interface that an operator attaches without the tag that keeps the VPC CNI away.
 const UNTAGGED: &str = "eni-0000000000000c003";
-const UNTAGGED_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 230);
 pub(super) const INTERFACES: &str = "/apis/firecamp.io/v1alpha1/nodeinterfaces";
 /// The node to which it attaches it, which has room for a third interface.
 const ADOPTING: &str = "node-c";
@@ -358,8 +357,13 @@ pub(super) async fn f057_interfaces_of_the_vpc_cni_are_refused(
     let (eni, node) = (UNTAGGED.to_owned(), ADOPTING.to_owned());
     let device_index = cluster.free_index(ADOPTING)?;
     let tag = ("firecamp.io/cluster".to_owned(), Some(CLUSTER.to_owned()));
+    // EC2 has given some of these addresses to interfaces of the VPC CNI.
+    (201..=250)
+        .map(|number| Ipv4Addr::new(10, 0, 1, number))
+        .map(|address| Act::CreateEni { id: eni.clone(), address })
+        .find(|create| cluster.vpc(|vpc| vpc.act(create.clone())).is_ok())
+        .ok_or("no address is free")?;
     for act in [
-        Act::CreateEni { id: eni.clone(), address: UNTAGGED_ADDRESS },
         Act::TagEni { eni: eni.clone(), key: tag.0, value: tag.1 },
         Act::AttachEni { eni: eni.clone(), node, device_index },
     ] {
