@@ -120,17 +120,15 @@ count=$(grep -c '^kind: ' "$work/by-helm")
 [[ $count -gt 20 ]] || fail "expected more than 20 objects, found $count"
 say "$count objects, the same by Helm and by Kustomize"
 
-render firecamp-system "$plain" --set injection.enabled=true --api-versions "$mutating" \
-    --show-only templates/injection.yaml >"$work/all.yaml"
-normal all.yaml "$work/by-helm"
-normal "$(realpath --relative-to="$work" deploy/injection)" "$work/by-kustomize"
-diff -u "$work/by-helm" "$work/by-kustomize" >&2 || fail "Helm and deploy/injection differ"
-
-# An API server without the kind gets the policies that refuse pods, and a note.
-without=$(render firecamp-system "$chart/ci/least-values.yaml" --kube-version 1.33.0 \
-    --show-only templates/injection.yaml)
-[[ $without != *"kind: Mutating"* && $without == *"name: firecamp-injected"* ]] ||
-    fail "without MutatingAdmissionPolicy: $without"
+for version in v1 v1beta1; do
+    render firecamp-system "$plain" --show-only templates/injection.yaml \
+        --api-versions "${mutating/v1/$version}" >"$work/all.yaml"
+    normal all.yaml "$work/by-helm"
+    cat deploy/injection/mutation.yaml <(echo ---) deploy/injection/guard.yaml |
+        sed "/^apiVersion/{N;s#/v1\n\(kind: Mutating\)#/$version\n\1#}" >"$work/both.yaml"
+    normal both.yaml "$work/by-kustomize"
+    diff -u "$work/by-helm" "$work/by-kustomize" >&2 || fail "Helm and deploy/injection differ"
+done
 
 refused "clusterName is empty" --set clusterName=
 refused "clustername" --set clustername=prod

@@ -7,8 +7,8 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser};
-use firecamp_core::contract::endpoint;
+use clap::Args;
+use firecamp_core::contract::{endpoint, path};
 use serde_json::Value;
 
 use crate::common::print::out;
@@ -27,10 +27,11 @@ injected again.
 Examples:
   firecamp inject -f redis.yaml --image registry.example.com/firecamp-initcontainer:0.1.0
   kustomize build . | firecamp inject --image IMAGE --pool-file pool.yaml | kubectl apply -f -
-  helm install redis CHART --post-renderer firecamp-inject     (a plugin that runs this command)
+  helm3 install redis CHART --post-renderer firecamp --post-renderer-args inject
 
-A ResourceList on standard input makes it a KRM function: the data of its functionConfig, a \
-ConfigMap, has the flags by their names (image, endpoint, resource, cpu, memory).
+Helm 4 runs post-renderers as plugins: name this command in one of your own. A ResourceList on \
+standard input makes it a KRM function: the data of its functionConfig, a ConfigMap, replaces the \
+flags of the same names (image, endpoint, resource, cpu, memory, run-dir).
 
 Exit codes: 0 the manifests were printed; 2 invalid flag or manifest; 18 a file cannot be read.";
 
@@ -59,43 +60,42 @@ pub struct InjectArguments {
     /// Memory of the init container, if another container of the pod requests CPU or memory
     #[arg(long, value_name = "QUANTITY", default_value = "32Mi")]
     pub memory: String,
+    /// The chart's host.runDir: pods whose init container mounts it are in direct mode
+    #[arg(long, value_name = "DIR", default_value = path::RUN_DIR)]
+    pub run_dir: String,
 }
 
 impl InjectArguments {
     fn settings(&self) -> Result<Settings, Failure> {
-        let missing = "--image is missing: the image of the init container, as your nodes pull it";
-        let pools = self.pool_file.as_deref().map(resources_of).transpose()?;
         Ok(Settings {
-            image: self.image.clone().ok_or_else(|| Failure::Usage(missing.to_owned()))?,
+            image: self.image.clone(),
             endpoint: self.endpoint.clone(),
-            pools,
+            pools: self.pool_file.as_deref().map(resources_of).transpose()?,
             resource: self.resource.clone(),
             cpu: self.cpu.clone(),
             memory: self.memory.clone(),
+            run_dir: self.run_dir.clone(),
         })
     }
 
-    /// The same with the data of a KRM function's configuration.
-    fn with(self, config: &Value) -> Result<Self, Failure> {
-        let data = config.get("data").and_then(Value::as_object).into_iter().flatten();
-        let words = data.map(|(name, value)| {
-            value.as_str().map(|value| format!("--{name}={value}")).ok_or_else(|| {
-                Failure::Usage(format!("functionConfig.data.{name} must be a string"))
-            })
-        });
-        let words = words.collect::<Result<Vec<String>, Failure>>()?;
-        let wrong = |wrong: clap::Error| Failure::Usage(format!("functionConfig: {wrong}"));
-        let words = std::iter::once("functionConfig".to_owned()).chain(words);
-        let Function { inject } = Function::try_parse_from(words).map_err(wrong)?;
-        Ok(Self { filename: self.filename, image: inject.image.or(self.image), ..inject })
+    /// What the data of a KRM function's configuration sets replaces the flags.
+    fn overlay(&mut self, config: &Value) -> Result<(), Failure> {
+        let data = config.get("data").and_then(Value::as_object);
+        for (name, value) in data.into_iter().flatten() {
+            let wrong = |why: &str| Failure::Usage(format!("functionConfig.data.{name}: {why}"));
+            let value = value.as_str().ok_or_else(|| wrong("is not a string"))?.to_owned();
+            match name.as_str() {
+                "image" => self.image = Some(value),
+                "endpoint" => self.endpoint = value,
+                "resource" => self.resource = Some(value),
+                "cpu" => self.cpu = value,
+                "memory" => self.memory = value,
+                "run-dir" => self.run_dir = value,
+                _ => return Err(wrong("use image, endpoint, resource, cpu, memory or run-dir")),
+            }
+        }
+        Ok(())
     }
-}
-
-/// The configuration of a KRM function as a command line.
-#[derive(Debug, Parser)]
-struct Function {
-    #[command(flatten)]
-    inject: InjectArguments,
 }
 
 /// The extended resource of each pool of a file.
@@ -129,7 +129,8 @@ pub fn injected(text: &str, arguments: &InjectArguments) -> Result<String, Failu
         Failure::Usage(format!("{file}: {why}"))
     };
     if let Some(list) = documents::resource_list(text) {
-        let arguments = arguments.clone().with(pod::at(&list, "/functionConfig"))?;
+        let mut arguments = arguments.clone();
+        arguments.overlay(pod::at(&list, "/functionConfig"))?;
         return documents::inject_list(list, &arguments.settings()?).map_err(wrong);
     }
     documents::inject(text, &arguments.settings()?).map_err(wrong)

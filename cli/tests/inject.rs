@@ -85,7 +85,8 @@ fn the_resource_is_that_of_the_pool() {
     let pool = |name: &str, spec: &str| {
         format!("kind: StaticIPPool\nmetadata: {{name: {name}}}\nspec: {spec}\n")
     };
-    let text = pool("main", "{resource: firecamp.io/static-ip-b}") + "---\n" + &pool("x", "{}");
+    let list = "---\nkind: List\nitems: [{kind: StaticIPPool, metadata: {name: x}}]\n";
+    let text = pool("main", "{resource: firecamp.io/static-ip-b}") + list;
     std::fs::write(&file, text).unwrap();
     let file = ["--pool-file", file.to_str().unwrap()];
     let requests = |object: &Value, more: &[&str]| {
@@ -113,7 +114,10 @@ fn everything_but_members_stays_as_it_is() {
     let mut opted_out = member();
     opted_out["metadata"]["labels"]["firecamp.io/inject"] = json!("false");
     let mut direct = member();
-    direct["spec"]["volumes"] = json!([{ "name": "run", "hostPath": { "path": "/run/firecamp" } }]);
+    direct["spec"]["volumes"] =
+        json!([{ "name": "run", "hostPath": { "path": "/run/firecamp/" } }]);
+    let mounts = json!([{ "name": "run", "mountPath": "/run/firecamp" }]);
+    direct["spec"]["initContainers"] = json!([{ "name": "init", "volumeMounts": mounts }]);
     let service = "# A comment.\nkind: Service\nmetadata: {name: a}\n";
     let text = format!("{service}---\n{opted_out}\n--- # direct mode\n{direct}\n---\n");
     assert_eq!(with(&text, &[]).unwrap(), text);
@@ -157,6 +161,13 @@ fn a_resource_list_makes_it_a_krm_function() {
     let list =
         json!({ "kind": "ResourceList", "functionConfig": config.clone(), "items": [pod.clone()] });
     let text = serde_saphyr::to_string(&list).unwrap();
+    let flags = ["--endpoint", "169.254.200.1:1", "--cpu", "5m"];
+    for form in [text.clone(), list.to_string()] {
+        let result: Value = serde_saphyr::from_str(&with(&form, &flags).unwrap()).unwrap();
+        let init = &result["items"][0]["spec"]["initContainers"][0];
+        assert_eq!(init["env"][0]["value"], "169.254.200.1:1", "a flag without data stays");
+        assert_eq!(init["resources"]["limits"]["cpu"], "30m");
+    }
     let result: Value = serde_saphyr::from_str(&with(&text, &[]).unwrap()).unwrap();
     let init = &result["items"][0]["spec"]["initContainers"][0];
     assert_eq!(
@@ -166,7 +177,52 @@ fn a_resource_list_makes_it_a_krm_function() {
     assert_eq!(result["functionConfig"], config);
     let text = text.replace("cpu: 30m", "size: 30m");
     let why = with(&text, &[]).unwrap_err();
-    assert!(why.contains("functionConfig") && why.contains("--size"), "{why}");
+    assert!(why.contains("functionConfig.data.size"), "{why}");
+}
+
+#[test]
+fn numbers_stay_what_they_are_for_kubectl() {
+    let text = "\
+kind: Pod
+metadata: {name: a, labels: {firecamp.io/pool: main}}
+spec:
+  hostNetwork: true
+  containers: [{name: a}]
+  volumes:
+  - name: keys
+    secret: {secretName: keys, defaultMode: 0400, items: [{mode: 0644}, {mode: 416}]}
+  - name: other
+    flexVolume: {options: {a: \"0400\", b: \"on\", c: \"1e3\"}}
+";
+    let pod: Value = serde_saphyr::from_str(&with(text, &[]).unwrap()).unwrap();
+    let secret = &pod["spec"]["volumes"][0]["secret"];
+    assert_eq!(secret["defaultMode"], 0o400);
+    assert_eq!(secret["items"], json!([{ "mode": 0o644 }, { "mode": 416 }]));
+    let options = &pod["spec"]["volumes"][1]["flexVolume"]["options"];
+    assert_eq!(*options, json!({ "a": "0400", "b": "on", "c": "1e3" }));
+}
+
+#[test]
+fn null_is_taken_for_nothing_and_a_document_may_begin_on_the_line_of_its_separator() {
+    let mut before = member();
+    for list in ["volumes", "initContainers"] {
+        before["spec"][list] = Value::Null;
+    }
+    before["spec"]["containers"][0]["volumeMounts"] = Value::Null;
+    assert_eq!(pod(&before, &[]), pod(&member(), &[]));
+    let injected = with(&format!("--- {before}"), &[]).unwrap();
+    assert_eq!(injected, format!("---\n{}", with(&before.to_string(), &[]).unwrap()));
+}
+
+#[test]
+fn a_volume_of_direct_mode_that_no_init_container_mounts_makes_no_exception() {
+    let mut left = member();
+    left["spec"]["volumes"] = json!([{ "name": "run", "hostPath": { "path": "/run/firecamp" } }]);
+    assert_eq!(names(&pod(&left, &[])["spec"]["initContainers"]), ["firecamp-init"]);
+    let mounts = json!([{ "name": "run", "mountPath": "/run/firecamp" }]);
+    left["spec"]["initContainers"] = json!([{ "name": "init", "volumeMounts": mounts }]);
+    left["spec"]["volumes"][0]["hostPath"]["path"] = json!("/run/other");
+    assert_eq!(pod(&left, &["--run-dir", "/run/other"]), left);
 }
 
 #[test]
@@ -176,4 +232,5 @@ fn without_an_image_it_says_which_one_is_missing() {
     let why = injected(&member().to_string(), &arguments).unwrap_err();
     assert!(why.chain().contains("--image is missing"), "{}", why.chain());
     assert_eq!(why.exit().code(), 2);
+    assert_eq!(injected("kind: Service\n", &arguments).unwrap(), "kind: Service\n");
 }

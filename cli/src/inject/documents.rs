@@ -19,7 +19,7 @@ pub fn inject(text: &str, settings: &Settings) -> Result<String, String> {
             continue;
         };
         if pod::inject_object(&mut object, settings).map_err(wrong)? {
-            result.push_str(separator(document));
+            result.push_str(if document.starts_with("---") { "---\n" } else { "" });
             result.push_str(&yaml(&object).map_err(wrong)?);
         } else {
             result.push_str(document);
@@ -33,7 +33,7 @@ fn with_label(document: &str) -> Result<Option<Value>, String> {
     if !document.contains(endpoint::POOL_LABEL) {
         return Ok(None);
     }
-    let object: Value = serde_saphyr::from_str(document).map_err(|wrong| wrong.to_string())?;
+    let object = parse(document)?;
     Ok((!object.is_null()).then_some(object))
 }
 
@@ -49,8 +49,7 @@ pub fn inject_list(mut list: Value, settings: &Settings) -> Result<String, Strin
 
 /// The ResourceList of a KRM function, if the text is one.
 pub fn resource_list(manifests: &str) -> Option<Value> {
-    let head = manifests.lines().any(|line| line.trim_end() == "kind: ResourceList");
-    let object: Value = head.then(|| serde_saphyr::from_str(manifests).ok())??;
+    let object = manifests.contains("ResourceList").then(|| parse(manifests).ok())??;
     (text(&object, "/kind") == "ResourceList").then_some(object)
 }
 
@@ -62,14 +61,20 @@ pub fn resource_list(manifests: &str) -> Option<Value> {
 pub fn pools(manifests: &str) -> Result<Pools, String> {
     let mut pools = Pools::new();
     for document in split(manifests) {
-        let object: Value = serde_saphyr::from_str(document).map_err(|wrong| wrong.to_string())?;
-        if text(&object, "/kind") == api::POOL {
-            let name = text(&object, "/metadata/name").to_owned();
-            let resource = at(&object, "/spec/resource").as_str().unwrap_or(DEFAULT_RESOURCE);
-            pools.insert(name, resource.to_owned());
+        let object = parse(document)?;
+        let items = at(&object, "/items").as_array().into_iter().flatten();
+        for pool in items.chain([&object]).filter(|one| text(one, "/kind") == api::POOL) {
+            let resource = at(pool, "/spec/resource").as_str().unwrap_or(DEFAULT_RESOURCE);
+            pools.insert(text(pool, "/metadata/name").to_owned(), resource.to_owned());
         }
     }
     if pools.is_empty() { Err(format!("there is no {}", api::POOL)) } else { Ok(pools) }
+}
+
+/// Numbers are those of kubectl, which reads YAML 1.1: a mode of 0400 is octal.
+fn parse(document: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    serde_saphyr::from_str_with_options(document, options).map_err(|wrong| wrong.to_string())
 }
 
 fn yaml(object: &Value) -> Result<String, String> {
@@ -79,12 +84,6 @@ fn yaml(object: &Value) -> Result<String, String> {
 /// Whether a line separates documents (YAML 1.2, section 9.1.4).
 fn separates(line: &str) -> bool {
     line.strip_prefix("---").is_some_and(|rest| rest.trim_start() != rest || rest.is_empty())
-}
-
-/// The line that begins a document, if it has one.
-fn separator(document: &str) -> &str {
-    let line = document.split_inclusive('\n').next().unwrap_or_default();
-    if separates(line) { line } else { "" }
 }
 
 /// The documents with their separators: together they are the text.

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use firecamp_core::contract;
 use firecamp_core::contract::endpoint::{
     ADDRESS_FILE, ADDRESS_VOLUME, AUDIENCE, INIT_CONTAINER, INJECT_LABEL, NOT_INJECTED, POOL_LABEL,
     TOKEN_FILE, TOKEN_SECONDS, TOKEN_VOLUME,
 };
-use firecamp_core::contract::{self, path};
 use serde_json::{Value, json};
 
 /// The extended resource of a pool that names none.
 pub const DEFAULT_RESOURCE: &str = contract::api::EXTENDED_RESOURCE;
+
+/// The default one as some write it: /var/run is a link to /run.
+const OTHER_RUN_DIR: &str = "/var/run/firecamp";
 
 /// The extended resource of each pool.
 pub type Pools = BTreeMap<String, String>;
@@ -19,8 +22,8 @@ pub type Pools = BTreeMap<String, String>;
 /// What is injected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The image of the init container.
-    pub image: String,
+    /// The image of the init container; needed if there is a member.
+    pub image: Option<String>,
     /// Where the agents listen.
     pub endpoint: String,
     /// The pools, if they are known.
@@ -31,6 +34,8 @@ pub struct Settings {
     pub cpu: String,
     /// Memory of the init container, if the pod is not BestEffort.
     pub memory: String,
+    /// The directory of the node that init containers in direct mode mount.
+    pub run_dir: String,
 }
 
 /// Injects into a Pod, a StatefulSet, or the items of a List. Returns whether something changed.
@@ -52,7 +57,7 @@ pub fn inject_object(object: &mut Value, settings: &Settings) -> Result<bool, St
     let pod = match kind.as_str() {
         "Pod" => Some(&mut *object),
         "StatefulSet" => object.pointer_mut("/spec/template"),
-        _ if is_member(at(object, "/spec/template")) => {
+        _ if is_member(at(object, "/spec/template"), &settings.run_dir) => {
             return Err(format!(
                 "{who}: only StatefulSets and Pods can be members, because the names of their \
                  pods stay: remove the label {POOL_LABEL}"
@@ -61,7 +66,7 @@ pub fn inject_object(object: &mut Value, settings: &Settings) -> Result<bool, St
         _ => None,
     };
     match pod {
-        Some(pod) if is_member(pod) => {
+        Some(pod) if is_member(pod, &settings.run_dir) => {
             inject_pod(pod, settings).map_err(|why| format!("{who}: {why}"))
         }
         Some(_) | None => Ok(false),
@@ -69,10 +74,18 @@ pub fn inject_object(object: &mut Value, settings: &Settings) -> Result<bool, St
 }
 
 /// Whether a pod is a member to which something is added.
-fn is_member(pod: &Value) -> bool {
+fn is_member(pod: &Value, run_dir: &str) -> bool {
     let label = |name: &str| at(pod, "/metadata/labels").get(name).and_then(Value::as_str);
-    let direct = items(at(pod, "/spec"), "volumes")
-        .any(|volume| text(volume, "/hostPath/path") == path::RUN_DIR);
+    let spec = at(pod, "/spec");
+    let mounted = |volume: &Value| {
+        let mounts = items(spec, "initContainers").flat_map(|one| items(one, "volumeMounts"));
+        mounts.into_iter().any(|mount| text(mount, "/name") == text(volume, "/name"))
+    };
+    // Only an init container in direct mode mounts the directory of the node's locks.
+    let direct = items(spec, "volumes").any(|volume| {
+        let path = text(volume, "/hostPath/path").trim_end_matches('/');
+        (path == run_dir || path == OTHER_RUN_DIR) && mounted(volume)
+    });
     label(POOL_LABEL).is_some() && label(INJECT_LABEL) != Some(NOT_INJECTED) && !direct
 }
 
@@ -97,12 +110,16 @@ fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> {
     if at(spec, "/hostNetwork") != true {
         return Err("the pod has a network of its own: set hostNetwork: true".to_owned());
     }
+    let image = settings
+        .image
+        .as_deref()
+        .ok_or("--image is missing: name the image of the init container as your nodes pull it")?;
     let before = spec.clone();
     if !has_named(spec, "volumes", TOKEN_VOLUME) {
         list(spec, "volumes")?.push(token_volume());
     }
     if !has_named(spec, "initContainers", INIT_CONTAINER) {
-        let container = init_container(spec, &resource, settings);
+        let container = init_container(spec, image, &resource, settings);
         list(spec, "initContainers")?.insert(0, container);
     }
     if !has_named(spec, "volumes", ADDRESS_VOLUME) {
@@ -126,6 +143,10 @@ fn has_named(object: &Value, list: &str, name: &str) -> bool {
 fn list<'a>(object: &'a mut Value, name: &str) -> Result<&'a mut Vec<Value>, String> {
     let field = object.as_object_mut().ok_or_else(|| "spec is not an object".to_owned())?;
     let value = field.entry(name).or_insert_with(|| json!([]));
+    // The API server takes null for nothing.
+    if value.is_null() {
+        *value = json!([]);
+    }
     value.as_array_mut().ok_or_else(|| format!("{name} is not a list"))
 }
 
@@ -151,18 +172,12 @@ fn token_volume() -> Value {
     })
 }
 
-/// Read-only, by its path: another mount of this path is replaced.
+/// Read-only, unless the container has a mount there.
 fn mount_address(container: &mut Value) -> Result<(), String> {
     let path = directory(ADDRESS_FILE);
     let mounts = list(container, "volumeMounts")?;
-    let place = mounts.iter().position(|mount| text(mount, "/mountPath") == path);
-    let place = place.unwrap_or_else(|| {
-        mounts.push(json!({ "mountPath": path }));
-        mounts.len() - 1
-    });
-    if let Some(mount) = mounts.get_mut(place).and_then(Value::as_object_mut) {
-        mount.insert("name".to_owned(), json!(ADDRESS_VOLUME));
-        mount.insert("readOnly".to_owned(), json!(true));
+    if !mounts.iter().any(|mount| text(mount, "/mountPath") == path) {
+        mounts.push(json!({ "name": ADDRESS_VOLUME, "mountPath": path, "readOnly": true }));
     }
     Ok(())
 }
@@ -176,7 +191,7 @@ fn is_sized(spec: &Value) -> bool {
     })
 }
 
-fn init_container(spec: &Value, resource: &str, settings: &Settings) -> Value {
+fn init_container(spec: &Value, image: &str, resource: &str, settings: &Settings) -> Value {
     // Requests equal limits: a Guaranteed pod stays Guaranteed.
     let amounts = if is_sized(spec) {
         json!({ resource: "1", "cpu": settings.cpu, "memory": settings.memory })
@@ -186,7 +201,7 @@ fn init_container(spec: &Value, resource: &str, settings: &Settings) -> Value {
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     json!({
         "name": INIT_CONTAINER,
-        "image": settings.image,
+        "image": image,
         "env": [
             { "name": contract::env::ENDPOINT, "value": settings.endpoint },
             field(contract::env::POD_NAME, "metadata.name"),

@@ -16,7 +16,7 @@ use crate::deploy::apply;
 use crate::samples::{GROUP, pool, with};
 
 const PODS: &str = "/api/v1/namespaces/injected/pods";
-const FILE: &str = "deploy/injection/policies.yaml";
+const FILES: [&str; 2] = ["deploy/injection/mutation.yaml", "deploy/injection/guard.yaml"];
 const IMAGE: &str = "firecamp-initcontainer:0.1.0";
 const LABEL: &str = "firecamp.io/pool";
 /// The server reads its policies again within a second.
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn policies(cluster: &Cluster) -> Result<Vec<Value>, String> {
     let served = cluster.api.get("/apis/admissionregistration.k8s.io/v1").await?;
     let old = !served.text.contains("\"mutatingadmissionpolicies\"");
-    let mut all = objects(FILE)?;
+    let mut all = [objects(FILES[0])?, objects(FILES[1])?].concat();
     for one in &mut all {
         if old && one["kind"].as_str().is_some_and(|kind| kind.starts_with("Mutating")) {
             one["apiVersion"] = json!("admissionregistration.k8s.io/v1beta1");
@@ -148,8 +148,16 @@ fn pods() -> Vec<(Value, &'static str)> {
     let mounts = json!([{ "name": "data", "mountPath": "/data" }]);
     let before = json!([{ "name": "prepare", "image": "b", "volumeMounts": mounts }]);
     let two = json!([{ "name": "a", "image": "a", "volumeMounts": mounts }, { "name": "b", "image": "b" }]);
+    let twice = json!([{ "name": "A", "value": "1" }, { "name": "A", "value": "2" }]);
+    let twice = json!([{ "name": "a", "image": "a", "env": twice, "volumeMounts": null }]);
+    let sidecar = json!([{ "name": "log", "image": "b", "restartPolicy": "Always" }]);
     vec![
         (member(), "BestEffort"),
+        (
+            with(member(), &[("/spec/containers", twice), ("/spec/volumes", json!([]))]),
+            "BestEffort",
+        ),
+        (with(member(), &[("/spec/initContainers", sidecar)]), "BestEffort"),
         (with(member(), &[("/spec/containers", requests)]), "Burstable"),
         (with(member(), &[("/spec/containers", guaranteed)]), "Guaranteed"),
         (with(member(), &[("/metadata/labels", json!({ LABEL: "other" }))]), "BestEffort"),
@@ -169,72 +177,89 @@ fn pods() -> Vec<(Value, &'static str)> {
 
 pub(super) async fn the_policy_and_firecamp_inject_make_the_same_pod(cluster: &Cluster) -> Outcome {
     install(cluster).await?;
+    let mut by_policy = Vec::new();
     for (pod, class) in pods() {
-        let by_policy = created(cluster, &pod).await?;
-        ensure(by_policy.code == 201 && by_policy.warnings.is_empty(), || by_policy.text.clone())?;
-        let by_command = created(cluster, &prepared(&pod)?).await?;
-        ensure(by_command.code == 201, || by_command.text.clone())?;
-        let (by_policy, by_command) = (by_policy.json(), by_command.json());
-        let names = by_policy["spec"]["initContainers"][0]["name"].clone();
-        ensure(names == "firecamp-init", || format!("{pod} became {by_policy}"))?;
-        ensure(by_policy["spec"] == by_command["spec"], || {
-            format!("the policy: {}\nthe command: {}", by_policy["spec"], by_command["spec"])
+        let answer = created(cluster, &pod).await?;
+        ensure(answer.code == 201, || answer.text.clone())?;
+        let answer = answer.json();
+        ensure(answer["spec"]["initContainers"][0]["name"] == "firecamp-init", || {
+            format!("{pod} became {answer}")
         })?;
-        let shown = &by_policy["status"]["qosClass"];
+        let shown = &answer["status"]["qosClass"];
         ensure(*shown == class, || format!("{shown} instead of {class}: {pod}"))?;
+        by_policy.push(answer["spec"].clone());
+    }
+    // Otherwise the policy would add what the command forgets.
+    inject_nothing(cluster).await?;
+    for ((pod, _class), by_policy) in pods().into_iter().zip(by_policy) {
+        let answer = created(cluster, &prepared(&pod)?).await?;
+        ensure(answer.code == 201, || answer.text.clone())?;
+        let by_command = answer.json()["spec"].clone();
+        ensure(by_policy == by_command, || {
+            format!("the policy: {by_policy}\nthe command: {by_command}")
+        })?;
     }
     remove(cluster).await
 }
 
+/// A field of an injected container, another value, and a text of the refusal.
+fn other_containers() -> Vec<(&'static str, Value, &'static str)> {
+    let variable = |name: &str, value: &str| json!({ "name": name, "value": value });
+    let asks = variable("FIRECAMP_ENDPOINT", "169.254.196.96:9814");
+    let token = json!({ "name": "firecamp-token", "mountPath": "/var/run/secrets/firecamp.io" });
+    let part = json!({
+        "name": "firecamp-address", "mountPath": "/run/firecamp.io", "subPath": "elsewhere",
+    });
+    let limit = |name: &str, count: &str| json!({ "limits": { name: count }, "requests": {} });
+    let runs = "must run the image firecamp-initcontainer";
+    let endpoint = "FIRECAMP_ENDPOINT must be";
+    let slots = "must have the limit firecamp.io/static-ip: 1";
+    vec![
+        ("image", json!("firecamp-initcontainer-2:1"), runs),
+        ("image", json!("busybox:1"), runs),
+        ("command", json!(["true"]), runs),
+        ("args", json!(["--help"]), runs),
+        ("envFrom", json!([{ "configMapRef": { "name": "a" } }]), runs),
+        ("restartPolicy", json!("Always"), runs),
+        ("env", json!([variable("FIRECAMP_ENDPOINT", "10.0.0.1:9814")]), endpoint),
+        ("env", json!([]), endpoint),
+        ("env", json!([asks, variable("FIRECAMP_REQUIRE_MOUNT", "false")]), endpoint),
+        ("env", json!([asks, variable("FIRECAMP_ADDRESS_FILE", "/tmp/a")]), endpoint),
+        ("volumeMounts", json!([]), "must mount firecamp-token"),
+        ("volumeMounts", json!([token, part]), "must mount firecamp-token"),
+        ("resources", json!({}), slots),
+        ("resources", limit("firecamp.io/static-ip", "0"), slots),
+        ("resources", limit("firecamp.io/static-ip-b", "1"), slots),
+    ]
+}
+
 /// Changes of an injected pod, and a text of the refusal.
 fn refused() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
-    let init = "/spec/initContainers/0";
-    let at = |field: &str| -> &'static str {
-        match field {
-            "image" => "/spec/initContainers/0/image",
-            "command" => "/spec/initContainers/0/command",
-            "args" => "/spec/initContainers/0/args",
-            "env" => "/spec/initContainers/0/env",
-            "resources" => "/spec/initContainers/0/resources",
-            _ => "/spec/initContainers/0/volumeMounts",
-        }
-    };
-    let own = json!([{ "name": "firecamp-init", "image": "busybox:1", "command": ["true"] }]);
     let mirror = json!({ "kubernetes.io/config.mirror": "x" });
-    let elsewhere = json!([{ "name": "FIRECAMP_ENDPOINT", "value": "10.0.0.1:9814" }]);
     let token = json!({ "name": "firecamp-token", "projected": { "sources": [
         { "serviceAccountToken": { "path": "token", "audience": "other" } },
     ]}});
+    let elsewhere = json!({ "name": "firecamp-address", "hostPath": { "path": "/tmp" } });
+    let owner = json!([{
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1", "controller": true,
+    }]);
+    let gone = ("/spec/initContainers", Value::Null);
+    // A volume of direct mode that nothing mounts.
+    let left = json!([{ "name": "run", "hostPath": { "path": "/run/firecamp" } }]);
     vec![
+        (vec![("/metadata/labels", json!({ LABEL: "missing" })), gone.clone()], "is missing"),
         (
-            vec![
-                ("/metadata/labels", json!({ LABEL: "missing" })),
-                ("/spec/initContainers", Value::Null),
-            ],
-            "firecamp-init is missing",
+            vec![gone, ("/spec/volumes", left), ("/spec/containers/0/volumeMounts", json!([]))],
+            "is missing",
         ),
         (
             vec![("/metadata/annotations", mirror), ("/spec/nodeName", json!("n1"))],
             "a static pod has no token",
         ),
+        (vec![("/metadata/ownerReferences", owner)], "only pods whose names stay"),
         (vec![("/spec/hostNetwork", json!(false))], "set hostNetwork: true"),
-        (vec![("/spec/initContainers", own)], "does not run firecamp-initcontainer"),
-        (vec![(at("image"), json!("firecamp-initcontainer-2:1"))], "does not run"),
-        (vec![(at("command"), json!(["true"]))], "no command and no args"),
-        (vec![(at("args"), json!(["--help"]))], "no command and no args"),
-        (vec![(at("env"), elsewhere)], "FIRECAMP_ENDPOINT must be"),
-        (vec![(at("env"), json!([]))], "FIRECAMP_ENDPOINT must be"),
-        (vec![(at("mounts"), json!([]))], "must mount firecamp-token"),
-        (vec![(at("resources"), json!({}))], "must request the extended resource"),
         (vec![("/spec/volumes/0", token)], "the audience"),
-        (
-            vec![(
-                "/spec/volumes/1",
-                json!({ "name": "firecamp-address", "hostPath": { "path": "/tmp" } }),
-            )],
-            "must be an emptyDir",
-        ),
-        (vec![(init, json!({ "name": "firecamp-init", "image": IMAGE }))], "FIRECAMP_ENDPOINT"),
+        (vec![("/spec/volumes/1", elsewhere)], "must be an emptyDir"),
     ]
 }
 
@@ -244,14 +269,25 @@ pub(super) async fn f125_a_labelled_pod_without_what_is_injected_is_refused(
     install(cluster).await?;
     inject_nothing(cluster).await?;
     let whole = prepared(&member())?;
-    for (changes, words) in refused() {
-        let answer = created(cluster, &with(whole.clone(), &changes)).await?;
+    let mut cases: Vec<(Value, &str)> = Vec::new();
+    cases.extend(
+        refused().into_iter().map(|(changes, words)| (with(whole.clone(), &changes), words)),
+    );
+    for (field, value, words) in other_containers() {
+        let mut pod = whole.clone();
+        pod["spec"]["initContainers"][0][field] = value;
+        cases.push((pod, words));
+    }
+    for (pod, words) in cases {
+        let answer = created(cluster, &pod).await?;
         ensure(answer.code == 422 && answer.text.contains(words), || {
-            format!("{changes:?}: {} {}, not {words:?}", answer.code, answer.text)
+            format!("{pod}: {} {}, not {words:?}", answer.code, answer.text)
         })?;
     }
     // Manifests that `firecamp inject` prepared for an earlier version stay valid.
-    for image in ["firecamp-initcontainer:0.0.9", "firecamp-initcontainer@sha256:0"] {
+    let images =
+        ["firecamp-initcontainer:0.0.9", "r.example.com:5000/firecamp-initcontainer@sha256:0"];
+    for image in images {
         let older = with(whole.clone(), &[("/spec/initContainers/0/image", json!(image))]);
         let answer = created(cluster, &older).await?;
         ensure(answer.code == 201, || format!("{image}: {}", answer.text))?;
@@ -284,6 +320,11 @@ pub(super) async fn what_was_injected_into_a_pod_cannot_be_changed(cluster: &Clu
         let answer = cluster.api.patch_as(strategic, &path, &change).await?;
         ensure(answer.code == code, || format!("{pod} {change}: {}", answer.text))?;
     }
+    // Who may write the status of a pod writes its labels as well.
+    let other =
+        json!([{ "op": "replace", "path": "/metadata/labels/firecamp.io~1pool", "value": "b" }]);
+    let answer = cluster.api.patch(&format!("{PODS}/redis-0/status"), &other).await?;
+    ensure(answer.code == 422, || format!("status: {}", answer.text))?;
     for pod in ["redis-0", "web"] {
         let path = format!("{PODS}/{pod}?gracePeriodSeconds=0");
         let gone = cluster.api.ask(Method::DELETE, &path, None).await?;
@@ -323,15 +364,16 @@ pub(super) async fn a_limit_range_and_an_opt_out_are_respected(cluster: &Cluster
     ensure(gone.code == 200, || gone.text)?;
     let labels = json!({ LABEL: "injected", "firecamp.io/inject": "false" });
     let directory = json!([{ "name": "run", "hostPath": { "path": "/run/firecamp" } }]);
+    let mounts = json!([{ "name": "run", "mountPath": "/run/firecamp" }]);
+    let init = json!([{ "name": "init", "image": "a", "volumeMounts": mounts }]);
     let left_alone = [
         with(member(), &[("/metadata/labels", labels)]),
-        with(member(), &[("/spec/volumes", directory)]),
+        with(member(), &[("/spec/volumes", directory), ("/spec/initContainers", init)]),
     ];
     for pod in left_alone {
         let answer = created(cluster, &pod).await?;
         ensure(answer.code == 201, || answer.text.clone())?;
-        let added = answer.json()["spec"]["initContainers"].clone();
-        ensure(added.is_null(), || format!("{added} was added to {pod}"))?;
+        ensure(!answer.text.contains("firecamp-init"), || format!("{} of {pod}", answer.text))?;
     }
     remove(cluster).await
 }
@@ -349,7 +391,7 @@ pub(super) async fn policies_that_are_installed_again_know_the_pools_of_now(
     let end = Instant::now() + PATIENCE;
     loop {
         let answer = created(cluster, &member()).await?;
-        if answer.text.contains("firecamp.io/static-ip-c") {
+        if answer.code == 201 && answer.text.contains("firecamp.io/static-ip-c") {
             return remove(cluster).await;
         }
         ensure(Instant::now() < end, || format!("the pool of before: {}", answer.text))?;

@@ -121,5 +121,6 @@ fn kustomize_has_all_that_the_chart_has() {
     // It is for a namespace that has members.
     assert!(there.remove("deploy/rbac/member-bindings.yaml"));
     there.insert("deploy/daemonset.yaml".to_owned());
+    there.insert("deploy/injection/guard.yaml".to_owned());
     assert_eq!(listed, there);
 }

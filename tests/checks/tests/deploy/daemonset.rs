@@ -53,7 +53,9 @@ fn the_agents_listen_for_pods_where_the_injected_container_asks() {
     let given = agent["env"].as_array().unwrap();
     let listen = given.iter().find(|one| one["name"] == env::ENDPOINT_LISTEN).unwrap();
     assert_eq!(listen["value"], endpoint::DEFAULT);
-    let injected = text("deploy/injection/policies.yaml").unwrap();
+    let files =
+        ["mutation", "guard"].map(|it| text(&format!("deploy/injection/{it}.yaml")).unwrap());
+    let injected = files.concat();
     let asks = format!("name: '{}', value: '{}'", env::ENDPOINT, endpoint::DEFAULT);
     assert!(injected.contains(&asks), "{asks}");
     let image = format!("image: 'firecamp-initcontainer:{}'", env!("CARGO_PKG_VERSION"));

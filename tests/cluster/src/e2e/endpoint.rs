@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::processes::send;
 use super::refused::APART;
-use super::set::{FirecampContainers, NAMESPACE, Set};
+use super::set::{FirecampContainers, NAMESPACE, Set, Stop};
 use super::test_cluster::{Pod, TestCluster, all_but, ensure};
 use crate::Outcome;
 use crate::install::until;
@@ -44,7 +44,7 @@ impl TestCluster<'_> {
 pub(super) async fn a_member_without_privileges_keeps_its_address(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let set = unprivileged("plain");
+    let set = Set { stop: Stop::None, ..unprivileged("plain") };
     let before = cluster.last_call()?;
     let first = cluster.start_apart(&set).await?;
     let address = cluster.wait_serving(APART, &first, PORT).await?;

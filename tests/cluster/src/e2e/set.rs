@@ -128,7 +128,10 @@ impl Set {
     /// The object.
     pub(super) fn object(&self) -> Value {
         let labels = json!({ "app.kubernetes.io/name": self.name });
-        let own = json!({ "app.kubernetes.io/name": self.name, "firecamp.io/pool": self.pool });
+        let mut own = json!({ "app.kubernetes.io/name": self.name });
+        if matches!(self.firecamp, FirecampContainers::Real | FirecampContainers::Injected) {
+            own["firecamp.io/pool"] = json!(self.pool);
+        }
         json!({
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
@@ -164,7 +167,8 @@ impl Set {
         let (volume, data) = self.data();
         let injected = self.firecamp == FirecampContainers::Injected;
         let (own, mut volumes) = if injected {
-            (token(), vec![token_volume()])
+            // A template may not mount a volume that it does not have.
+            (token(), Vec::from_iter((self.stop != Stop::None).then(token_volume)))
         } else {
             let host = json!({ "path": "/run/firecamp", "type": "DirectoryOrCreate" });
             let run = json!({ "name": "firecamp-run", "mountPath": "/run/firecamp" });
