@@ -94,6 +94,21 @@ fn a_parked_address_that_a_reservation_keeps_does_not_hold_its_interface() {
 }
 
 #[test]
+fn an_address_whose_record_has_changed_since_the_last_attempt_is_evicted_at_once() {
+    let mut world = World::new(&[]);
+    world.run(Duration::from_secs(30));
+    world.settle_member();
+    world.park_member(false);
+    world.drain();
+    world.run(Duration::from_mins(2));
+    assert!(world.static_ip(address()).reserved_on.is_some(), "nothing reserves it");
+    // The member was attached once more in between.
+    world.park_member(true);
+    world.run(Duration::from_mins(2));
+    assert_eq!(world.static_ip(address()).reserved_on, None);
+}
+
+#[test]
 fn an_assign_in_flight_while_the_interface_goes_keeps_it() {
     let mut world = World::new(&[]);
     world.run(Duration::from_secs(30));

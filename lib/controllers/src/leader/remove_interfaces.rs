@@ -33,8 +33,8 @@ const EVICTIONS_PER_PASS: usize = 10;
 /// The most interfaces that are changed in one pass. Each change lists all StaticIPs afresh.
 const CHANGES_PER_PASS: usize = 5;
 
-/// Between two attempts to unassign the same parked address: without a reservation it stays, which
-/// an Event says each time.
+/// Between two attempts to unassign the same parked address while its record does not change:
+/// without a reservation it stays, which an Event says each time.
 const EVICTION_AGAIN: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Clone, Default)]
@@ -42,8 +42,8 @@ pub(crate) struct InterfaceRemoval {
     round_robin: RoundRobin<Uid>,
     changed: RoundRobin<Uid>,
     evicted: RoundRobin<Ipv4Addr>,
-    /// When the parked addresses on them were last to be unassigned.
-    tried: BTreeMap<Ipv4Addr, Moment>,
+    /// When the parked addresses on them were last to be unassigned, and the generation then.
+    tried: BTreeMap<Ipv4Addr, (Moment, u64)>,
     /// Interfaces whose instance EC2 calls gone.
     lost: Findings<Uid, bool>,
     /// Interfaces that EC2 shows without addresses, or not at all, with their attachments.
@@ -140,16 +140,22 @@ impl InterfaceRemoval {
         let parked = view
             .readable()
             .filter(|(_, observed)| !observed.id.deleting && is_parked(&observed.record));
-        let parked: BTreeMap<Ipv4Addr, Epoch> =
-            parked.map(|(address, observed)| (*address, observed.record.epoch)).collect();
-        self.tried
-            .retain(|address, at| parked.contains_key(address) && now.since(*at) < EVICTION_AGAIN);
+        let parked: BTreeMap<Ipv4Addr, (Epoch, u64)> = parked
+            .map(|(address, observed)| (*address, (observed.record.epoch, observed.generation)))
+            .collect();
+        self.tried.retain(|address, (at, generation)| {
+            let same = parked.get(address).is_some_and(|(_, of)| of == generation);
+            same && now.since(*at) < EVICTION_AGAIN
+        });
         let due = parked.keys().filter(|address| !self.tried.contains_key(address)).collect();
         let batch: Vec<Ipv4Addr> =
             self.evicted.take(due, EVICTIONS_PER_PASS).into_iter().copied().collect();
-        self.tried.extend(batch.iter().map(|address| (*address, now)));
+        self.tried.extend(batch.iter().filter_map(|address| {
+            let (_, generation) = parked.get(address)?;
+            Some((*address, (now, *generation)))
+        }));
         let unassign = |address: Ipv4Addr| {
-            let (epoch, why) = (*parked.get(&address)?, UnassignReason::InterfaceRemoved);
+            let ((epoch, _), why) = (*parked.get(&address)?, UnassignReason::InterfaceRemoved);
             Some(Operation::Unassign { address, epoch, why })
         };
         batch.into_iter().filter_map(unassign).collect()

@@ -97,6 +97,7 @@ impl World {
     pub(in crate::interface_life_tests) fn park_member(&mut self, reserved: bool) {
         self.reserved = reserved;
         let record = self.addresses.get_mut(&address()).unwrap();
+        record.epoch = Epoch(record.epoch.0 + 1);
         record.attachment.as_mut().unwrap().state = State::Parked;
     }
 

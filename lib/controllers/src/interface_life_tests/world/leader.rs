@@ -47,7 +47,8 @@ impl World {
         let observed = |record: &StaticIp| ObservedStaticIp {
             id: id.clone(),
             record: record.clone(),
-            generation: 1,
+            // Each attach and each end of one changes the spec.
+            generation: 2 * record.epoch.0 + u64::from(is_parked(record)),
             finalizers: Vec::new(),
             status: firecamp_registry::api::StaticIPStatus::default(),
         };
@@ -174,4 +175,8 @@ impl World {
         }
         Ok(())
     }
+}
+
+fn is_parked(record: &StaticIp) -> bool {
+    record.attachment.as_ref().is_some_and(|it| it.state == State::Parked)
 }
