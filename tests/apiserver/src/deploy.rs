@@ -16,7 +16,21 @@ pub(crate) async fn would_apply(cluster: &Cluster, object: &Value) -> Outcome {
     ask(cluster, object, "&dryRun=All").await
 }
 
+/// The object in a version that the server has: before 1.36 it has MutatingAdmissionPolicy as
+/// v1beta1 alone.
+pub(crate) async fn as_served(cluster: &Cluster, object: &Value) -> Result<Value, String> {
+    let mut object = object.clone();
+    if object["kind"].as_str().is_some_and(|kind| kind.starts_with("Mutating")) {
+        let served = cluster.api.get("/apis/admissionregistration.k8s.io/v1").await?;
+        if !served.text.contains("\"mutatingadmissionpolicies\"") {
+            object["apiVersion"] = Value::from("admissionregistration.k8s.io/v1beta1");
+        }
+    }
+    Ok(object)
+}
+
 async fn ask(cluster: &Cluster, object: &Value, more: &str) -> Outcome {
+    let object = &as_served(cluster, object).await?;
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let place = format!("{}/{name}", collection(object)?);
     let path = format!("{place}?fieldManager=test&force=true&fieldValidation=Strict{more}");

@@ -148,13 +148,15 @@ pub(crate) async fn karpenter_creates_a_node_for_a_pending_member(cluster: &Clus
     define(cluster).await?;
     let karpenter = Karpenter::start(cluster)?;
     pending_member(cluster).await?;
+    // Before it has read its instance types, Karpenter gives another reason.
     let refused = |event: &Value| {
         let about = &event["involvedObject"]["name"];
-        about == "pending-0" && event["source"]["component"] == "karpenter"
+        let message = event["message"].as_str().unwrap_or_default();
+        about == "pending-0"
+            && event["source"]["component"] == "karpenter"
+            && message.contains(EXTENDED_RESOURCE)
     };
-    let event = listed(cluster, &karpenter, (EVENTS, "event about the pod"), refused).await?;
-    let message = event["message"].as_str().unwrap_or_default();
-    ensure(message.contains(EXTENDED_RESOURCE), || format!("not for the resource: {message}"))?;
+    listed(cluster, &karpenter, (EVENTS, "event about the resource"), refused).await?;
     for overlay in objects("deploy/autoscaling/karpenter.yaml")? {
         post(cluster, OVERLAYS, &overlay).await?;
     }

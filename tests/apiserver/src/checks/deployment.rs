@@ -12,8 +12,9 @@ use crate::cluster::Cluster;
 use crate::deploy::{apply, would_apply};
 
 /// The directories with objects; Helm has rendered those in the last one.
-const PLACES: [&str; 6] = [
+const PLACES: [&str; 7] = [
     "deploy",
+    "deploy/injection",
     "deploy/rbac",
     "deploy/policies",
     "deploy/examples",

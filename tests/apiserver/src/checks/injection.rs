@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
-use crate::deploy::apply;
+use crate::deploy::{apply, as_served};
 use crate::samples::{GROUP, pool, with};
 
 const PODS: &str = "/api/v1/namespaces/injected/pods";
@@ -24,13 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The policies in the version that the server has.
 async fn policies(cluster: &Cluster) -> Result<Vec<Value>, String> {
-    let served = cluster.api.get("/apis/admissionregistration.k8s.io/v1").await?;
-    let old = !served.text.contains("\"mutatingadmissionpolicies\"");
-    let mut all = [objects(FILES[0])?, objects(FILES[1])?].concat();
-    for one in &mut all {
-        if old && one["kind"].as_str().is_some_and(|kind| kind.starts_with("Mutating")) {
-            one["apiVersion"] = json!("admissionregistration.k8s.io/v1beta1");
-        }
+    let mut all = Vec::new();
+    for policy in [objects(FILES[0])?, objects(FILES[1])?].concat() {
+        all.push(as_served(cluster, &policy).await?);
     }
     Ok(all)
 }
