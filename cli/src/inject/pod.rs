@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// The extended resource of a pool that names none.
 pub const DEFAULT_RESOURCE: &str = contract::api::EXTENDED_RESOURCE;
 
-/// The default one as some write it: /var/run is a link to /run.
+/// The default run directory, as some write it: /var/run is a link to /run.
 const OTHER_RUN_DIR: &str = "/var/run/firecamp";
 
 /// The extended resource of each pool.
