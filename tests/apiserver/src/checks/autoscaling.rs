@@ -24,7 +24,10 @@ const POOLS: &str = "/apis/karpenter.sh/v1/nodepools";
 const CLASSES: &str = "/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses";
 const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
 const PODS: &str = "/api/v1/namespaces/default/pods";
-const EVENTS: &str = "/api/v1/namespaces/default/events";
+/// What Karpenter logs about a pod for which it creates no node. Its Events do not say it for
+/// sure: it repeats one about the same pod after five minutes only, and the first one can be about
+/// instance types that it has not read yet.
+const REFUSED: &str = "no instance type has enough resources";
 
 /// Karpenter, until this is dropped.
 struct Karpenter {
@@ -62,10 +65,25 @@ impl Karpenter {
         Ok(Self { _child: child, dir })
     }
 
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
     fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines.iter().rev().take(8).rev().copied().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Waits until no instance type has the resource that the pending member requests.
+    async fn refuses_the_resource(&self) -> Outcome {
+        let end = Instant::now() + PATIENCE;
+        let refused = |line: &str| line.contains(REFUSED) && line.contains(EXTENDED_RESOURCE);
+        while !self.log().lines().any(refused) {
+            ensure(Instant::now() < end, || format!("not refused: {}", self.log_tail()))?;
+            sleep(PAUSE).await;
+        }
+        Ok(())
     }
 }
 
@@ -148,15 +166,7 @@ pub(crate) async fn karpenter_creates_a_node_for_a_pending_member(cluster: &Clus
     define(cluster).await?;
     let karpenter = Karpenter::start(cluster)?;
     pending_member(cluster).await?;
-    // Before it has read its instance types, Karpenter gives another reason.
-    let refused = |event: &Value| {
-        let about = &event["involvedObject"]["name"];
-        let message = event["message"].as_str().unwrap_or_default();
-        about == "pending-0"
-            && event["source"]["component"] == "karpenter"
-            && message.contains(EXTENDED_RESOURCE)
-    };
-    listed(cluster, &karpenter, (EVENTS, "event about the resource"), refused).await?;
+    karpenter.refuses_the_resource().await?;
     for overlay in objects("deploy/autoscaling/karpenter.yaml")? {
         post(cluster, OVERLAYS, &overlay).await?;
     }
