@@ -10,7 +10,7 @@ mod perform;
 mod request;
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::limits::{Limits, Source};
 use self::perform::PodEvent;
-use crate::kernel::Kernel as _;
+use crate::kernel::PodKernel as _;
 use crate::ports::{Environment, SystemsOf};
 use crate::status::EndpointMetrics;
 
@@ -50,6 +50,16 @@ pub(crate) struct Served {
     pub(crate) rule: EniRule,
     /// The directory with the agent's lists of ENIs.
     pub(crate) run_dir: PathBuf,
+    /// Whether pods with a network of their own are served.
+    pub(crate) pod_networks: bool,
+}
+
+/// A connection of a client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    source: Source,
+    /// Its end, and the agent's.
+    ends: (SocketAddrV4, SocketAddrV4),
 }
 
 /// The endpoint of a node.
@@ -138,7 +148,7 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, from)) => self.accepted(stream, from.ip(), &mut open),
+                    Ok((stream, from)) => self.accepted(stream, from, &mut open),
                     Err(why) => {
                         tracing::warn!(error = %why, "failed to accept connection of a pod");
                         sleep(ACCEPT_PAUSE).await;
@@ -149,8 +159,12 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         }
     }
 
-    fn accepted(self: &Rc<Self>, stream: TcpStream, from: IpAddr, open: &mut JoinSet<Source>) {
-        let source = self.source(from);
+    fn accepted(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, open: &mut JoinSet<Source>) {
+        let source = self.source(from.ip());
+        let (SocketAddr::V4(its), Ok(SocketAddr::V4(own))) = (from, stream.local_addr()) else {
+            return tracing::debug!(%from, "connection is gone");
+        };
+        let peer = Peer { source, ends: (its, own) };
         if !self.limits.borrow_mut().connect(source) {
             self.metrics.refused_connections.inc();
             tracing::debug!(%from, "too many connections; closed");
@@ -159,15 +173,20 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         self.count_connections();
         let endpoint = Rc::clone(self);
         open.spawn_local(async move {
-            connection::serve(&endpoint, stream, source).await;
+            connection::serve(&endpoint, stream, peer).await;
             source
         });
     }
 
     /// Whose limits a connection counts against: pods with hostNetwork reach the endpoint from its
-    /// own address, and all others share what is left.
+    /// own address, pods with their own network from theirs. Those who are not served share what is
+    /// left.
     fn source(&self, from: IpAddr) -> Source {
-        if from == IpAddr::V4(self.at) { Source::Node } else { Source::Other }
+        match from {
+            own if own == IpAddr::V4(self.at) => Source::Node,
+            pod if self.served.pod_networks => Source::Pod(pod),
+            _other => Source::Other,
+        }
     }
 
     fn closed(&self, closed: Result<Source, JoinError>) {

@@ -1,15 +1,38 @@
 //! The port of the agent to the kernel of its node, and its events.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use firecamp_core::failure::HostFailure;
-use firecamp_core::ids::Mac;
+use firecamp_core::ids::{Mac, PodUid};
 use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView};
 use firecamp_host::{LinuxHost, Monitor};
 use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
 
+/// The networks of pods, and where they reach the agent.
+pub(crate) trait PodKernel {
+    /// Ensures that the endpoint's link is up and has the address.
+    fn ensure_endpoint(&self, at: Ipv4Addr) -> impl Future<Output = Result<bool, HostFailure>>;
+
+    /// Records these pods of this node as such with a network of their own. `present`: all pods of
+    /// the node.
+    fn note_pods(
+        &self,
+        own: &BTreeSet<PodUid>,
+        present: &BTreeSet<PodUid>,
+    ) -> impl Future<Output = Result<(), HostFailure>>;
+
+    /// Finds the network of a pod by its connection, from its end to the agent's; otherwise says
+    /// why it is not clear which one it is.
+    fn find_pod_network(
+        &self,
+        pod: &PodUid,
+        connection: (SocketAddrV4, SocketAddrV4),
+    ) -> impl Future<Output = Result<Result<(), String>, HostFailure>>;
+}
+
 /// The kernel of this node.
-pub(crate) trait Kernel: HostNet + Clone {
+pub(crate) trait Kernel: HostNet + PodKernel + Clone {
     /// The same for a withdraw, which also accepts lock records of unsupported versions.
     fn withdrawing(self) -> Self;
 
@@ -28,9 +51,6 @@ pub(crate) trait Kernel: HostNet + Clone {
     /// Sets up the link with this MAC if it is down and has no address. Returns whether it did.
     fn raise(&self, mac: Mac) -> impl Future<Output = Result<bool, HostFailure>>;
 
-    /// Ensures that the endpoint's link is up and has the address.
-    fn ensure_endpoint(&self, at: Ipv4Addr) -> impl Future<Output = Result<bool, HostFailure>>;
-
     /// Removes an address from the kernel and keeps its holder in the lock. Returns whether it
     /// changed anything.
     fn withhold(
@@ -38,6 +58,28 @@ pub(crate) trait Kernel: HostNet + Clone {
         address: Ipv4Addr,
         holder: &Holder,
     ) -> impl Future<Output = Result<bool, HostFailure>>;
+}
+
+impl PodKernel for LinuxHost {
+    async fn ensure_endpoint(&self, at: Ipv4Addr) -> Result<bool, HostFailure> {
+        Self::ensure_endpoint(self, at).await
+    }
+
+    async fn note_pods(
+        &self,
+        own: &BTreeSet<PodUid>,
+        present: &BTreeSet<PodUid>,
+    ) -> Result<(), HostFailure> {
+        Self::note_pods(self, own, present).await
+    }
+
+    async fn find_pod_network(
+        &self,
+        pod: &PodUid,
+        connection: (SocketAddrV4, SocketAddrV4),
+    ) -> Result<Result<(), String>, HostFailure> {
+        Self::find_pod_network(self, pod, connection).await
+    }
 }
 
 impl Kernel for LinuxHost {
@@ -59,10 +101,6 @@ impl Kernel for LinuxHost {
 
     async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
         Self::raise(self, mac).await
-    }
-
-    async fn ensure_endpoint(&self, at: Ipv4Addr) -> Result<bool, HostFailure> {
-        Self::ensure_endpoint(self, at).await
     }
 
     async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firecamp_controllers::node::{
-    AdoptionResult, AgentIdentity, Event, Finding, InterfaceStep, LostAddress, OperationKind,
-    QueryResult,
+    AdoptionResult, AgentIdentity, Event, Finding, InterfaceStep, Listing, LostAddress,
+    OperationKind, QueryResult,
 };
 use firecamp_core::agent::{Operation, Orphan};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{
-    ClusterName, EniId, InstanceId, Mac, Member, NodeName, SubnetId, VolumeId,
+    ClusterName, EniId, InstanceId, Mac, Member, NodeName, PodUid, SubnetId, VolumeId,
 };
 use firecamp_core::ports::{Cloud, CloudInterfaces, Registry};
 use firecamp_core::time::Moment;
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adopt::attempt;
 use crate::execute::execute;
 use crate::interfaces::{InterfaceRecords, perform};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, PodKernel};
 use crate::observed_cloud::ObservedCloud;
 use crate::partition;
 use crate::source::Source;
@@ -90,6 +90,20 @@ pub(crate) type SystemsOf<W> = Systems<
     NoFile,
 >;
 
+/// Before anything is restored, the kernel learns which of the pods that hold an address have a
+/// network of their own.
+async fn note_pods(host: &impl PodKernel, listing: &Listing) {
+    let Some(pods) = &listing.local_pods else { return };
+    let holders = listing.records.values().filter_map(|record| record.attachment.as_ref());
+    let holders: BTreeSet<&PodUid> = holders.map(|held| &held.pod).collect();
+    let own = pods.values().filter(|one| one.own_network && holders.contains(&one.pod));
+    let own = own.map(|one| one.pod.clone()).collect();
+    let present = pods.values().map(|one| one.pod.clone()).collect();
+    if let Err(why) = host.note_pods(&own, &present).await {
+        tracing::warn!(error = %why, "failed to record which pods have a network of their own");
+    }
+}
+
 /// The external systems of an agent.
 pub(crate) struct Ports<W: Environment> {
     systems: Arc<SystemsOf<W>>,
@@ -124,8 +138,14 @@ impl<W: Environment> Ports<W> {
     }
 
     pub(crate) fn list(&self, known: BTreeSet<Ipv4Addr>, tasks: &mut JoinSet<Event>) {
-        let source = Arc::clone(&self.source);
-        tasks.spawn_local(async move { Event::Listed(source.list(known).await) });
+        let (source, systems) = (Arc::clone(&self.source), Arc::clone(&self.systems));
+        tasks.spawn_local(async move {
+            let listed = source.list(known).await;
+            if let Ok(listing) = &listed {
+                note_pods(&systems.host, listing).await;
+            }
+            Event::Listed(listed)
+        });
     }
 
     pub(crate) fn identify(&self, tasks: &mut JoinSet<Event>) {

@@ -10,9 +10,9 @@ use firecamp_cloud::{CloudConfig, LazyCloud};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::HostFailure;
 use firecamp_host::preflight::{Node, NodeFiles};
-use firecamp_host::{HostTimeouts, LinuxHost, Monitor};
+use firecamp_host::{HostTimeouts, LinuxHost, Monitor, PodNetworks};
 use firecamp_registry::RegistryUrl;
-use firecamp_run::config::AgentConfig;
+use firecamp_run::config::{AgentConfig, PodNetworkSettings};
 use firecamp_run::connect::AnyRegistry;
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::recent_log::Recent;
@@ -72,6 +72,7 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     let listener = bind(config.listen).await?;
     let monitor = Monitor::open().map_err(|HostFailure { detail, .. }| refused(detail))?;
     let host = LinuxHost::new(&config.places.run_dir, HostTimeouts::default());
+    let host = host.with_pod_networks(config.pod_networks.clone().map(networks));
     let registry = AnyRegistry::new(config.places.registry.clone());
     let source = AnySource::new(&config.places.registry, config.node.clone(), registry.clone());
     let in_cluster = !matches!(config.places.registry, RegistryUrl::File(_));
@@ -119,12 +120,17 @@ fn asked<'a>(
 ) -> impl Future<Output = ()> + use<'a> {
     let AgentConfig { node, cluster, eni, places, endpoint, .. } = config;
     let (node, cluster, run_dir) = (node.clone(), cluster.clone(), places.run_dir.clone());
-    let (at, served) = (*endpoint, Served { node, cluster, rule: *eni, run_dir });
+    let pod_networks = config.pod_networks.is_some();
+    let (at, served) = (*endpoint, Served { node, cluster, rule: *eni, run_dir, pod_networks });
     async move {
         if let Some(at) = at {
             Endpoint::<NodeEnvironment>::serve(at, served, (systems, metrics), end).await;
         }
     }
+}
+
+fn networks(PodNetworkSettings { namespaces, cluster }: PodNetworkSettings) -> PodNetworks {
+    PodNetworks { namespaces, ranges: cluster }
 }
 
 async fn bind(at: SocketAddr) -> Result<TcpListener, Report> {

@@ -13,6 +13,7 @@ mod instance;
 mod interfaces;
 mod leader;
 mod metrics;
+mod own_network;
 mod partition;
 mod release;
 mod stale_watches;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use firecamp_core::contract::{env, path};
 use firecamp_core::failure::HostFailure;
-use firecamp_host::{AgentLock, Cleared, HostTimeouts, LinuxHost};
+use firecamp_host::{AgentLock, Cleared, HostTimeouts, LinuxHost, PodNetworks};
 use firecamp_node::cleanup::{Kept, Object, Observation, Plan, Step, Subject, Why, plan};
 
 use crate::common::local_node::node_name;
@@ -77,8 +77,11 @@ pub struct CleanupArguments {
 
 /// Cleans up. Returns the exit code.
 pub(crate) async fn run(arguments: &CleanupArguments) -> Result<u8, Failure> {
+    // Nothing is added to a pod here, so no ranges are needed.
+    let networks = PodNetworks { namespaces: path::NETNS_DIR.into(), ranges: Vec::new() };
+    let host = LinuxHost::new(&arguments.run_dir, HostTimeouts::default());
     let machine = Machine {
-        host: LinuxHost::new(&arguments.run_dir, HostTimeouts::default()),
+        host: host.with_pod_networks(Some(networks)),
         node: node_name(arguments.node_name.as_deref())?,
         run_dir: arguments.run_dir.clone(),
     };

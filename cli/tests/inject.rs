@@ -140,12 +140,13 @@ fn the_template_of_a_stateful_set_and_the_items_of_a_list_are_injected() {
 }
 
 #[test]
-fn a_deployment_and_a_pod_with_a_network_of_its_own_are_refused() {
+fn a_deployment_and_a_sandboxed_pod_with_a_network_of_its_own_are_refused() {
     let mut deployment = json!({ "kind": "Deployment", "metadata": { "name": "web" } });
     deployment["spec"]["template"] = json!({ "metadata": member()["metadata"] });
     let why = refused(&deployment, &[]);
     assert!(why.contains("Deployment web: only StatefulSets and Pods"), "{why}");
     let mut own = member();
+    own["spec"]["runtimeClassName"] = json!("kata");
     own["spec"]["hostNetwork"] = json!(false);
     let why = refused(&own, &[]);
     assert!(why.contains("Pod redis-0") && why.contains("set hostNetwork: true"), "{why}");

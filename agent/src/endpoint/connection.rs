@@ -18,8 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::limits::Source;
-use super::{Endpoint, perform, request};
+use super::{Endpoint, Peer, perform, request};
 use crate::ports::Environment;
 
 /// The body of a response: complete, or lines that follow.
@@ -37,7 +36,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 pub(super) async fn serve<W: Environment<Registry = AnyRegistry>>(
     endpoint: &Rc<Endpoint<W>>,
     stream: TcpStream,
-    from: Source,
+    from: Peer,
 ) {
     let begun: RefCell<Option<Job>> = RefCell::new(None);
     let service = service_fn(|request| {
@@ -64,7 +63,7 @@ pub(super) async fn serve<W: Environment<Registry = AnyRegistry>>(
     });
     let first = tokio::select! {
         first = answered => first,
-        () = sleep(ANSWER_WITHIN) => return tracing::debug!(?from, "connection timed out"),
+        () = sleep(ANSWER_WITHIN) => return tracing::debug!(from = %from.ends.0, "connection timed out"),
     };
     let job = begun.borrow_mut().take();
     let ended = match (first, job) {
@@ -77,25 +76,25 @@ pub(super) async fn serve<W: Environment<Registry = AnyRegistry>>(
             };
             tokio::select! {
                 ended = exchange => ended,
-                () = work => return tracing::debug!(?from, "response not read"),
+                () = work => return tracing::debug!(from = %from.ends.0, "response not read"),
             }
         }
     };
     if let Err(why) = ended {
-        tracing::debug!(?from, error = %why, "connection failed");
+        tracing::debug!(from = %from.ends.0, error = %why, "connection failed");
     }
 }
 
 async fn respond<W: Environment<Registry = AnyRegistry>>(
     endpoint: &Rc<Endpoint<W>>,
     request: hyper::Request<hyper::body::Incoming>,
-    from: Source,
+    from: Peer,
 ) -> (Response<Body>, Option<Job>) {
     match request::admitted(endpoint, request, from).await {
         Ok(admitted) => perform::begin(endpoint, admitted).await,
         Err(refusal) => {
             let reason = refusal.report.exit.reason();
-            tracing::info!(?from, reason, error = refusal.report.message, "request refused");
+            tracing::info!(from = %from.ends.0, reason, error = refusal.report.message, "request refused");
             endpoint.metrics.refused(reason);
             (refusal.response(), None)
         }

@@ -1,9 +1,11 @@
 //! How much of the endpoint its clients may use. Pure: the time comes in.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use firecamp_core::contract::endpoint::{
-    CONNECTIONS, CONNECTIONS_OF_OTHERS, REQUESTS_OF_POD, REVIEWS, REVIEWS_A_SECOND,
+    CONNECTIONS, CONNECTIONS_OF_OTHERS, CONNECTIONS_OF_POD, REQUESTS_OF_POD, REVIEWS,
+    REVIEWS_A_SECOND, REVIEWS_OF_POD,
 };
 use firecamp_core::ids::PodUid;
 use firecamp_core::time::Moment;
@@ -13,8 +15,31 @@ use firecamp_core::time::Moment;
 pub(super) enum Source {
     /// The node itself: pods with hostNetwork.
     Node,
+    /// A pod with a network of its own, by its address.
+    Pod(IpAddr),
+    /// All pods with networks of their own together.
+    Pods,
     /// Anything else.
     Other,
+}
+
+impl Source {
+    /// The connections that it may have at once.
+    fn connections(self) -> usize {
+        match self {
+            Self::Node | Self::Pods => CONNECTIONS,
+            Self::Pod(_) => CONNECTIONS_OF_POD,
+            Self::Other => CONNECTIONS_OF_OTHERS,
+        }
+    }
+
+    /// The reviews that it may have at once, and those that each second adds.
+    fn reviews(self) -> (f64, f64) {
+        match self {
+            Self::Node | Self::Pods | Self::Other => (REVIEWS, REVIEWS_A_SECOND),
+            Self::Pod(_) => (REVIEWS_OF_POD, 1.0),
+        }
+    }
 }
 
 /// What is in use. Those who are not served can only use what the others do not need.
@@ -29,11 +54,12 @@ pub(super) struct Limits {
 impl Limits {
     /// Takes a connection. False if it must be closed.
     pub(super) fn connect(&mut self, from: Source) -> bool {
-        let limit = match from {
-            Source::Node => CONNECTIONS,
-            Source::Other => CONNECTIONS_OF_OTHERS,
-        };
-        take(&mut self.connections, from, limit)
+        let pods = self.connections.iter().filter(|(one, _)| matches!(one, Source::Pod(_)));
+        let pods: usize = pods.map(|(_, count)| count).sum();
+        if matches!(from, Source::Pod(_)) && pods >= CONNECTIONS {
+            return false;
+        }
+        take(&mut self.connections, from, from.connections())
     }
 
     /// A connection was closed.
@@ -48,11 +74,18 @@ impl Limits {
 
     /// Takes a review of a token. False if the client has to wait.
     pub(super) fn review(&mut self, from: Source, now: Moment) -> bool {
-        let (had, since) = self.reviews.get(&from).copied().unwrap_or((REVIEWS, now));
-        let have = (had + now.since(since).as_secs_f64() * REVIEWS_A_SECOND).min(REVIEWS);
+        let left = |from: Source, (had, since): (f64, Moment)| {
+            let (most, a_second) = from.reviews();
+            (had + now.since(since).as_secs_f64() * a_second).min(most)
+        };
+        // Who has not asked for a while is as one who never did.
+        self.reviews.retain(|from, last| left(*from, *last) < from.reviews().0);
+        let last = self.reviews.get(&from).copied().unwrap_or((from.reviews().0, now));
+        let have = left(from, last);
         let granted = have >= 1.0;
         self.reviews.insert(from, (if granted { have - 1.0 } else { have }, now));
-        granted
+        let together = matches!(from, Source::Pod(_)).then_some(Source::Pods);
+        granted && together.is_none_or(|all| self.review(all, now))
     }
 
     /// Begins a request of a pod. False if it has too many.
@@ -82,6 +115,7 @@ fn give_back<K: Ord>(used: &mut BTreeMap<K, usize>, key: &K) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use super::*;
@@ -110,6 +144,27 @@ mod tests {
         assert_eq!(reviewed(&mut limits, Source::Node, at(0)), 60, "pods are not affected");
         assert_eq!(reviewed(&mut limits, Source::Other, at(2)), 20);
         assert_eq!(reviewed(&mut limits, Source::Other, at(600)), 60);
+    }
+
+    #[test]
+    fn f123_a_pod_with_its_own_network_uses_up_only_its_own_share() {
+        let (mut limits, hostile) = (Limits::default(), pod(1));
+        let taken = (0..1000).filter(|_| limits.connect(hostile)).count();
+        let reviewed = (0..1000).filter(|_| limits.review(hostile, at(0))).count();
+        assert_eq!((taken, reviewed), (CONNECTIONS_OF_POD, 6));
+        assert!(limits.connect(pod(2)) && limits.review(pod(2), at(0)));
+        assert!(limits.review(hostile, at(1)) && !limits.review(hostile, at(1)));
+        assert!(limits.review(pod(2), at(60)));
+        assert_eq!(limits.reviews.len(), 2, "only who asked lately is remembered");
+        let all = (3..1000).filter(|number| limits.review(pod(*number), at(90))).count();
+        assert_eq!(all, 60, "all pods together have a limit, too");
+        let all = (3..1000).filter(|number| limits.connect(pod(*number))).count();
+        assert_eq!(all + CONNECTIONS_OF_POD + 1, CONNECTIONS);
+        assert!(limits.connect(Source::Node), "pods with hostNetwork are not affected");
+    }
+
+    fn pod(number: u32) -> Source {
+        Source::Pod(Ipv4Addr::from(number).into())
     }
 
     #[test]

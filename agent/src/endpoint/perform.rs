@@ -203,7 +203,7 @@ fn attach_input(
 ) -> AttachInput {
     let unread = |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
     let list = |file: EniListFile| file.read().inspect_err(unread).unwrap_or_default();
-    let Served { node, cluster, rule, run_dir } = served;
+    let Served { node, cluster, rule, run_dir, .. } = served;
     AttachInput {
         member: by.member.clone(),
         pod: by.pod.clone(),

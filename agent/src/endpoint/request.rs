@@ -1,5 +1,6 @@
 //! Reads a request, and finds out which pod it comes from and whether it is served.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -7,8 +8,8 @@ use firecamp_core::contract::endpoint::{
     ADDRESS, ATTACH, LONGEST_BODY, LONGEST_TOKEN, RELEASE, REQUEST_WITHIN,
 };
 use firecamp_core::contract::exit::Exit;
-use firecamp_core::endpoint::{Request, admit};
-use firecamp_core::failure::{RegistryFailure, RegistryKind};
+use firecamp_core::endpoint::{Arrival, Request, admit};
+use firecamp_core::failure::{HostFailure, RegistryFailure, RegistryKind};
 use firecamp_core::ids::PoolName;
 use firecamp_core::machine::Failure;
 use firecamp_core::ports::{AskingPod, PodAuthority as _, Review, ReviewedPod};
@@ -22,9 +23,9 @@ use hyper::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::Endpoint;
 use super::connection::Body;
-use super::limits::Source;
+use super::{Endpoint, Peer, Served};
+use crate::kernel::PodKernel as _;
 use crate::ports::Environment;
 
 /// The media type of all responses.
@@ -82,6 +83,19 @@ impl Refusal {
         Self { status, report: Report::from(why) }
     }
 
+    /// The client repeats a request that comes too early, and for some seconds one from a pod about
+    /// which the API may be behind.
+    fn not_admitted(Failure { exit, message, .. }: Failure) -> Self {
+        let status = if exit == Exit::AgentUnavailable {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else if exit == Exit::TokenRefused {
+            StatusCode::UNAUTHORIZED
+        } else {
+            StatusCode::FORBIDDEN
+        };
+        Self::new(status, exit, message)
+    }
+
     fn busy(message: &str) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Exit::AgentUnavailable, message)
     }
@@ -104,7 +118,7 @@ pub(super) fn complete(status: StatusCode, line: Vec<u8>) -> Response<Body> {
 pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
     endpoint: &Rc<Endpoint<W>>,
     request: hyper::Request<Incoming>,
-    from: Source,
+    from: Peer,
 ) -> Result<Admitted<W>, Refusal> {
     let (kind, token) = (kind(request.method(), request.uri().path())?, token(&request)?);
     let body = body(request.into_body()).await?;
@@ -113,7 +127,7 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
         Request::Release => Asked::Release(parsed(&body)?),
         Request::Address => Asked::Address,
     };
-    if !endpoint.limits.borrow_mut().review(from, endpoint.now()) {
+    if !endpoint.limits.borrow_mut().review(from.source, endpoint.now()) {
         return Err(Refusal::busy("this source shows too many tokens"));
     }
     let registry = &endpoint.systems.registry;
@@ -124,9 +138,9 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
         }
     };
     let pod = registry.asking_pod(&by.member).await.map_err(|why| Refusal::unread(&why))?;
-    admit(kind, &by, pod.as_ref(), &endpoint.served.node).map_err(
-        |Failure { exit, message, .. }| Refusal::new(StatusCode::FORBIDDEN, exit, message),
-    )?;
+    let Served { node, pod_networks, .. } = &endpoint.served;
+    let at = Arrival { node, from: IpAddr::V4(*from.ends.0.ip()), pod_networks: *pod_networks };
+    admit(kind, &by, pod.as_ref(), at).map_err(Refusal::not_admitted)?;
     let labelled = pod.as_ref().map_or(Ok(None), |pod| pod.pool.clone());
     let pool = if kind == Request::Attach {
         let wrong = |why| Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, why);
@@ -144,6 +158,13 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
     }
     let turn = Turn { endpoint: Rc::clone(endpoint), by: by.clone() };
     let pod = pod.filter(|pod| pod.pod == by.pod);
+    if kind == Request::Attach && pod.as_ref().is_some_and(|pod| !pod.host_network) {
+        let found = endpoint.systems.host.find_pod_network(&by.pod, from.ends).await;
+        let refused = |status, why| Refusal::new(status, Exit::KernelRefused, why);
+        let unread = |why: HostFailure| refused(StatusCode::SERVICE_UNAVAILABLE, why.detail);
+        let unclear = |why| refused(StatusCode::FORBIDDEN, why);
+        found.map_err(unread)?.map_err(unclear)?;
+    }
     Ok(Admitted { asked, by, pod, pool, turn })
 }
 

@@ -10,7 +10,6 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use firecamp_controllers::node::{Listing, LocalPod, LocalPods};
-use firecamp_core::agent::ResourceList;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName};
 use firecamp_core::ports::{PodView, Registry};
@@ -145,13 +144,8 @@ impl KubeSource {
             if is_unavailable(failed.as_ref()) {
                 break;
             }
-            match registry.pod(&member).await {
-                Ok(PodView::Absent) => self.lock().pods.confirmed(member, None),
-                Ok(view @ (PodView::Present { .. } | PodView::Vouched)) => {
-                    // Only lists and watches count what a pod requests.
-                    let pod = NodePod { view, requested: ResourceList::new() };
-                    self.lock().pods.confirmed(member, Some(pod));
-                }
+            match registry.node_pod(&member).await {
+                Ok(pod) => self.lock().pods.confirmed(member, pod),
                 Err(why) => failed = Some(why),
             }
         }
@@ -219,10 +213,12 @@ impl WatchState {
 
     /// The pods of this node, by lists and watches.
     fn local_pods(&self) -> LocalPods {
-        let local = |(member, NodePod { view, requested }): (&Member, &NodePod)| match view {
-            PodView::Present { pod, lifecycle, .. } => {
-                let (pod, lifecycle, requested) = (pod.clone(), *lifecycle, requested.clone());
-                Some((member.clone(), LocalPod { pod, lifecycle, requested }))
+        let local = |(member, pod): (&Member, &NodePod)| match &pod.view {
+            PodView::Present { pod: uid, lifecycle, .. } => {
+                let (lifecycle, requested) = (*lifecycle, pod.requested.clone());
+                let own_network = pod.own_network;
+                let local = LocalPod { pod: uid.clone(), lifecycle, requested, own_network };
+                Some((member.clone(), local))
             }
             PodView::Vouched | PodView::Absent => None,
         };

@@ -1,6 +1,7 @@
 //! A node, its API server and one member that runs on it.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use firecamp_core::agent::KernelOwner;
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::path;
 use firecamp_core::failure::HostFailure;
-use firecamp_core::ids::{Epoch, Mac, Member};
+use firecamp_core::ids::{Epoch, Mac, Member, PodUid};
 use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::node_identity::Eni;
 use firecamp_core::ports::{Holder, HostNet as _, KernelTarget, KernelView, Registry};
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
 use crate::agent_files::AgentFiles;
-use crate::kernel::{Kernel, KernelEvents};
+use crate::kernel::{Kernel, KernelEvents, PodKernel};
 use crate::kube_status::KubeStatus;
 use crate::ports::{Environment, MeteredCloud, Ports, SystemsOf};
 use crate::publish::{self, SharedStatus};
@@ -56,6 +57,29 @@ impl Environment for SimEnvironment {
     type Registry = AnyRegistry;
     type Source = KubeSource;
     type Files = SimEc2;
+}
+
+impl PodKernel for SimHost {
+    async fn ensure_endpoint(&self, _at: Ipv4Addr) -> Result<bool, HostFailure> {
+        Ok(false)
+    }
+
+    /// Its pods use the node's network.
+    async fn note_pods(
+        &self,
+        _: &BTreeSet<PodUid>,
+        _: &BTreeSet<PodUid>,
+    ) -> Result<(), HostFailure> {
+        Ok(())
+    }
+
+    async fn find_pod_network(
+        &self,
+        pod: &PodUid,
+        _: (SocketAddrV4, SocketAddrV4),
+    ) -> Result<Result<(), String>, HostFailure> {
+        Ok(Err(format!("failed to use the network of pod {pod}: there is none")))
+    }
 }
 
 impl Kernel for SimHost {
@@ -91,10 +115,6 @@ impl Kernel for SimHost {
     }
 
     async fn raise(&self, _mac: Mac) -> Result<bool, HostFailure> {
-        Ok(false)
-    }
-
-    async fn ensure_endpoint(&self, _at: Ipv4Addr) -> Result<bool, HostFailure> {
         Ok(false)
     }
 

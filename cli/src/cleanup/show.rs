@@ -63,6 +63,9 @@ pub enum What {
     Rule {
         /// Its source address.
         source: Option<Ipv4Addr>,
+        /// The destination that it matches, with the prefix length.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        destination: Option<String>,
         /// Its routing table.
         table: u32,
         /// Its priority.
@@ -85,8 +88,9 @@ impl From<&Object> for What {
             Object::Address(Address { address, prefix, link }) => {
                 Self::Address { address: *address, prefix_length: *prefix, link: link.clone() }
             }
-            Object::Rule(Rule { source, table, priority }) => {
-                Self::Rule { source: *source, table: *table, priority: *priority }
+            Object::Rule(Rule { source, to, table, priority }) => {
+                let (source, destination) = (*source, to.map(|to| to.to_string()));
+                Self::Rule { source, destination, table: *table, priority: *priority }
             }
             Object::Route(Route { table, to: (to, length), via }) => {
                 Self::Route { destination: format!("{to}/{length}"), gateway: *via, table: *table }

@@ -107,8 +107,10 @@ fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> {
     let pool = at(pod, "/metadata/labels").get(POOL_LABEL).and_then(Value::as_str);
     let resource = resource(pool.unwrap_or_default(), settings)?;
     let spec = pod.pointer_mut("/spec").ok_or("spec is missing")?;
-    if at(spec, "/hostNetwork") != true {
-        return Err("the pod has a network of its own: set hostNetwork: true".to_owned());
+    if at(spec, "/hostNetwork") != true && !at(spec, "/runtimeClassName").is_null() {
+        let why = "the pod has a network of its own and a runtimeClassName: set hostNetwork: true \
+                   or remove runtimeClassName";
+        return Err(why.to_owned());
     }
     let image = settings
         .image

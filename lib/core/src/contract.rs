@@ -80,6 +80,10 @@ pub mod env {
     pub const ENDPOINT: &str = "FIRECAMP_ENDPOINT";
     /// Where the agent's endpoint listens.
     pub const ENDPOINT_LISTEN: &str = "FIRECAMP_ENDPOINT_LISTEN";
+    /// The ranges of the cluster's pods and Services, for pods with a network of their own.
+    pub const CLUSTER_CIDRS: &str = "FIRECAMP_CLUSTER_CIDRS";
+    /// Directory with the network namespaces of pods.
+    pub const NETNS_DIR: &str = "FIRECAMP_NETNS_DIR";
     /// The pod's token for the endpoint.
     pub const TOKEN_FILE: &str = "FIRECAMP_TOKEN_FILE";
     /// The file with the member's address, written after an attach through the endpoint.
@@ -127,6 +131,10 @@ pub mod path {
     pub const AGENT_PROTOCOL: &str = "agent-protocol.json";
     /// Name of the lock that allows one agent on each node, below [`RUN_DIR`].
     pub const AGENT_LOCK: &str = "agent.lock";
+    /// Where container runtimes keep the network namespaces of pods.
+    pub const NETNS_DIR: &str = "/run/netns";
+    /// Directory below [`RUN_DIR`] with a file for each pod of this node with a network of its own.
+    pub const POD_SUBDIR: &str = "pods";
     /// Name of the lock of the routing tables below [`RUN_DIR`]. Addresses of one ENI share a
     /// table.
     pub const ROUTING_LOCK: &str = "routing";
@@ -147,8 +155,14 @@ pub mod kernel {
     pub const TABLES_PER_CARD: u32 = 100;
     /// Highest routing table of FireCamp.
     pub const TABLE_MAX: u32 = 29_999;
+    /// The table that the kernel looks up if no rule selects another one (`RT_TABLE_MAIN`).
+    pub const MAIN_TABLE: u32 = 254;
     /// Priority of the `from ADDRESS` rules: after the VPC CNI's 512, before its 1024.
     pub const RULE_PRIORITY: u32 = 700;
+    /// Priority of the rules `to ADDRESS lookup main`, if a pod's own network has the address.
+    pub const DELIVERY_PRIORITY: u32 = 690;
+    /// Priority of the rules `from ADDRESS to RANGE lookup main` for the ranges of the cluster.
+    pub const CLUSTER_PRIORITY: u32 = 695;
 }
 
 /// Tags in EC2.

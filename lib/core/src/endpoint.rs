@@ -1,6 +1,8 @@
 //! Whether the agent serves a request at its endpoint. Nothing that a client says is believed but
 //! its token.
 
+use std::net::IpAddr;
+
 use crate::contract::exit::Exit;
 use crate::ids::NodeName;
 use crate::machine::Failure;
@@ -17,6 +19,17 @@ pub enum Request {
     Address,
 }
 
+/// Where a request arrives.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// The node of the agent.
+    pub node: &'a NodeName,
+    /// The source address of the connection.
+    pub from: IpAddr,
+    /// Whether the agent serves pods with a network of their own.
+    pub pod_networks: bool,
+}
+
 /// Whether this node's agent serves the request of the pod that the token was issued for. `found`
 /// is the pod of that name, read after the review.
 ///
@@ -26,8 +39,9 @@ pub fn admit(
     request: Request,
     reviewed: &ReviewedPod,
     found: Option<&AskingPod>,
-    node: &NodeName,
+    at: Arrival<'_>,
 ) -> Result<(), Failure> {
+    let Arrival { node, from, pod_networks } = at;
     let ReviewedPod { member, pod, .. } = reviewed;
     let own = found.filter(|found| found.pod == *pod);
     if request == Request::Attach && own.is_none() {
@@ -43,12 +57,33 @@ pub fn admit(
         let text = format!("pod {member} is on {its}, and this is the agent of {node}");
         return Err(refused(Exit::TokenRefused, text));
     }
-    if own.is_some_and(|pod| !pod.host_network) {
-        let text = format!(
-            "pod {member} has a network of its own, and the endpoint serves only pods with \
-             hostNetwork: true"
-        );
-        return Err(refused(Exit::NodeUnsuitable, text));
+    match own {
+        Some(own) if !own.host_network && !pod_networks => {
+            let text = format!(
+                "pod {member} has a network of its own, and this agent serves only pods with \
+                 hostNetwork: true (the chart's value endpoint.podNetworks.clusterCIDRs)"
+            );
+            Err(refused(Exit::NodeUnsuitable, text))
+        }
+        Some(own) if !own.host_network => from_its_network(reviewed, own, from),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A token that another pod shows is refused: its connection comes from another address.
+fn from_its_network(
+    ReviewedPod { member, .. }: &ReviewedPod,
+    own: &AskingPod,
+    from: IpAddr,
+) -> Result<(), Failure> {
+    if own.ips.is_empty() {
+        let text = format!("the kubelet has not reported the address of pod {member} yet");
+        return Err(refused(Exit::AgentUnavailable, text));
+    }
+    if !own.ips.contains(&from) {
+        let its = own.ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let text = format!("pod {member} has the address {its}, and the request is from {from}");
+        return Err(refused(Exit::TokenRefused, text));
     }
     Ok(())
 }
@@ -80,13 +115,27 @@ mod tests {
             pod: uid.parse().unwrap(),
             node: on.map(node),
             host_network: true,
+            ips: Vec::new(),
             pool: Ok(None),
             grace: Duration::from_secs(30),
         }
     }
 
+    const ITS_IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 244, 1, 5));
+
     fn ends(request: Request, on: Option<&str>, found: Option<&AskingPod>) -> Option<Exit> {
-        admit(request, &reviewed(on), found, &node("n1")).err().map(|failure| failure.exit)
+        ends_with(request, &reviewed(on), found, true)
+    }
+
+    fn ends_with(
+        request: Request,
+        reviewed: &ReviewedPod,
+        found: Option<&AskingPod>,
+        pod_networks: bool,
+    ) -> Option<Exit> {
+        let node = node("n1");
+        let at = Arrival { node: &node, from: ITS_IP, pod_networks };
+        admit(request, reviewed, found, at).err().map(|failure| failure.exit)
     }
 
     #[test]
@@ -121,10 +170,26 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_with_a_network_of_its_own_is_refused() {
-        let own = AskingPod { host_network: false, ..pod("uid-1", Some("n1")) };
+    fn a_pod_with_a_network_of_its_own_is_served_only_where_that_is_switched_on() {
+        let ips = vec!["2001:db8::5".parse().unwrap(), ITS_IP];
+        let own = AskingPod { host_network: false, ips, ..pod("uid-1", Some("n1")) };
         for request in ALL {
-            assert_eq!(ends(request, Some("n1"), Some(&own)), Some(Exit::NodeUnsuitable));
+            let ends = |on| ends_with(request, &reviewed(Some("n1")), Some(&own), on);
+            assert_eq!(ends(true), None);
+            assert_eq!(ends(false), Some(Exit::NodeUnsuitable));
         }
+    }
+
+    #[test]
+    fn f127_a_token_that_another_pod_shows_is_refused() {
+        let its = |ips: &[IpAddr]| {
+            let own =
+                AskingPod { host_network: false, ips: ips.into(), ..pod("uid-1", Some("n1")) };
+            ends(Request::Attach, Some("n1"), Some(&own))
+        };
+        assert_eq!(its(&["10.244.1.6".parse().unwrap()]), Some(Exit::TokenRefused));
+        // Before the kubelet has reported the address nobody knows; the client asks again.
+        assert_eq!(its(&[]), Some(Exit::AgentUnavailable));
+        assert_eq!(its(&[ITS_IP]), None);
     }
 }

@@ -182,6 +182,16 @@ impl std::fmt::Display for SocketUse {
 }
 
 impl SocketUse {
+    /// The sockets of both network namespaces.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            listeners: self.listeners.saturating_add(other.listeners),
+            connections: self.connections.saturating_add(other.connections),
+            datagrams: self.datagrams.saturating_add(other.datagrams),
+        }
+    }
+
     /// Whether no socket in scope uses the address.
     pub fn idle(self, scope: SocketScope) -> bool {
         match scope {

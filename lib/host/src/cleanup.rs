@@ -145,7 +145,8 @@ impl LinuxHost {
         if planned(&recorded).as_ref() != planned_lock {
             return Ok(Cleared::Changed);
         }
-        let used = socket::count(&mut self.netlink(SOCK_DIAG)?, address).await?;
+        let on_node = socket::count(&mut self.netlink(SOCK_DIAG)?, address).await?;
+        let used = on_node.plus(Box::pin(self.sockets_in_pod(address)).await?);
         if used != SocketUse::default() {
             return Ok(Cleared::Used(used));
         }

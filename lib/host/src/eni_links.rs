@@ -48,7 +48,7 @@ pub(crate) async fn example_mtu(
     eni: &Link,
 ) -> Result<Option<u32>, HostError> {
     let routes = route::list(netlink).await?;
-    let primary = route::default_link(&routes);
+    let primary = route::default(&routes).and_then(|route| route.link);
     let example = links.iter().find(|one| Some(one.index) == primary);
     Ok(example.and_then(|example| link::better_mtu(eni, example)))
 }

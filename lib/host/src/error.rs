@@ -69,6 +69,8 @@ pub(crate) enum HostError {
     },
     #[error("failed to give the agent's endpoint the address {address}: {why}")]
     Endpoint { address: Ipv4Addr, why: String },
+    #[error("failed to use the network of pod {pod}: {why}")]
+    PodNetwork { pod: PodUid, why: String },
     #[error("refused to use {}: {why}", path.display())]
     Untrusted { path: PathBuf, why: String },
     #[error("failed to lock {} within {waited:?}: {holder}", path.display())]
@@ -95,6 +97,7 @@ impl HostError {
             | Self::ForeignRoute { .. }
             | Self::StrictFilter { .. }
             | Self::Endpoint { .. }
+            | Self::PodNetwork { .. }
             | Self::File { .. }
             | Self::Untrusted { .. }
             | Self::Apart { .. }

@@ -6,6 +6,7 @@
 pub(crate) mod address;
 pub(crate) mod link;
 pub(crate) mod nat;
+pub(crate) mod neighbour;
 pub(crate) mod route;
 pub(crate) mod rp_filter_and_arp;
 pub(crate) mod rule;

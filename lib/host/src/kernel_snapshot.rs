@@ -8,7 +8,8 @@ use firecamp_core::agent::KernelOwner;
 use firecamp_node::kernel::KernelSnapshot;
 
 use crate::error::HostError;
-use crate::kernel::{address, rule};
+use crate::kernel::address;
+use crate::kernel::rule::{self, OurRule};
 use crate::lock::Locks;
 use crate::netlink::Netlink;
 
@@ -34,7 +35,7 @@ pub(crate) async fn take(
     }
     let wider = assigned.iter().filter(|one| one.prefix != 32);
     kernel_snapshot.wider = wider.map(|one| one.local).collect();
-    for source in rule::ours(netlink).await?.iter().filter_map(|rule| rule.source) {
+    for source in rule::ours(netlink).await?.into_iter().filter_map(OurRule::subject) {
         kernel_snapshot.kernel.insert(source, KernelOwner::Ours);
     }
     let records = recorded.iter();

@@ -7,6 +7,7 @@
 //! [`HostNet`]: firecamp_core::ports::HostNet
 //! [`MemberFile`]: firecamp_core::ports::MemberFile
 
+mod address_tags;
 mod assign_times;
 mod atomic_replace;
 mod cleanup;
@@ -24,18 +25,21 @@ mod linux;
 mod lock;
 mod netlink;
 pub mod parse_netlink_dump;
+mod pod_network;
 mod policy_routing;
 pub mod preflight;
 mod static_ip_file;
 pub mod volumes;
 
+pub use address_tags::AddressTags;
 pub use atomic_replace::replace;
 pub use cleanup::{AgentLock, Cleared};
 pub use eni_list_file::{EniList, EniListFile};
 pub use kernel_events::{Monitor, changes};
 pub use kernel_listing::Listing;
-pub use linux::{AddressTags, HostTimeouts, LinuxHost};
+pub use linux::{HostTimeouts, LinuxHost};
 pub use lock::dir::own_directory;
 pub use lock::record::{TornRecord, read_record};
+pub use pod_network::PodNetworks;
 pub use static_ip_file::parse::{ParseError, parse};
 pub use static_ip_file::{FileOptions, StaticIpFile};

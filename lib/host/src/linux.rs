@@ -4,13 +4,14 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
+use firecamp_core::agent::KernelOwner;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::Mac;
 use firecamp_core::lock_rule::Hold;
 use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
 use firecamp_node::kernel::{KernelSnapshot, ObservedLink};
-use nix::sys::utsname::uname;
 
+use crate::address_tags::{AddressTags, is_ours};
 use crate::assign_times::AssignTimes;
 use crate::eni_links;
 use crate::error::HostError;
@@ -20,6 +21,7 @@ use crate::kernel_tables::Tables;
 use crate::lock::record::{Record, Recorded, Versions};
 use crate::lock::{Lock, Locks};
 use crate::netlink::Netlink;
+use crate::pod_network::{Networks, Place, PodFiles, PodNetworks};
 use crate::policy_routing;
 
 /// `NETLINK_ROUTE`: links, addresses, rules and routes.
@@ -39,34 +41,6 @@ pub struct HostTimeouts {
 impl Default for HostTimeouts {
     fn default() -> Self {
         Self { lock: Duration::from_secs(5), netlink: Duration::from_secs(2) }
-    }
-}
-
-/// Whether the kernel stores a protocol tag for addresses (IFA_PROTO).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressTags {
-    /// It does (Linux 5.18 and later): an address with FireCamp's tag is FireCamp's.
-    Kept,
-    /// It ignores tags: an address without a tag is FireCamp's if the lock record says that
-    /// FireCamp added it. Caveat: if a FireCamp process dies between writing the record and adding
-    /// the address, and another program then adds the same /32, it counts as FireCamp's.
-    Ignored,
-}
-
-impl AddressTags {
-    /// The behaviour of the running kernel, by its release. A vendor kernel with a backport of
-    /// IFA_PROTO works too: an existing tag always counts.
-    pub fn of_this_kernel() -> Self {
-        let release = uname().map(|name| name.release().to_string_lossy().into_owned());
-        release.map_or(Self::Kept, |text| Self::of_release(&text))
-    }
-
-    fn of_release(release: &str) -> Self {
-        let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (5, 18) => Self::Ignored,
-            _newer_or_unreadable => Self::Kept,
-        }
     }
 }
 
@@ -94,19 +68,12 @@ impl AddressTags {
 #[derive(Debug, Clone)]
 pub struct LinuxHost {
     pub(crate) locks: Locks,
+    pub(crate) pods: PodFiles,
+    pub(crate) networks: Option<PodNetworks>,
+    pub(crate) limit: Duration,
     assign_times: AssignTimes,
-    limit: Duration,
     tags: AddressTags,
     versions: Versions,
-}
-
-/// Whether FireCamp owns the /32 on a link.
-fn is_ours(one: &address::Assigned, recorded: &Recorded, tags: AddressTags) -> bool {
-    let by_record = match tags {
-        AddressTags::Kept => false,
-        AddressTags::Ignored => one.protocol.is_none() && recorded.added(),
-    };
-    one.tagged() || by_record
 }
 
 impl LinuxHost {
@@ -114,8 +81,9 @@ impl LinuxHost {
     pub fn new(run_dir: &Path, timeouts: HostTimeouts) -> Self {
         let tags = AddressTags::of_this_kernel();
         let locks = Locks::new(run_dir, timeouts.lock);
-        let (assign_times, limit) = (AssignTimes::new(run_dir), timeouts.netlink);
-        Self { locks, assign_times, limit, tags, versions: Versions::Understood }
+        let (assign_times, pods) = (AssignTimes::new(run_dir), PodFiles::new(run_dir));
+        let (networks, limit, versions) = (None, timeouts.netlink, Versions::Understood);
+        Self { locks, pods, networks, limit, assign_times, tags, versions }
     }
 
     /// The same host for an agent that withdraws addresses. It also removes addresses whose lock
@@ -145,7 +113,10 @@ impl LinuxHost {
     pub async fn kernel_snapshot(&self) -> Result<KernelSnapshot, HostFailure> {
         let mut netlink = self.netlink(ROUTE)?;
         let ours = |one: &address::Assigned, by: &Recorded| is_ours(one, by, self.tags);
-        Ok(kernel_snapshot::take(&mut netlink, &self.locks, ours).await?)
+        let mut snapshot = kernel_snapshot::take(&mut netlink, &self.locks, ours).await?;
+        let networks = Box::pin(self.open_networks()).await?;
+        snapshot.kernel.extend(networks.addresses().map(|at| (at, KernelOwner::Ours)));
+        Ok(snapshot)
     }
 
     /// All links that may be ENIs, or an error.
@@ -171,9 +142,20 @@ impl LinuxHost {
         let lock = self.locks.address(target.address).await?;
         let recorded = lock.read()?;
         recorded.permits_adding(holder).map_err(|denied| lock.denied(denied, holder))?;
+        let place = self.pods.place(&holder.pod)?;
+        if place == Place::NotKnown {
+            let why = "it is not known before the pod asks for its address".to_owned();
+            return Err(HostError::PodNetwork { pod: holder.pod.clone(), why });
+        }
         let mut netlink = self.netlink(ROUTE)?;
         let links = link::list(&mut netlink).await?;
         let eni = link::of_eni(&links, target.mac)?.ok_or(HostError::NoLink(target.mac))?;
+        if let Place::Pod(network) = &place {
+            record(&lock, &recorded, holder, Hold::Held, recorded.added())?;
+            let up = policy_routing::bring_up(&mut netlink, &links, eni, target).await?;
+            let (subject, pod) = ((target.address, &recorded), (&holder.pod, network));
+            return Ok(Box::pin(self.add_to_pod(&mut netlink, subject, pod)).await? || up);
+        }
         let mut there = address::list(&mut netlink).await?;
         there.retain(|one| one.is(target.address));
         let present = there.iter().any(|one| one.link == eni.index);
@@ -192,7 +174,7 @@ impl LinuxHost {
                 changed |= address::remove(&mut netlink, orphan.link, orphan.local).await?;
             }
         }
-        Ok(changed)
+        Ok(Box::pin(self.take_from_pods(&mut netlink, target.address)).await? || changed)
     }
 
     async fn remove(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
@@ -204,8 +186,19 @@ impl LinuxHost {
         Ok(changed)
     }
 
-    /// Removes the /32 from every link, where FireCamp owns it.
+    /// Removes the /32 from the pod that has it and from every link, where FireCamp owns it.
     pub(crate) async fn take_out(
+        &self,
+        netlink: &mut Netlink,
+        address: Ipv4Addr,
+        recorded: &Recorded,
+    ) -> Result<bool, HostError> {
+        let changed = Box::pin(self.take_from_pods(netlink, address)).await?;
+        Ok(self.take_off_links(netlink, address, recorded).await? || changed)
+    }
+
+    /// Removes the /32 from every link of the node, where FireCamp owns it.
+    pub(crate) async fn take_off_links(
         &self,
         netlink: &mut Netlink,
         address: Ipv4Addr,
@@ -266,28 +259,64 @@ impl LinuxHost {
 
     /// The kernel state of each target, in order, from one dump of its tables.
     pub async fn views(&self, targets: &[KernelTarget]) -> Vec<Result<KernelView, HostFailure>> {
-        match self.tables(targets).await {
-            Ok(tables) => targets.iter().map(|one| Ok(self.view(&tables, one)?)).collect(),
-            Err(error) => vec![Err(HostFailure::from(error)); targets.len()],
+        let (tables, mut networks) = match self.tables(targets).await {
+            Ok(read) => read,
+            Err(error) => return vec![Err(HostFailure::from(error)); targets.len()],
+        };
+        let mut views = Vec::new();
+        for target in targets {
+            let view = self.view(&tables, &mut networks, target).await;
+            // A pod without a network is like an ENI without a link: nothing can be restored.
+            let shown = view.map(|(view, reached)| KernelView {
+                link: view.link.filter(|_link| reached),
+                ..view
+            });
+            views.push(shown.map_err(HostFailure::from));
         }
+        views
     }
 
-    async fn tables(&self, targets: &[KernelTarget]) -> Result<Tables, HostError> {
-        Tables::read(&mut self.netlink(ROUTE)?, targets).await
+    async fn tables(&self, targets: &[KernelTarget]) -> Result<(Tables, Networks), HostError> {
+        let tables = Tables::read(&mut self.netlink(ROUTE)?, targets).await?;
+        Ok((tables, Box::pin(self.open_networks()).await?))
     }
 
-    fn view(&self, tables: &Tables, target: &KernelTarget) -> Result<KernelView, HostError> {
-        let Some(found) = tables.find(target)? else { return Ok(KernelView::default()) };
+    /// The kernel state of a target, and whether the network in which it belongs exists.
+    async fn view(
+        &self,
+        tables: &Tables,
+        networks: &mut Networks,
+        target: &KernelTarget,
+    ) -> Result<(KernelView, bool), HostError> {
+        let Some(found) = tables.find(target)? else { return Ok((KernelView::default(), true)) };
         let recorded = self.locks.peek(target.address)?;
-        Ok(KernelView {
+        let mut reached = true;
+        let (address, tagged) = match self.last_place(&recorded)? {
+            Place::Node => {
+                let tagged = found.address.is_some_and(|one| is_ours(one, &recorded, self.tags));
+                let alone = !networks.has_left_over(target.address, None);
+                (found.address.is_some() && alone, tagged)
+            }
+            Place::NotKnown => {
+                reached = false;
+                (false, false)
+            }
+            Place::Pod(network) => {
+                let there = Box::pin(self.is_in_pod(networks, target.address, &network)).await?;
+                reached = there.is_some();
+                (there == Some(true), there == Some(true))
+            }
+        };
+        let view = KernelView {
             link: Some(found.link.name.clone()),
             link_up: found.link.up,
-            address: found.address.is_some(),
-            tagged: found.address.is_some_and(|one| is_ours(one, &recorded, self.tags)),
+            address,
+            tagged,
             routing: found.routed,
             recorded: recorded.last(),
             assigned: Some(self.assign_times.age(target.address)?),
-        })
+        };
+        Ok((view, reached))
     }
 }
 
@@ -332,8 +361,8 @@ impl HostNet for LinuxHost {
     }
 
     async fn observe(&self, target: &KernelTarget) -> Result<KernelView, HostFailure> {
-        let tables = self.tables(std::slice::from_ref(target)).await?;
-        Ok(self.view(&tables, target)?)
+        let (tables, mut networks) = self.tables(std::slice::from_ref(target)).await?;
+        Ok(self.view(&tables, &mut networks, target).await?.0)
     }
 
     async fn remove_address(
@@ -353,21 +382,7 @@ impl HostNet for LinuxHost {
     }
 
     async fn sockets(&self, address: Ipv4Addr) -> Result<SocketUse, HostFailure> {
-        let mut netlink = self.netlink(SOCK_DIAG)?;
-        Ok(socket::count(&mut netlink, address).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kernels_before_5_18_ignore_tags() {
-        assert_eq!(AddressTags::of_release("5.17.9-arch"), AddressTags::Ignored);
-        assert_eq!(AddressTags::of_release("4.14.355-275.amzn2"), AddressTags::Ignored);
-        assert_eq!(AddressTags::of_release("5.18.0"), AddressTags::Kept);
-        assert_eq!(AddressTags::of_release("6.1.0-49-cloud"), AddressTags::Kept);
-        assert_eq!(AddressTags::of_release("unreadable"), AddressTags::Kept);
+        let on_node = socket::count(&mut self.netlink(SOCK_DIAG)?, address).await?;
+        Ok(on_node.plus(Box::pin(self.sockets_in_pod(address)).await?))
     }
 }

@@ -66,13 +66,23 @@ impl Netlink {
         flags: u16,
         body: &impl Emitable,
     ) -> Result<(), NetlinkError> {
+        self.ask(kind, flags, body).await.map(drop)
+    }
+
+    /// One request that the kernel answers and acknowledges: the payload of its answers.
+    pub(crate) async fn ask(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        body: &impl Emitable,
+    ) -> Result<Vec<Vec<u8>>, NetlinkError> {
         let limit = self.limit;
         let exchange = async {
             self.send(kind, NLM_F_REQUEST | NLM_F_ACK | flags, body).await?;
-            let mut none = Vec::new();
+            let mut answers = Vec::new();
             loop {
-                if self.receive(&mut none).await?.done {
-                    return Ok(());
+                if self.receive(&mut answers).await?.done {
+                    return Ok(answers);
                 }
             }
         };

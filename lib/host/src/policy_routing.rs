@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_core::contract::kernel::{TABLE_BASE, TABLE_MAX};
+use firecamp_core::contract::kernel::{MAIN_TABLE, TABLE_BASE, TABLE_MAX};
 use firecamp_core::ports::{KernelTarget, Routing};
 
 use crate::eni_links;
@@ -59,7 +59,8 @@ pub(crate) async fn ensure(
     if !rules.contains(&rule) {
         changed |= rule::add(netlink, rule).await?;
     }
-    for stale in rules.iter().filter(|one| one.source == Some(address) && **one != rule) {
+    let stale = |one: &&OurRule| one.source == Some(address) && one.to.is_none() && **one != rule;
+    for stale in rules.iter().filter(stale) {
         changed |= rule::remove(netlink, *stale).await?;
     }
     // Only this ENI uses the table: other FireCamp routes in it are left from an old gateway.
@@ -73,12 +74,12 @@ pub(crate) async fn ensure(
     Ok(changed)
 }
 
-/// Removes FireCamp's rules for exactly this source, and its routes in tables that none of its
-/// rules looks up, including those that an interrupted removal left.
+/// Removes FireCamp's rules for exactly this address, and its routes in tables of ENIs that none of
+/// its rules looks up, including those that an interrupted removal left.
 pub(crate) async fn remove(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
     let mut changed = false;
     let mut tables = BTreeSet::new();
-    for mine in rule::ours(netlink).await?.iter().filter(|one| one.source == Some(address)) {
+    for mine in rule::ours(netlink).await?.iter().filter(|one| one.subject() == Some(address)) {
         changed |= rule::remove(netlink, *mine).await?;
         tables.insert(mine.table);
     }
@@ -86,7 +87,9 @@ pub(crate) async fn remove(netlink: &mut Netlink, address: Ipv4Addr) -> Result<b
     let present = route::list(netlink).await?;
     for one in present.iter().filter(|one| one.ours) {
         let table = one.route.table;
-        let private = tables.contains(&table) || (TABLE_BASE..=TABLE_MAX).contains(&table);
+        let enis = tables.contains(&table) || (TABLE_BASE..=TABLE_MAX).contains(&table);
+        // Routes to pods are in the main table.
+        let private = enis && table != MAIN_TABLE;
         if private && !used.contains(&table) {
             changed |= route::remove(netlink, &one.route).await?;
         }

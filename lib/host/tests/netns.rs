@@ -31,6 +31,10 @@ mod monitor;
 mod others;
 #[path = "netns/packets.rs"]
 mod packets;
+#[path = "netns/pod_fixture.rs"]
+mod pod_fixture;
+#[path = "netns/pods.rs"]
+mod pods;
 #[path = "netns/routing.rs"]
 mod routing;
 #[path = "netns/sockets.rs"]
@@ -75,6 +79,24 @@ const CASES: &[Case] = cases![
         two_devices_with_one_mac_are_refused_by_name,
         a_port_of_a_bridge_is_refused_by_name,
         a_mac_without_a_link_changes_nothing,
+    },
+    pods::{
+        address_of_a_pod_on_a_bridge_is_reached_from_the_vpc_and_is_its_source_there,
+        address_of_a_pod_on_a_veth_is_reached_from_the_vpc_and_is_its_source_there,
+        cluster_and_link_local_addresses_see_the_pods_own_address,
+        members_on_one_node_reach_each_other_at_their_addresses,
+        f126_an_address_is_never_added_to_the_node_for_a_pod_with_its_own_network,
+        f128_connection_names_its_namespace_and_a_forged_one_is_refused,
+        f128_namespace_file_that_is_used_again_is_not_the_pods,
+        f129_new_sandbox_of_the_same_pod_gets_the_address,
+        f113_successor_on_the_same_node_gets_the_address_in_one_step,
+        f131_address_that_a_crash_left_in_an_old_pod_is_found_and_removed,
+        a_range_that_is_configured_no_longer_is_removed,
+        moving_between_the_node_and_a_pod_leaves_nothing_behind,
+        agent_restores_what_others_removed_inside_and_outside,
+        sockets_are_counted_in_the_pod,
+        f130_a_pod_that_answers_arp_for_the_address_gets_no_packets,
+        two_pods_share_one_table,
     },
     routing::{
         f004_routing_added_again_changes_nothing,

@@ -1,6 +1,7 @@
 //! Determines the live pod of a member, and what a pod requests, from the pod object alone.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use firecamp_core::agent::ResourceList;
@@ -101,36 +102,48 @@ pub struct NodePod {
     /// How much of each extended resource of pools the pod occupies on its node; nothing once all
     /// its containers have terminated.
     pub requested: ResourceList,
+    /// It has a network of its own: no `hostNetwork`.
+    pub own_network: bool,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodStatus {
     phase: String,
+    #[serde(rename = "podIPs")]
+    pod_ips: Vec<PodIp>,
+}
+
+#[derive(Deserialize)]
+struct PodIp {
+    ip: IpAddr,
 }
 
 /// Both times have whole seconds, so up to one second may have passed already.
 const ROUNDING: Duration = Duration::from_secs(1);
 
-/// The view of the pod `NAMESPACE/NAME`. `date` is the API server's clock: the clocks of the pod's
-/// node and of this process may differ from it by more than a grace period.
-pub(crate) fn view(
+/// The pod `NAMESPACE/NAME`, without what it requests. `date` is the API server's clock: the clocks
+/// of the pod's node and of this process may differ from it by more than a grace period.
+pub(crate) fn fresh(
     body: &[u8],
-    (namespace, name): (&str, &str),
+    names: (&str, &str),
     date: Option<&str>,
-) -> Result<PodView, String> {
-    named(body, (namespace, name))?.view(date)
+) -> Result<NodePod, String> {
+    let pod = named(body, names)?;
+    let own_network = !pod.spec.host_network;
+    Ok(NodePod { view: pod.view(date)?, requested: ResourceList::new(), own_network })
 }
 
 /// The pod `NAMESPACE/NAME` as one that asks for its address.
 pub(crate) fn asking(body: &[u8], names: (&str, &str)) -> Result<AskingPod, String> {
-    let Pod { metadata, spec, .. } = named(body, names)?;
+    let Pod { metadata, spec, status } = named(body, names)?;
     let pool = metadata.labels.get(POOL_LABEL).map(|name| PoolName::new(name)).transpose();
     let grace = spec.termination_grace_period_seconds.map(Duration::from_secs);
     Ok(AskingPod {
         pod: uid(&metadata)?,
         node: node(&spec)?,
         host_network: spec.host_network,
+        ips: status.pod_ips.iter().map(|one| one.ip).collect(),
         pool: pool.map_err(|wrong| format!("label {POOL_LABEL}: {wrong}")),
         grace: grace.unwrap_or(timing::PREDECESSOR_GRACE),
     })
@@ -159,10 +172,12 @@ fn node(spec: &PodSpec) -> Result<Option<NodeName>, String> {
 /// Parses a watched pod.
 pub(crate) fn read(object: &str) -> Result<NodePod, String> {
     let pod: Pod = serde_json::from_str(object).map_err(|wrong| wrong.to_string())?;
-    let requested = pod.spec.requested();
+    let (mut requested, own_network) = (pod.spec.requested(), !pod.spec.host_network);
     let view = pod.view(None)?;
-    let ended = matches!(view, PodView::Present { lifecycle: PodLifecycle::Terminal, .. });
-    Ok(NodePod { view, requested: if ended { ResourceList::new() } else { requested } })
+    if matches!(view, PodView::Present { lifecycle: PodLifecycle::Terminal, .. }) {
+        requested = ResourceList::new();
+    }
+    Ok(NodePod { view, requested, own_network })
 }
 
 impl PodSpec {

@@ -11,7 +11,7 @@ fn pod(metadata: &str, spec: &str, status: &str) -> String {
 }
 
 fn view_of(text: &str, date: Option<&str>) -> Result<(Option<String>, PodLifecycle), String> {
-    match view(text.as_bytes(), ("prod", "redis-0"), date)? {
+    match fresh(text.as_bytes(), ("prod", "redis-0"), date).map(|pod| pod.view)? {
         PodView::Present { pod, node, lifecycle, .. } => {
             assert_eq!(pod.as_str(), UID);
             Ok((node.map(|node| node.to_string()), lifecycle))
@@ -133,7 +133,7 @@ fn f105_only_the_apps_group_stateful_set_counts_as_the_controller_of_a_pod() {
             "controller":{controls}}}]"#
         );
         let text = pod(&reference, "", "");
-        match view(text.as_bytes(), ("prod", "redis-0"), None) {
+        match fresh(text.as_bytes(), ("prod", "redis-0"), None).map(|pod| pod.view) {
             Ok(PodView::Present { controller, .. }) => controller.map(|it| it.to_string()),
             other => Some(format!("{other:?}")),
         }
@@ -174,10 +174,11 @@ fn an_object_other_than_the_requested_pod_is_an_error() {
         ("<html>", "expected"),
     ];
     for (text, named) in cases {
-        let wrong = view(text.as_bytes(), ("prod", "redis-0"), None).unwrap_err();
+        let wrong =
+            fresh(text.as_bytes(), ("prod", "redis-0"), None).map(|pod| pod.view).unwrap_err();
         assert!(wrong.contains(named), "{text}: {wrong}");
     }
     let node = pod("", r#""nodeName":"a/b""#, "");
-    let wrong = view(node.as_bytes(), ("prod", "redis-0"), None).unwrap_err();
+    let wrong = fresh(node.as_bytes(), ("prod", "redis-0"), None).map(|pod| pod.view).unwrap_err();
     assert!(wrong.contains("spec.nodeName"), "{wrong}");
 }

@@ -19,9 +19,10 @@ use serde::de::DeserializeOwned;
 
 use crate::http_request::{self, Answer, Call, Timeouts};
 use crate::object_paths::{self, Place};
+use crate::pod::{self, NodePod};
 use crate::status_writer::KubeStatusWriter;
 use crate::volumes::VolumeReader;
-use crate::{classify, list, pod, write};
+use crate::{classify, list, write};
 
 /// The registry of a Kubernetes cluster.
 #[derive(Clone)]
@@ -142,6 +143,25 @@ impl KubeRegistry {
     }
 }
 
+impl KubeRegistry {
+    /// The pod of this name, read from the API server; none if there is none. Only lists and
+    /// watches count what a pod requests.
+    pub async fn node_pod(&self, member: &Member) -> Result<Option<NodePod>, RegistryFailure> {
+        let place = Place::pod(member);
+        let (call, answer) = self.get(&place).await?;
+        if classify::is_absent(&answer, place.plural, &place.name) {
+            return Ok(None);
+        }
+        if answer.status != StatusCode::OK {
+            return Err(classify::refused(&call, &answer));
+        }
+        let names = (member.namespace(), member.name());
+        let pod = pod::fresh(&answer.body, names, answer.date.as_deref())
+            .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
+        Ok(Some(pod))
+    }
+}
+
 impl Registry for KubeRegistry {
     async fn member(
         &self,
@@ -165,17 +185,7 @@ impl Registry for KubeRegistry {
     }
 
     async fn pod(&self, member: &Member) -> Result<PodView, RegistryFailure> {
-        let place = Place::pod(member);
-        let (call, answer) = self.get(&place).await?;
-        if classify::is_absent(&answer, place.plural, &place.name) {
-            return Ok(PodView::Absent);
-        }
-        if answer.status != StatusCode::OK {
-            return Err(classify::refused(&call, &answer));
-        }
-        let names = (member.namespace(), member.name());
-        pod::view(&answer.body, names, answer.date.as_deref())
-            .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))
+        Ok(self.node_pod(member).await?.map_or(PodView::Absent, |pod| pod.view))
     }
 
     /// Reads only the names of all StaticIPs: an address with a StaticIP counts as allocated,

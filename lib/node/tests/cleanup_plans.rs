@@ -27,7 +27,7 @@ fn record(pod: &str, hold: Hold) -> Lock {
 }
 
 fn rule(table: u32, priority: u32) -> Rule {
-    Rule { source: Some(AT.into()), table, priority }
+    Rule { source: Some(AT.into()), to: None, table, priority }
 }
 
 fn route(table: u32) -> Route {

@@ -11,6 +11,7 @@ use firecamp_core::ports::{Holder as LockHolder, SocketUse};
 use firecamp_node::cleanup::{
     Address, Holder, Kernel, Known, Lock, Object, Observation, Plan, Route, Rule, Subject, plan,
 };
+use ipnet::Ipv4Net;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
@@ -28,9 +29,13 @@ fn table() -> impl Strategy<Value = u32> {
 
 fn rule() -> impl Strategy<Value = Rule> {
     let source = prop::option::weighted(0.9, address());
-    let priority = prop::sample::select(vec![700, 700, 700, 800]);
-    (source, table(), priority).prop_map(|(source, table, priority)| Rule {
+    let whole = address().prop_map(Ipv4Net::from);
+    let range = Just("10.96.0.0/12".parse().unwrap());
+    let to = prop::option::weighted(0.3, prop_oneof![whole, range]);
+    let priority = prop::sample::select(vec![700, 700, 690, 695, 800]);
+    (source, to, table(), priority).prop_map(|(source, to, table, priority)| Rule {
         source,
+        to,
         table,
         priority,
     })

@@ -16,7 +16,7 @@ use firecamp_core::contract::env;
 use firecamp_core::ids::{ClusterName, InvalidId};
 use firecamp_registry::registry_url::{self, RegistryUrl};
 
-pub use self::agent::AgentConfig;
+pub use self::agent::{AgentConfig, PodNetworkSettings};
 pub use self::endpoint::{EndpointInit, EndpointStop};
 pub use self::identity::Identity;
 pub use self::init::{InitConfig, Output};

@@ -241,6 +241,17 @@ pub struct NodeFlags {
     /// the Kubernetes API
     #[arg(long, env = env::ENDPOINT_LISTEN, value_name = "ADDRESS:PORT", hide_env_values = true)]
     pub(crate) endpoint_listen: Option<OsString>,
+
+    /// Ranges of the cluster's pods and Services, separated by commas: 10.244.0.0/16,10.96.0.0/12.
+    /// With them the endpoint also serves pods with a network of their own, which keep their own
+    /// address towards these ranges. Needs --endpoint-listen and the capability SYS_ADMIN
+    #[arg(long, env = env::CLUSTER_CIDRS, value_name = "RANGES", hide_env_values = true)]
+    pub(crate) cluster_cidrs: Option<OsString>,
+
+    /// Directory in which the container runtime keeps the network namespaces of pods
+    #[arg(long, env = env::NETNS_DIR, value_name = "DIRECTORY", default_value = path::NETNS_DIR,
+          hide_env_values = true)]
+    pub(crate) netns_dir: Option<OsString>,
 }
 
 /// How the address is attached.

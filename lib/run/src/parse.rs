@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firecamp_core::contract::timing;
+use ipnet::Ipv4Net;
 use thiserror::Error;
 
 use crate::config_errors::escaped;
@@ -91,6 +92,16 @@ pub fn endpoint(text: &str) -> Result<SocketAddr, InvalidSetting> {
     })
 }
 
+/// Ranges of IPv4 addresses, separated by commas.
+pub fn ranges(text: &str) -> Result<Vec<Ipv4Net>, InvalidSetting> {
+    let all = text.split(',').map(|range| range.trim().parse::<Ipv4Net>());
+    let all: Result<Vec<Ipv4Net>, _> = all.collect();
+    let exact = |all: &Vec<Ipv4Net>| all.iter().all(|one| one.trunc() == *one);
+    all.ok().filter(exact).ok_or_else(|| {
+        invalid("ranges", "IPv4 ranges with their prefix lengths: 10.244.0.0/16,10.96.0.0/12", text)
+    })
+}
+
 /// Where an agent may serve its endpoint: other machines must not reach it.
 pub fn endpoint_listen(text: &str) -> Result<SocketAddrV4, InvalidSetting> {
     let parsed = text.parse::<SocketAddrV4>().ok();
@@ -159,6 +170,16 @@ mod tests {
         for bad in ["0.0.0.0:9810", "10.0.0.1:80", "127.0.0.1", "localhost:80", ":80", ""] {
             let why = loopback(bad).unwrap_err().to_string();
             assert!(why.contains("127.0.0.1:9810"), "{why}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_exact_and_never_empty() {
+        let read = ranges("10.244.0.0/16, 10.96.0.0/12").unwrap();
+        assert_eq!(read.len(), 2);
+        for bad in ["", "10.244.0.0", "10.244.0.1/16", "10.244.0.0/16,", "fd00::/8", "10.0.0.0/33"]
+        {
+            assert!(ranges(bad).is_err(), "{bad}");
         }
     }
 

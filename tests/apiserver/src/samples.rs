@@ -112,3 +112,9 @@ pub(crate) fn gated_pod(name: &str, gates: &[&str]) -> Value {
         },
     })
 }
+
+/// A RuntimeClass, without which no pod can name it.
+pub(crate) fn runtime_class(name: &str) -> Value {
+    json!({ "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": { "name": name },
+        "handler": name })
+}

@@ -194,8 +194,15 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     }
     let name = format!("clusterName={CLUSTER}");
     let endpoint = format!("extraEnv[0].value={ENDPOINT}");
+    let ranges = match running.home.layout() {
+        Layout::OneSubnet | Layout::Zones => "10.244.0.0/16,10.96.0.0/16",
+        // The VPC CNI gives pods addresses of the VPC.
+        Layout::VpcCni => "10.96.0.0/16",
+    };
+    let ranges = format!("endpoint.podNetworks.clusterCIDRs={{{ranges}}}");
     let values = [
         name.as_str(),
+        ranges.as_str(),
         "members.namespaces={prod}",
         // The only difference from an installation on AWS.
         "extraEnv[0].name=AWS_ENDPOINT_URL_EC2",

@@ -34,13 +34,17 @@ pub(crate) struct Service {
     ignore_sigterm: bool,
     #[arg(long, default_value_t = PORT)]
     port: u16,
+    /// Answer with the address of the client instead of the name
+    #[arg(long)]
+    show_client: bool,
     /// Listen here, too, without answering
     #[arg(long)]
     also: Option<SocketAddr>,
 }
 
 /// Serves until SIGTERM, or until SIGKILL with `--ignore-sigterm`.
-pub(crate) async fn serve(Service { place, ignore_sigterm, port, also }: Service) -> Outcome {
+pub(crate) async fn serve(service: Service) -> Outcome {
+    let Service { place, ignore_sigterm, port, show_client, also } = service;
     let mut also = match also {
         Some(at) => Some(listen(at).await?),
         None => None,
@@ -65,8 +69,8 @@ pub(crate) async fn serve(Service { place, ignore_sigterm, port, also }: Service
                 drop(also.take());
             }
             accepted = listener.accept() => {
-                let (mut stream, _peer) = accepted.map_err(failed("accept"))?;
-                let name = name.clone();
+                let (mut stream, client) = accepted.map_err(failed("accept"))?;
+                let name = if show_client { client.ip().to_string() } else { name.clone() };
                 tokio::spawn(async move {
                     stream.write_all(format!("{name}\n").as_bytes()).await?;
                     let (mut from, mut to) = stream.split();

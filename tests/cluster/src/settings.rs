@@ -231,6 +231,8 @@ fn network(home: &Home, worker: Worker) -> Value {
             "type": "bridge",
             "bridge": "pods0",
             "isGateway": true,
+            // As kubenet and flannel set it: a pod reaches itself by its own Service.
+            "hairpinMode": true,
             "ipam": {
                 "type": "host-local",
                 "ranges": [[{ "subnet": worker.pods }]],

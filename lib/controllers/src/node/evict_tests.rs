@@ -92,7 +92,7 @@ fn pods_of(members: &[u8], resource: &ResourceName, lifecycle: PodLifecycle) -> 
     let pod = |number: &u8| {
         let requested = ResourceList::from([(resource.clone(), 1)]);
         let pod = parsed(&format!("new-{number}"));
-        (member(*number), LocalPod { pod, lifecycle, requested })
+        (member(*number), LocalPod { pod, lifecycle, requested, own_network: false })
     };
     members.iter().map(pod).collect()
 }

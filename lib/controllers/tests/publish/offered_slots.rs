@@ -228,6 +228,7 @@ impl World {
             pod: "new".parse().unwrap(),
             lifecycle: PodLifecycle::Running,
             requested: [(requests.clone(), 1)].into(),
+            own_network: false,
         };
         let running = self.members.iter().filter_map(|one| Some((one, one.pod.as_ref()?)));
         let mut pods: LocalPods =

@@ -53,12 +53,17 @@ pub const LONGEST_RELEASE: Duration = Duration::from_hours(1);
 /// More connections of pods with hostNetwork are closed at once. A node has at most 110 pods by
 /// default, and a member has two containers that ask.
 pub const CONNECTIONS: usize = 256;
-/// More connections from elsewhere are closed at once.
+/// More connections from elsewhere are closed at once, if pods with a network of their own are not
+/// served.
 pub const CONNECTIONS_OF_OTHERS: usize = 16;
+/// More connections of one pod with a network of its own are closed at once.
+pub const CONNECTIONS_OF_POD: usize = 4;
 /// More requests of one pod are refused until one of them ends.
 pub const REQUESTS_OF_POD: usize = 4;
 /// Tokens of pods with hostNetwork that may be reviewed at once, and as many from elsewhere; each
 /// second adds [`REVIEWS_A_SECOND`]. Fifty members may start together.
 pub const REVIEWS: f64 = 60.0;
+/// Tokens that a pod with a network of its own may show at once; each second adds one.
+pub const REVIEWS_OF_POD: f64 = 6.0;
 /// See [`REVIEWS`].
 pub const REVIEWS_A_SECOND: f64 = 10.0;

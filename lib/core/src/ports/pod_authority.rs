@@ -1,6 +1,7 @@
 //! Who asks at the agent's endpoint: the review of a token, and the pod.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::failure::RegistryFailure;
@@ -35,6 +36,8 @@ pub struct AskingPod {
     pub node: Option<NodeName>,
     /// It uses the network of its node.
     pub host_network: bool,
+    /// Its addresses, once its network exists and the kubelet has reported it.
+    pub ips: Vec<IpAddr>,
     /// The pool of a member that has no address yet, by the pod's label; an error if its value is
     /// no name of a pool.
     pub pool: Result<Option<PoolName>, String>,

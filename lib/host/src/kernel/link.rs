@@ -16,10 +16,12 @@ const HEADER: usize = 16;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_EXT_MASK: u16 = 29;
+const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_MAX_MTU: u16 = 51;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INET_CONF: u16 = 1;
@@ -38,6 +40,8 @@ pub(crate) struct Link {
     pub(crate) mtu: u32,
     max_mtu: u32,
     master: Option<u32>,
+    /// The index of the other end of a veth, if that is in another network namespace.
+    peer: Option<u32>,
     /// Its kind (`vlan`, `bridge`, `veth`); none for a device with its own driver.
     kind: Option<String>,
     /// Its IPv4 settings (`IPV4_DEVCONF_…`, numbered from one), in the kernel's order.
@@ -74,6 +78,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Link, NetlinkError> {
     // A link-layer address of another length (a tunnel's) is not a MAC.
     let mac = attributes.bytes(IFLA_ADDRESS).and_then(|bytes| bytes.try_into().ok());
     let info = attributes.bytes(IFLA_LINKINFO).map(Attributes::of).transpose()?;
+    let away = attributes.bytes(IFLA_LINK_NETNSID).is_some();
     Ok(Link {
         index: u32::from_ne_bytes([i0, i1, i2, i3]),
         name: attributes.text(IFLA_IFNAME).ok_or_else(super::cut)?,
@@ -82,6 +87,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Link, NetlinkError> {
         mtu: attributes.u32(IFLA_MTU)?.ok_or_else(super::cut)?,
         max_mtu: attributes.u32(IFLA_MAX_MTU)?.unwrap_or(0),
         master: attributes.u32(IFLA_MASTER)?,
+        peer: attributes.u32(IFLA_LINK)?.filter(|_index| away),
         kind: info.and_then(|info| info.text(IFLA_INFO_KIND)),
         conf: ipv4_conf(&attributes)?.unwrap_or_default().to_vec(),
     })
@@ -118,6 +124,19 @@ pub(crate) fn of_eni(links: &[Link], mac: Mac) -> Result<Option<&Link>, HostErro
 
 fn names(links: &[&Link]) -> String {
     links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The link of this namespace through which a pod's end of a veth is reached: the bridge that the
+/// other end is a port of, or that end itself. Both ends must name each other.
+pub(crate) fn towards<'a>(links: &'a [Link], pods_end: &Link) -> Option<&'a Link> {
+    let veth = |link: &Link| link.kind.as_deref() == Some("veth");
+    let end = links.iter().find(|link| {
+        veth(link) && Some(link.index) == pods_end.peer && link.peer == Some(pods_end.index)
+    });
+    let end = end.filter(|_end| veth(pods_end))?;
+    let bridge =
+        |link: &&Link| end.master == Some(link.index) && link.kind.as_deref() == Some("bridge");
+    if end.master.is_none() { Some(end) } else { links.iter().find(bridge) }
 }
 
 /// The MTU to set on an unconfigured link: that of the example (the link with the default route),
@@ -197,6 +216,7 @@ mod tests {
             mtu: 1500,
             max_mtu: 9216,
             master,
+            peer: None,
             kind: kind.map(str::to_owned),
             conf: Vec::new(),
         }

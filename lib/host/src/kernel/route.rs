@@ -3,13 +3,13 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use firecamp_core::contract::kernel::PROTOCOL;
+use firecamp_core::contract::kernel::{MAIN_TABLE, PROTOCOL};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
-use nix::libc::{EEXIST, ESRCH};
+use nix::libc::{EEXIST, ENETUNREACH, ESRCH};
 
 use super::{Attributes, failed, fixed_part};
 use crate::error::{HostError, NetlinkError};
@@ -24,12 +24,12 @@ const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;
 const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
 /// `RTM_F_CLONED`: a cached answer, not a route.
 const CLONED: u32 = 0x200;
-/// The table that the kernel looks up if no rule selects another one.
-pub(crate) const MAIN_TABLE: u32 = 254;
 
 /// The properties of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(crate) struct Route {
     pub(crate) via: Option<Ipv4Addr>,
     /// None for a route with several next hops or without one.
     pub(crate) link: Option<u32>,
+    /// The preferred source address.
+    source: Option<Ipv4Addr>,
     metric: u32,
     unicast: bool,
 }
@@ -54,17 +56,34 @@ pub(crate) struct Installed {
 impl Route {
     /// `GATEWAY/32 dev LINK scope link`.
     pub(crate) fn to_gateway(table: u32, gateway: Ipv4Addr, link: u32) -> Self {
-        Self { table, to: (gateway, 32), via: None, link: Some(link), metric: 0, unicast: true }
+        let to = (gateway, 32);
+        Self { table, to, via: None, link: Some(link), source: None, metric: 0, unicast: true }
+    }
+
+    /// `ADDRESS/32 dev LINK scope link` in the main table.
+    pub(crate) fn delivery(address: Ipv4Addr, link: u32) -> Self {
+        Self::to_gateway(MAIN_TABLE, address, link)
+    }
+
+    /// The same next hop for another destination, in the main table and with this source.
+    pub(crate) fn towards(&self, to: (Ipv4Addr, u8), source: Ipv4Addr) -> Self {
+        Self { table: MAIN_TABLE, to, source: Some(source), metric: 0, ..self.clone() }
     }
 
     /// `default via GATEWAY dev LINK`.
     pub(crate) fn default_via(table: u32, gateway: Ipv4Addr, link: u32) -> Self {
         let to = (Ipv4Addr::UNSPECIFIED, 0);
-        Self { table, to, via: Some(gateway), link: Some(link), metric: 0, unicast: true }
+        let (via, link) = (Some(gateway), Some(link));
+        Self { table, to, via, link, source: None, metric: 0, unicast: true }
+    }
+
+    /// Whether it leads the packets of this address to a pod.
+    pub(crate) fn is_delivery(&self, address: Ipv4Addr) -> bool {
+        self.table == MAIN_TABLE && self.to == (address, 32) && self.via.is_none()
     }
 
     /// Whether the kernel accepts only one of the two.
-    fn same_place(&self, other: &Self) -> bool {
+    pub(crate) fn same_place(&self, other: &Self) -> bool {
         (self.table, self.to, self.metric) == (other.table, other.to, other.metric)
     }
 
@@ -83,6 +102,8 @@ impl Route {
         }
         attributes.extend(self.via.map(|via| RouteAttribute::Gateway(RouteAddress::Inet(via))));
         attributes.extend(self.link.map(RouteAttribute::Oif));
+        let source = self.source.map(RouteAddress::Inet);
+        attributes.extend(source.map(RouteAttribute::PrefSource));
         if self.metric > 0 {
             attributes.push(RouteAttribute::Priority(self.metric));
         }
@@ -98,6 +119,9 @@ impl fmt::Display for Route {
         }
         if let Some(link) = self.link {
             write!(f, " on link {link}")?;
+        }
+        if let Some(source) = self.source {
+            write!(f, " from {source}")?;
         }
         write!(f, " in table {}", self.table)
     }
@@ -133,6 +157,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Option<Installed>, NetlinkError> 
         to: (attributes.ipv4(RTA_DST)?.unwrap_or(Ipv4Addr::UNSPECIFIED), length),
         via: attributes.ipv4(RTA_GATEWAY)?,
         link: attributes.u32(RTA_OIF)?,
+        source: attributes.ipv4(RTA_PREFSRC)?,
         metric: attributes.u32(RTA_PRIORITY)?.unwrap_or(0),
         unicast: kind == RTN_UNICAST,
     };
@@ -174,10 +199,23 @@ pub(crate) async fn remove(netlink: &mut Netlink, route: &Route) -> Result<bool,
     }
 }
 
-/// The link of the node's default route: the one in the main table with the lowest metric.
-pub(crate) fn default_link(routes: &[Installed]) -> Option<u32> {
+/// Whether the address is one of this network namespace, on any link.
+pub(crate) async fn is_local(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
+    let mut wanted = RouteMessage::default();
+    wanted.header.address_family = AddressFamily::Inet;
+    wanted.header.destination_prefix_length = 32;
+    wanted.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(address)));
+    match netlink.ask(RTM_GETROUTE, 0, &wanted).await {
+        Ok(answers) => Ok(answers.first().is_some_and(|found| found.get(7) == Some(&RTN_LOCAL))),
+        Err(error) if error.errno() == Some(ENETUNREACH) => Ok(false),
+        Err(source) => Err(failed("look up the route to", &address)(source)),
+    }
+}
+
+/// The default route: the one in the main table with the lowest metric.
+pub(crate) fn default(routes: &[Installed]) -> Option<&Route> {
     let default = |one: &&Installed| {
         one.route.table == MAIN_TABLE && one.route.to == (Ipv4Addr::UNSPECIFIED, 0)
     };
-    routes.iter().filter(default).min_by_key(|one| one.route.metric)?.route.link
+    Some(&routes.iter().filter(default).min_by_key(|one| one.route.metric)?.route)
 }

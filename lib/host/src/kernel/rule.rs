@@ -1,10 +1,14 @@
-//! Policy routing rules `from ADDRESS lookup TABLE`.
+//! Policy routing rules `from ADDRESS lookup TABLE`, and for pods with a network of their own
+//! `to ADDRESS lookup main` and `from ADDRESS to RANGE lookup main`.
 
 use std::net::Ipv4Addr;
 
-use firecamp_core::contract::kernel::{PROTOCOL, RULE_PRIORITY};
+use firecamp_core::contract::kernel::{
+    CLUSTER_PRIORITY, DELIVERY_PRIORITY, MAIN_TABLE, PROTOCOL, RULE_PRIORITY,
+};
 use firecamp_node::cleanup::Rule;
 use firecamp_node::preflight::facts::ForeignRule;
+use ipnet::Ipv4Net;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::RouteProtocol;
@@ -32,6 +36,8 @@ const TO_TABLE: u8 = 1;
 pub(crate) struct OurRule {
     /// The source address that it matches. None for a prefix, which FireCamp never creates.
     pub(crate) source: Option<Ipv4Addr>,
+    /// The destination that it matches: an address, or a range of the cluster.
+    pub(crate) to: Option<Ipv4Net>,
     pub(crate) table: u32,
     priority: u32,
 }
@@ -39,13 +45,36 @@ pub(crate) struct OurRule {
 impl OurRule {
     /// The rule for an address whose ENI has this table.
     pub(crate) fn wanted(address: Ipv4Addr, table: u32) -> Self {
-        Self { source: Some(address), table, priority: RULE_PRIORITY }
+        Self { source: Some(address), to: None, table, priority: RULE_PRIORITY }
+    }
+
+    /// Packets to the address go where the main table says: to its pod.
+    pub(crate) fn delivery(address: Ipv4Addr) -> Self {
+        let to = Some(Ipv4Net::from(address));
+        Self { source: None, to, table: MAIN_TABLE, priority: DELIVERY_PRIORITY }
+    }
+
+    /// Packets from the address to a range of the cluster do not leave through the ENI.
+    pub(crate) fn inside(address: Ipv4Addr, range: Ipv4Net) -> Self {
+        let (source, to) = (Some(address), Some(range));
+        Self { source, to, table: MAIN_TABLE, priority: CLUSTER_PRIORITY }
+    }
+
+    /// Whether it is one of those for this address in a pod's own network.
+    pub(crate) fn is_for_pod(self, address: Ipv4Addr) -> bool {
+        self.to.is_some() && self.subject() == Some(address)
+    }
+
+    /// The address that the rule is for.
+    pub(crate) fn subject(self) -> Option<Ipv4Addr> {
+        let whole = self.to.filter(|to| to.prefix_len() == 32).map(|to| to.addr());
+        self.source.or(whole)
     }
 
     /// The rule as `firecamp cleanup` shows it.
     pub(crate) fn shown(self) -> Rule {
-        let Self { source, table, priority } = self;
-        Rule { source, table, priority }
+        let Self { source, to, table, priority } = self;
+        Rule { source, to, table, priority }
     }
 }
 
@@ -90,16 +119,17 @@ fn decode_foreign(payload: &[u8]) -> Result<Option<ForeignRule>, NetlinkError> {
 }
 
 pub(crate) fn decode(payload: &[u8]) -> Result<Option<OurRule>, NetlinkError> {
-    let [_family, _dst_len, src_len, _tos, short_table, _r1, _r2, action, ..] =
+    let [_family, dst_len, src_len, _tos, short_table, _r1, _r2, action, ..] =
         fixed_part::<HEADER>(payload)?;
     let attributes = Attributes::after(payload, HEADER)?;
     if attributes.u8(FRA_PROTOCOL)? != Some(PROTOCOL) || action != TO_TABLE {
         return Ok(None);
     }
     let source = attributes.ipv4(FRA_SRC)?.filter(|_source| src_len == 32);
+    let to = attributes.ipv4(FRA_DST)?.and_then(|to| Ipv4Net::new(to, dst_len).ok());
     let table = attributes.u32(FRA_TABLE)?.unwrap_or(u32::from(short_table));
     let priority = attributes.u32(FRA_PRIORITY)?.unwrap_or(0);
-    Ok(Some(OurRule { source, table, priority }))
+    Ok(Some(OurRule { source, to, table, priority }))
 }
 
 /// Adds the rule. Returns false if it exists.
@@ -134,10 +164,15 @@ fn message(rule: OurRule) -> RuleMessage {
         message.header.src_len = 32;
         message.attributes.push(RuleAttribute::Source(source.into()));
     }
+    if let Some(to) = rule.to {
+        message.header.dst_len = to.prefix_len();
+        message.attributes.push(RuleAttribute::Destination(to.addr().into()));
+    }
     message
 }
 
 fn text(rule: OurRule) -> String {
     let from = rule.source.map_or_else(|| "all".to_owned(), |source| source.to_string());
-    format!("from {from} lookup {} priority {}", rule.table, rule.priority)
+    let to = rule.to.map_or_else(String::new, |to| format!(" to {to}"));
+    format!("from {from}{to} lookup {} priority {}", rule.table, rule.priority)
 }

@@ -1,13 +1,13 @@
 //! Sockets, by sock_diag.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use firecamp_core::ports::SocketUse;
 use netlink_packet_core::Parseable;
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags,
 };
-use nix::libc::{IPPROTO_TCP, IPPROTO_UDP};
+use nix::libc::{ENOENT, IPPROTO_TCP, IPPROTO_UDP};
 
 use super::failed;
 use crate::error::{HostError, NetlinkError};
@@ -49,6 +49,28 @@ pub(crate) async fn count(
         }
     }
     Ok(used)
+}
+
+/// Whether this network namespace has the end of a TCP connection that is at the first address.
+pub(crate) async fn is_connected(
+    netlink: &mut Netlink,
+    (local, remote): (SocketAddrV4, SocketAddrV4),
+) -> Result<bool, HostError> {
+    let mut exact = request(Transport::Tcp, AF_INET);
+    exact.socket_id = SocketId {
+        source_port: local.port(),
+        destination_port: remote.port(),
+        source_address: IpAddr::V4(*local.ip()),
+        destination_address: IpAddr::V4(*remote.ip()),
+        interface_id: 0,
+        // `INET_DIAG_NOCOOKIE`
+        cookie: [0xff; 8],
+    };
+    match netlink.ask(SOCK_DIAG_BY_FAMILY, 0, &exact).await {
+        Ok(_found) => Ok(true),
+        Err(error) if error.errno() == Some(ENOENT) => Ok(false),
+        Err(source) => Err(failed("look up", "the connection of a pod")(source)),
+    }
 }
 
 fn request(transport: Transport, family: u8) -> InetRequest {

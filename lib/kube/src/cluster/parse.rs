@@ -249,7 +249,7 @@ pub(super) fn pod(text: &str) -> Result<ObservedPod, String> {
     }
     let Pod { metadata } = parsed(text)?;
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
-    let view = pods::view(text.as_bytes(), (namespace, &metadata.name), None)?;
+    let view = pods::fresh(text.as_bytes(), (namespace, &metadata.name), None)?.view;
     Ok(ObservedPod { view, controller: metadata.controller() })
 }
 

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use firecamp_core::contract::kernel::{RULE_PRIORITY, TABLE_BASE, TABLE_MAX};
+use firecamp_core::contract::kernel::{
+    CLUSTER_PRIORITY, DELIVERY_PRIORITY, MAIN_TABLE, RULE_PRIORITY, TABLE_BASE, TABLE_MAX,
+};
 use firecamp_core::ids::PodUid;
 use firecamp_core::lock_rule::LockRecord;
 use firecamp_core::ports::SocketUse;
+use ipnet::Ipv4Net;
 
 /// A value, or why it could not be read.
 pub type Known<T> = Result<T, String>;
@@ -28,6 +31,8 @@ pub struct Address {
 pub struct Rule {
     /// The source address that it matches.
     pub source: Option<Ipv4Addr>,
+    /// The destination that it matches.
+    pub to: Option<Ipv4Net>,
     /// The table that it looks up.
     pub table: u32,
     /// Its priority.
@@ -121,14 +126,35 @@ impl Address {
 impl Rule {
     /// Whether this version creates such rules.
     pub fn is_known(&self) -> bool {
-        self.source.is_some() && self.priority == RULE_PRIORITY && is_ours(self.table)
+        match (self.source, self.to, self.priority) {
+            (Some(_), None, RULE_PRIORITY) => is_ours(self.table),
+            (None, Some(to), DELIVERY_PRIORITY) => to.prefix_len() == 32 && self.is_of_pod(),
+            (Some(_), Some(_), CLUSTER_PRIORITY) => self.is_of_pod(),
+            _other => false,
+        }
+    }
+
+    /// Whether it is one of those for an address in a pod's own network.
+    fn is_of_pod(&self) -> bool {
+        self.table == MAIN_TABLE
+    }
+
+    /// The address that it is for.
+    pub fn subject(&self) -> Option<Ipv4Addr> {
+        self.source.or(self.to.map(|to| to.addr()))
     }
 }
 
 impl Route {
     /// Whether this version creates routes in this table.
     pub fn is_known(&self) -> bool {
-        is_ours(self.table)
+        is_ours(self.table) || self.pods_address().is_some()
+    }
+
+    /// The address whose packets it leads to a pod.
+    pub fn pods_address(&self) -> Option<Ipv4Addr> {
+        let (to, prefix) = self.to;
+        (self.table == MAIN_TABLE && prefix == 32 && self.via.is_none()).then_some(to)
     }
 }
 
@@ -137,7 +163,8 @@ impl Kernel {
     pub fn subjects(&self) -> BTreeSet<Ipv4Addr> {
         let addresses = self.addresses.iter().filter(|one| one.is_known()).map(|one| one.address);
         let rules = self.rules.iter().filter(|one| one.is_known());
-        addresses.chain(rules.filter_map(|one| one.source)).collect()
+        let pods = self.routes.iter().filter_map(Route::pods_address);
+        addresses.chain(rules.filter_map(Rule::subject)).chain(pods).collect()
     }
 }
 
@@ -147,9 +174,10 @@ impl fmt::Display for Object {
             Self::Address(Address { address, prefix, link }) => {
                 write!(f, "address {address}/{prefix} on {link}")
             }
-            Self::Rule(Rule { source, table, priority }) => {
+            Self::Rule(Rule { source, to, table, priority }) => {
                 let from = source.map_or_else(|| "all".to_owned(), |source| source.to_string());
-                write!(f, "rule {priority} from {from} lookup {table}")
+                let to = to.map_or_else(String::new, |to| format!(" to {to}"));
+                write!(f, "rule {priority} from {from}{to} lookup {table}")
             }
             Self::Route(Route { table, to: (to, prefix), via }) => {
                 write!(f, "route {to}/{prefix}")?;

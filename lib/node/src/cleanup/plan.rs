@@ -8,7 +8,7 @@ use firecamp_core::ids::PodUid;
 use firecamp_core::lock_rule::Hold;
 use firecamp_core::ports::SocketUse;
 
-use crate::cleanup::facts::{Kernel, Lock, Object, Observation, Rule};
+use crate::cleanup::facts::{Kernel, Lock, Object, Observation, Route, Rule};
 use crate::cleanup::reason::Why;
 
 /// The subject of one step.
@@ -89,9 +89,11 @@ impl Plan {
 
 fn of_address(kernel: &Kernel, address: Ipv4Addr) -> Vec<Object> {
     let addresses = kernel.addresses.iter().filter(|one| one.is_known() && one.address == address);
-    let rules = kernel.rules.iter().filter(|one| one.is_known() && one.source == Some(address));
+    let rules = kernel.rules.iter().filter(|one| one.is_known() && one.subject() == Some(address));
+    let routes = kernel.routes.iter().filter(|one| one.pods_address() == Some(address));
     let addresses = addresses.map(|one| Object::Address(one.clone()));
-    addresses.chain(rules.map(|one| Object::Rule(*one))).collect()
+    let rules = rules.map(|one| Object::Rule(*one));
+    addresses.chain(rules).chain(routes.map(|one| Object::Route(*one))).collect()
 }
 
 fn of_other_shape(kernel: &Kernel) -> Vec<Object> {
@@ -105,7 +107,7 @@ fn of_other_shape(kernel: &Kernel) -> Vec<Object> {
 /// Whether another version created an object of the address.
 fn has_other_shape(kernel: &Kernel, address: Ipv4Addr) -> bool {
     let mut addresses = kernel.addresses.iter().filter(|one| one.address == address);
-    let mut rules = kernel.rules.iter().filter(|one| one.source == Some(address));
+    let mut rules = kernel.rules.iter().filter(|one| one.subject() == Some(address));
     addresses.any(|one| !one.is_known()) || rules.any(|one| !one.is_known())
 }
 
@@ -182,7 +184,8 @@ fn tables(seen: &Observation, plan: &mut Plan) {
     let stays = |rule: &&Rule| !gone.contains(&Object::Rule(**rule));
     let mut used = seen.kernel.looked_up.clone();
     used.extend(seen.kernel.rules.iter().filter(stays).map(|rule| rule.table));
-    let routes = || seen.kernel.routes.iter().filter(|one| one.is_known());
+    let of_eni = |one: &&Route| one.is_known() && one.pods_address().is_none();
+    let routes = || seen.kernel.routes.iter().filter(of_eni);
     let tables: BTreeSet<u32> = routes().map(|one| one.table).collect();
     for table in tables {
         let objects: Vec<Object> =

@@ -1,15 +1,17 @@
 //! The agent's configuration.
 
 use std::net::{SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
 
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::env;
 use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_registry::RegistryUrl;
+use ipnet::Ipv4Net;
 
 use super::Places;
 use crate::config_errors::{Faults, Setting};
-use crate::flags::AgentFlags;
+use crate::flags::{AgentFlags, NodeFlags};
 use crate::parse;
 use crate::pod_identity::Surroundings;
 
@@ -28,8 +30,32 @@ pub struct AgentConfig {
     pub metrics: Option<SocketAddr>,
     /// Where pods ask for their address, if they may.
     pub endpoint: Option<SocketAddrV4>,
+    /// How pods with a network of their own are served, if they are.
+    pub pod_networks: Option<PodNetworkSettings>,
     /// The registry and the lock directory.
     pub places: Places,
+}
+
+/// How the agent serves pods with a network of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodNetworkSettings {
+    /// The directory with the network namespaces of pods.
+    pub namespaces: PathBuf,
+    /// The ranges of the cluster's pods and Services.
+    pub cluster: Vec<Ipv4Net>,
+}
+
+/// None without ranges.
+fn pod_networks(flags: &NodeFlags, faults: &mut Faults) -> Option<PodNetworkSettings> {
+    let cluster = Setting::new("cluster-cidrs", env::CLUSTER_CIDRS, flags.cluster_cidrs.as_ref());
+    let listen = Setting::new("endpoint-listen", env::ENDPOINT_LISTEN, None);
+    if cluster.given() && flags.endpoint_listen.is_none() {
+        faults.add(format!("{cluster} needs {listen}"));
+    }
+    let cluster = faults.optional(cluster, parse::ranges);
+    let namespaces = Setting::new("netns-dir", env::NETNS_DIR, flags.netns_dir.as_ref());
+    let namespaces = faults.required(namespaces, parse::absolute_path);
+    cluster.zip(namespaces).map(|(cluster, namespaces)| PodNetworkSettings { namespaces, cluster })
 }
 
 impl AgentConfig {
@@ -49,6 +75,7 @@ impl AgentConfig {
             Setting::new("endpoint-listen", env::ENDPOINT_LISTEN, node.endpoint_listen.as_ref());
         let endpoint_set = endpoint;
         let endpoint = faults.optional(endpoint, parse::endpoint_listen);
+        let pod_networks = pod_networks(node, &mut faults);
         let eni = Setting::new("eni", env::ENI, node.eni.as_ref());
         let eni = faults.required(eni, str::parse::<EniRule>);
         let node = super::identity::node(node.node_name.as_ref(), around, &mut faults);
@@ -66,6 +93,7 @@ impl AgentConfig {
             listen,
             metrics,
             endpoint,
+            pod_networks,
             places,
         });
         faults.unless(config)

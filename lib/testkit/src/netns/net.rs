@@ -6,11 +6,13 @@ use std::future::Future;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressProtocol};
 use rtnetlink::packet_route::link::{
@@ -48,6 +50,14 @@ impl Net {
             thread::scope(|scope| scope.spawn(make).join()).unwrap_or_else(|e| resume_unwind(e));
         net.up("lo");
         net
+    }
+
+    /// Shows this namespace as a file, as a container runtime does. The file must not exist.
+    pub fn show_at(&self, path: &Path) {
+        must(File::create_new(path), "create the file of a namespace");
+        let own = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        let (none, bind) = (None::<&str>, MsFlags::MS_BIND);
+        must(mount(Some(own.as_str()), path, none, bind, none), "mount a namespace");
     }
 
     /// Runs the closure in this namespace, on its own thread; a panic propagates.
@@ -233,6 +243,15 @@ impl Net {
         };
         let route = route.build();
         must(self.netlink(|h| async move { h.route().add(route).execute().await }), "add a route");
+    }
+
+    /// Sets the MAC of an address on a link for good, as the mapping of a VPC does.
+    pub fn add_neighbour(&self, link: &str, address: Ipv4Addr, mac: [u8; 6]) {
+        let index = self.index(link);
+        let added = self.netlink(|h| async move {
+            h.neighbours().add(index, address.into()).link_layer_address(&mac).execute().await
+        });
+        must(added, "add a neighbour");
     }
 
     /// Adds a rule `from SOURCE/32 lookup TABLE` with this priority and protocol.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
 use crate::deploy::{apply, as_served};
-use crate::samples::{GROUP, pool, with};
+use crate::samples::{GROUP, pool, runtime_class, with};
 
 const PODS: &str = "/api/v1/namespaces/injected/pods";
 const FILES: [&str; 2] = ["deploy/injection/mutation.yaml", "deploy/injection/guard.yaml"];
@@ -36,6 +36,7 @@ async fn install(cluster: &Cluster) -> Outcome {
     let namespace =
         json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "injected" } });
     apply(cluster, &namespace).await?;
+    apply(cluster, &runtime_class("kata")).await?;
     for (name, resource) in POOLS {
         let pool =
             with(pool(), &[("/metadata/name", json!(name)), ("/spec/resource", json!(resource))]);
@@ -47,8 +48,7 @@ async fn install(cluster: &Cluster) -> Outcome {
     let end = Instant::now() + PATIENCE;
     loop {
         let answers = [created(cluster, &member()).await?, created(cluster, &nobody()).await?];
-        let codes = answers.each_ref().map(|answer| answer.code);
-        if codes == [201, 422] {
+        if answers.each_ref().map(|answer| answer.code) == [201, 422] {
             return Ok(());
         }
         ensure(Instant::now() < end, || format!("the policies: {}", answers[0].text))?;
@@ -240,6 +240,8 @@ fn refused() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
         "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1", "controller": true,
     }]);
     let gone = ("/spec/initContainers", Value::Null);
+    let sandboxed = ("/spec/runtimeClassName", json!("kata"));
+    let eni = json!({ "limits": { "vpc.amazonaws.com/pod-eni": "1" } });
     // A volume of direct mode that nothing mounts.
     let left = json!([{ "name": "run", "hostPath": { "path": "/run/firecamp" } }]);
     vec![
@@ -253,7 +255,8 @@ fn refused() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
             "a static pod has no token",
         ),
         (vec![("/metadata/ownerReferences", owner)], "only pods whose names stay"),
-        (vec![("/spec/hostNetwork", json!(false))], "set hostNetwork: true"),
+        (vec![("/spec/hostNetwork", json!(false)), sandboxed], "the runtimeClassName kata"),
+        (vec![("/spec/containers/0/resources", eni)], "vpc.amazonaws.com/pod-eni"),
         (vec![("/spec/volumes/0", token)], "the audience"),
         (vec![("/spec/volumes/1", elsewhere)], "must be an emptyDir"),
     ]

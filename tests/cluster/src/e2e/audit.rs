@@ -79,7 +79,8 @@ impl TestCluster<'_> {
         })
     }
 
-    /// Whether a worker's kernel has the address. A stopped machine has none.
+    /// Whether a worker's kernel has the address, or leads it to a pod with a network of its own. A
+    /// stopped machine has none.
     pub(super) fn in_kernel(&self, worker: &str, address: Ipv4Addr) -> Outcome<bool> {
         let truth = self.vpc(vpcbox::client::Client::truth)?;
         let off = |node: &vpcbox::protocol::Node| node.name == worker && node.state != "running";
@@ -87,7 +88,10 @@ impl TestCluster<'_> {
             return Ok(false);
         }
         let shown = output_of(self.running.on(worker, "ip")?.args(["-o", "-4", "address"]))?;
-        Ok(shown.contains(&format!(" {address}/32 ")))
+        let route = address.to_string();
+        let routed =
+            output_of(self.running.on(worker, "ip")?.args(["-4", "route", "show", &route]))?;
+        Ok(shown.contains(&format!(" {address}/32 ")) || !routed.trim().is_empty())
     }
 
     /// The answer to a client in the VPC.

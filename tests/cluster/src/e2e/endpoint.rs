@@ -23,10 +23,16 @@ fn unprivileged(name: &'static str) -> Set {
     Set { namespace: APART, firecamp, ..Set::new(name, 1) }
 }
 
+pub(super) fn with_own_network(name: &'static str) -> Set {
+    Set { firecamp: FirecampContainers::OwnNetwork, ..unprivileged(name) }
+}
+
 impl TestCluster<'_> {
     /// Starts the only member of a set in a namespace in which no account has a permission.
-    async fn start_apart(&self, set: &Set) -> Outcome<Pod> {
-        let namespace = format!("pod-security.kubernetes.io/enforce={}", "privileged");
+    pub(super) async fn start_apart(&self, set: &Set) -> Outcome<Pod> {
+        let own = set.firecamp == FirecampContainers::OwnNetwork;
+        let level = if own { "restricted" } else { "privileged" };
+        let namespace = format!("pod-security.kubernetes.io/enforce={level}");
         self.admin.kubectl(&["create", "namespace", APART]).await?;
         self.admin.kubectl(&["label", "namespace", APART, &namespace]).await?;
         let place = format!("/apis/apps/v1/namespaces/{APART}/statefulsets");
@@ -34,7 +40,7 @@ impl TestCluster<'_> {
         self.wait_ready_in(APART, &format!("{}-0", set.name), None).await
     }
 
-    async fn end_apart(&self, pod: &Pod, node: &str) -> Outcome {
+    pub(super) async fn end_apart(&self, pod: &Pod, node: &str) -> Outcome {
         let address = self.address_in(APART, &pod.name).await?;
         self.admin.kubectl(&["delete", "namespace", APART]).await?;
         self.wait_parked(node, address).await
@@ -44,7 +50,17 @@ impl TestCluster<'_> {
 pub(super) async fn a_member_without_privileges_keeps_its_address(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let set = Set { stop: Stop::None, ..unprivileged("plain") };
+    keeps_its_address(cluster, Set { stop: Stop::None, ..unprivileged("plain") }).await
+}
+
+pub(super) async fn a_member_with_a_network_of_its_own_keeps_its_address(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    keeps_its_address(cluster, Set { stop: Stop::None, ..with_own_network("own") }).await
+}
+
+/// First start, restart on the same node, move to another node.
+async fn keeps_its_address(cluster: &TestCluster<'_>, set: Set) -> Outcome {
     let before = cluster.last_call()?;
     let first = cluster.start_apart(&set).await?;
     let address = cluster.wait_serving(APART, &first, PORT).await?;

@@ -180,6 +180,13 @@ impl TestCluster<'_> {
         Background::start(&mut client)
     }
 
+    /// A service elsewhere in the VPC that answers with the address of its client.
+    pub(super) fn serve_clients_address(&self, port: u16) -> Outcome<Background> {
+        let mut service = self.running.on_machine("client", self.running.own_binary()?)?;
+        service.args(["serve", "0.0.0.0", "--show-client", "--port", &port.to_string()]);
+        Background::start(&mut service)
+    }
+
     /// A client in the VPC that records which pod answers at an address. Waits for the first
     /// answer.
     pub(super) async fn record_answers(&self, address: Ipv4Addr) -> Outcome<AnswerLog> {

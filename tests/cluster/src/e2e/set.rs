@@ -47,6 +47,8 @@ pub(super) enum FirecampContainers {
     Real,
     /// None but the stop container: the rest is injected because of the label, without privileges.
     Injected,
+    /// The same for pods with a network of their own, which a restricted namespace admits.
+    OwnNetwork,
     /// Containers that do nothing; the service listens at its node's address.
     Idle,
     /// None; the service listens at its node's address.
@@ -54,12 +56,21 @@ pub(super) enum FirecampContainers {
 }
 
 /// `make e2e MEMBERS=injected`: the members of all scenarios ask the agents' endpoint.
+/// `MEMBERS=own-network`: they have networks of their own.
 const MEMBERS: &str = "CLUSTERBOX_MEMBERS";
 
 impl FirecampContainers {
     fn of_members() -> Self {
-        let injected = std::env::var_os(MEMBERS).is_some_and(|members| members == "injected");
-        if injected { Self::Injected } else { Self::Real }
+        match std::env::var(MEMBERS).as_deref() {
+            Ok("injected") => Self::Injected,
+            Ok("own-network") => Self::OwnNetwork,
+            Ok(_) | Err(_) => Self::Real,
+        }
+    }
+
+    /// Whether the label adds them.
+    fn is_injected(self) -> bool {
+        matches!(self, Self::Injected | Self::OwnNetwork)
     }
 }
 
@@ -129,7 +140,7 @@ impl Set {
     pub(super) fn object(&self) -> Value {
         let labels = json!({ "app.kubernetes.io/name": self.name });
         let mut own = json!({ "app.kubernetes.io/name": self.name });
-        if matches!(self.firecamp, FirecampContainers::Real | FirecampContainers::Injected) {
+        if self.firecamp == FirecampContainers::Real || self.firecamp.is_injected() {
             own["firecamp.io/pool"] = json!(self.pool);
         }
         json!({
@@ -165,7 +176,7 @@ impl Set {
 
     fn pod(&self) -> Value {
         let (volume, data) = self.data();
-        let injected = self.firecamp == FirecampContainers::Injected;
+        let injected = self.firecamp.is_injected();
         let (own, mut volumes) = if injected {
             // A template may not mount a volume that it does not have.
             (token(), Vec::from_iter((self.stop != Stop::None).then(token_volume)))
@@ -179,7 +190,9 @@ impl Set {
         let mut init = vec![self.firecamp_container("init", json!({ "volumeMounts": mounts }))];
         let mut containers = vec![self.service(data.as_ref())];
         match self.firecamp {
-            FirecampContainers::None | FirecampContainers::Injected => init.clear(),
+            FirecampContainers::None
+            | FirecampContainers::Injected
+            | FirecampContainers::OwnNetwork => init.clear(),
             FirecampContainers::Idle => init = idle(),
             FirecampContainers::Real => {}
         }
@@ -198,7 +211,7 @@ impl Set {
             Stop::Sidecar | Stop::Hook | Stop::None => {}
         }
         json!({
-            "hostNetwork": true,
+            "hostNetwork": self.firecamp != FirecampContainers::OwnNetwork,
             "dnsPolicy": "Default",
             "terminationGracePeriodSeconds": self.grace,
             "initContainers": init,
@@ -215,6 +228,8 @@ impl Set {
         words.push(match self.firecamp {
             FirecampContainers::Real => "/data/conf/firecamp-service-staticip",
             FirecampContainers::Injected => ADDRESS_FILE,
+            // Like most services in pods, at all addresses.
+            FirecampContainers::OwnNetwork => "0.0.0.0",
             FirecampContainers::Idle | FirecampContainers::None => "$(HOST_IP)",
         });
         let mounts: Vec<&Value> = data.into_iter().collect();
@@ -225,6 +240,9 @@ impl Set {
             "env": self.env(),
             "volumeMounts": mounts,
         });
+        if self.firecamp == FirecampContainers::OwnNetwork {
+            service["securityContext"] = unprivileged();
+        }
         if let Some(port) = self.probed {
             let at = json!({ "host": "127.0.0.1", "port": port });
             let probe = json!({ "tcpSocket": at, "periodSeconds": 1, "failureThreshold": 1 });
@@ -250,7 +268,7 @@ impl Set {
             let at = "$(CRASH_WORD).$(POD_INDEX)";
             env.push(json!({ "name": "FIRECAMP_CRASH_AT", "value": at }));
         }
-        if self.firecamp == FirecampContainers::Injected {
+        if self.firecamp.is_injected() {
             env.push(json!({ "name": "FIRECAMP_ENDPOINT", "value": DEFAULT }));
             container["env"] = json!(env);
             container["securityContext"] = unprivileged();
@@ -298,7 +316,7 @@ fn token_volume() -> Value {
 }
 
 /// What the Pod Security Standard *restricted* asks of a container.
-fn unprivileged() -> Value {
+pub(super) fn unprivileged() -> Value {
     json!({
         "runAsUser": 65532,
         "runAsGroup": 65532,

@@ -23,6 +23,8 @@ pub struct LocalPod {
     pub lifecycle: PodLifecycle,
     /// How much of each extended resource of pools it occupies.
     pub requested: ResourceList,
+    /// It has a network of its own.
+    pub own_network: bool,
 }
 
 /// The pods of this node by their names.

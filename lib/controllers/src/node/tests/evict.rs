@@ -34,7 +34,12 @@ fn with(state: State) -> Listing {
     listing.records.get_mut(&ADDRESS).unwrap().attachment.as_mut().unwrap().state = state;
     listing.pods = [(Member::new("demo", "redis-0").unwrap(), PodView::Absent)].into();
     let requested = ResourceList::from([(ResourceName::default(), 1)]);
-    let pod = LocalPod { pod: parsed("u2"), lifecycle: PodLifecycle::Running, requested };
+    let pod = LocalPod {
+        pod: parsed("u2"),
+        lifecycle: PodLifecycle::Running,
+        requested,
+        own_network: false,
+    };
     let local_pods = Some([(Member::new("demo", "redis-1").unwrap(), pod)].into());
     Listing { pools: Some(vec![pool()]), local_pods, ..listing }
 }

@@ -1,0 +1,56 @@
+//! Pods with a network of their own at the endpoint. The simulated kernel has no such network.
+
+use firecamp_core::contract::exit::Exit;
+use serde_json::{Value, json};
+
+use super::endpoint::{TOKEN, asking_of};
+use super::harness::POD;
+
+fn own() -> Value {
+    json!({ "hostNetwork": false })
+}
+
+#[tokio::test]
+async fn a_pod_with_a_network_of_its_own_is_refused_with_the_reason_where_that_is_off() {
+    asking_of(false, async |asking| {
+        asking.set_pod(POD, &own());
+        let report = asking.attach(TOKEN).await;
+        assert_eq!(report.exit, Exit::NodeUnsuitable, "{report:?}");
+        assert!(report.message.contains("endpoint.podNetworks.clusterCIDRs"), "{report:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f127_a_pod_is_served_only_from_the_address_that_the_api_shows() {
+    asking_of(true, async |asking| {
+        let before = asking.node.record().await;
+        let shown = |ip: &str| json!({ "phase": "Pending", "podIPs": [{ "ip": ip }] });
+        asking.set_pod_with(POD, &own(), &shown("10.244.1.6"));
+        let report = asking.attach(TOKEN).await;
+        assert_eq!(report.exit, Exit::TokenRefused, "{report:?}");
+        assert!(report.message.contains("the request is from 127.0.0.1"), "{report:?}");
+        asking.set_pod_with(POD, &own(), &shown("127.0.0.1"));
+        let report = asking.attach(TOKEN).await;
+        assert_eq!(report.exit, Exit::KernelRefused, "{report:?}");
+        assert!(report.message.contains("network of pod"), "{report:?}");
+        assert_eq!(asking.node.record().await, before, "nothing was taken");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pod_asks_again_until_the_kubelet_has_reported_its_address() {
+    asking_of(true, async |asking| {
+        asking.set_pod(POD, &own());
+        let later = async {
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            let status = json!({ "phase": "Pending", "podIPs": [{ "ip": "127.0.0.1" }] });
+            asking.set_pod_with(POD, &own(), &status);
+        };
+        let (report, ()) = tokio::join!(asking.attach(TOKEN), later);
+        // The simulated kernel does not know it, which is asked only then.
+        assert_eq!(report.exit, Exit::KernelRefused, "{report:?}");
+    })
+    .await;
+}

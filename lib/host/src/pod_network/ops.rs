@@ -1,0 +1,261 @@
+//! The operations of [`LinuxHost`] on addresses in the networks of pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use firecamp_core::failure::HostFailure;
+use firecamp_core::ids::PodUid;
+use firecamp_core::lock_rule::Hold;
+use firecamp_core::ports::SocketUse;
+
+use super::delivery::{self, Delivery, NodeTables};
+use super::inside::{self, Inside};
+use super::namespace::{Namespace, enter};
+use super::{Place, PodNetwork, PodNetworks, find};
+use crate::error::HostError;
+use crate::kernel::address::Assigned;
+use crate::kernel::{link, socket};
+use crate::linux::{LinuxHost, ROUTE};
+use crate::lock::record::Recorded;
+use crate::netlink::Netlink;
+
+/// The networks of pods that are known and still exist, and the node's tables. Empty on a node
+/// without such pods, and for a program that cannot enter them.
+#[derive(Default)]
+pub(crate) struct Networks {
+    open: BTreeMap<u64, (Namespace, Vec<Assigned>)>,
+    node: Option<NodeTables>,
+}
+
+impl Networks {
+    /// FireCamp's addresses in all of them.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.open.values().flat_map(|(_, ours)| ours.iter().map(|one| one.local))
+    }
+
+    /// Whether a network other than this one has the address.
+    pub(crate) fn has_left_over(&self, address: Ipv4Addr, own: Option<u64>) -> bool {
+        let others = self.open.iter().filter(|(cookie, _)| Some(**cookie) != own);
+        others.into_iter().any(|(_, (_, ours))| ours.iter().any(|one| one.local == address))
+    }
+
+    /// Removes the address from all of them but this one. Returns whether it changed anything.
+    async fn sweep(&mut self, address: Ipv4Addr, own: Option<u64>) -> Result<bool, HostError> {
+        let mut changed = false;
+        for (cookie, (within, ours)) in &mut self.open {
+            if Some(*cookie) != own && ours.iter().any(|one| one.local == address) {
+                changed |= inside::remove(within, address).await?;
+            }
+        }
+        Ok(changed)
+    }
+}
+
+impl LinuxHost {
+    /// The same host, with access to the networks of pods.
+    #[must_use]
+    pub fn with_pod_networks(mut self, networks: Option<PodNetworks>) -> Self {
+        self.networks = networks;
+        self
+    }
+
+    /// Records these pods of this node as such with a network of their own: no address of theirs
+    /// is added to the node's network. Forgets pods that are no longer `present`, hold nothing, and
+    /// whose network is gone.
+    pub async fn note_pods(
+        &self,
+        own: &BTreeSet<PodUid>,
+        present: &BTreeSet<PodUid>,
+    ) -> Result<(), HostFailure> {
+        Ok(self.note(own, present).await?)
+    }
+
+    async fn note(
+        &self,
+        own: &BTreeSet<PodUid>,
+        present: &BTreeSet<PodUid>,
+    ) -> Result<(), HostError> {
+        if self.networks.is_none() {
+            return Ok(());
+        }
+        self.pods.note(own)?;
+        let known = self.pods.all()?;
+        let stays = |pod: &PodUid| own.contains(pod) || present.contains(pod);
+        if known.keys().all(stays) {
+            return Ok(());
+        }
+        let locks = self.locks.all()?;
+        let held = locks.values().filter_map(Recorded::last).filter(|it| it.hold == Hold::Held);
+        let held: BTreeSet<PodUid> = held.map(|last| last.holder.pod).collect();
+        let open = self.open_networks().await?.open;
+        for (pod, place) in known {
+            let exists =
+                matches!(&place, Place::Pod(network) if open.contains_key(&network.cookie));
+            if !exists && !stays(&pod) && !held.contains(&pod) {
+                self.pods.forget(&pod)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds and records the network of a pod by its connection from `peer` to `own`; otherwise
+    /// says why it is not clear which one it is.
+    pub async fn find_pod_network(
+        &self,
+        pod: &PodUid,
+        connection: (SocketAddrV4, SocketAddrV4),
+    ) -> Result<Result<(), String>, HostFailure> {
+        Ok(self.find_network(pod, connection).await?)
+    }
+
+    async fn find_network(
+        &self,
+        pod: &PodUid,
+        connection: (SocketAddrV4, SocketAddrV4),
+    ) -> Result<Result<(), String>, HostError> {
+        let networks = self.networks(pod)?;
+        // One at a time: it opens sockets in the namespaces of all pods.
+        let _turn = self.pods.turn().await;
+        let found = find::of_connection(&networks.namespaces, self.limit, connection);
+        match Box::pin(found).await? {
+            Ok(network) => self.pods.found(pod, &network).map(Ok),
+            Err(why) => Ok(Err(unusable(pod, why).to_string())),
+        }
+    }
+
+    fn networks(&self, pod: &PodUid) -> Result<&PodNetworks, HostError> {
+        let off = || unusable(pod, "this program does not serve pods with their own network");
+        self.networks.as_ref().ok_or_else(off)
+    }
+
+    /// All known networks, and the node's tables if there is one.
+    pub(crate) async fn open_networks(&self) -> Result<Networks, HostError> {
+        let Some(PodNetworks { namespaces, .. }) = &self.networks else {
+            return Ok(Networks::default());
+        };
+        let known = self.pods.all()?.into_values().filter_map(|place| match place {
+            Place::Pod(network) => Some((network.name, Some(network.cookie))),
+            Place::Node | Place::NotKnown => None,
+        });
+        let known: Vec<_> = known.collect();
+        if known.is_empty() {
+            return Ok(Networks::default());
+        }
+        let mut open = BTreeMap::new();
+        for mut within in enter(namespaces, self.limit, known).await? {
+            let ours = inside::ours(&mut within).await?;
+            open.insert(within.cookie, (within, ours));
+        }
+        let node = Some(NodeTables::read(&mut self.netlink(ROUTE)?).await?);
+        Ok(Networks { open, node })
+    }
+
+    /// Adds the address to the pod's network, then leads its packets there, then removes it from
+    /// everywhere else. Returns whether it changed anything.
+    pub(crate) async fn add_to_pod(
+        &self,
+        netlink: &mut Netlink,
+        (address, before): (Ipv4Addr, &Recorded),
+        (pod, network): (&PodUid, &PodNetwork),
+    ) -> Result<bool, HostError> {
+        let ranges = &self.networks(pod)?.ranges;
+        let mut networks = self.open_networks().await?;
+        let (Some((within, _)), Some(node)) =
+            (networks.open.get_mut(&network.cookie), &networks.node)
+        else {
+            return Err(unusable(pod, "its network namespace is gone"));
+        };
+        let inside = Inside::read(within, network, (address, ranges)).await?;
+        let inside = inside.map_err(|why| unusable(pod, why))?;
+        let delivery = delivery_to(&inside, address, (node, ranges));
+        let delivery = delivery.map_err(|why| unusable(pod, why))?;
+        let mut changed = inside.ensure(within).await?;
+        changed |= delivery.ensure(netlink).await?;
+        changed |= self.take_off_links(netlink, address, before).await?;
+        Ok(networks.sweep(address, Some(network.cookie)).await? || changed)
+    }
+
+    /// Stops leading packets of the address to a pod, and removes it from the networks of all pods,
+    /// as far as this program can enter them.
+    pub(crate) async fn take_from_pods(
+        &self,
+        netlink: &mut Netlink,
+        address: Ipv4Addr,
+    ) -> Result<bool, HostError> {
+        if self.pods.all()?.is_empty() {
+            return Ok(false);
+        }
+        let mut changed = delivery::stop(netlink, address).await?;
+        changed |= self.open_networks().await?.sweep(address, None).await?;
+        Ok(delivery::remove(netlink, address).await? || changed)
+    }
+
+    /// Where the address is, by the pod that held it last.
+    pub(crate) fn last_place(&self, recorded: &Recorded) -> Result<Place, HostError> {
+        match recorded.last() {
+            Some(last) => self.pods.place(&last.holder.pod),
+            None => Ok(Place::Node),
+        }
+    }
+
+    /// Whether the pod has the address, and its packets are led there; none if its network is gone.
+    /// A program that cannot enter it sees only the second.
+    pub(crate) async fn is_in_pod(
+        &self,
+        networks: &mut Networks,
+        address: Ipv4Addr,
+        network: &PodNetwork,
+    ) -> Result<Option<bool>, HostError> {
+        let Some(PodNetworks { ranges, .. }) = &self.networks else {
+            let node = NodeTables::read(&mut self.netlink(ROUTE)?).await?;
+            return Ok(Some(node.delivers(address)));
+        };
+        if networks.has_left_over(address, Some(network.cookie)) {
+            return Ok(Some(false));
+        }
+        let (Some((within, _)), Some(node)) =
+            (networks.open.get_mut(&network.cookie), &networks.node)
+        else {
+            return Ok(None);
+        };
+        let Ok(inside) = Inside::read(within, network, (address, ranges)).await? else {
+            return Ok(Some(false));
+        };
+        let delivery = delivery_to(&inside, address, (node, ranges));
+        Ok(Some(inside.is_complete() && delivery.is_ok_and(|delivery| delivery.is_complete(node))))
+    }
+
+    /// The sockets that use the address in the network of the pod that held it last. Fails if this
+    /// program cannot enter it.
+    pub(crate) async fn sockets_in_pod(&self, address: Ipv4Addr) -> Result<SocketUse, HostError> {
+        let recorded = self.locks.peek(address)?;
+        let (Place::Pod(network), Some(last)) = (self.last_place(&recorded)?, recorded.last())
+        else {
+            return Ok(SocketUse::default());
+        };
+        let dir = &self.networks(&last.holder.pod)?.namespaces;
+        let wanted = vec![(network.name, Some(network.cookie))];
+        match enter(dir, self.limit, wanted).await?.first_mut() {
+            Some(within) => socket::count(&mut within.sockets, address).await,
+            None => Ok(SocketUse::default()),
+        }
+    }
+}
+
+/// The node's part for the address, or why there is none.
+fn delivery_to(
+    inside: &Inside,
+    address: Ipv4Addr,
+    (node, ranges): (&NodeTables, &[ipnet::Ipv4Net]),
+) -> Result<Delivery, String> {
+    match (link::towards(&node.links, &inside.link), inside.link.mac) {
+        (Some(link), Some(mac)) => Ok(Delivery::new(address, (link.index, mac), ranges)),
+        (None, _) | (_, None) => {
+            Err(format!("{} is not connected to this node by a veth", inside.link.name))
+        }
+    }
+}
+
+fn unusable(pod: &PodUid, why: impl Into<String>) -> HostError {
+    HostError::PodNetwork { pod: pod.clone(), why: why.into() }
+}
