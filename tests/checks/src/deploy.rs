@@ -82,7 +82,8 @@ pub fn collection(object: &Value) -> Result<String, String> {
 }
 
 /// Kind, plural, and whether it is in a namespace.
-const KINDS: [(&str, &str, bool); 25] = [
+const KINDS: [(&str, &str, bool); 26] = [
+    ("RuntimeClass", "runtimeclasses", false),
     ("ClusterRole", "clusterroles", false),
     ("ClusterRoleBinding", "clusterrolebindings", false),
     ("ConfigMap", "configmaps", true),

@@ -104,6 +104,10 @@ pub(crate) fn f128_namespace_file_that_is_used_again_is_not_the_pods() {
     assert!(!fixture.complete(&target));
     fails(fixture.add(&target, &by), HostKind::Refused, &["namespace is gone"]);
     assert!(!stranger.run(|| TcpListener::bind((ADDRESS, 0)).is_ok()), "a stranger's pod");
+    stranger.add_address("lo", ADDRESS, 32, None);
+    let _used = stranger.run(|| TcpListener::bind((ADDRESS, 0))).unwrap();
+    let counted = fixture.node.net.block_on(|| fixture.host.sockets(ADDRESS)).unwrap();
+    assert_eq!(counted.listeners, 0, "a stranger's sockets");
 }
 
 pub(crate) fn f129_new_sandbox_of_the_same_pod_gets_the_address() {

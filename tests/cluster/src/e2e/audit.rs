@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
+use vpcbox::protocol::KernelAct;
 
 use super::processes::output_of;
 use super::test_cluster::{ADDRESSES, Pod, TestCluster, ensure, text};
@@ -88,10 +89,24 @@ impl TestCluster<'_> {
             return Ok(false);
         }
         let shown = output_of(self.running.on(worker, "ip")?.args(["-o", "-4", "address"]))?;
-        let route = address.to_string();
-        let routed =
-            output_of(self.running.on(worker, "ip")?.args(["-4", "route", "show", &route]))?;
-        Ok(shown.contains(&format!(" {address}/32 ")) || !routed.trim().is_empty())
+        Ok(shown.contains(&format!(" {address}/32 ")) || self.is_led_to_pod(worker, address)?)
+    }
+
+    /// Whether a worker leads the address to a pod with a network of its own.
+    fn is_led_to_pod(&self, worker: &str, address: Ipv4Addr) -> Outcome<bool> {
+        let words = ["-4", "route", "show", &address.to_string()];
+        let routed = output_of(self.running.on(worker, "ip")?.args(words))?;
+        Ok(!routed.trim().is_empty())
+    }
+
+    /// Removes an address from a worker's kernel, or the route that leads it to its pod.
+    pub(super) fn strip(&self, worker: &str, address: Ipv4Addr) -> Outcome {
+        if self.is_led_to_pod(worker, address)? {
+            let words = ["route", "del", &address.to_string()];
+            return output_of(self.running.on(worker, "ip")?.args(words)).map(drop);
+        }
+        let node = worker.to_owned();
+        self.vpc(|vpc| vpc.kernel(KernelAct::KernelStrip { node, address }))
     }
 
     /// The answer to a client in the VPC.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
-use vpcbox::protocol::KernelAct;
 
 use super::set::Set;
 use super::test_cluster::{CLAIMS, TestCluster, all_but, ensure, text};
@@ -30,8 +29,7 @@ pub(super) async fn a_removed_address_is_restored_while_the_api_server_is_down(
     let begun = Instant::now();
     let mut removals = 0;
     while begun.elapsed() < OUTAGE {
-        let (node, address) = (pod.node.clone(), held.address);
-        cluster.vpc(|vpc| vpc.kernel(KernelAct::KernelStrip { node, address }))?;
+        cluster.strip(&pod.node, held.address)?;
         removals += 1;
         until("the agent restores the address, and the member answers", || async {
             let there = cluster.in_kernel(&pod.node, held.address)?;

@@ -2,7 +2,6 @@
 
 use firecamp_core::contract::path::{AGENT_PROTOCOL, RUN_DIR};
 use serde_json::Value;
-use vpcbox::protocol::KernelAct;
 
 use super::audit::Held;
 use super::events::STOP;
@@ -59,12 +58,6 @@ impl TestCluster<'_> {
         Ok(all)
     }
 
-    /// Removes an address from its node's kernel.
-    fn remove_from_kernel(&self, pod: &Pod, held: &Held) -> Outcome {
-        let (node, address) = (pod.node.clone(), held.address);
-        self.vpc(|vpc| vpc.kernel(KernelAct::KernelStrip { node, address }))
-    }
-
     /// Checks that the agent restores a removed address, and that a restart on the same node uses
     /// one new epoch and a release by the stop container.
     async fn verify_restore_and_restart(
@@ -72,7 +65,7 @@ impl TestCluster<'_> {
         FollowedMember { pod, held, stop }: FollowedMember,
     ) -> Outcome {
         let restores = self.count_restores(held.address).await?;
-        self.remove_from_kernel(&pod, &held)?;
+        self.strip(&pod.node, held.address)?;
         until(&format!("the agent restores {}", held.address), || async {
             ensure(self.in_kernel(&pod.node, held.address)?, || {
                 "the address is not in the kernel".to_owned()
@@ -174,7 +167,7 @@ async fn run_incompatible(
     let FollowedMember { pod, held, .. } = stays;
     cluster.upgrade_agents(LATER, &["--set", "maxUnavailable=100%"]).await?;
     cluster.begin_delete(restarts, &[]).await?;
-    cluster.remove_from_kernel(pod, held)?;
+    cluster.strip(&pod.node, held.address)?;
     let agent = format!("FireCamp {LATER}, which speaks protocol ");
     let member = format!("FireCamp {VERSION}, which speaks protocol ");
     let words = ["VersionMismatch", &agent, &member, "nothing was changed"];
