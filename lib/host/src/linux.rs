@@ -151,6 +151,7 @@ impl LinuxHost {
         let links = link::list(&mut netlink).await?;
         let eni = link::of_eni(&links, target.mac)?.ok_or(HostError::NoLink(target.mac))?;
         if let Place::Pod(network) = &place {
+            self.resolves_router(&mut netlink, eni, (target, &holder.pod)).await?;
             record(&lock, &recorded, holder, Hold::Held, recorded.added())?;
             let up = policy_routing::bring_up(&mut netlink, &links, eni, target).await?;
             let (subject, pod) = ((target.address, &recorded), (&holder.pod, network));

@@ -6,14 +6,14 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::PodUid;
 use firecamp_core::lock_rule::Hold;
-use firecamp_core::ports::SocketUse;
+use firecamp_core::ports::{KernelTarget, SocketUse};
 
 use super::delivery::{self, Delivery, NodeTables};
 use super::inside::{self, Inside};
 use super::namespace::{Namespace, enter};
 use super::{Place, PodNetwork, PodNetworks, find};
 use crate::error::HostError;
-use crate::kernel::address::Assigned;
+use crate::kernel::address::{self, Assigned};
 use crate::kernel::{link, socket};
 use crate::linux::{LinuxHost, ROUTE};
 use crate::lock::record::Recorded;
@@ -173,6 +173,27 @@ impl LinuxHost {
         changed |= delivery.ensure(netlink).await?;
         changed |= self.take_off_links(netlink, address, before).await?;
         Ok(networks.sweep(address, Some(network.cookie)).await? || changed)
+    }
+
+    /// Fails if the node cannot ask for the router of the ENI's subnet: ARP needs an address of the
+    /// link, and the address itself is in the pod.
+    pub(crate) async fn resolves_router(
+        &self,
+        netlink: &mut Netlink,
+        eni: &link::Link,
+        (target, pod): (&KernelTarget, &PodUid),
+    ) -> Result<(), HostError> {
+        let assigned = address::list(netlink).await?;
+        let own = |one: &Assigned| one.link == eni.index && one.local != target.address;
+        if target.routing.is_none() || assigned.iter().any(own) {
+            return Ok(());
+        }
+        let why = format!(
+            "{} has no IPv4 address of its own, without which the node cannot reach the subnet's \
+             router for a pod: add the primary address of the interface to it",
+            eni.name
+        );
+        Err(unusable(pod, why))
     }
 
     /// Stops leading packets of the address to a pod, and removes it from the networks of all pods,

@@ -8,7 +8,7 @@ use firecamp_core::ports::{HostNet as _, KernelTarget};
 use firecamp_host::PodNetworks;
 use firecamp_testkit::netns::Net;
 
-use crate::fixture::{ADDRESS, GATEWAY, MAIN, RUN, TABLE, fails, holder};
+use crate::fixture::{ADDRESS, GATEWAY, MAIN, RUN, SECOND, TABLE, fails, holder};
 use crate::pod_fixture::{
     CLIENT, Cni, ENDPOINT, Fixture, NAMESPACES, NEXT_HOP, OTHER_ADDRESS, OTHER_POD, POD, SERVICE,
     dials, end, own_side, v4,
@@ -256,6 +256,17 @@ pub(crate) fn f130_a_pod_that_answers_arp_for_the_address_gets_no_packets() {
     for _attempt in 0..20 {
         assert_eq!(dials(&fixture.node.router, &pod.net, ADDRESS), GATEWAY);
     }
+}
+
+pub(crate) fn interface_without_an_address_of_its_own_is_refused_for_a_pod() {
+    let fixture = Fixture::new(Cni::Bridge);
+    let (target, by) = (fixture.node.on_second(), holder("pod", 1));
+    let pod = fixture.pod("1", POD);
+    fixture.connect(&pod, "pod").unwrap();
+    fixture.node.net.delete_address("eth1", SECOND, 24);
+    fails(fixture.add(&target, &by), HostKind::Refused, &["eth1 has no IPv4 address of its own"]);
+    fixture.node.net.add_address("eth1", SECOND, 24, None);
+    fixture.add(&target, &by).unwrap();
 }
 
 pub(crate) fn two_pods_share_one_table() {

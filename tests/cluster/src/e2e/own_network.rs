@@ -9,12 +9,11 @@ use super::endpoint::with_own_network;
 use super::processes::{output_of, sandbox, send};
 use super::refused::APART;
 use super::set::{Set, Stop, unprivileged};
-use super::test_cluster::{TestCluster, all_but, ensure, text};
+use super::test_cluster::{TestCluster, ensure, text};
 use crate::Outcome;
 use crate::images::MEMBER;
 use crate::install::until;
 use crate::member::PORT;
-use crate::topology::{Layout, WORKERS};
 
 /// The client in the VPC, and the port of a service there.
 const CLIENT: &str = "10.0.1.200";
@@ -82,18 +81,14 @@ pub(super) async fn a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the
     let address = cluster.wait_serving(APART, &member, PORT).await?.to_string();
     let own = cluster.pod_ip(&member.name).await?;
     ensure(own != address, || format!("{own} is the pod's own address"))?;
-    // Only with the VPC CNI something routes from one node's pods to another's.
-    let routed = cluster.running.home.layout() == Layout::VpcCni;
-    let visitors_node = if routed { all_but(&member.node)[0] } else { member.node.as_str() };
-    let visitor = cluster.start_visitor(visitors_node).await?;
+    // Nothing routes from one node's range of pods to another's.
+    let visitor = cluster.start_visitor(&member.node).await?;
     let (service, node_port) = cluster.create_node_port(&set).await?;
     let name = format!("{} {} {}", member.name, member.uid, member.node);
     let from = member.name.as_str();
     // Its own Service, and another pod.
     cluster.wait_answer(from, (&service, PORT), &name).await?;
-    // With the VPC CNI, pods have addresses outside of the cluster's ranges.
-    let source = if routed { &address } else { &own };
-    cluster.wait_answer(from, (&visitor, PORT), source).await?;
+    cluster.wait_answer(from, (&visitor, PORT), &own).await?;
     cluster.wait_answer("visitor", (&service, PORT), &name).await?;
     cluster.wait_answer("visitor", (&own, PORT), &name).await?;
     cluster.wait_answer("visitor", (&address, PORT), &name).await?;
@@ -101,15 +96,13 @@ pub(super) async fn a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the
     let outside = cluster.serve_clients_address(CLIENTS_PORT)?;
     cluster.wait_answer(from, (CLIENT, CLIENTS_PORT), &address).await?;
     drop(outside);
-    for node in WORKERS.iter().filter(|node| routed || node.name == member.node) {
-        let object = cluster.admin.get(&format!("/api/v1/nodes/{}", node.name)).await?;
-        let at = internal_address(&object)?;
-        until(&format!("NodePort {node_port} of {}", node.name), || async {
-            let answer = cluster.dial_at(at, node_port)?;
-            ensure(answer == name, || format!("{answer:?}"))
-        })
-        .await?;
-    }
+    let node = cluster.admin.get(&format!("/api/v1/nodes/{}", member.node)).await?;
+    let at = internal_address(&node)?;
+    until(&format!("NodePort {node_port}"), || async {
+        let answer = cluster.dial_at(at, node_port)?;
+        ensure(answer == name, || format!("{answer:?}"))
+    })
+    .await?;
     cluster.end_apart(&member, &member.node).await
 }
 
