@@ -39,7 +39,8 @@ pub(crate) trait Kernel: HostNet + PodKernel + Clone {
     /// A complete snapshot of FireCamp's addresses and locks.
     fn kernel_snapshot(&self) -> impl Future<Output = Result<KernelSnapshot, HostFailure>>;
 
-    /// The kernel state of each target, in order.
+    /// The kernel state of each target, in order; without a link while the network of the pod that
+    /// holds the address is gone.
     fn views(
         &self,
         targets: &[KernelTarget],

@@ -56,7 +56,7 @@ impl Limits {
     pub(super) fn connect(&mut self, from: Source) -> bool {
         let pods = self.connections.iter().filter(|(one, _)| matches!(one, Source::Pod(_)));
         let pods: usize = pods.map(|(_, count)| count).sum();
-        if matches!(from, Source::Pod(_)) && pods >= CONNECTIONS {
+        if matches!(from, Source::Pod(_)) && pods >= Source::Pods.connections() {
             return false;
         }
         take(&mut self.connections, from, from.connections())

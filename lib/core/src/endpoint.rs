@@ -60,8 +60,8 @@ pub fn admit(
     match own {
         Some(own) if !own.host_network && !pod_networks => {
             let text = format!(
-                "pod {member} has a network of its own, and this agent serves only pods with \
-                 hostNetwork: true (the chart's value endpoint.podNetworks.clusterCIDRs)"
+                "pod {member} has a network of its own, which this agent may not enter: set \
+                 hostNetwork: true, or the chart's value endpoint.podNetworks.clusterCIDRs"
             );
             Err(refused(Exit::NodeUnsuitable, text))
         }

@@ -162,7 +162,7 @@ pub enum SocketScope {
     Connections,
 }
 
-/// How many sockets of this network namespace use an address.
+/// How many sockets use an address, in the network where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SocketUse {
@@ -209,7 +209,8 @@ impl SocketUse {
 /// * removing records (pod, epoch, released) before it removes, so that no agent restores it;
 /// * removing for an epoch that another pod holds on record is `Superseded`.
 pub trait HostNet: Send + Sync {
-    /// Adds the /32 with FireCamp's tag to the link with the target's MAC, and brings that link up.
+    /// Adds the /32 with FireCamp's tag to the link with the target's MAC, or inside the network of
+    /// the holder's pod if it has one of its own, and brings that link up.
     /// An existing address is success, and a foreign tag stays. Returns whether it changed
     /// anything.
     fn add_address(

@@ -18,6 +18,7 @@ use std::net::Ipv4Addr;
 use netlink_packet_core::{Emitable, NLA_TYPE_MASK};
 
 use crate::error::{HostError, NetlinkError};
+use crate::netlink::Netlink;
 
 /// Length of an attribute's header (`struct nlattr`).
 const ATTRIBUTE_HEADER: usize = 4;
@@ -106,6 +107,20 @@ impl Emitable for Raw {
     fn emit(&self, buffer: &mut [u8]) {
         buffer.copy_from_slice(&self.0);
     }
+}
+
+/// Everything of one kind in this network namespace, parsed by `decode`, which skips what is not
+/// wanted.
+pub(crate) async fn list<T>(
+    netlink: &mut Netlink,
+    (kind, body): (u16, &impl Emitable),
+    what: &'static str,
+    decode: impl Fn(&[u8]) -> Result<Option<T>, NetlinkError>,
+) -> Result<Vec<T>, HostError> {
+    let messages = netlink.dump(kind, body).await;
+    let found: Result<Vec<Option<T>>, NetlinkError> =
+        messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
+    Ok(found.map_err(failed("list", what))?.into_iter().flatten().collect())
 }
 
 /// Adds the operation and the object to the error of a request.

@@ -44,12 +44,14 @@ impl Default for HostTimeouts {
     }
 }
 
-/// [`HostNet`] over the network namespace of the thread that calls it.
+/// [`HostNet`] over the network namespace of the thread that calls it, and for addresses of pods
+/// with a network of their own over theirs (`pod_network.rs`).
 ///
 /// # Guarantees
 /// * A link is found by its MAC at each operation; names and indexes are never stored.
-/// * It removes only an exact /32 with FireCamp's tag, rules with FireCamp's protocol number for
-///   exactly that source, and routes with that number in tables that only FireCamp's rules use.
+/// * It removes only an exact /32 with FireCamp's tag, and rules, routes and neighbours with
+///   FireCamp's protocol number: rules and neighbours for exactly that address, routes to it, and
+///   those in tables that only FireCamp's rules use.
 /// * Every step holds the address's lock and compares the record first; the lock is released when
 ///   the call ends, also if it is cancelled.
 /// * An incomplete dump is an error and changes nothing.
@@ -72,7 +74,7 @@ pub struct LinuxHost {
     pub(crate) networks: Option<PodNetworks>,
     pub(crate) limit: Duration,
     assign_times: AssignTimes,
-    tags: AddressTags,
+    pub(crate) tags: AddressTags,
     versions: Versions,
 }
 

@@ -96,6 +96,7 @@ const CASES: &[Case] = cases![
         agent_restores_what_others_removed_inside_and_outside,
         sockets_are_counted_in_the_pod,
         f130_a_pod_that_answers_arp_for_the_address_gets_no_packets,
+        kernel_that_keeps_no_tags_is_refused_for_a_pod,
         interface_without_an_address_of_its_own_is_refused_for_a_pod,
         two_pods_share_one_table,
     },

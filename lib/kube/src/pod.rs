@@ -1,7 +1,6 @@
 //! Determines the live pod of a member, and what a pod requests, from the pod object alone.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use firecamp_core::agent::ResourceList;
@@ -116,7 +115,8 @@ struct PodStatus {
 
 #[derive(Deserialize)]
 struct PodIp {
-    ip: IpAddr,
+    #[serde(default)]
+    ip: String,
 }
 
 /// Both times have whole seconds, so up to one second may have passed already.
@@ -143,7 +143,8 @@ pub(crate) fn asking(body: &[u8], names: (&str, &str)) -> Result<AskingPod, Stri
         pod: uid(&metadata)?,
         node: node(&spec)?,
         host_network: spec.host_network,
-        ips: status.pod_ips.iter().map(|one| one.ip).collect(),
+        // One that cannot be read is none of those that ask, and no reason to ignore the pod.
+        ips: status.pod_ips.iter().filter_map(|one| one.ip.parse().ok()).collect(),
         pool: pool.map_err(|wrong| format!("label {POOL_LABEL}: {wrong}")),
         grace: grace.unwrap_or(timing::PREDECESSOR_GRACE),
     })

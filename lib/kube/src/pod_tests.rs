@@ -164,6 +164,16 @@ fn a_pod_that_asks_has_its_network_pool_and_grace_period() {
 }
 
 #[test]
+fn an_address_that_cannot_be_read_is_none_of_the_pods_and_no_reason_to_ignore_it() {
+    let status = r#""podIPs":[{"ip":"10.244.1.5"},{"ip":"fd00::5"},{"ip":"x"},{}]"#;
+    let text = pod("", r#""nodeName":"n1""#, status);
+    let asking = asking(text.as_bytes(), ("prod", "redis-0")).unwrap();
+    let ips: Vec<String> = asking.ips.iter().map(ToString::to_string).collect();
+    assert_eq!(ips, ["10.244.1.5", "fd00::5"]);
+    assert!(read(&text).unwrap().own_network);
+}
+
+#[test]
 fn an_object_other_than_the_requested_pod_is_an_error() {
     let other = pod("", "", "").replace("redis-0", "redis-1");
     let cases = [

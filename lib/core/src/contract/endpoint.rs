@@ -50,8 +50,8 @@ pub const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 pub const RESPONSE_WITHIN: Duration = Duration::from_secs(5);
 /// The longest release: as long as the longest grace period that is usual.
 pub const LONGEST_RELEASE: Duration = Duration::from_hours(1);
-/// More connections of pods with hostNetwork are closed at once. A node has at most 110 pods by
-/// default, and a member has two containers that ask.
+/// More connections of pods with hostNetwork are closed at once, and as many of all others if they
+/// are served. A node has at most 110 pods by default, and a member has two containers that ask.
 pub const CONNECTIONS: usize = 256;
 /// More connections from elsewhere are closed at once, if pods with a network of their own are not
 /// served.

@@ -182,7 +182,9 @@ impl Exit {
                  it, or select one with --eni"
             }
             Self::DiskRefused => "check that the data volume is mounted, writable and not full",
-            Self::KernelRefused => "check that the container has NET_ADMIN and uses hostNetwork",
+            Self::KernelRefused => {
+                "read what the kernel refused; in direct mode the container needs NET_ADMIN and hostNetwork"
+            }
             Self::RegistryRefused => {
                 "grant the identity the permission that the message names, or correct what the \
                  registry rejects"

@@ -35,10 +35,7 @@ pub(crate) struct Neighbour {
 pub(crate) async fn ours(netlink: &mut Netlink) -> Result<Vec<Neighbour>, HostError> {
     let mut header = vec![0; HEADER];
     header.splice(..1, [AF_INET]);
-    let messages = netlink.dump(RTM_GETNEIGH, &Raw(header)).await;
-    let found: Result<Vec<Option<Neighbour>>, NetlinkError> =
-        messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
-    Ok(found.map_err(failed("list", "the neighbours"))?.into_iter().flatten().collect())
+    super::list(netlink, (RTM_GETNEIGH, &Raw(header)), "the neighbours", decode).await
 }
 
 fn decode(payload: &[u8]) -> Result<Option<Neighbour>, NetlinkError> {

@@ -9,7 +9,7 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
-use nix::libc::{EEXIST, ENETUNREACH, ESRCH};
+use nix::libc::{EEXIST, ESRCH};
 
 use super::{Attributes, failed, fixed_part};
 use crate::error::{HostError, NetlinkError};
@@ -139,10 +139,7 @@ pub(crate) async fn list_as<T>(
 ) -> Result<Vec<T>, HostError> {
     let mut wanted = RouteMessage::default();
     wanted.header.address_family = AddressFamily::Inet;
-    let messages = netlink.dump(RTM_GETROUTE, &wanted).await;
-    let found: Result<Vec<Option<T>>, NetlinkError> =
-        messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
-    Ok(found.map_err(failed("list", "the routes"))?.into_iter().flatten().collect())
+    super::list(netlink, (RTM_GETROUTE, &wanted), "the routes", decode).await
 }
 
 pub(crate) fn decode(payload: &[u8]) -> Result<Option<Installed>, NetlinkError> {
@@ -199,7 +196,8 @@ pub(crate) async fn remove(netlink: &mut Netlink, route: &Route) -> Result<bool,
     }
 }
 
-/// Whether the address is one of this network namespace, on any link.
+/// Whether the address is one of this network namespace, on any link. What else the namespace
+/// answers, such as a route that prohibits, is its own matter.
 pub(crate) async fn is_local(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
     let mut wanted = RouteMessage::default();
     wanted.header.address_family = AddressFamily::Inet;
@@ -207,7 +205,7 @@ pub(crate) async fn is_local(netlink: &mut Netlink, address: Ipv4Addr) -> Result
     wanted.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(address)));
     match netlink.ask(RTM_GETROUTE, 0, &wanted).await {
         Ok(answers) => Ok(answers.first().is_some_and(|found| found.get(7) == Some(&RTN_LOCAL))),
-        Err(error) if error.errno() == Some(ENETUNREACH) => Ok(false),
+        Err(error) if error.errno().is_some() => Ok(false),
         Err(source) => Err(failed("look up the route to", &address)(source)),
     }
 }

@@ -95,11 +95,7 @@ pub(crate) async fn list<T>(
 ) -> Result<Vec<T>, HostError> {
     let mut wanted = RuleMessage::default();
     wanted.header.family = AddressFamily::Inet;
-    let messages = netlink.dump(RTM_GETRULE, &wanted).await;
-    let found: Result<Vec<Option<T>>, NetlinkError> =
-        messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
-    let all = found.map_err(failed("list", "the routing rules"))?;
-    Ok(all.into_iter().flatten().collect())
+    super::list(netlink, (RTM_GETRULE, &wanted), "the routing rules", decode).await
 }
 
 fn decode_foreign(payload: &[u8]) -> Result<Option<ForeignRule>, NetlinkError> {

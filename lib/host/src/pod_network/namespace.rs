@@ -21,7 +21,7 @@ use crate::linux::{ROUTE, SOCK_DIAG};
 use crate::netlink::Netlink;
 
 sockopt_impl!(
-    /// The cookie of the network namespace of a socket.
+    /// The cookie of the network namespace of a socket (Linux 5.14).
     NetnsCookie,
     GetOnly,
     libc::SOL_SOCKET,
@@ -39,14 +39,7 @@ pub(super) struct Namespace {
 
 /// The cookie of the calling thread's namespace.
 pub(super) fn own_cookie() -> io::Result<u64> {
-    let cookie = getsockopt(&UnixDatagram::unbound()?, NetnsCookie);
-    cookie.map_err(|errno| {
-        if errno != Errno::ENOPROTOOPT {
-            return errno.into();
-        }
-        let why = "this kernel has no cookies of network namespaces: Linux 5.14 or later is needed";
-        io::Error::other(why)
-    })
+    Ok(getsockopt(&UnixDatagram::unbound()?, NetnsCookie)?)
 }
 
 /// The names of the files in the directory.

@@ -12,6 +12,7 @@ use super::delivery::{self, Delivery, NodeTables};
 use super::inside::{self, Inside};
 use super::namespace::{Namespace, enter};
 use super::{Place, PodNetwork, PodNetworks, find};
+use crate::address_tags::AddressTags;
 use crate::error::HostError;
 use crate::kernel::address::{self, Assigned};
 use crate::kernel::{link, socket};
@@ -75,13 +76,11 @@ impl LinuxHost {
         own: &BTreeSet<PodUid>,
         present: &BTreeSet<PodUid>,
     ) -> Result<(), HostError> {
-        if self.networks.is_none() {
-            return Ok(());
-        }
         self.pods.note(own)?;
         let known = self.pods.all()?;
         let stays = |pod: &PodUid| own.contains(pod) || present.contains(pod);
-        if known.keys().all(stays) {
+        // Which networks are gone is known only to who can enter them.
+        if self.networks.is_none() || known.keys().all(stays) {
             return Ok(());
         }
         let locks = self.locks.all()?;
@@ -114,6 +113,11 @@ impl LinuxHost {
         connection: (SocketAddrV4, SocketAddrV4),
     ) -> Result<Result<(), String>, HostError> {
         let networks = self.networks(pod)?;
+        if self.tags == AddressTags::Ignored {
+            let why = "this kernel does not keep the protocol of an address, by which FireCamp \
+                       knows its own in the pod: Linux 5.18 or later is needed";
+            return Ok(Err(unusable(pod, why).to_string()));
+        }
         // One at a time: it opens sockets in the namespaces of all pods.
         let _turn = self.pods.turn().await;
         let found = find::of_connection(&networks.namespaces, self.limit, connection);

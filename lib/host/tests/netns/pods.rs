@@ -5,7 +5,7 @@ use std::path::Path;
 
 use firecamp_core::failure::HostKind;
 use firecamp_core::ports::{HostNet as _, KernelTarget};
-use firecamp_host::PodNetworks;
+use firecamp_host::{AddressTags, PodNetworks};
 use firecamp_testkit::netns::Net;
 
 use crate::fixture::{ADDRESS, GATEWAY, MAIN, RUN, SECOND, TABLE, fails, holder};
@@ -63,6 +63,13 @@ pub(crate) fn f126_an_address_is_never_added_to_the_node_for_a_pod_with_its_own_
     fixture.note(std::slice::from_ref(&by.pod), &[]);
     fails(fixture.add(&target, &by), HostKind::Refused, &["pod", "not known"]);
     assert!(!fixture.complete(&target));
+    // Nor by an agent that serves such pods no longer, after a reboot.
+    std::fs::remove_dir_all(Path::new(RUN).join("pods")).unwrap();
+    let later = fixture.host.clone().with_pod_networks(None);
+    let own = [by.pod.clone()].into();
+    fixture.node.net.block_on(|| later.note_pods(&own, &own)).unwrap();
+    let added = fixture.node.net.block_on(|| later.add_address(&target, &by));
+    fails(added, HostKind::Refused, &["pod", "not known"]);
     // A direct-mode process on the same node reads the same files.
     fails(fixture.node.add(&target, &by), HostKind::Refused, &["pod", "not known"]);
     let pod = fixture.pod("1", POD);
@@ -83,6 +90,10 @@ pub(crate) fn f128_connection_names_its_namespace_and_a_forged_one_is_refused() 
     other.net.add_address("lo", POD, 32, None);
     let refused = fixture.connect(&pod, "pod");
     fails(refused, HostKind::Refused, &["2 network namespaces have the address 10.244.1.5"]);
+    // What a pod does to its own routes refuses nobody else.
+    other.net.delete_address("lo", POD, 32);
+    other.net.prohibit((POD, 32));
+    fixture.connect(&pod, "pod").unwrap();
     // The node's own namespace is never a pod's.
     let listener = fixture.node.net.run(|| TcpListener::bind((ENDPOINT, 0))).unwrap();
     let at = listener.local_addr().unwrap();
@@ -246,16 +257,24 @@ pub(crate) fn sockets_are_counted_in_the_pod() {
 
 pub(crate) fn f130_a_pod_that_answers_arp_for_the_address_gets_no_packets() {
     let fixture = Fixture::new(Cni::Bridge);
-    let (pod, thief) = (fixture.pod("1", POD), fixture.pod("2", OTHER_POD));
+    let (pod, other) = (fixture.pod("1", POD), fixture.pod("2", OTHER_POD));
     fixture.attach(&pod, &holder("pod", 1));
-    // The thief answers ARP for the address as well.
-    thief.net.add_address("eth0", ADDRESS, 32, None);
-    thief.net.set_sysctl("net/ipv4/conf/eth0/arp_notify", "1");
-    thief.net.down("eth0");
-    thief.net.up("eth0");
+    // The other pod answers ARP for the address as well.
+    other.net.add_address("eth0", ADDRESS, 32, None);
+    other.net.set_sysctl("net/ipv4/conf/eth0/arp_notify", "1");
+    other.net.down("eth0");
+    other.net.up("eth0");
     for _attempt in 0..20 {
         assert_eq!(dials(&fixture.node.router, &pod.net, ADDRESS), GATEWAY);
     }
+}
+
+pub(crate) fn kernel_that_keeps_no_tags_is_refused_for_a_pod() {
+    let fixture = Fixture::new(Cni::Bridge);
+    let pod = fixture.pod("1", POD);
+    let older = fixture.host.clone().with_address_tags(AddressTags::Ignored);
+    let fixture = Fixture { host: older, ..fixture };
+    fails(fixture.connect(&pod, "pod"), HostKind::Refused, &["Linux 5.18 or later"]);
 }
 
 pub(crate) fn interface_without_an_address_of_its_own_is_refused_for_a_pod() {

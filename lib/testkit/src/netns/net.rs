@@ -18,7 +18,7 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressProtocol};
 use rtnetlink::packet_route::link::{
     InfoData, InfoVeth, LinkAttribute, LinkLayerType, LinkMessage, State,
 };
-use rtnetlink::packet_route::route::{RouteProtocol, RouteScope};
+use rtnetlink::packet_route::route::{RouteProtocol, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
@@ -242,6 +242,15 @@ impl Net {
             None => route.scope(RouteScope::Link),
         };
         let route = route.build();
+        must(self.netlink(|h| async move { h.route().add(route).execute().await }), "add a route");
+    }
+
+    /// Adds a route that refuses packets to this destination, in the main table.
+    pub fn prohibit(&self, to: (Ipv4Addr, u8)) {
+        let route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(to.0, to.1)
+            .kind(RouteType::Prohibit)
+            .build();
         must(self.netlink(|h| async move { h.route().add(route).execute().await }), "add a route");
     }
 
