@@ -206,7 +206,7 @@ impl<W: Environment, K> Outside<'_, W, K> {
             Task::CheckOrphans(found, begun) => ports.check_orphans(found, begun, tasks),
             Task::Adopt(orphan, own) => ports.adopt(orphan, own, tasks),
             Task::Investigate(lost) => ports.investigate(lost, tasks),
-            Task::Raise(eni, mac) => ports.raise(eni, mac, tasks),
+            Task::Raise(eni) => ports.raise(eni, tasks),
             Task::Interface(step) => ports.interface_step(self.node.clone(), step, tasks),
             Task::Execute(operation, address, member) => {
                 let context = (self.cluster.clone(), self.end.child_token());

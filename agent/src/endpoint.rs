@@ -173,9 +173,22 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         self.count_connections();
         let endpoint = Rc::clone(self);
         open.spawn_local(async move {
-            connection::serve(&endpoint, stream, peer).await;
+            if endpoint.is_of_this_node(peer).await {
+                connection::serve(&endpoint, stream, peer).await;
+            }
             source
         });
+    }
+
+    async fn is_of_this_node(&self, from: Peer) -> bool {
+        let from = from.ends.0;
+        match self.systems.host.is_elsewhere(*from.ip()).await {
+            Ok(false) => return true,
+            Ok(true) => tracing::info!(%from, "connection from another machine closed"),
+            Err(why) => tracing::warn!(%from, error = %why, "connection of unknown origin closed"),
+        }
+        self.metrics.refused_connections.inc();
+        false
     }
 
     /// Whose limits a connection counts against: pods with hostNetwork reach the endpoint from its

@@ -14,6 +14,9 @@ pub(crate) trait PodKernel {
     /// Ensures that the endpoint's link is up and has the address.
     fn ensure_endpoint(&self, at: Ipv4Addr) -> impl Future<Output = Result<bool, HostFailure>>;
 
+    /// Whether a client of the endpoint is on another machine.
+    fn is_elsewhere(&self, client: Ipv4Addr) -> impl Future<Output = Result<bool, HostFailure>>;
+
     /// Records these pods of this node as such with a network of their own. `present`: all pods of
     /// the node.
     fn note_pods(
@@ -49,8 +52,9 @@ pub(crate) trait Kernel: HostNet + PodKernel + Clone {
     /// The links that may be ENIs.
     fn links(&self) -> impl Future<Output = Result<Vec<ObservedLink>, HostFailure>>;
 
-    /// Sets up the link with this MAC if it is down and has no address. Returns whether it did.
-    fn raise(&self, mac: Mac) -> impl Future<Output = Result<bool, HostFailure>>;
+    /// Sets up the link with this MAC, with the ENI's `own` address, if it has none but members'.
+    /// Returns whether it changed anything.
+    fn raise(&self, mac: Mac, own: Ipv4Addr) -> impl Future<Output = Result<bool, HostFailure>>;
 
     /// Removes an address from the kernel and keeps its holder in the lock. Returns whether it
     /// changed anything.
@@ -64,6 +68,10 @@ pub(crate) trait Kernel: HostNet + PodKernel + Clone {
 impl PodKernel for LinuxHost {
     async fn ensure_endpoint(&self, at: Ipv4Addr) -> Result<bool, HostFailure> {
         Self::ensure_endpoint(self, at).await
+    }
+
+    async fn is_elsewhere(&self, client: Ipv4Addr) -> Result<bool, HostFailure> {
+        Self::is_elsewhere(self, client).await
     }
 
     async fn note_pods(
@@ -100,8 +108,8 @@ impl Kernel for LinuxHost {
         Self::links(self).await
     }
 
-    async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
-        Self::raise(self, mac).await
+    async fn raise(&self, mac: Mac, own: Ipv4Addr) -> Result<bool, HostFailure> {
+        Self::raise(self, mac, own).await
     }
 
     async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {

@@ -12,9 +12,8 @@ use firecamp_controllers::node::{
 };
 use firecamp_core::agent::{Operation, Orphan};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{
-    ClusterName, EniId, InstanceId, Mac, Member, NodeName, PodUid, SubnetId, VolumeId,
-};
+use firecamp_core::ids::{ClusterName, InstanceId, Member, NodeName, PodUid, SubnetId, VolumeId};
+use firecamp_core::node_identity::Eni;
 use firecamp_core::ports::{Cloud, CloudInterfaces, Registry};
 use firecamp_core::time::Moment;
 use firecamp_engine::{NoFile, Systems};
@@ -243,9 +242,12 @@ impl<W: Environment> Ports<W> {
         });
     }
 
-    pub(crate) fn raise(&self, eni: EniId, mac: Mac, tasks: &mut JoinSet<Event>) {
+    pub(crate) fn raise(&self, eni: Eni, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
-        tasks.spawn_local(async move { Event::Raised(eni, systems.host.raise(mac).await) });
+        tasks.spawn_local(async move {
+            let Eni { id, mac, primary_address, .. } = eni;
+            Event::Raised(id, systems.host.raise(mac, primary_address).await)
+        });
     }
 
     /// Performs a step of an interface that FireCamp makes.

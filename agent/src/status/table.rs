@@ -97,7 +97,7 @@ pub(crate) const METRICS: [Described; 41] = [
         "endpoint_refused_connections",
         "counter",
         &[],
-        "Connections of pods that were closed because there were too many",
+        "Connections that were closed: of pods that have too many, and of other machines",
     ),
     stable("endpoint_listen_failures", "counter", &[], "Failed attempts to start the endpoint"),
     stable("netlink_overruns", "counter", &[], "Netlink overruns, after which events were lost"),

@@ -13,12 +13,12 @@ use firecamp_run::endpoint::{DrainScope, EndpointClient, ReleaseRequest};
 use firecamp_run::report::Report;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::harness::{ADDRESS, NODE, Node, OTHER_POD, POD, SimEnvironment};
+use super::harness::{ADDRESS, ELSEWHERE, NODE, Node, OTHER_POD, POD, SimEnvironment};
 use crate::endpoint::{Endpoint, Served};
 use crate::status::Status;
 
@@ -327,6 +327,25 @@ async fn f123_garbage_and_stalled_clients_are_answered_or_closed_and_disturb_nob
             }
         };
         timeout(WITHIN, closed).await.expect("the endpoint closes connections without a request");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f134_connections_of_other_machines_are_closed_whatever_they_show() {
+    asking(async |asking| {
+        let head = format!("host: a\r\nauthorization: Bearer {TOKEN}");
+        let request = format!("GET /v1/address HTTP/1.1\r\n{head}\r\n\r\n");
+        let here = raw(asking.at, request.clone().into_bytes()).await;
+        assert!(here.starts_with("HTTP/1.1 "), "{here}");
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((ELSEWHERE, 0).into()).unwrap();
+        let mut stream = socket.connect(asking.at).await.unwrap();
+        stream.write_all(request.as_bytes()).await.ok();
+        let mut response = Vec::new();
+        timeout(WITHIN, stream.read_to_end(&mut response)).await.unwrap().ok();
+        assert_eq!(response, b"");
+        assert_eq!(asking.metric("firecamp_agent_endpoint_refused_connections_total"), 1);
     })
     .await;
 }

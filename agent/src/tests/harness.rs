@@ -43,6 +43,10 @@ pub(crate) const POD: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11";
 pub(crate) const OTHER_POD: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e22";
 pub(crate) const IPS: &str = "staticips";
 const ENI: &str = "eni-0000000a";
+type Uids = BTreeSet<PodUid>;
+
+/// A client on another machine.
+pub(crate) const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 const MAC: &str = "06:00:00:00:00:01";
 
 /// Nothing that is waited for takes longer, by the clock that jumps.
@@ -64,12 +68,12 @@ impl PodKernel for SimHost {
         Ok(false)
     }
 
+    async fn is_elsewhere(&self, client: Ipv4Addr) -> Result<bool, HostFailure> {
+        Ok(client == ELSEWHERE)
+    }
+
     /// Its pods use the node's network.
-    async fn note_pods(
-        &self,
-        _: &BTreeSet<PodUid>,
-        _: &BTreeSet<PodUid>,
-    ) -> Result<(), HostFailure> {
+    async fn note_pods(&self, _: &Uids, _: &Uids) -> Result<(), HostFailure> {
         Ok(())
     }
 
@@ -114,7 +118,7 @@ impl Kernel for SimHost {
         Ok(vec![ObservedLink { name, index: 2, mac, up: true, bare: false }])
     }
 
-    async fn raise(&self, _mac: Mac) -> Result<bool, HostFailure> {
+    async fn raise(&self, _mac: Mac, _own: Ipv4Addr) -> Result<bool, HostFailure> {
         Ok(false)
     }
 

@@ -9,8 +9,8 @@ use firecamp_core::contract::endpoint::LINK;
 use firecamp_core::failure::HostFailure;
 
 use crate::error::HostError;
-use crate::kernel::{address, link};
-use crate::linux::{LinuxHost, ROUTE};
+use crate::kernel::{address, link, own_source, route};
+use crate::linux::{LinuxHost, NETFILTER, ROUTE};
 
 impl LinuxHost {
     /// Ensures that the endpoint's link is up and has the address. Returns whether it changed
@@ -50,8 +50,16 @@ impl LinuxHost {
         Ok(changed)
     }
 
-    /// Removes the endpoint's link and its address, if the link has no other address.
+    /// Whether a client of the endpoint is on another machine. Linux answers for the endpoint's
+    /// address on every link, so machines of the subnet reach it, by a route and by ARP.
+    pub async fn is_elsewhere(&self, client: Ipv4Addr) -> Result<bool, HostFailure> {
+        Ok(route::leaves_the_node(&mut self.netlink(ROUTE)?, client).await?)
+    }
+
+    /// Removes the endpoint's link and its address, if the link has no other address, and the table
+    /// of nf_tables for the pods that it served, if it has no entries.
     pub(crate) async fn remove_endpoint(&self, at: Ipv4Addr) -> Result<(), HostError> {
+        own_source::remove_table(&mut self.netlink(NETFILTER)?).await?;
         let mut netlink = self.netlink(ROUTE)?;
         let links = link::list(&mut netlink).await?;
         let Some(own) = links.iter().find(|link| link.name == LINK) else { return Ok(()) };

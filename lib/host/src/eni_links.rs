@@ -1,10 +1,12 @@
 //! The links that may be ENIs, and setting up unconfigured ones.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use firecamp_core::ids::Mac;
 use firecamp_node::kernel::ObservedLink;
 
+use crate::address_tags::AddressTags;
 use crate::error::HostError;
 use crate::kernel::address::{self, Assigned};
 use crate::kernel::link::{self, Link};
@@ -24,21 +26,33 @@ pub(crate) async fn observed(netlink: &mut Netlink) -> Result<Vec<ObservedLink>,
     Ok(macs.into_iter().filter_map(observe).collect())
 }
 
-/// Sets up the link with this MAC if it is down and has no address, which is how the operating
-/// system leaves an unconfigured ENI. Returns whether it did.
-pub(crate) async fn raise(netlink: &mut Netlink, mac: Mac) -> Result<bool, HostError> {
+/// Sets up the link with this MAC if it has no address but members', which is how the operating
+/// system leaves an unconfigured ENI: up, and with the ENI's `own` address, without which the node
+/// cannot ask for the subnet's router for a pod that has its address in its own network. Returns
+/// whether it changed anything.
+///
+/// Kernels that keep no tags get no address, because it could not be told from a member's.
+pub(crate) async fn raise(
+    netlink: &mut Netlink,
+    (mac, own): (Mac, Ipv4Addr),
+    tags: AddressTags,
+) -> Result<bool, HostError> {
     let links = link::list(netlink).await?;
     let eni = link::of_eni(&links, mac)?.ok_or(HostError::NoLink(mac))?;
-    if eni.up || !is_bare(&address::list(netlink).await?, eni) {
+    if !is_bare(&address::list(netlink).await?, eni) {
         return Ok(false);
     }
-    let mtu = example_mtu(netlink, &links, eni).await?;
-    link::bring_up(netlink, eni, mtu).await?;
-    Ok(true)
+    if !eni.up {
+        let mtu = example_mtu(netlink, &links, eni).await?;
+        link::bring_up(netlink, eni, mtu).await?;
+    }
+    let added = tags == AddressTags::Kept && address::add_local(netlink, eni.index, own).await?;
+    Ok(added || !eni.up)
 }
 
 fn is_bare(addresses: &[Assigned], link: &Link) -> bool {
-    addresses.iter().all(|one| one.link != link.index)
+    let of_member = |one: &Assigned| one.tagged() && one.of_member();
+    addresses.iter().all(|one| one.link != link.index || of_member(one))
 }
 
 /// The MTU of the link with the node's default route, as DHCP would set it, if it is higher.

@@ -5,10 +5,7 @@ use firecamp_node::preflight::KernelChecks;
 use firecamp_node::preflight::facts::{Chain, ForeignRule};
 
 use crate::kernel::{nat, rule};
-use crate::linux::{LinuxHost, ROUTE};
-
-/// `NETLINK_NETFILTER`: rules of nf_tables.
-const NETFILTER: isize = netlink_sys::protocols::NETLINK_NETFILTER;
+use crate::linux::{LinuxHost, NETFILTER, ROUTE};
 
 impl KernelChecks for LinuxHost {
     async fn foreign_rules(&self) -> Result<Vec<ForeignRule>, HostFailure> {

@@ -7,6 +7,7 @@ pub(crate) mod address;
 pub(crate) mod link;
 pub(crate) mod nat;
 pub(crate) mod neighbour;
+pub(crate) mod own_source;
 pub(crate) mod route;
 pub(crate) mod rp_filter_and_arp;
 pub(crate) mod rule;
@@ -15,7 +16,7 @@ pub(crate) mod socket;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use netlink_packet_core::{Emitable, NLA_TYPE_MASK};
+use netlink_packet_core::{Emitable, NLA_F_NESTED, NLA_TYPE_MASK};
 
 use crate::error::{HostError, NetlinkError};
 use crate::netlink::Netlink;
@@ -75,6 +76,18 @@ impl<'a> Attributes<'a> {
     }
 }
 
+/// The elements of a list; all have the same kind.
+pub(crate) fn elements(list: &[u8]) -> Result<Vec<Attributes<'_>>, NetlinkError> {
+    let mut found = Vec::new();
+    let mut rest = list;
+    while let Some([a, b, _kind, _of]) = rest.first_chunk::<ATTRIBUTE_HEADER>() {
+        let length = usize::from(u16::from_ne_bytes([*a, *b]));
+        found.push(Attributes::of(rest.get(ATTRIBUTE_HEADER..length).ok_or_else(cut)?)?);
+        rest = rest.get(length.next_multiple_of(ATTRIBUTE_HEADER)..).unwrap_or_default();
+    }
+    Ok(found)
+}
+
 /// The fixed part at the start of a message.
 pub(crate) fn fixed_part<const N: usize>(payload: &[u8]) -> Result<[u8; N], NetlinkError> {
     payload.first_chunk::<N>().copied().ok_or_else(cut)
@@ -85,9 +98,25 @@ pub(crate) fn cut() -> NetlinkError {
 }
 
 /// A raw message body.
+#[derive(Clone)]
 pub(crate) struct Raw(pub(crate) Vec<u8>);
 
 impl Raw {
+    /// Appends an attribute that contains others.
+    pub(crate) fn nested(self, kind: u16, inner: &Self) -> Self {
+        self.attribute(kind | NLA_F_NESTED, &inner.0)
+    }
+
+    /// Appends a text that ends with a zero byte.
+    pub(crate) fn text(self, kind: u16, text: &str) -> Self {
+        self.attribute(kind, &[text.as_bytes(), &[0]].concat())
+    }
+
+    /// Appends a number in network byte order, as nf_tables has them.
+    pub(crate) fn number(self, kind: u16, number: u32) -> Self {
+        self.attribute(kind, &number.to_be_bytes())
+    }
+
     /// Appends an attribute.
     pub(crate) fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
         let length = u16::try_from(value.len() + ATTRIBUTE_HEADER).unwrap_or(u16::MAX);
@@ -169,6 +198,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             drop(Attributes::of(&bytes));
+            drop(elements(&bytes).map(|all| all.len()));
         }
     }
 }

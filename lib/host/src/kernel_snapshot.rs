@@ -8,7 +8,7 @@ use firecamp_core::agent::KernelOwner;
 use firecamp_node::kernel::KernelSnapshot;
 
 use crate::error::HostError;
-use crate::kernel::address;
+use crate::kernel::address::{self, Assigned};
 use crate::kernel::rule::{self, OurRule};
 use crate::lock::Locks;
 use crate::netlink::Netlink;
@@ -16,14 +16,13 @@ use crate::netlink::Netlink;
 pub(crate) async fn take(
     netlink: &mut Netlink,
     locks: &Locks,
-    is_ours: impl Fn(&address::Assigned, &crate::lock::record::Recorded) -> bool,
+    is_ours: impl Fn(&Assigned, &crate::lock::record::Recorded) -> bool,
 ) -> Result<KernelSnapshot, HostError> {
     let mut kernel_snapshot = KernelSnapshot::default();
     let recorded = locks.all()?;
     let nothing = crate::lock::record::Recorded::Nothing;
     let mut assigned = address::list(netlink).await?;
-    // The endpoint's address carries FireCamp's tag, and is no member's.
-    assigned.retain(|one| !one.local.is_link_local());
+    assigned.retain(Assigned::of_member);
     for one in assigned.iter().filter(|one| one.prefix == 32) {
         let ours = is_ours(one, recorded.get(&one.local).unwrap_or(&nothing));
         let mark = if ours { KernelOwner::Ours } else { KernelOwner::Foreign };

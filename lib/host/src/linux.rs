@@ -15,6 +15,7 @@ use crate::address_tags::{AddressTags, is_ours};
 use crate::assign_times::AssignTimes;
 use crate::eni_links;
 use crate::error::HostError;
+use crate::kernel::own_source::Kept;
 use crate::kernel::{address, failed, link, socket};
 use crate::kernel_snapshot;
 use crate::kernel_tables::Tables;
@@ -28,6 +29,8 @@ use crate::policy_routing;
 pub(crate) const ROUTE: isize = netlink_sys::protocols::NETLINK_ROUTE;
 /// `NETLINK_SOCK_DIAG`: sockets.
 pub(crate) const SOCK_DIAG: isize = netlink_sys::protocols::NETLINK_SOCK_DIAG;
+/// `NETLINK_NETFILTER`: nf_tables.
+pub(crate) const NETFILTER: isize = netlink_sys::protocols::NETLINK_NETFILTER;
 
 /// Timeouts of [`LinuxHost`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,11 +130,12 @@ impl LinuxHost {
         Ok(eni_links::observed(&mut netlink).await?)
     }
 
-    /// Sets up the link of the ENI with this MAC if it is down and has no address, with the MTU of
-    /// the primary one; changes no other link. Returns whether it did.
-    pub async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
+    /// Sets up the link of the ENI with this MAC if it has no address but members': up, with the
+    /// MTU of the primary one, and with the ENI's `own` address. Changes no other link. Returns
+    /// whether it changed anything.
+    pub async fn raise(&self, mac: Mac, own: Ipv4Addr) -> Result<bool, HostFailure> {
         let mut netlink = self.netlink(ROUTE)?;
-        Ok(eni_links::raise(&mut netlink, mac).await?)
+        Ok(eni_links::raise(&mut netlink, (mac, own), self.tags).await?)
     }
 
     /// Removes FireCamp's address, rules and routes from the kernel, and keeps `holder` in the lock
@@ -156,7 +160,8 @@ impl LinuxHost {
             self.resolves_router(&mut netlink, eni, (target, &holder.pod)).await?;
             record(&lock, &recorded, holder, Hold::Held, recorded.added())?;
             let up = policy_routing::bring_up(&mut netlink, &links, eni, target).await?;
-            let (subject, pod) = ((target.address, &recorded), (&holder.pod, network));
+            let kept = Kept { address: target.address, link: eni.index };
+            let (subject, pod) = ((kept, &recorded), (&holder.pod, network));
             return Ok(Box::pin(self.add_to_pod(&mut netlink, subject, pod)).await? || up);
         }
         let mut there = address::list(&mut netlink).await?;
@@ -305,7 +310,8 @@ impl LinuxHost {
                 (false, false)
             }
             Place::Pod(network) => {
-                let there = Box::pin(self.is_in_pod(networks, target.address, &network)).await?;
+                let kept = Kept { address: target.address, link: found.link.index };
+                let there = Box::pin(self.is_in_pod(networks, kept, &network)).await?;
                 reached = there.is_some();
                 (there == Some(true), there == Some(true))
             }

@@ -14,6 +14,7 @@ use netlink_packet_core::{
 use netlink_sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
 
 use crate::error::NetlinkError;
+use crate::kernel::Raw;
 
 /// Length of `struct nlmsghdr`.
 pub(crate) const HEADER: usize = 16;
@@ -89,6 +90,32 @@ impl Netlink {
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(NetlinkError::Silent(limit)))
     }
 
+    /// Changes that the kernel performs together or not at all, as nf_tables demands it. Each has
+    /// its kind, its flags and its body, and is acknowledged; the first and the last only enclose
+    /// the others.
+    pub(crate) async fn transact(
+        &mut self,
+        [first, last]: [(u16, Raw); 2],
+        changes: &[(u16, u16, Raw)],
+    ) -> Result<(), NetlinkError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut bytes = self.encode(first.0, NLM_F_REQUEST, &first.1)?;
+        for (kind, flags, body) in changes {
+            bytes.extend(self.encode(*kind, NLM_F_REQUEST | NLM_F_ACK | flags, body)?);
+        }
+        bytes.extend(self.encode(last.0, NLM_F_REQUEST, &last.1)?);
+        let limit = self.limit;
+        let exchange = async {
+            self.transmit(&bytes).await?;
+            let mut acknowledged = 0;
+            while acknowledged < changes.len() {
+                acknowledged += usize::from(self.receive(&mut Vec::new()).await?.done);
+            }
+            Ok(())
+        };
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(NetlinkError::Silent(limit)))
+    }
+
     async fn dump_once(
         &mut self,
         kind: u16,
@@ -113,6 +140,11 @@ impl Netlink {
         body: &impl Emitable,
     ) -> Result<(), NetlinkError> {
         self.sequence = self.sequence.wrapping_add(1);
+        let bytes = self.encode(kind, flags, body)?;
+        self.transmit(&bytes).await
+    }
+
+    fn encode(&self, kind: u16, flags: u16, body: &impl Emitable) -> Result<Vec<u8>, NetlinkError> {
         let length = HEADER + body.buffer_len();
         let mut bytes = vec![0_u8; length];
         let mut packet = NetlinkBuffer::new(&mut bytes);
@@ -121,8 +153,12 @@ impl Netlink {
         packet.set_flags(flags);
         packet.set_sequence_number(self.sequence);
         body.emit(packet.payload_mut());
-        let sent = self.socket.send(&bytes).await.map_err(NetlinkError::Socket)?;
-        if sent == length { Ok(()) } else { Err(NetlinkError::Incomplete) }
+        Ok(bytes)
+    }
+
+    async fn transmit(&self, bytes: &[u8]) -> Result<(), NetlinkError> {
+        let sent = self.socket.send(bytes).await.map_err(NetlinkError::Socket)?;
+        if sent == bytes.len() { Ok(()) } else { Err(NetlinkError::Incomplete) }
     }
 
     /// Reads one datagram.

@@ -40,7 +40,7 @@ pub struct ObservedLink {
     pub mac: Mac,
     /// It is up.
     pub up: bool,
-    /// It has no IPv4 address.
+    /// It has no IPv4 address but members'.
     pub bare: bool,
 }
 

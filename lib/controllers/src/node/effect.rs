@@ -8,6 +8,7 @@ use firecamp_core::agent::{Operation, Orphan, Snapshot};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{EniId, InstanceId, Mac, Member, SubnetId, Uid};
 use firecamp_core::machine::Outcome;
+use firecamp_core::node_identity::Eni;
 use firecamp_core::ports::KernelTarget;
 use firecamp_core::time::Moment;
 use firecamp_node::preflight::{Condition, Verdict};
@@ -78,8 +79,8 @@ pub enum Task {
     Adopt(Orphan, AgentIdentity),
     /// Investigate a misplaced address; remove it from the kernel if the node is partitioned.
     Investigate(LostAddress),
-    /// Set the link of an ENI up.
-    Raise(EniId, Mac),
+    /// Set the link of an ENI up, with its own address.
+    Raise(Eni),
     /// Perform a step of an interface that FireCamp makes.
     Interface(InterfaceStep),
     /// Execute an operation on the address of a member.

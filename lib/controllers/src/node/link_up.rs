@@ -1,13 +1,13 @@
-//! Sets up links of ENIs that the operating system left down, once, when they first appear.
+//! Sets up links of ENIs that the operating system left unconfigured.
 //!
 //! Guarantees: only links of secondary ENIs that FireCamp may use, that are in the subnet of a
-//! pool, have no address and have not been up since they appeared. A link that something sets down
-//! later stays down until an address on it is restored.
+//! pool, and have no address but members'. A link that something sets down after it was up stays
+//! down until an address on it is restored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use firecamp_core::ids::{EniId, Mac};
+use firecamp_core::ids::EniId;
 use firecamp_core::node_identity::Eni;
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::ObservedLink;
@@ -23,14 +23,14 @@ pub(super) struct LinkRaiser {
 }
 
 impl LinkRaiser {
-    /// The links to set up now, each with its ENI. They count as tried.
+    /// The ENIs whose links to set up now. They count as tried.
     pub(super) fn due(
         &mut self,
         links: &[ObservedLink],
         enis: &[Eni],
         usable: impl Fn(&EniId) -> bool,
         now: Moment,
-    ) -> Vec<(EniId, Mac)> {
+    ) -> Vec<Eni> {
         let there: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
         self.was_up.retain(|index| there.contains(index));
         self.tried.retain(|index, _| there.contains(index));
@@ -41,9 +41,9 @@ impl LinkRaiser {
             let eni = enis.iter().find(own).filter(|eni| usable(&eni.id));
             let backing_off = self.tried.get(&link.index).is_some_and(|at| now.since(*at) < PAUSE);
             let Some(eni) = eni.filter(|_| link.bare && !backing_off) else { continue };
-            if !self.was_up.contains(&link.index) {
+            if link.up || !self.was_up.contains(&link.index) {
                 self.tried.insert(link.index, now);
-                due.push((eni.id.clone(), link.mac));
+                due.push(eni.clone());
             }
         }
         due

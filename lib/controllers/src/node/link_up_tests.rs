@@ -30,7 +30,7 @@ fn at(seconds: u64) -> Moment {
 /// The device indexes of the ENIs whose links are set up; all ENIs are usable.
 fn due(raiser: &mut LinkRaiser, links: &[ObservedLink], now: Moment) -> Vec<EniId> {
     let enis = [eni(0), eni(1), eni(2)];
-    raiser.due(links, &enis, |_| true, now).into_iter().map(|(id, _)| id).collect()
+    raiser.due(links, &enis, |_| true, now).into_iter().map(|eni| eni.id).collect()
 }
 
 #[test]
@@ -44,9 +44,18 @@ fn f068_link_of_a_new_eni_is_set_up_once() {
 }
 
 #[test]
+fn f132_link_that_is_up_without_an_address_of_its_own_gets_one() {
+    let mut raiser = LinkRaiser::default();
+    let up = link(1, 3, true);
+    assert_eq!(due(&mut raiser, std::slice::from_ref(&up), at(0)), [eni(1).id]);
+    assert_eq!(due(&mut raiser, &[ObservedLink { bare: false, ..up }], at(60)), []);
+}
+
+#[test]
 fn f068_link_set_down_later_stays_down_until_it_reappears() {
     let mut raiser = LinkRaiser::default();
-    assert_eq!(due(&mut raiser, &[link(1, 3, true)], at(0)), []);
+    let up = ObservedLink { bare: false, ..link(1, 3, true) };
+    assert_eq!(due(&mut raiser, &[up], at(0)), []);
     assert_eq!(due(&mut raiser, &[link(1, 3, false)], at(60)), [], "somebody took it down");
     assert_eq!(due(&mut raiser, &[], at(120)), []);
     assert_eq!(due(&mut raiser, &[link(1, 4, false)], at(180)), [eni(1).id]);
@@ -67,5 +76,5 @@ fn f057_link_of_an_eni_that_firecamp_may_not_use_is_left_unchanged() {
     let links = [link(1, 3, false), link(2, 4, false)];
     let enis = [eni(1), eni(2)];
     let due = raiser.due(&links, &enis, |id| *id == own, at(0));
-    assert_eq!(due, [(eni(2).id, eni(2).mac)]);
+    assert_eq!(due, [eni(2)]);
 }

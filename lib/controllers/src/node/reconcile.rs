@@ -115,16 +115,16 @@ impl NodeController {
         }
     }
 
-    /// Sets links up that the operating system left down.
+    /// Sets links up that the operating system left unconfigured.
     fn raise_links(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Self { preflight, links, observed, .. } = self;
         let usable = |id: &_| {
             let mut own = preflight.verdicts().iter().filter(|one| one.eni == *id);
             own.any(|one| one.is_usable() && preflight.serves(one))
         };
-        for (eni, mac) in links.due(preflight.observed_links(), observed.enis(), usable, now) {
-            effects.push(Effect::Report(Report::Raising(eni.clone(), mac)));
-            effects.push(Effect::Start(Task::Raise(eni, mac)));
+        for eni in links.due(preflight.observed_links(), observed.enis(), usable, now) {
+            effects.push(Effect::Report(Report::Raising(eni.id.clone(), eni.mac)));
+            effects.push(Effect::Start(Task::Raise(eni)));
         }
     }
 

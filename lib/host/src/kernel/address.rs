@@ -21,6 +21,8 @@ const RTM_GETADDR: u16 = 22;
 const HEADER: usize = 8;
 const IFA_LOCAL: u16 = 2;
 const IFA_PROTO: u16 = 11;
+/// `RT_SCOPE_LINK`.
+const SCOPE_LINK: u8 = 253;
 
 /// One address on one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct Assigned {
     pub(crate) prefix: u8,
     /// The program that added it (IFA_PROTO), if the kernel stores tags and the program set one.
     pub(crate) protocol: Option<u8>,
+    /// It is never a source towards other hosts.
+    pub(crate) link_scope: bool,
 }
 
 impl Assigned {
@@ -40,6 +44,11 @@ impl Assigned {
 
     pub(crate) fn tagged(&self) -> bool {
         self.protocol == Some(PROTOCOL)
+    }
+
+    /// Whether it is one that a member may have: not the endpoint's, nor an interface's own.
+    pub(crate) fn of_member(&self) -> bool {
+        !self.link_scope
     }
 }
 
@@ -53,15 +62,16 @@ pub(crate) async fn list(netlink: &mut Netlink) -> Result<Vec<Assigned>, HostErr
 }
 
 pub(crate) fn decode(payload: &[u8]) -> Result<Assigned, NetlinkError> {
-    let [_family, prefix, _flags, _scope, index @ ..] = fixed_part::<HEADER>(payload)?;
+    let [_family, prefix, _flags, scope, index @ ..] = fixed_part::<HEADER>(payload)?;
     let attributes = Attributes::after(payload, HEADER)?;
     let local = attributes.ipv4(IFA_LOCAL)?.ok_or_else(super::cut)?;
     let protocol = attributes.u8(IFA_PROTO)?;
-    Ok(Assigned { link: u32::from_ne_bytes(index), local, prefix, protocol })
+    let link_scope = scope == SCOPE_LINK;
+    Ok(Assigned { link: u32::from_ne_bytes(index), local, prefix, protocol, link_scope })
 }
 
-/// Adds the endpoint's /32, with FireCamp's tag and the scope of the link: it is never a source
-/// towards other hosts. Returns false if it exists.
+/// Adds the /32 of the endpoint or an interface's own, with FireCamp's tag and the scope of the
+/// link: it is never a source towards other hosts. Returns false if it exists.
 pub(crate) async fn add_local(
     netlink: &mut Netlink,
     link: u32,

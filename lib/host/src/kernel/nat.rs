@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use firecamp_node::preflight::facts::Chain;
 use nix::libc::{EINVAL, EOPNOTSUPP, EPROTONOSUPPORT};
 
-use super::{Attributes, Raw, cut, failed, fixed_part};
+use super::own_source;
+use super::{Attributes, Raw, cut, elements, failed, fixed_part};
 use crate::error::{HostError, NetlinkError};
 use crate::netlink::Netlink;
 
@@ -29,7 +30,7 @@ const TARGET_NAME: u16 = 1;
 /// Targets of iptables, as nf_tables represents them.
 const TARGETS: [&str; 2] = ["SNAT", "MASQUERADE"];
 
-/// All chains with such a rule; none if the kernel has no nf_tables.
+/// All chains of other programs with such a rule; none if the kernel has no nf_tables.
 pub(crate) async fn source_nat(netlink: &mut Netlink) -> Result<BTreeSet<Chain>, HostError> {
     let of_all_families = Raw(vec![0; HEADER]);
     let messages = match netlink.dump(GET_RULES, &of_all_families).await {
@@ -41,7 +42,8 @@ pub(crate) async fn source_nat(netlink: &mut Netlink) -> Result<BTreeSet<Chain>,
     Ok(found.map_err(failed("list", "the rules of nf_tables"))?.into_iter().flatten().collect())
 }
 
-fn is_absent(errno: i32) -> bool {
+/// Whether the kernel answers so because it has no nf_tables.
+pub(super) fn is_absent(errno: i32) -> bool {
     [EINVAL, EOPNOTSUPP, EPROTONOSUPPORT].contains(&errno)
 }
 
@@ -55,22 +57,11 @@ fn decode(payload: &[u8]) -> Result<Option<Chain>, NetlinkError> {
     for expression in expressions {
         if rewrites(&expression)? {
             let text = |kind| rule.text(kind).ok_or_else(cut);
-            return Ok(Some(Chain { table: text(RULE_TABLE)?, name: text(RULE_CHAIN)? }));
+            let chain = Chain { table: text(RULE_TABLE)?, name: text(RULE_CHAIN)? };
+            return Ok(Some(chain).filter(|chain| chain.table != own_source::TABLE));
         }
     }
     Ok(None)
-}
-
-/// The elements of a list; all have the same kind.
-fn elements(list: &[u8]) -> Result<Vec<Attributes<'_>>, NetlinkError> {
-    let mut found = Vec::new();
-    let mut rest = list;
-    while let Some([a, b, _kind, _of]) = rest.first_chunk::<HEADER>() {
-        let length = usize::from(u16::from_ne_bytes([*a, *b]));
-        found.push(Attributes::of(rest.get(HEADER..length).ok_or_else(cut)?)?);
-        rest = rest.get(length.next_multiple_of(HEADER)..).unwrap_or_default();
-    }
-    Ok(found)
 }
 
 fn rewrites(expression: &Attributes<'_>) -> Result<bool, NetlinkError> {
@@ -95,7 +86,6 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             drop(decode(&bytes));
-            drop(elements(&bytes).map(|all| all.len()));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use firecamp_core::contract::kernel::{MAIN_TABLE, PROTOCOL};
+use firecamp_core::contract::kernel::{MAIN_TABLE, PROTOCOL, TABLE_BASE, TABLE_MAX};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
@@ -196,18 +196,56 @@ pub(crate) async fn remove(netlink: &mut Netlink, route: &Route) -> Result<bool,
     }
 }
 
-/// Whether the address is one of this network namespace, on any link. What else the namespace
-/// answers, such as a route that prohibits, is its own matter.
+/// Whether the address is one of this network namespace, on any link.
 pub(crate) async fn is_local(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
+    Ok(look_up(netlink, address).await?.is_some_and(|found| found.local))
+}
+
+/// Whether packets to the address leave the node: through a link that has a default route of the
+/// node or of an ENI. Also if there is no route to it.
+pub(crate) async fn leaves_the_node(
+    netlink: &mut Netlink,
+    address: Ipv4Addr,
+) -> Result<bool, HostError> {
+    let Some(found) = look_up(netlink, address).await? else { return Ok(true) };
+    if found.local {
+        return Ok(false);
+    }
+    let of_node = |table: u32| table == MAIN_TABLE || (TABLE_BASE..=TABLE_MAX).contains(&table);
+    let uplink = |Route { table, to, link, .. }: &Route| {
+        of_node(*table) && *to == (Ipv4Addr::UNSPECIFIED, 0) && *link == found.link
+    };
+    Ok(found.link.is_none() || list(netlink).await?.iter().any(|one| uplink(&one.route)))
+}
+
+/// How the kernel reaches an address.
+struct Lookup {
+    local: bool,
+    link: Option<u32>,
+}
+
+/// None if the kernel does not reach it: what a namespace answers then, such as a route that
+/// prohibits, is its own matter.
+async fn look_up(netlink: &mut Netlink, address: Ipv4Addr) -> Result<Option<Lookup>, HostError> {
     let mut wanted = RouteMessage::default();
     wanted.header.address_family = AddressFamily::Inet;
     wanted.header.destination_prefix_length = 32;
     wanted.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(address)));
     match netlink.ask(RTM_GETROUTE, 0, &wanted).await {
-        Ok(answers) => Ok(answers.first().is_some_and(|found| found.get(7) == Some(&RTN_LOCAL))),
-        Err(error) if error.errno().is_some() => Ok(false),
+        Ok(answers) => {
+            let found = answers.first().map(|found| lookup(found)).transpose();
+            found.map_err(failed("look up the route to", &address))
+        }
+        Err(error) if error.errno().is_some() => Ok(None),
         Err(source) => Err(failed("look up the route to", &address)(source)),
     }
+}
+
+fn lookup(answer: &[u8]) -> Result<Lookup, NetlinkError> {
+    let [_family, _length, _src, _tos, _table, _protocol, _scope, kind, ..] =
+        fixed_part::<HEADER>(answer)?;
+    let link = Attributes::after(answer, HEADER)?.u32(RTA_OIF)?;
+    Ok(Lookup { local: kind == RTN_LOCAL, link })
 }
 
 /// The default route: the one in the main table with the lowest metric.

@@ -1,6 +1,7 @@
 //! The node's part for an address in a pod's own network: how packets reach the pod, and which of
 //! its packets do not leave through the ENI.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::ids::Mac;
@@ -9,6 +10,7 @@ use ipnet::Ipv4Net;
 use crate::error::HostError;
 use crate::kernel::link::{self, Link};
 use crate::kernel::neighbour::{self, Neighbour};
+use crate::kernel::own_source::{self, Kept};
 use crate::kernel::route::{self, Installed, Route};
 use crate::kernel::rule::{self, OurRule};
 use crate::netlink::Netlink;
@@ -19,22 +21,32 @@ pub(crate) struct NodeTables {
     routes: Vec<Installed>,
     rules: Vec<OurRule>,
     neighbours: Vec<Neighbour>,
+    /// None if the kernel has no nf_tables.
+    kept: Option<BTreeSet<Kept>>,
 }
 
 impl NodeTables {
-    pub(super) async fn read(netlink: &mut Netlink) -> Result<Self, HostError> {
+    pub(super) async fn read(
+        netlink: &mut Netlink,
+        filter: &mut Netlink,
+    ) -> Result<Self, HostError> {
         Ok(Self {
             links: link::list(netlink).await?,
             routes: route::list(netlink).await?,
             rules: rule::ours(netlink).await?,
             neighbours: neighbour::ours(netlink).await?,
+            kept: own_source::list(filter).await?,
         })
     }
+}
 
-    /// Whether packets of the address are led to a pod.
-    pub(super) fn delivers(&self, address: Ipv4Addr) -> bool {
-        self.routes.iter().any(|one| one.ours && one.route.is_delivery(address))
-    }
+/// Whether packets of the address are led to a pod.
+pub(super) async fn reaches_a_pod(
+    netlink: &mut Netlink,
+    address: Ipv4Addr,
+) -> Result<bool, HostError> {
+    let routes = route::list(netlink).await?;
+    Ok(routes.iter().any(|one| one.ours && one.route.is_delivery(address)))
 }
 
 /// What the node needs.
@@ -43,18 +55,21 @@ pub(super) struct Delivery {
     route: Route,
     neighbour: Neighbour,
     rules: Vec<OurRule>,
+    kept: Kept,
 }
 
 impl Delivery {
-    /// Over the node's link to the pod with this MAC. The next hop is never the pod's own address,
-    /// which the next pod may get.
-    pub(super) fn new(address: Ipv4Addr, (link, mac): (u32, Mac), ranges: &[Ipv4Net]) -> Self {
+    /// Of what leaves through the ENI `kept.link`, over the node's link to the pod with this MAC.
+    /// The next hop is never the pod's own address, which the next pod may get.
+    pub(super) fn new(kept: Kept, (link, mac): (u32, Mac), ranges: &[Ipv4Net]) -> Self {
+        let address = kept.address;
         let inside = ranges.iter().map(|range| OurRule::inside(address, *range));
         Self {
             address,
             route: Route::delivery(address, link),
             neighbour: Neighbour { link, address, mac },
             rules: [OurRule::delivery(address)].into_iter().chain(inside).collect(),
+            kept,
         }
     }
 
@@ -64,6 +79,7 @@ impl Delivery {
             && self.surplus(&node.rules).next().is_none()
             && node.routes.iter().any(|one| one.route == self.route)
             && node.neighbours.contains(&self.neighbour)
+            && node.kept.as_ref().is_none_or(|kept| kept.contains(&self.kept))
     }
 
     fn surplus<'a>(&'a self, rules: &'a [OurRule]) -> impl Iterator<Item = &'a OurRule> {
@@ -72,9 +88,14 @@ impl Delivery {
     }
 
     /// Adds what is missing. The route moves from a predecessor's link to this one in one step.
-    pub(super) async fn ensure(&self, netlink: &mut Netlink) -> Result<bool, HostError> {
-        let NodeTables { routes, rules, neighbours, .. } = NodeTables::read(netlink).await?;
-        let mut changed = false;
+    pub(super) async fn ensure(
+        &self,
+        netlink: &mut Netlink,
+        filter: &mut Netlink,
+    ) -> Result<bool, HostError> {
+        let NodeTables { routes, rules, neighbours, .. } =
+            NodeTables::read(netlink, filter).await?;
+        let mut changed = own_source::keep(filter, self.kept).await?;
         if !neighbours.contains(&self.neighbour) {
             neighbour::set(netlink, self.neighbour).await?;
             changed = true;
@@ -106,8 +127,12 @@ pub(super) async fn stop(netlink: &mut Netlink, address: Ipv4Addr) -> Result<boo
 }
 
 /// Removes the rest of the node's part. Returns whether it changed anything.
-pub(super) async fn remove(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
-    let mut changed = false;
+pub(super) async fn remove(
+    netlink: &mut Netlink,
+    filter: &mut Netlink,
+    address: Ipv4Addr,
+) -> Result<bool, HostError> {
+    let mut changed = own_source::forget(filter, address).await?;
     for one in neighbour::ours(netlink).await?.iter().filter(|one| one.address == address) {
         changed |= neighbour::remove(netlink, *one).await?;
     }

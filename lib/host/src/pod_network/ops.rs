@@ -15,8 +15,9 @@ use super::{Place, PodNetwork, PodNetworks, find};
 use crate::address_tags::AddressTags;
 use crate::error::HostError;
 use crate::kernel::address::{self, Assigned};
+use crate::kernel::own_source::Kept;
 use crate::kernel::{link, socket};
-use crate::linux::{LinuxHost, ROUTE};
+use crate::linux::{LinuxHost, NETFILTER, ROUTE};
 use crate::lock::record::Recorded;
 use crate::netlink::Netlink;
 
@@ -150,18 +151,20 @@ impl LinuxHost {
             let ours = inside::ours(&mut within).await?;
             open.insert(within.cookie, (within, ours));
         }
-        let node = Some(NodeTables::read(&mut self.netlink(ROUTE)?).await?);
+        let (mut route, mut filter) = (self.netlink(ROUTE)?, self.netlink(NETFILTER)?);
+        let node = Some(Box::pin(NodeTables::read(&mut route, &mut filter)).await?);
         Ok(Networks { open, node })
     }
 
-    /// Adds the address to the pod's network, then leads its packets there, then removes it from
-    /// everywhere else. Returns whether it changed anything.
+    /// Adds the address to the pod's network, then leads its packets there and to the ENI's link,
+    /// then removes it from everywhere else. Returns whether it changed anything.
     pub(crate) async fn add_to_pod(
         &self,
         netlink: &mut Netlink,
-        (address, before): (Ipv4Addr, &Recorded),
+        (kept, before): (Kept, &Recorded),
         (pod, network): (&PodUid, &PodNetwork),
     ) -> Result<bool, HostError> {
+        let address = kept.address;
         let ranges = &self.networks(pod)?.ranges;
         let mut networks = self.open_networks().await?;
         let (Some((within, _)), Some(node)) =
@@ -171,10 +174,10 @@ impl LinuxHost {
         };
         let inside = Inside::read(within, network, (address, ranges)).await?;
         let inside = inside.map_err(|why| unusable(pod, why))?;
-        let delivery = delivery_to(&inside, address, (node, ranges));
+        let delivery = delivery_to(&inside, kept, (node, ranges));
         let delivery = delivery.map_err(|why| unusable(pod, why))?;
         let mut changed = inside.ensure(within).await?;
-        changed |= delivery.ensure(netlink).await?;
+        changed |= delivery.ensure(netlink, &mut self.netlink(NETFILTER)?).await?;
         changed |= self.take_off_links(netlink, address, before).await?;
         Ok(networks.sweep(address, Some(network.cookie)).await? || changed)
     }
@@ -193,8 +196,8 @@ impl LinuxHost {
             return Ok(());
         }
         let why = format!(
-            "{} has no IPv4 address of its own, without which the node cannot reach the subnet's \
-             router for a pod: add the primary address of the interface to it",
+            "{} has no IPv4 address of its own yet, without which the node cannot reach the subnet's \
+             router for a pod",
             eni.name
         );
         Err(unusable(pod, why))
@@ -212,7 +215,8 @@ impl LinuxHost {
         }
         let mut changed = delivery::stop(netlink, address).await?;
         changed |= self.open_networks().await?.sweep(address, None).await?;
-        Ok(delivery::remove(netlink, address).await? || changed)
+        let filter = &mut self.netlink(NETFILTER)?;
+        Ok(delivery::remove(netlink, filter, address).await? || changed)
     }
 
     /// Where the address is, by the pod that held it last.
@@ -228,12 +232,13 @@ impl LinuxHost {
     pub(crate) async fn is_in_pod(
         &self,
         networks: &mut Networks,
-        address: Ipv4Addr,
+        kept: Kept,
         network: &PodNetwork,
     ) -> Result<Option<bool>, HostError> {
+        let address = kept.address;
         let Some(PodNetworks { ranges, .. }) = &self.networks else {
-            let node = NodeTables::read(&mut self.netlink(ROUTE)?).await?;
-            return Ok(Some(node.delivers(address)));
+            let reached = delivery::reaches_a_pod(&mut self.netlink(ROUTE)?, address).await?;
+            return Ok(Some(reached));
         };
         if networks.has_left_over(address, Some(network.cookie)) {
             return Ok(Some(false));
@@ -246,7 +251,7 @@ impl LinuxHost {
         let Ok(inside) = Inside::read(within, network, (address, ranges)).await? else {
             return Ok(Some(false));
         };
-        let delivery = delivery_to(&inside, address, (node, ranges));
+        let delivery = delivery_to(&inside, kept, (node, ranges));
         Ok(Some(inside.is_complete() && delivery.is_ok_and(|delivery| delivery.is_complete(node))))
     }
 
@@ -270,11 +275,11 @@ impl LinuxHost {
 /// The node's part for the address, or why there is none.
 fn delivery_to(
     inside: &Inside,
-    address: Ipv4Addr,
+    kept: Kept,
     (node, ranges): (&NodeTables, &[ipnet::Ipv4Net]),
 ) -> Result<Delivery, String> {
     match (link::towards(&node.links, &inside.link), inside.link.mac) {
-        (Some(link), Some(mac)) => Ok(Delivery::new(address, (link.index, mac), ranges)),
+        (Some(link), Some(mac)) => Ok(Delivery::new(kept, (link.index, mac), ranges)),
         (None, _) | (_, None) => {
             Err(format!("{} is not connected to this node by a veth", inside.link.name))
         }

@@ -82,7 +82,7 @@ impl Node {
     }
 
     pub(crate) fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
-        self.net.block_on(|| self.host.raise(mac))
+        self.net.block_on(|| self.host.raise(mac, SECOND))
     }
 
     pub(crate) fn route(&self, target: &KernelTarget, by: &Holder) -> Result<bool, HostFailure> {

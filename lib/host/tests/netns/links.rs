@@ -2,7 +2,10 @@
 
 use firecamp_core::failure::HostKind;
 
-use crate::fixture::{ADDRESS, Node, fails, holder, with};
+use crate::fixture::{ADDRESS, Node, SECOND, fails, holder, with};
+
+/// The second ENI's own address, as FireCamp adds it.
+const OWN: &str = "10.0.1.4/32 dev eth1 proto 201";
 
 pub(crate) fn f015_a_rename_between_two_operations_changes_nothing() {
     let node = Node::new();
@@ -52,7 +55,7 @@ pub(crate) fn f068_link_that_is_down_is_set_up_with_the_mtu_of_the_primary() {
     assert!(node.view(&target).link_up);
 }
 
-pub(crate) fn f068_unconfigured_eni_is_set_up_without_address_and_with_the_primary_mtu() {
+pub(crate) fn f068_unconfigured_eni_is_set_up_with_its_own_address_and_the_primary_mtu() {
     let node = Node::new();
     node.net.set_mtu("eth0", 9001);
     node.net.down("eth1");
@@ -61,10 +64,24 @@ pub(crate) fn f068_unconfigured_eni_is_set_up_without_address_and_with_the_prima
     assert_eq!((link(&node).up, link(&node).bare), (false, true));
     let before = node.net.everything();
     assert_eq!(node.raise(mac), Ok(true));
-    assert_eq!((link(&node).up, link(&node).bare), (true, true));
+    assert_eq!((link(&node).up, link(&node).bare), (true, false));
     assert_eq!(node.net.mtu("eth1"), 9001);
-    assert_eq!(node.net.everything(), before, "no address, rule or route was added");
-    assert_eq!(node.raise(mac), Ok(false), "the link is already up");
+    assert!(node.net.addresses().contains(&OWN.to_owned()), "the ENI's own");
+    assert_eq!(node.raise(mac), Ok(false), "the link is already set up");
+    node.net.delete_address("eth1", SECOND, 32);
+    assert_eq!(node.net.everything(), before, "nothing else was added");
+}
+
+pub(crate) fn f132_interface_with_a_members_address_alone_gets_its_own() {
+    let node = Node::new();
+    node.attach(&node.on_second(), &holder("pod", 1));
+    let mac = node.mac("eth1");
+    assert!(node.links().into_iter().any(|link| link.mac == mac && link.bare));
+    assert_eq!(node.raise(mac), Ok(true));
+    assert!(node.net.addresses().contains(&OWN.to_owned()));
+    let snapshot = node.net.block_on(|| node.host.kernel_snapshot()).unwrap();
+    let known: Vec<_> = snapshot.kernel.keys().copied().collect();
+    assert!(known.contains(&ADDRESS) && !known.contains(&SECOND), "it is no member's: {known:?}");
 }
 
 pub(crate) fn f068_configured_link_stays_down() {

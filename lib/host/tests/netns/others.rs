@@ -90,8 +90,38 @@ fn create_chains() {
         rule("incoming", &[load, nat(1)]),
         message(0x11, 0, &[]),
     ];
+    send(&batch);
+}
+
+fn send(batch: &[Vec<u8>]) {
     let socket = Socket::new(NETLINK_NETFILTER).unwrap();
     socket.send(&batch.concat(), 0).unwrap();
+}
+
+/// Rewrites the source of everything that leaves this network namespace through a link.
+pub(crate) fn masquerade(link: u32) {
+    let (create, table) = (0x400, 10 << 8);
+    let place = [attribute(1, &4_u32.to_be_bytes()), attribute(2, &100_i32.to_be_bytes())];
+    let chain = [text(1, "nat"), text(3, "snat"), nested(4, &place), text(7, "nat")];
+    let register = || attribute(1, &8_u32.to_be_bytes());
+    // `oif` is the fifth key of meta; the comparison is for equality.
+    let load = expression("meta", &[attribute(2, &5_u32.to_be_bytes()), register()]);
+    let value = nested(3, &[attribute(1, &link.to_ne_bytes())]);
+    let compare = expression("cmp", &[register(), attribute(2, &0_u32.to_be_bytes()), value]);
+    let expressions = nested(4, &[load, compare, expression("masq", &[])]);
+    send(&[
+        message(0x10, 0, &[]),
+        message(table, create, &[text(1, "nat")]),
+        message(table | 3, create, &chain),
+        message(table | 6, create, &[text(1, "nat"), text(2, "snat"), expressions]),
+        message(0x11, 0, &[]),
+    ]);
+}
+
+/// Deletes this table of nf_tables, as `nft delete table` does.
+pub(crate) fn delete_table(name: &str) {
+    let delete = message((10 << 8) | 2, 0, &[text(1, name)]);
+    send(&[message(0x10, 0, &[]), delete, message(0x11, 0, &[])]);
 }
 
 pub(crate) fn f067_snat_chains_are_listed_and_stay() {

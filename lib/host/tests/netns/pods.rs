@@ -6,9 +6,11 @@ use std::path::Path;
 use firecamp_core::failure::HostKind;
 use firecamp_core::ports::{HostNet as _, KernelTarget};
 use firecamp_host::{AddressTags, PodNetworks};
+use firecamp_node::preflight::KernelChecks as _;
 use firecamp_testkit::netns::Net;
 
-use crate::fixture::{ADDRESS, GATEWAY, MAIN, RUN, SECOND, TABLE, fails, holder};
+use crate::fixture::{ADDRESS, GATEWAY, MAIN, PRIMARY, RUN, SECOND, TABLE, fails, holder};
+use crate::others::{delete_table, masquerade};
 use crate::pod_fixture::{
     CLIENT, Cni, ENDPOINT, Fixture, NAMESPACES, NEXT_HOP, OTHER_ADDRESS, OTHER_POD, POD, SERVICE,
     dials, end, own_side, v4,
@@ -269,6 +271,28 @@ pub(crate) fn f130_a_pod_that_answers_arp_for_the_address_gets_no_packets() {
     }
 }
 
+/// Linux answers for the endpoint's address on every link.
+pub(crate) fn f134_clients_of_the_endpoint_on_other_machines_are_told_from_pods() {
+    let fixture = Fixture::new(Cni::Veth);
+    let (Fixture { node, host, .. }, pod) = (&fixture, fixture.pod("1", POD));
+    fixture.attach(&pod, &holder("pod", 1));
+    let listener = node.net.run(|| TcpListener::bind((ENDPOINT, 0))).unwrap();
+    let at = listener.local_addr().unwrap();
+    let is_elsewhere = |from: &Net| {
+        let _client = from.run(|| TcpStream::connect(at)).unwrap();
+        let source = *v4(listener.accept().unwrap().1).ip();
+        (source, node.net.block_on(|| host.is_elsewhere(source)).unwrap())
+    };
+    let by_route = (ENDPOINT, 32);
+    node.router.add_route(by_route, Some(SECOND), "port1", MAIN);
+    assert_eq!(is_elsewhere(&node.router), (GATEWAY, true), "by a route to the node");
+    node.router.delete_route(by_route, MAIN);
+    node.router.add_route(by_route, None, "port1", MAIN);
+    assert_eq!(is_elsewhere(&node.router), (GATEWAY, true), "by ARP");
+    assert_eq!(is_elsewhere(&pod.net), (POD, false));
+    assert_eq!(is_elsewhere(&node.net), (ENDPOINT, false), "a pod with hostNetwork");
+}
+
 pub(crate) fn kernel_that_keeps_no_tags_is_refused_for_a_pod() {
     let fixture = Fixture::new(Cni::Bridge);
     let pod = fixture.pod("1", POD);
@@ -277,15 +301,56 @@ pub(crate) fn kernel_that_keeps_no_tags_is_refused_for_a_pod() {
     fails(fixture.connect(&pod, "pod"), HostKind::Refused, &["Linux 5.18 or later"]);
 }
 
-pub(crate) fn interface_without_an_address_of_its_own_is_refused_for_a_pod() {
+pub(crate) fn f132_a_pod_is_served_once_the_interface_has_an_address_of_its_own() {
     let fixture = Fixture::new(Cni::Bridge);
     let (target, by) = (fixture.node.on_second(), holder("pod", 1));
     let pod = fixture.pod("1", POD);
     fixture.connect(&pod, "pod").unwrap();
     fixture.node.net.delete_address("eth1", SECOND, 24);
     fails(fixture.add(&target, &by), HostKind::Refused, &["eth1 has no IPv4 address of its own"]);
-    fixture.node.net.add_address("eth1", SECOND, 24, None);
+    assert_eq!(fixture.node.raise(target.mac), Ok(true));
     fixture.add(&target, &by).unwrap();
+    assert!(fixture.complete(&target));
+    assert_eq!(dials(&pod.net, &fixture.node.router, CLIENT), ADDRESS);
+    assert_eq!(dials(&fixture.node.router, &pod.net, ADDRESS), GATEWAY);
+}
+
+pub(crate) fn f133_a_plugin_that_rewrites_sources_does_not_rewrite_a_members() {
+    let fixture = Fixture::new(Cni::Veth);
+    let (pod, other) = (fixture.pod("1", POD), fixture.pod("2", OTHER_POD));
+    let Fixture { node, .. } = &fixture;
+    let (uplinks, back) = (["eth0", "eth1"].map(|name| node.net.index(name)), "10.244.1.0");
+    node.net.run(|| uplinks.map(masquerade));
+    node.router.add_route((back.parse().unwrap(), 24), Some(PRIMARY), "port0", MAIN);
+    fixture.attach(&pod, &holder("pod", 1));
+    assert_eq!(dials(&pod.net, &node.router, CLIENT), ADDRESS);
+    assert_eq!(dials(&other.net, &node.router, CLIENT), PRIMARY, "the plugin's rule works");
+    let target = node.on_second();
+    node.net.run(|| delete_table("firecamp"));
+    assert!(!fixture.complete(&target), "a deleted table is noticed");
+    assert_eq!(fixture.add(&target, &holder("pod", 1)), Ok(true));
+    assert_eq!(dials(&pod.net, &node.router, CLIENT), ADDRESS);
+    fixture.detach(&holder("pod", 1));
+    let seen = node.net.block_on(|| async { fixture.host.source_nat().await.unwrap() });
+    assert_eq!(seen.len(), 1, "the plugin's chain alone is reported: {seen:?}");
+}
+
+pub(crate) fn f133_the_source_is_kept_on_the_interface_that_has_the_address_now() {
+    let fixture = Fixture::new(Cni::Veth);
+    let (pod, by) = (fixture.pod("1", POD), holder("pod", 1));
+    let Fixture { node, .. } = &fixture;
+    let uplinks = ["eth0", "eth1"].map(|name| node.net.index(name));
+    node.net.run(|| uplinks.map(masquerade));
+    fixture.attach(&pod, &by);
+    let target = node.on_primary();
+    assert!(!fixture.complete(&target), "it is kept on the other interface");
+    fixture.node.net.block_on(|| fixture.host.remove_routing(ADDRESS, &by)).unwrap();
+    let by = holder("pod", 2);
+    fixture.add(&target, &by).unwrap();
+    assert!(fixture.complete(&target));
+    // This router answers through the other interface.
+    node.router.set_sysctl("net/ipv4/conf/port0/rp_filter", "0");
+    assert_eq!(dials(&pod.net, &node.router, CLIENT), ADDRESS);
 }
 
 pub(crate) fn two_pods_share_one_table() {

@@ -14,6 +14,7 @@ use crate::Outcome;
 use crate::images::MEMBER;
 use crate::install::until;
 use crate::member::PORT;
+use crate::topology::Layout;
 
 /// The client in the VPC, and the port of a service there.
 const CLIENT: &str = "10.0.1.200";
@@ -86,9 +87,14 @@ pub(super) async fn a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the
     let (service, node_port) = cluster.create_node_port(&set).await?;
     let name = format!("{} {} {}", member.name, member.uid, member.node);
     let from = member.name.as_str();
-    // Its own Service, and another pod.
+    // Its own Service, and another pod. The VPC CNI's pods have addresses of the VPC, which see the
+    // static one.
+    let source = match cluster.running.home.layout() {
+        Layout::VpcCni => &address,
+        Layout::OneSubnet | Layout::Zones => &own,
+    };
     cluster.wait_answer(from, (&service, PORT), &name).await?;
-    cluster.wait_answer(from, (&visitor, PORT), &own).await?;
+    cluster.wait_answer(from, (&visitor, PORT), source).await?;
     cluster.wait_answer("visitor", (&service, PORT), &name).await?;
     cluster.wait_answer("visitor", (&own, PORT), &name).await?;
     cluster.wait_answer("visitor", (&address, PORT), &name).await?;

@@ -38,8 +38,8 @@ impl Model<'_> {
                 self.attempt_for(slot, orphan, own);
             }
             Task::Investigate(lost) => self.investigate(slot, lost),
-            Task::Raise(eni, _) => {
-                self.tell(slot, Duration::ZERO, NodeEvent::Raised(eni, Ok(true)));
+            Task::Raise(eni) => {
+                self.tell(slot, Duration::ZERO, NodeEvent::Raised(eni.id, Ok(true)));
             }
             Task::Interface(step) => self.tell(slot, Duration::ZERO, interface_step(&step)),
             Task::Execute(operation, address, member) => {

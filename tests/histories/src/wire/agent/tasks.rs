@@ -116,7 +116,7 @@ impl Tasks {
                 let (shared, slot) = (self.shared.clone(), self.slot);
                 Box::pin(async move { investigated(&shared, slot, &systems, lost).await })
             }
-            Task::Raise(eni, _) => Box::pin(async { NodeEvent::Raised(eni, Ok(true)) }),
+            Task::Raise(eni) => Box::pin(async { NodeEvent::Raised(eni.id, Ok(true)) }),
             // No pool wants interfaces, and no node has the startup taint.
             Task::Interface(step) => Box::pin(ready(interface_step(&step))),
             Task::Execute(operation, address, member) => {
