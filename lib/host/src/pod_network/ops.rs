@@ -21,36 +21,56 @@ use crate::linux::{LinuxHost, NETFILTER, ROUTE};
 use crate::lock::record::Recorded;
 use crate::netlink::Netlink;
 
-/// The networks of pods that are known and still exist, and the node's tables. Empty on a node
-/// without such pods, and for a program that cannot enter them.
+/// The networks of pods that are known and still exist, each with FireCamp's addresses there, and
+/// the node's tables. Empty on a node without such pods, and for a program that cannot enter them.
+///
+/// A pod may fill its network so that it cannot be read. That is a failure for its own address and
+/// for nobody else's.
 #[derive(Default)]
 pub(crate) struct Networks {
-    open: BTreeMap<u64, (Namespace, Vec<Assigned>)>,
+    open: BTreeMap<u64, (Namespace, Result<Vec<Assigned>, HostError>)>,
     node: Option<NodeTables>,
 }
 
 impl Networks {
     /// FireCamp's addresses in all of them.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
-        self.open.values().flat_map(|(_, ours)| ours.iter().map(|one| one.local))
+        self.open.values().flat_map(|(_, ours)| ours.iter().flatten().map(|one| one.local))
     }
 
     /// Whether a network other than this one has the address.
     pub(crate) fn has_left_over(&self, address: Ipv4Addr, own: Option<u64>) -> bool {
         let others = self.open.iter().filter(|(cookie, _)| Some(**cookie) != own);
-        others.into_iter().any(|(_, (_, ours))| ours.iter().any(|one| one.local == address))
+        others.into_iter().any(|(_, (_, ours))| has(ours, address))
     }
 
-    /// Removes the address from all of them but this one. Returns whether it changed anything.
-    async fn sweep(&mut self, address: Ipv4Addr, own: Option<u64>) -> Result<bool, HostError> {
+    /// Removes the address from all of them but `own`. Fails if it cannot be removed from that of
+    /// the last holder; a failure in another one is seen and mended at the next look. Returns
+    /// whether it changed anything.
+    async fn sweep(
+        &mut self,
+        address: Ipv4Addr,
+        own: Option<u64>,
+        last: &Place,
+    ) -> Result<bool, HostError> {
         let mut changed = false;
         for (cookie, (within, ours)) in &mut self.open {
-            if Some(*cookie) != own && ours.iter().any(|one| one.local == address) {
-                changed |= inside::remove(within, address).await?;
+            if Some(*cookie) == own || (ours.is_ok() && !has(ours, address)) {
+                continue;
+            }
+            let is_last = matches!(last, Place::Pod(network) if network.cookie == *cookie);
+            match inside::remove(within, address).await {
+                Ok(removed) => changed |= removed,
+                Err(why) if is_last => return Err(why),
+                Err(_of_another_pod) => {}
             }
         }
         Ok(changed)
     }
+}
+
+fn has(ours: &Result<Vec<Assigned>, HostError>, address: Ipv4Addr) -> bool {
+    ours.iter().flatten().any(|one| one.local == address)
 }
 
 impl LinuxHost {
@@ -148,7 +168,7 @@ impl LinuxHost {
         }
         let mut open = BTreeMap::new();
         for mut within in enter(namespaces, self.limit, known).await? {
-            let ours = inside::ours(&mut within).await?;
+            let ours = inside::ours(&mut within).await;
             open.insert(within.cookie, (within, ours));
         }
         let (mut route, mut filter) = (self.netlink(ROUTE)?, self.netlink(NETFILTER)?);
@@ -179,7 +199,8 @@ impl LinuxHost {
         let mut changed = inside.ensure(within).await?;
         changed |= delivery.ensure(netlink, &mut self.netlink(NETFILTER)?).await?;
         changed |= self.take_off_links(netlink, address, before).await?;
-        Ok(networks.sweep(address, Some(network.cookie)).await? || changed)
+        let last = self.last_place(before)?;
+        Ok(networks.sweep(address, Some(network.cookie), &last).await? || changed)
     }
 
     /// Fails if the node cannot ask for the router of the ENI's subnet: ARP needs an address of the
@@ -214,7 +235,8 @@ impl LinuxHost {
             return Ok(false);
         }
         let mut changed = delivery::stop(netlink, address).await?;
-        changed |= self.open_networks().await?.sweep(address, None).await?;
+        let last = self.last_place(&self.locks.peek(address)?)?;
+        changed |= self.open_networks().await?.sweep(address, None, &last).await?;
         let filter = &mut self.netlink(NETFILTER)?;
         Ok(delivery::remove(netlink, filter, address).await? || changed)
     }
@@ -288,4 +310,36 @@ fn delivery_to(
 
 fn unusable(pod: &PodUid, why: impl Into<String>) -> HostError {
     HostError::PodNetwork { pod: pod.clone(), why: why.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::linux::SOCK_DIAG;
+
+    /// The network of a pod; in this test it is the test's own.
+    fn network(cookie: u64) -> Namespace {
+        let open = |family| Netlink::open(family, Duration::from_nanos(1)).unwrap();
+        Namespace { cookie, name: cookie.to_string(), route: open(ROUTE), sockets: open(SOCK_DIAG) }
+    }
+
+    #[tokio::test]
+    async fn f128_network_that_cannot_be_read_fails_the_address_of_its_own_pod_alone() {
+        let (member, address) = (1, Ipv4Addr::new(10, 0, 1, 10));
+        let unreadable = || HostError::NoLink(firecamp_core::ids::Mac::from_bytes([0; 6]));
+        let mut networks = Networks::default();
+        networks.open.insert(member, (network(member), Err(unreadable())));
+        assert_eq!(networks.addresses().count(), 0);
+        assert!(!networks.has_left_over(address, None));
+        let of = |cookie| {
+            let ip = Ipv4Addr::new(10, 244, 1, 5);
+            Place::Pod(PodNetwork { cookie, ip, name: "cni-1".to_owned() })
+        };
+        // Its requests end after a nanosecond.
+        assert!(networks.sweep(address, None, &of(member)).await.is_err());
+        assert!(!networks.sweep(address, None, &of(2)).await.unwrap());
+        assert!(!networks.sweep(address, None, &Place::Node).await.unwrap());
+    }
 }
