@@ -247,16 +247,16 @@ async fn special_rule(own: &Api, namespace: &str) -> Result<Option<Value>, Strin
         let all = rule[field].as_array().into_iter().flatten();
         all.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let asks_of_itself = |rule: &Value| {
-        let resources = words(rule, "resources");
-        resources.iter().all(|one| one.starts_with("selfsubject"))
-            && words(rule, "verbs") == ["create"]
+    // Every account may ask what it may, and from Kubernetes 1.37 on read the trusted certificates.
+    let is_everybodys = |rule: &Value| {
+        let of = |prefix| words(rule, "resources").iter().all(|one| one.starts_with(prefix));
+        of("selfsubject") || of("clustertrustbundles")
     };
     let reads = |rule: &Value| words(rule, "verbs") == ["get"];
     let resources = rules("resourceRules").filter(|all| !all.is_empty());
     let paths = rules("nonResourceRules").ok_or_else(|| answer.text.clone())?;
     let resources = resources.ok_or_else(|| answer.text.clone())?;
-    let of_resources = resources.into_iter().find(|rule| !asks_of_itself(rule));
+    let of_resources = resources.into_iter().find(|rule| !is_everybodys(rule));
     Ok(of_resources.or_else(|| paths.into_iter().find(|rule| !reads(rule))))
 }
 
