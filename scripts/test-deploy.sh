@@ -80,7 +80,7 @@ exceptions=(
     --ignore-test container-security-context-user-group-id
     # Containers write only the log, which the kubelet rotates and accounts for.
     --ignore-test container-ephemeral-storage-request-and-limit
-    # Pods in the host network are exempt from network policies.
+    # Pods in the host network are exempt from network policies, which do not see static addresses.
     --ignore-test pod-networkpolicy
 )
 

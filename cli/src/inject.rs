@@ -18,11 +18,11 @@ pub use pod::Settings;
 
 const EXAMPLES: &str = "\
 The command adds to each Pod and StatefulSet with the label firecamp.io/pool what the admission \
-policy firecamp-injection adds to pods: an init container, a token, a volume with the address, and \
-the extended resource of the pool. Use it where the API server has no MutatingAdmissionPolicy \
-(Kubernetes before 1.36), or to review the result. It does not ask any cluster. Documents without \
-the label are printed as they are; the others lose their comments. What was injected before is not \
-injected again.
+policy firecamp-injection adds to pods: an init container, a token, a volume with the address, \
+the extended resource of the pool, and annotations for service meshes. Use it where the API \
+server has no MutatingAdmissionPolicy (Kubernetes before 1.36), or to review the result. It does \
+not ask any cluster. Documents without the label are printed as they are; the others lose their \
+comments. What was injected before is not injected again.
 
 Examples:
   firecamp inject -f redis.yaml --image registry.example.com/firecamp-initcontainer:0.1.0

@@ -110,6 +110,32 @@ fn what_was_injected_is_not_injected_again() {
 }
 
 #[test]
+fn f140_the_endpoint_is_excluded_from_service_meshes_beside_what_is_excluded_already() {
+    let excluded = |annotations: Value| {
+        let mut before = member();
+        before["metadata"]["annotations"] = annotations;
+        let after = pod(&before, &["--endpoint", "169.254.200.1:9815"])["metadata"].take();
+        let of = |name: &str| after["annotations"][name].as_str().unwrap().to_owned();
+        [
+            of("traffic.sidecar.istio.io/excludeOutboundIPRanges"),
+            of("config.linkerd.io/skip-outbound-ports"),
+        ]
+    };
+    let own = ["169.254.200.1/32".to_owned(), "9815".to_owned()];
+    assert_eq!(excluded(Value::Null), own);
+    let others = json!({
+        "traffic.sidecar.istio.io/excludeOutboundIPRanges": "10.0.0.0/8",
+        "config.linkerd.io/skip-outbound-ports": "",
+    });
+    assert_eq!(excluded(others), ["10.0.0.0/8,169.254.200.1/32", "9815"]);
+    let both = json!({
+        "traffic.sidecar.istio.io/excludeOutboundIPRanges": "169.254.200.1/32,10.0.0.0/8",
+        "config.linkerd.io/skip-outbound-ports": "3306,9815",
+    });
+    assert_eq!(excluded(both), ["169.254.200.1/32,10.0.0.0/8", "3306,9815"]);
+}
+
+#[test]
 fn everything_but_members_stays_as_it_is() {
     let mut opted_out = member();
     opted_out["metadata"]["labels"]["firecamp.io/inject"] = json!("false");

@@ -139,7 +139,8 @@ fn a_changed_byte_is_detected() {
 /// containerd's default registry for names without a registry.
 #[test]
 fn containerd_stores_an_image_under_the_name_in_pod_specs() {
-    let plain = repository("deploy/daemonset.yaml") + &repository("deploy/examples/redis.yaml");
+    let plain =
+        repository("deploy/daemonset.yaml") + &repository("deploy/examples/redis-direct.yaml");
     for image in &IMAGES {
         let wanted = plain.lines().find_map(|line| {
             let name = line.trim().trim_start_matches("- ").strip_prefix("image: ")?;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use firecamp_core::contract;
 use firecamp_core::contract::endpoint::{
-    ADDRESS_FILE, ADDRESS_VOLUME, AUDIENCE, INIT_CONTAINER, INJECT_LABEL, NOT_INJECTED, POOL_LABEL,
-    TOKEN_FILE, TOKEN_SECONDS, TOKEN_VOLUME,
+    ADDRESS_FILE, ADDRESS_VOLUME, AUDIENCE, INIT_CONTAINER, INJECT_LABEL, ISTIO_EXCLUDES,
+    LINKERD_EXCLUDES, NOT_INJECTED, POOL_LABEL, TOKEN_FILE, TOKEN_SECONDS, TOKEN_VOLUME,
 };
 use serde_json::{Value, json};
 
@@ -106,6 +106,7 @@ fn items<'a>(object: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
 fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> {
     let pool = at(pod, "/metadata/labels").get(POOL_LABEL).and_then(Value::as_str);
     let resource = resource(pool.unwrap_or_default(), settings)?;
+    let before = pod.clone();
     let spec = pod.pointer_mut("/spec").ok_or("spec is missing")?;
     if at(spec, "/hostNetwork") != true && !at(spec, "/runtimeClassName").is_null() {
         let why = "the pod has a network of its own and a runtimeClassName: set hostNetwork: true \
@@ -116,7 +117,6 @@ fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> {
         .image
         .as_deref()
         .ok_or("--image is missing: name the image of the init container as your nodes pull it")?;
-    let before = spec.clone();
     if !has_named(spec, "volumes", TOKEN_VOLUME) {
         list(spec, "volumes")?.push(token_volume());
     }
@@ -134,7 +134,34 @@ fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> {
             }
         }
     }
-    Ok(*spec != before)
+    exclude_from_meshes(pod, &settings.endpoint)?;
+    Ok(*pod != before)
+}
+
+/// Excludes the endpoint from the connections that sidecars of service meshes take over.
+fn exclude_from_meshes(pod: &mut Value, endpoint: &str) -> Result<(), String> {
+    let wrong = || format!("{endpoint} is not ADDRESS:PORT");
+    let (address, port) = endpoint.rsplit_once(':').ok_or_else(wrong)?;
+    let annotations = pod
+        .pointer_mut("/metadata")
+        .and_then(Value::as_object_mut)
+        .map(|metadata| metadata.entry("annotations").or_insert_with(|| json!({})))
+        .ok_or("metadata is missing")?;
+    if annotations.is_null() {
+        *annotations = json!({});
+    }
+    let annotations = annotations.as_object_mut().ok_or("annotations is not an object")?;
+    for (name, own) in [(ISTIO_EXCLUDES, format!("{address}/32")), (LINKERD_EXCLUDES, port.into())]
+    {
+        let others = annotations.get(name).and_then(Value::as_str).unwrap_or_default();
+        let mut all: Vec<&str> = others.split(',').filter(|_one| !others.is_empty()).collect();
+        if !all.contains(&own.as_str()) {
+            all.push(&own);
+            let all = json!(all.join(","));
+            annotations.insert(name.to_owned(), all);
+        }
+    }
+    Ok(())
 }
 
 fn has_named(object: &Value, list: &str, name: &str) -> bool {

@@ -6,6 +6,7 @@ mod servers;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use firecamp_core::contract::endpoint::AUDIENCE;
 use firecamp_kube::{KubeRegistry, Source, Timeouts};
 use firecamp_testkit::kubernetes::{ADMIN, Api, Assets, Keys};
 use kube::Client;
@@ -130,6 +131,13 @@ impl Cluster {
             Some((_name, uid)) => format!("{namespace}.{name}.{uid}"),
             None => format!("{namespace}.{name}"),
         };
+        Ok(Source::Kubeconfig(self.servers.kubeconfig(&user, &token)?))
+    }
+
+    /// A token of a service account for the endpoint of the agents, shown to the API server.
+    pub(crate) async fn for_agents(&self, namespace: &str, name: &str) -> Result<Source, String> {
+        let token = self.issue(namespace, name, (None, Some(AUDIENCE))).await?;
+        let user = format!("{namespace}.{name}.agents");
         Ok(Source::Kubeconfig(self.servers.kubeconfig(&user, &token)?))
     }
 

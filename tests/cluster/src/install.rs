@@ -22,6 +22,9 @@ const NAMESPACES: [&str; 2] = ["firecamp-system", "prod"];
 /// The EC2 endpoint of the box.
 pub(crate) const ENDPOINT: &str = "http://198.18.0.10";
 
+/// The ranges of the pods and the Services of a cluster.
+pub(crate) const CLUSTER_RANGES: &str = "10.244.0.0/16,10.96.0.0/16";
+
 /// Runs a future to completion on this thread.
 pub(crate) fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -195,7 +198,7 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     let name = format!("clusterName={CLUSTER}");
     let endpoint = format!("extraEnv[0].value={ENDPOINT}");
     let ranges = match running.home.layout() {
-        Layout::OneSubnet | Layout::Zones => "10.244.0.0/16,10.96.0.0/16",
+        Layout::OneSubnet | Layout::Zones => CLUSTER_RANGES,
         // The VPC CNI gives pods addresses of the VPC.
         Layout::VpcCni => "10.96.0.0/16",
     };

@@ -22,6 +22,10 @@ pub const POOL_LABEL: &str = "firecamp.io/pool";
 pub const INJECT_LABEL: &str = "firecamp.io/inject";
 /// The value of [`INJECT_LABEL`] with which nothing is injected.
 pub const NOT_INJECTED: &str = "false";
+/// Annotation of a pod: ranges, separated by commas, that Istio's sidecar leaves alone.
+pub const ISTIO_EXCLUDES: &str = "traffic.sidecar.istio.io/excludeOutboundIPRanges";
+/// Annotation of a pod: ports, separated by commas, that Linkerd's sidecar leaves alone.
+pub const LINKERD_EXCLUDES: &str = "config.linkerd.io/skip-outbound-ports";
 /// The injected init container.
 pub const INIT_CONTAINER: &str = "firecamp-init";
 /// The volume with the token.

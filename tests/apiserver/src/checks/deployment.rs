@@ -12,17 +12,19 @@ use crate::cluster::Cluster;
 use crate::deploy::{apply, would_apply};
 
 /// The directories with objects; Helm has rendered those in the last one.
-const PLACES: [&str; 7] = [
+const PLACES: [&str; 8] = [
     "deploy",
     "deploy/injection",
+    "deploy/networkpolicy",
     "deploy/rbac",
     "deploy/policies",
     "deploy/examples",
     "deploy/examples/edge",
     "tests/checks/rendered",
 ];
-/// Files without objects, or with a placeholder for the namespace.
-const OTHERS: [&str; 3] = ["/kustomization.yaml", "/member-bindings.yaml", "/values.yaml"];
+/// Files without objects, with a placeholder for the namespace, or with a kind of Cilium.
+const OTHERS: [&str; 4] =
+    ["/kustomization.yaml", "/member-bindings.yaml", "/values.yaml", "/cilium.yaml"];
 /// The variable with the directory of the Prometheus operator's definitions.
 const OPERATOR: &str = "OPERATOR_CRDS";
 /// The definitions of the operator that the chart uses.

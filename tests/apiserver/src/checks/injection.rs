@@ -1,5 +1,7 @@
 //! The policies of `deploy/injection`: what they add to pods, and which pods they refuse.
 
+mod cases;
+
 use std::time::Duration;
 
 use clap::Parser;
@@ -14,6 +16,7 @@ use super::{Outcome, ensure};
 use crate::cluster::Cluster;
 use crate::deploy::{apply, as_served};
 use crate::samples::{GROUP, pool, runtime_class, with};
+use cases::{other_containers, pods, refused};
 
 const PODS: &str = "/api/v1/namespaces/injected/pods";
 const FILES: [&str; 2] = ["deploy/injection/mutation.yaml", "deploy/injection/guard.yaml"];
@@ -134,41 +137,9 @@ fn prepared(pod: &Value) -> Result<Value, String> {
     serde_saphyr::from_str(&text).map_err(|wrong| wrong.to_string())
 }
 
-/// Pods, and the QoS class that they have without FireCamp.
-fn pods() -> Vec<(Value, &'static str)> {
-    let amounts = json!({ "cpu": "1", "memory": "1Gi" });
-    let requests = json!([{ "name": "a", "image": "a", "resources": { "requests": amounts } }]);
-    let all = json!({ "requests": amounts, "limits": amounts });
-    let guaranteed = json!([{ "name": "a", "image": "a", "resources": all }]);
-    let empty = json!([{ "name": "data", "emptyDir": {} }]);
-    let mounts = json!([{ "name": "data", "mountPath": "/data" }]);
-    let before = json!([{ "name": "prepare", "image": "b", "volumeMounts": mounts }]);
-    let two = json!([{ "name": "a", "image": "a", "volumeMounts": mounts }, { "name": "b", "image": "b" }]);
-    let twice = json!([{ "name": "A", "value": "1" }, { "name": "A", "value": "2" }]);
-    let twice = json!([{ "name": "a", "image": "a", "env": twice, "volumeMounts": null }]);
-    let sidecar = json!([{ "name": "log", "image": "b", "restartPolicy": "Always" }]);
-    vec![
-        (member(), "BestEffort"),
-        (
-            with(member(), &[("/spec/containers", twice), ("/spec/volumes", json!([]))]),
-            "BestEffort",
-        ),
-        (with(member(), &[("/spec/initContainers", sidecar)]), "BestEffort"),
-        (with(member(), &[("/spec/containers", requests)]), "Burstable"),
-        (with(member(), &[("/spec/containers", guaranteed)]), "Guaranteed"),
-        (with(member(), &[("/metadata/labels", json!({ LABEL: "other" }))]), "BestEffort"),
-        (
-            with(
-                member(),
-                &[
-                    ("/spec/volumes", empty),
-                    ("/spec/initContainers", before),
-                    ("/spec/containers", two),
-                ],
-            ),
-            "BestEffort",
-        ),
-    ]
+/// The parts of a pod to which something is added.
+fn added(pod: &Value) -> Value {
+    json!([pod["metadata"]["annotations"], pod["spec"]])
 }
 
 pub(super) async fn the_policy_and_firecamp_inject_make_the_same_pod(cluster: &Cluster) -> Outcome {
@@ -183,83 +154,19 @@ pub(super) async fn the_policy_and_firecamp_inject_make_the_same_pod(cluster: &C
         })?;
         let shown = &answer["status"]["qosClass"];
         ensure(*shown == class, || format!("{shown} instead of {class}: {pod}"))?;
-        by_policy.push(answer["spec"].clone());
+        by_policy.push(added(&answer));
     }
     // Otherwise the policy would add what the command forgets.
     inject_nothing(cluster).await?;
     for ((pod, _class), by_policy) in pods().into_iter().zip(by_policy) {
         let answer = created(cluster, &prepared(&pod)?).await?;
         ensure(answer.code == 201, || answer.text.clone())?;
-        let by_command = answer.json()["spec"].clone();
+        let by_command = added(&answer.json());
         ensure(by_policy == by_command, || {
             format!("the policy: {by_policy}\nthe command: {by_command}")
         })?;
     }
     remove(cluster).await
-}
-
-/// A field of an injected container, another value, and a text of the refusal.
-fn other_containers() -> Vec<(&'static str, Value, &'static str)> {
-    let variable = |name: &str, value: &str| json!({ "name": name, "value": value });
-    let asks = variable("FIRECAMP_ENDPOINT", "169.254.196.96:9814");
-    let token = json!({ "name": "firecamp-token", "mountPath": "/var/run/secrets/firecamp.io" });
-    let part = json!({
-        "name": "firecamp-address", "mountPath": "/run/firecamp.io", "subPath": "elsewhere",
-    });
-    let limit = |name: &str, count: &str| json!({ "limits": { name: count }, "requests": {} });
-    let runs = "must run the image firecamp-initcontainer";
-    let endpoint = "FIRECAMP_ENDPOINT must be";
-    let slots = "must have the limit firecamp.io/static-ip: 1";
-    vec![
-        ("image", json!("firecamp-initcontainer-2:1"), runs),
-        ("image", json!("busybox:1"), runs),
-        ("command", json!(["true"]), runs),
-        ("args", json!(["--help"]), runs),
-        ("envFrom", json!([{ "configMapRef": { "name": "a" } }]), runs),
-        ("restartPolicy", json!("Always"), runs),
-        ("env", json!([variable("FIRECAMP_ENDPOINT", "10.0.0.1:9814")]), endpoint),
-        ("env", json!([]), endpoint),
-        ("env", json!([asks, variable("FIRECAMP_REQUIRE_MOUNT", "false")]), endpoint),
-        ("env", json!([asks, variable("FIRECAMP_ADDRESS_FILE", "/tmp/a")]), endpoint),
-        ("volumeMounts", json!([]), "must mount firecamp-token"),
-        ("volumeMounts", json!([token, part]), "must mount firecamp-token"),
-        ("resources", json!({}), slots),
-        ("resources", limit("firecamp.io/static-ip", "0"), slots),
-        ("resources", limit("firecamp.io/static-ip-b", "1"), slots),
-    ]
-}
-
-/// Changes of an injected pod, and a text of the refusal.
-fn refused() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
-    let mirror = json!({ "kubernetes.io/config.mirror": "x" });
-    let token = json!({ "name": "firecamp-token", "projected": { "sources": [
-        { "serviceAccountToken": { "path": "token", "audience": "other" } },
-    ]}});
-    let elsewhere = json!({ "name": "firecamp-address", "hostPath": { "path": "/tmp" } });
-    let owner = json!([{
-        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1", "controller": true,
-    }]);
-    let gone = ("/spec/initContainers", Value::Null);
-    let sandboxed = ("/spec/runtimeClassName", json!("kata"));
-    let eni = json!({ "limits": { "vpc.amazonaws.com/pod-eni": "1" } });
-    // A volume of direct mode that nothing mounts.
-    let left = json!([{ "name": "run", "hostPath": { "path": "/run/firecamp" } }]);
-    vec![
-        (vec![("/metadata/labels", json!({ LABEL: "missing" })), gone.clone()], "is missing"),
-        (
-            vec![gone, ("/spec/volumes", left), ("/spec/containers/0/volumeMounts", json!([]))],
-            "is missing",
-        ),
-        (
-            vec![("/metadata/annotations", mirror), ("/spec/nodeName", json!("n1"))],
-            "a static pod has no token",
-        ),
-        (vec![("/metadata/ownerReferences", owner)], "only pods whose names stay"),
-        (vec![("/spec/hostNetwork", json!(false)), sandboxed], "the runtimeClassName kata"),
-        (vec![("/spec/containers/0/resources", eni)], "vpc.amazonaws.com/pod-eni"),
-        (vec![("/spec/volumes/0", token)], "the audience"),
-        (vec![("/spec/volumes/1", elsewhere)], "must be an emptyDir"),
-    ]
 }
 
 pub(super) async fn f125_a_labelled_pod_without_what_is_injected_is_refused(

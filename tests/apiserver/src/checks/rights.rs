@@ -12,7 +12,7 @@ use std::time::Duration;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_kube::Source;
 use firecamp_testkit::kubernetes::Api;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{Outcome, ensure};
@@ -23,6 +23,7 @@ use crate::rights::{Right, Role, Scope, granted, objects, roles};
 pub(super) use agents::NODE;
 
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+const RULES: &str = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
 const PATIENCE: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 5;
 
@@ -236,4 +237,42 @@ pub(super) async fn an_agent_fails_without_any_one_permission(cluster: &Cluster)
 
 pub(super) async fn agents_have_no_other_permission(cluster: &Cluster) -> Outcome {
     has_no_other(cluster, Who::Agent).await
+}
+
+/// The first rule that `kubectl auth can-i --list` shows and that is not one of every account.
+async fn special_rule(own: &Api, namespace: &str) -> Result<Option<Value>, String> {
+    let answer = own.post(RULES, &json!({ "spec": { "namespace": namespace } })).await?;
+    let rules = |kind: &str| answer.json()["status"][kind].as_array().cloned();
+    let words = |rule: &Value, field: &str| -> Vec<String> {
+        let all = rule[field].as_array().into_iter().flatten();
+        all.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    // Every account may ask what it may, and from Kubernetes 1.37 on read the trusted certificates.
+    let is_everybodys = |rule: &Value| {
+        let of = |prefix| words(rule, "resources").iter().all(|one| one.starts_with(prefix));
+        of("selfsubject") || of("clustertrustbundles")
+    };
+    let reads = |rule: &Value| words(rule, "verbs") == ["get"];
+    let resources = rules("resourceRules").filter(|all| !all.is_empty());
+    let paths = rules("nonResourceRules").ok_or_else(|| answer.text.clone())?;
+    let resources = resources.ok_or_else(|| answer.text.clone())?;
+    let of_resources = resources.into_iter().find(|rule| !is_everybodys(rule));
+    Ok(of_resources.or_else(|| paths.into_iter().find(|rule| !reads(rule))))
+}
+
+/// Their service accounts are in namespaces without bindings.
+pub(super) async fn f142_members_that_ask_the_agents_have_no_permission(
+    cluster: &Cluster,
+) -> Outcome {
+    deployed(cluster, Who::Agent).await?;
+    let direct = api(&deployed(cluster, Who::Member).await?).await?;
+    let found = special_rule(&direct, "prod").await?;
+    ensure(found.is_some(), || "a member in direct mode has no permission".to_owned())?;
+    let asking = api(&cluster.account("test", "redis").await?).await?;
+    let found = special_rule(&asking, "test").await?;
+    ensure(found.is_none(), || format!("{found:?}"))?;
+    // Nor does the API server accept the token that such a member shows to its agent.
+    let own = api(&cluster.for_agents("test", "redis").await?).await?;
+    let answer = own.get("/api").await?;
+    ensure(answer.code == 401, || format!("{} {}", answer.code, answer.text))
 }

@@ -72,6 +72,11 @@ impl Sources {
         self.functions.get(package).is_some_and(|found| found.contains(function))
     }
 
+    /// Whether any package has a function of this name.
+    pub fn declares(&self, function: &str) -> bool {
+        self.functions.values().any(|found| found.contains(function))
+    }
+
     /// Every function that is named after cases (`f012_…`, `f001_f108_…`), with its package.
     pub fn named_after_cases(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.functions.iter().flat_map(|(package, found)| {

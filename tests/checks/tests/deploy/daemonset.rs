@@ -58,6 +58,11 @@ fn the_agents_listen_for_pods_where_the_injected_container_asks() {
     let injected = files.concat();
     let asks = format!("name: '{}', value: '{}'", env::ENDPOINT, endpoint::DEFAULT);
     assert!(injected.contains(&asks), "{asks}");
+    let (address, port) = endpoint::DEFAULT.split_once(':').unwrap();
+    let allowed = |file: &str| text(&format!("deploy/networkpolicy/{file}.yaml")).unwrap();
+    assert!(allowed("kubernetes").contains(&format!("ipBlock: {{cidr: {address}/32}}")));
+    assert!(allowed("kubernetes").contains(&format!("{{protocol: TCP, port: {port}}}")));
+    assert!(allowed("cilium").contains(&format!("{{port: \"{port}\", protocol: TCP}}")));
     let image = format!("image: 'firecamp-initcontainer:{}'", env!("CARGO_PKG_VERSION"));
     assert!(injected.contains(&image), "{image}");
     let names = [
@@ -76,8 +81,7 @@ fn the_agents_listen_for_pods_where_the_injected_container_asks() {
         let directory = std::path::Path::new(file).parent().unwrap().display();
         assert!(injected.contains(&format!("mountPath: '{directory}'")), "{directory}");
     }
-    let example = text("deploy/examples/redis-endpoint.yaml").unwrap();
-    assert!(example.contains(&format!("        {}: main", endpoint::POOL_LABEL)));
+    let example = text("deploy/examples/redis-host-network.yaml").unwrap();
     assert!(example.contains(endpoint::ADDRESS_FILE));
 }
 

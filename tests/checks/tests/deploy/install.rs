@@ -39,12 +39,12 @@ fn every_value_that_the_page_sets_is_one_of_the_chart() {
     let all = commands().join("\n");
     let mut count = 0;
     for set in all.split("--set ").skip(1) {
-        let key = set.trim_start_matches('\'').split('=').next().unwrap();
+        let key = set.trim_start_matches(['\'', '"']).split('=').next().unwrap();
         let pointer = format!("/{}", key.replace('.', "/"));
         assert!(values.pointer(&pointer).is_some(), "{key}");
         count += 1;
     }
-    assert_eq!(count, 5);
+    assert_eq!(count, 6);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn what_the_page_replaces_is_in_the_files() {
             assert!(policy.contains(word), "{file}: {word}");
         }
     }
-    for (file, cluster) in [("redis.yaml", "prod"), ("edge/member.yaml", "edge")] {
+    for (file, cluster) in [("redis-direct.yaml", "prod"), ("edge/member.yaml", "edge")] {
         let member = text(&format!("deploy/examples/{file}")).unwrap();
         assert!(member.contains(&format!("{{name: CLUSTER, value: {cluster}}}")), "{file}");
         assert_eq!(member.matches("image: firecamp-").count(), 2, "{file}");
@@ -95,11 +95,23 @@ fn every_example_has_the_containers_of_this_version_and_lets_the_service_do_with
                 assert_eq!(one["securityContext"]["capabilities"]["add"], Value::Null, "{file}");
                 assert_eq!(one["securityContext"]["runAsNonRoot"], true, "{file}");
             }
-            assert_eq!(pod["hostNetwork"], true, "{file}");
+            let namespace = objects.iter().find(|object| object["kind"] == "Namespace").unwrap();
+            let level = &namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
+            let strict = file.ends_with("/redis.yaml");
+            assert_eq!(level, if strict { "restricted" } else { "privileged" }, "{file}");
+            assert_eq!(pod["hostNetwork"] == true, !strict, "{file}");
             members += 1;
         }
     }
-    assert_eq!(members, 6);
+    assert_eq!(members, 7);
+}
+
+#[test]
+fn the_first_example_has_nothing_of_firecamp_but_the_label() {
+    let file = text("deploy/examples/redis.yaml").unwrap();
+    let lines = file.lines().filter(|line| !line.trim().starts_with('#'));
+    let ours: Vec<&str> = lines.filter(|line| line.contains("firecamp")).collect();
+    assert_eq!(ours, [format!("        {POOL_LABEL}: main")]);
 }
 
 /// How many slots the scheduler takes for a pod, by the rule of Kubernetes: native sidecars run
@@ -161,7 +173,7 @@ fn the_member_that_the_init_containers_page_shows_is_the_example() {
     let page = text("docs/init-container.md").unwrap();
     let shown = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let shown = parsed(shown).unwrap().remove(0);
-    let whole = crate::object("deploy/examples/redis.yaml", "StatefulSet");
+    let whole = crate::object("deploy/examples/redis-direct.yaml", "StatefulSet");
     assert!(is_part(&shown, &whole), "{shown:#}");
     let pod = "/spec/template/spec";
     for part in ["initContainers", "volumes"] {

@@ -1,6 +1,7 @@
 //! Checks of the admission policies that need no API server.
 
-use firecamp_checks::deploy::{files, objects, text};
+use firecamp_checks::cases::Sources;
+use firecamp_checks::deploy::{files, objects, place, text};
 use serde_json::Value;
 
 use crate::{object, texts};
@@ -102,4 +103,23 @@ fn the_policies_know_the_agents_by_their_service_account() {
         let texts = conditions.iter().filter_map(|one| one["expression"].as_str());
         assert!(texts.into_iter().any(|text| text.contains(&user)), "{}", policy["metadata"]);
     }
+}
+
+#[test]
+fn every_test_and_policy_that_the_page_says_holds_an_attacker_exists() {
+    let page = text("docs/privileges.md").unwrap();
+    let (_above, section) = page.split_once("\n## What an attacker can do\n").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    let held = rows.filter_map(|row| row.rsplit('|').nth(1));
+    let names = held.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let sources = Sources::read(&place("")).unwrap();
+    let all = policies("ValidatingAdmissionPolicy");
+    let mut count = 0;
+    for name in names {
+        let is_file = name.starts_with("deploy/") && place(name).exists();
+        let is_policy = all.iter().any(|policy| policy["metadata"]["name"] == name);
+        assert!(is_file || is_policy || sources.declares(name), "{name}");
+        count += 1;
+    }
+    assert!(count > 25, "only {count}");
 }

@@ -19,7 +19,9 @@ use crate::{Outcome, failed};
 /// Ports of the services.
 const KAFKA: u16 = 9092;
 const MQTT: u16 = 1883;
-/// The section of docs/install.md about a single machine.
+/// Sections of docs/install.md.
+const FIRST_MEMBER: &str = "## 4. The first member";
+const DIRECT_MODE: &str = "## Direct mode";
 const ONE_MACHINE: &str = "## One machine";
 
 /// Runs on a new cluster of its own.
@@ -31,8 +33,14 @@ async fn run_examples(cluster: &TestCluster<'_>) -> Outcome {
     let guide = Guide::read(cluster)?;
     guide.run_block("## 2. The agents", 1).await?;
     guide.run_block("## 3. The addresses", 1).await?;
-    redis_example(cluster, &guide, ("redis-prestop.yaml", "cache"), Releaser::Pod).await?;
-    redis_example(cluster, &guide, ("redis-endpoint.yaml", "redis"), Releaser::Agent).await?;
+    for file in ["redis.yaml", "redis-host-network.yaml"] {
+        redis_example(cluster, &guide, (file, "redis"), Releaser::Agent).await?;
+    }
+    for example in [("redis-direct.yaml", "redis"), ("redis-prestop.yaml", "cache")] {
+        // The previous example was deleted with the namespace.
+        guide.run_block(DIRECT_MODE, 1).await?;
+        redis_example(cluster, &guide, example, Releaser::Pod).await?;
+    }
     kafka_example(cluster, &guide).await?;
     let all = ["uninstall", "firecamp", "--namespace", "firecamp-system", "--wait"].join(" ");
     guide
@@ -56,8 +64,9 @@ async fn redis_example(
     by: Releaser,
 ) -> Outcome {
     let member = format!("{set}-0");
-    cluster.volume(set, "10Gi", WORKERS[0].name).await?;
-    apply(guide, file).await?;
+    let volume = file.trim_end_matches(".yaml");
+    cluster.volume(volume, "10Gi", WORKERS[0].name).await?;
+    apply(guide, file, by).await?;
     let pod = cluster.wait_ready(&member, None).await?;
     let address = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     cluster.delete_pod(NAMESPACE, &member).await?;
@@ -98,7 +107,7 @@ pub(super) async fn kafka_example(cluster: &TestCluster<'_>, guide: &Guide) -> O
         helm upgrade firecamp deploy/chart/firecamp --namespace firecamp-system \
         --reset-then-reuse-values --set 'members.namespaces={kafka}'";
     guide.run("permissions for members in namespace kafka", rights).await?;
-    apply(guide, "kafka.yaml").await?;
+    apply(guide, "kafka.yaml", Releaser::Pod).await?;
     let mut pods = Vec::new();
     let mut places = BTreeSet::new();
     for name in ["kafka-0", "kafka-1", "kafka-2"] {
@@ -165,11 +174,14 @@ async fn single_machine(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
     .await
 }
 
-/// Applies an example with the commands for the first member.
-async fn apply(guide: &Guide, example: &str) -> Outcome {
-    let page = guide.block("## 4. The first member", 1)?;
+/// Applies an example with the page's commands for its mode.
+async fn apply(guide: &Guide, example: &str, by: Releaser) -> Outcome {
+    let (page, shown) = match by {
+        Releaser::Pod => (guide.block(DIRECT_MODE, 2)?, "redis-direct.yaml"),
+        Releaser::Agent => (guide.block(FIRST_MEMBER, 1)?, "redis.yaml"),
+    };
     let script = page.lines().take_while(|line| !line.contains("rollout status"));
-    let script = script.collect::<Vec<_>>().join("\n").replace("redis.yaml", example);
+    let script = script.collect::<Vec<_>>().join("\n").replace(shown, example);
     guide.run(example, &script).await
 }
 

@@ -15,7 +15,7 @@ use super::processes::output_of;
 use super::set::NAMESPACE;
 use super::test_cluster::{ADDRESSES, CLAIMS, TestCluster, ensure, text};
 use crate::cli::print_line;
-use crate::install::{ENDPOINT, PATIENCE, helm_program, source};
+use crate::install::{CLUSTER_RANGES, ENDPOINT, PATIENCE, helm_program, source};
 use crate::member::PORT;
 use crate::topology::{CLUSTER, Layout, WORKERS};
 use crate::{Outcome, failed};
@@ -129,6 +129,7 @@ impl Guide {
         shell.arg("-euc").arg(script).current_dir(source(".")).kill_on_drop(true);
         shell.env("PATH", format!("{}:{path}", self.programs.display()));
         shell.env("KUBECONFIG", &self.kubeconfig).env("CLUSTER", CLUSTER).env("IMAGES", IMAGES);
+        shell.env("RANGES", CLUSTER_RANGES);
         // This pool has the box's subnets.
         shell.env("POOL", "deploy/examples/pool.yaml");
         let ended = timeout(PATIENCE, shell.output()).await;
@@ -166,16 +167,25 @@ impl TestCluster<'_> {
         let all = self.node_state()?;
         let own = format!("{node}: ");
         let seen = |what: &str| all.iter().any(|one| one.starts_with(&own) && one.contains(what));
-        let kernel = seen(&format!(" {address}/32 ")) && seen(&format!("local {address} "));
+        // The member has a network of its own.
+        let parts = [
+            format!(": {address} dev "),
+            format!(" to {address} lookup"),
+            format!("from {address} to "),
+        ];
+        let kernel = parts.iter().all(|part| seen(part));
         let processes = all.iter().any(|one| one.starts_with("process "));
         ensure(kernel && processes, || format!("{address} on {node} is not in {all:?}"))
     }
 
-    /// Addresses and routes of all nodes, and FireCamp's processes. Rules exist only for secondary
-    /// interfaces, which these nodes do not have.
+    /// Addresses, routes, rules and permanent neighbours of all nodes, and FireCamp's processes.
     fn node_state(&self) -> Outcome<BTreeSet<String>> {
-        let looks: [&[&str]; 2] =
-            [&["-o", "-4", "address", "show"], &["-4", "route", "show", "table", "all"]];
+        let looks: [&[&str]; 4] = [
+            &["-o", "-4", "address", "show"],
+            &["-4", "route", "show", "table", "all"],
+            &["-4", "rule", "show"],
+            &["-4", "neigh", "show", "nud", "permanent"],
+        ];
         let mut found = BTreeSet::new();
         for worker in WORKERS {
             for look in looks {
@@ -222,6 +232,7 @@ mod tests {
             ("## 2. The agents", 1),
             ("## 3. The addresses", 1),
             ("## 4. The first member", 1),
+            ("## Direct mode", 2),
             ("## One machine", 2),
             ("## Upgrade", 1),
             ("## Remove", 4),

@@ -1,4 +1,4 @@
-//! StatefulSets of members, like deploy/examples/redis.yaml.
+//! StatefulSets of members, like deploy/examples.
 
 use firecamp_core::contract::endpoint::DEFAULT;
 use serde_json::{Value, json};
