@@ -73,6 +73,8 @@ impl Servers {
             format!("--etcd-servers={}", self.store()),
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
+            // From 1.37 on it refuses loopback as the endpoint of the Service `kubernetes`.
+            "--endpoint-reconciler-type=none".to_owned(),
             format!("--secure-port={}", self.port),
             "--authorization-mode=RBAC".to_owned(),
             format!("--audit-policy-file={}", keys.path("audit-policy.yaml").display()),
