@@ -34,10 +34,14 @@ if [[ ${#missing[@]} -gt 0 ]]; then
     } >&2
 fi
 
-KUBE_ASSETS=$(scripts/kubernetes.sh etcd kube-apiserver kube-controller-manager kube-scheduler \
-    kubelet kube-proxy kubectl)
-HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
-export KUBE_ASSETS HELM
+case ${1:-} in
+    up | e2e | chaos | figures)
+        KUBE_ASSETS=$(scripts/kubernetes.sh etcd kube-apiserver kube-controller-manager \
+            kube-scheduler kubelet kube-proxy kubectl)
+        HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
+        export KUBE_ASSETS HELM
+        ;;
+esac
 # Amazon's VPC CNI: its daemon and its plugin.
 if [[ -n "$vpc_cni" ]]; then
     module=github.com/aws/amazon-vpc-cni-k8s/cmd

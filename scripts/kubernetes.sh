@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Prints the directory with these binaries of Kubernetes and etcd: kubernetes.sh kube-apiserver
-# etcd. Builds what is missing there from the Go modules that tests/kubernetes pins (needs Go and
-# a module proxy; minutes once, then nothing), or takes the directory that KUBE_ASSETS names.
+# etcd. Builds what is missing there from the Go modules that tests/kubernetes/$KUBERNETES pins
+# (needs Go and a module proxy; minutes once, then nothing), or takes the directory that KUBE_ASSETS
+# names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target="${CARGO_TARGET_DIR:-$PWD/target}"
+release=${KUBERNETES:-1.37}
+module="tests/kubernetes/$release"
 
 say() {
     echo "kubernetes: $*" >&2
@@ -26,8 +29,8 @@ progress() {
 build() {
     local begun=$SECONDS total
     say "building $2 from $1 (Go fetches its modules the first time)"
-    total=$(cd tests/kubernetes && go list -deps "$1" 2> >(progress "$2" 0) | wc -l)
-    (cd tests/kubernetes && CGO_ENABLED=0 go build -v -trimpath -ldflags "-s -w $3" \
+    total=$(cd "$module" && go list -deps "$1" 2> >(progress "$2" 0) | wc -l)
+    (cd "$module" && CGO_ENABLED=0 go build -v -trimpath -ldflags "-s -w $3" \
         -o "$assets/$2" "$1" 2> >(progress "$2" "$total"))
     say "$2 took $((SECONDS - begun)) s, $(du -m "$assets/$2" | cut -f 1) MiB"
 }
@@ -35,7 +38,7 @@ build() {
 # Without these every component believes that it is v0.0.0.
 versions() {
     local version minor package
-    version=$(cd tests/kubernetes && go list -m -f '{{.Version}}' k8s.io/kubernetes)
+    version=$(cd "$module" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
     minor=${version#v1.}
     for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
         printf '%s ' "-X $package.gitVersion=$version -X $package.gitMajor=1" \
@@ -47,12 +50,16 @@ if [[ -n "${KUBE_ASSETS:-}" ]]; then
     (cd "$KUBE_ASSETS" && pwd)
     exit
 fi
-assets="$target/kubernetes"
+if [[ ! -f "$module/go.mod" ]]; then
+    say "KUBERNETES=$release: choose one of $(ls tests/kubernetes | xargs)"
+    exit 2
+fi
+assets="$target/kubernetes/$release"
 mkdir -p "$assets"
 assets=$(cd "$assets" && pwd)
 for name in "$@"; do
     stamp="$assets/$name.built-from"
-    if [[ -x "$assets/$name" ]] && cmp -s tests/kubernetes/go.sum "$stamp"; then
+    if [[ -x "$assets/$name" ]] && cmp -s "$module/go.sum" "$stamp"; then
         continue
     fi
     if ! command -v go >/dev/null; then
@@ -60,7 +67,7 @@ for name in "$@"; do
             "with $*"
         exit 1
     fi
-    key=$(go version && cat scripts/kubernetes.sh tests/kubernetes/go.mod tests/kubernetes/go.sum)
+    key=$(go version && cat scripts/kubernetes.sh "$module/go.mod" "$module/go.sum")
     if ! scripts/kept.sh get "$name" "$key" "$assets/$name"; then
         if [[ "$name" == etcd ]]; then
             build go.etcd.io/etcd/server/v3 etcd ""
@@ -69,6 +76,6 @@ for name in "$@"; do
         fi
         scripts/kept.sh put "$name" "$key" "$assets/$name"
     fi
-    cp tests/kubernetes/go.sum "$stamp"
+    cp "$module/go.sum" "$stamp"
 done
 echo "$assets"

@@ -11,12 +11,6 @@ pub use api::{Answer, Api, Event, Watch};
 pub use assets::Assets;
 pub use keys::{ADMIN, Keys, Server, User};
 
-/// Flags with which a kube-apiserver before 1.36 has MutatingAdmissionPolicy.
-pub const MUTATING_ADMISSION: [&str; 2] = [
-    "--feature-gates=MutatingAdmissionPolicy=true",
-    "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
-];
-
 /// A free port of the loopback interface.
 pub fn free_port() -> Result<u16, String> {
     let bound = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());

@@ -39,9 +39,19 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Result<Self, String> {
+        Self::start_with(Assets::mutating_admission).await
+    }
+
+    /// As most clusters before 1.36.
+    pub(crate) async fn start_without_mutating_admission() -> Result<Self, String> {
+        Self::start_with(Assets::no_mutating_admission).await
+    }
+
+    async fn start_with(flags: fn(&Assets) -> Result<Vec<String>, String>) -> Result<Self, String> {
         let assets = Assets::find(&["etcd", "kube-apiserver"])?;
+        let flags = flags(&assets)?;
         let dir = tempfile::tempdir().map_err(|wrong| format!("a directory: {wrong}"))?;
-        let servers = Servers::prepare(assets, Keys::make(dir.path(), &[ADMIN])?)?;
+        let servers = Servers::prepare(assets, Keys::make(dir.path(), &[ADMIN])?, flags)?;
         let etcd = servers.etcd()?;
         let mut apiserver = servers.apiserver()?;
         let source = Source::Kubeconfig(servers.kubeconfig("admin", ADMIN.token)?);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::cluster::STARTUP_TAINT;
-use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, MUTATING_ADMISSION, Server, User};
+use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User};
 use serde_json::{Value, json};
 
 use crate::home::Home;
@@ -86,15 +86,15 @@ pub(crate) fn kubeconfig(home: &Home, name: &str) -> String {
 }
 
 /// The flags of a component of the control plane.
-pub(crate) fn flags(home: &Home, component: &str) -> Vec<String> {
+pub(crate) fn flags(home: &Home, assets: &Assets, component: &str) -> Outcome<Vec<String>> {
     let at = |name: &str| home.control().join(name).display().to_string();
-    match component {
+    Ok(match component {
         "etcd" => vec![
             format!("--data-dir={}", at("etcd")),
             // The data need not survive a crash of the machine.
             "--unsafe-no-fsync".to_owned(),
         ],
-        "kube-apiserver" => apiserver(home),
+        "kube-apiserver" => apiserver(home, assets)?,
         "kube-controller-manager" => vec![
             format!("--kubeconfig={}", kubeconfig(home, "kube-controller-manager")),
             "--use-service-account-credentials".to_owned(),
@@ -109,10 +109,10 @@ pub(crate) fn flags(home: &Home, component: &str) -> Vec<String> {
             format!("--kubeconfig={}", kubeconfig(home, "kube-scheduler")),
             "--leader-elect=false".to_owned(),
         ],
-    }
+    })
 }
 
-fn apiserver(home: &Home) -> Vec<String> {
+fn apiserver(home: &Home, assets: &Assets) -> Outcome<Vec<String>> {
     let keys = Keys::at(&home.control());
     let mut flags = vec![
         "--etcd-servers=http://127.0.0.1:2379".to_owned(),
@@ -128,8 +128,8 @@ fn apiserver(home: &Home) -> Vec<String> {
         "--audit-log-maxsize=2000".to_owned(),
     ];
     flags.extend(keys.flags());
-    flags.extend(MUTATING_ADMISSION.map(str::to_owned));
-    flags
+    flags.extend(assets.mutating_admission()?);
+    Ok(flags)
 }
 
 /// Writes the configuration of a worker's programs into its directory.
@@ -177,6 +177,8 @@ fn kubelet(home: &Home, worker: Worker) -> Value {
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": format!("/{cgroups}{name}"),
         "failSwapOn": false,
+        // From 1.35 on it refuses cgroup v1 otherwise.
+        "failCgroupV1": false,
         "resolvConf": "",
         "nodeStatusUpdateFrequency": "4s",
         "nodeLeaseDurationSeconds": 20,

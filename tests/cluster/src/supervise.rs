@@ -155,7 +155,7 @@ async fn start(home: &Home, assets: &Assets, unit: &Unit) -> Option<Child> {
         Unit::Component(name) => {
             let mut command =
                 Command::from(vpc.exec(&home.vpcbox(), CONTROL, assets.program(name)));
-            command.args(settings::flags(home, name));
+            command.args(settings::flags(home, assets, name).ok()?);
             (command, home.control().join(format!("{name}.log")))
         }
         Unit::Worker(name) => {

@@ -1,6 +1,13 @@
 //! The binaries of Kubernetes and etcd.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Flags with which a kube-apiserver before 1.36 has MutatingAdmissionPolicy.
+const MUTATING_ADMISSION: [&str; 2] = [
+    "--feature-gates=MutatingAdmissionPolicy=true",
+    "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+];
 
 /// The directory with the binaries, from `KUBE_ASSETS`.
 #[derive(Debug, Clone)]
@@ -26,5 +33,45 @@ impl Assets {
     /// The path of a binary.
     pub fn program(&self, name: &str) -> PathBuf {
         self.dir.join(name)
+    }
+
+    /// The flags with which kube-apiserver has MutatingAdmissionPolicy.
+    pub fn mutating_admission(&self) -> Result<Vec<String>, String> {
+        let flags = if self.stable()? { &[] } else { MUTATING_ADMISSION.as_slice() };
+        Ok(flags.iter().map(|&flag| flag.to_owned()).collect())
+    }
+
+    /// The flags with which kube-apiserver does not have it.
+    pub fn no_mutating_admission(&self) -> Result<Vec<String>, String> {
+        let emulated = "--emulated-version=1.35".to_owned();
+        Ok(if self.stable()? { vec![emulated] } else { vec![] })
+    }
+
+    /// Whether this version has MutatingAdmissionPolicy without flags.
+    fn stable(&self) -> Result<bool, String> {
+        let program = self.program("kube-apiserver");
+        let asked = Command::new(&program).arg("--version").output();
+        let asked = asked.map_err(|wrong| format!("{}: {wrong}", program.display()))?;
+        let version = String::from_utf8_lossy(&asked.stdout).into_owned();
+        let minor = minor(&version);
+        let minor = minor.ok_or_else(|| format!("{}: no version: {version}", program.display()))?;
+        Ok(minor >= 36)
+    }
+}
+
+/// 37 of `Kubernetes v1.37.2`.
+fn minor(version: &str) -> Option<u32> {
+    version.trim().strip_prefix("Kubernetes v1.")?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minor;
+
+    #[test]
+    fn the_minor_version_is_read_from_what_kube_apiserver_prints() {
+        assert_eq!(minor("Kubernetes v1.37.2\n"), Some(37));
+        assert_eq!(minor("Kubernetes v1.34.4-eks-1234567\n"), Some(34));
+        assert_eq!(minor("Kubernetes v0.0.0-master+$Format:%H$\n"), None);
     }
 }

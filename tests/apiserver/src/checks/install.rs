@@ -1,10 +1,9 @@
 //! Helm, as a user runs it, on a server without FireCamp.
 
-use std::path::Path;
 use std::time::Duration;
 
 use firecamp_checks::deploy::{objects, place};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -27,14 +26,34 @@ const PARTS: [&str; 8] = [
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/firecamp-agent-lease",
 ];
 
+/// The policy that refuses labelled pods without what is injected.
+const GUARD: &str =
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/firecamp-injected";
+
 /// A user with only a kubeconfig.
 struct User<'a> {
     cluster: &'a Cluster,
     home: tempfile::TempDir,
+    /// The path of the chart.
+    chart: String,
 }
 
-impl User<'_> {
-    async fn helm(&self, args: &[&str]) -> Outcome {
+impl<'a> User<'a> {
+    /// Creates the namespaces, too.
+    async fn of(cluster: &'a Cluster) -> Result<Self, String> {
+        for name in [NAMESPACE, "prod"] {
+            let object = json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name },
+            });
+            apply(cluster, &object).await?;
+        }
+        let home = tempfile::tempdir().map_err(|wrong| format!("a directory: {wrong}"))?;
+        let chart = place("deploy/chart/firecamp").display().to_string();
+        Ok(Self { cluster, home, chart })
+    }
+
+    /// Runs Helm and returns its standard output.
+    async fn helm(&self, args: &[&str]) -> Result<String, String> {
         let helm = std::env::var_os("HELM")
             .ok_or("HELM does not name the program: run `make test-apiserver`, which builds it")?;
         let mut command = Command::new(helm);
@@ -44,12 +63,14 @@ impl User<'_> {
         let ended = ended.map_err(|_late| format!("helm {args:?}: timed out"))?;
         let ended = ended.map_err(|wrong| format!("helm {args:?}: {wrong}"))?;
         let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
-        ensure(ended.status.success(), || format!("helm {args:?}: {stderr}"))
+        ensure(ended.status.success(), || format!("helm {args:?}: {stderr}"))?;
+        Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
     }
 
-    async fn install(&self, chart: &str) -> Outcome {
+    /// Returns the notes.
+    async fn install(&self) -> Result<String, String> {
         let values = ["--set", "clusterName=prod", "--set", "members.namespaces={prod}"];
-        self.helm(&[["install", "firecamp", chart].as_slice(), &values].concat()).await
+        self.helm(&[["install", "firecamp", &self.chart].as_slice(), &values].concat()).await
     }
 
     async fn get(&self, path: &str) -> Result<Value, String> {
@@ -75,15 +96,15 @@ impl User<'_> {
     }
 }
 
-async fn upgrades_and_rolls_back(user: &User<'_>, chart: &Path) -> Outcome {
-    let chart = chart.to_str().ok_or("the path is not UTF-8")?;
-    user.install(chart).await?;
+async fn upgrades_and_rolls_back(user: &User<'_>) -> Outcome {
+    let notes = user.install().await?;
+    ensure(notes.contains("becomes a member"), || notes)?;
     user.release_exists(true).await?;
     for pool in objects("deploy/examples/pool.yaml")? {
         apply(user.cluster, &pool).await?;
     }
     let change = ["--reuse-values", "--set", "log.level=debug"];
-    user.helm(&[["upgrade", "firecamp", chart].as_slice(), &change].concat()).await?;
+    user.helm(&[["upgrade", "firecamp", &user.chart].as_slice(), &change].concat()).await?;
     let level = user.level().await?;
     ensure(level == "debug", || format!("after the upgrade: {level}"))?;
     user.helm(&["rollback", "firecamp", "1"]).await?;
@@ -91,7 +112,7 @@ async fn upgrades_and_rolls_back(user: &User<'_>, chart: &Path) -> Outcome {
     ensure(level == "info", || format!("after the rollback: {level}"))?;
     user.helm(&["uninstall", "firecamp"]).await?;
     user.release_exists(false).await?;
-    user.install(chart).await?;
+    user.install().await?;
     user.release_exists(true).await?;
     let pool = user.get(&format!("{GROUP}/staticippools/main")).await?;
     ensure(pool["spec"]["subnets"].is_array(), || format!("the pool is gone: {pool}"))
@@ -101,13 +122,19 @@ pub(super) async fn helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the
     _other: &Cluster,
 ) -> Outcome {
     let cluster = Box::pin(Cluster::start()).await?;
-    for name in [NAMESPACE, "prod"] {
-        let object = serde_json::json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name },
-        });
-        apply(&cluster, &object).await?;
-    }
-    let home = tempfile::tempdir().map_err(|wrong| format!("a directory: {wrong}"))?;
-    let user = User { cluster: &cluster, home };
-    Box::pin(upgrades_and_rolls_back(&user, &place("deploy/chart/firecamp"))).await
+    let user = User::of(&cluster).await?;
+    Box::pin(upgrades_and_rolls_back(&user)).await
+}
+
+pub(super) async fn helm_refers_to_firecamp_inject_where_the_server_injects_nothing(
+    _other: &Cluster,
+) -> Outcome {
+    let cluster = Box::pin(Cluster::start_without_mutating_admission()).await?;
+    let user = User::of(&cluster).await?;
+    let notes = Box::pin(user.install()).await?;
+    let words = "unless `firecamp inject` has prepared their manifests";
+    ensure(notes.contains(words), || notes)?;
+    user.release_exists(true).await?;
+    let guard = user.get(GUARD).await?;
+    ensure(guard["spec"].is_object(), || format!("labelled pods are not refused: {guard}"))
 }

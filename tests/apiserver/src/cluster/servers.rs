@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use firecamp_testkit::kubernetes::{Assets, Keys, MUTATING_ADMISSION, Server, free_port};
+use firecamp_testkit::kubernetes::{Assets, Keys, Server, free_port};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
@@ -13,13 +13,15 @@ use tokio::process::{Child, Command};
 pub(super) struct Servers {
     assets: Assets,
     keys: Keys,
+    /// Further flags of kube-apiserver.
+    flags: Vec<String>,
     store: u16,
     peer: u16,
     pub(super) port: u16,
 }
 
 impl Servers {
-    pub(super) fn prepare(assets: Assets, keys: Keys) -> Result<Self, String> {
+    pub(super) fn prepare(assets: Assets, keys: Keys, flags: Vec<String>) -> Result<Self, String> {
         // Audits the requests of the service accounts.
         let policy = json!({
             "apiVersion": "audit.k8s.io/v1",
@@ -32,7 +34,7 @@ impl Servers {
         });
         keys.write("audit-policy.yaml", &policy.to_string())?;
         let (store, peer, port) = (free_port()?, free_port()?, free_port()?);
-        Ok(Self { assets, keys, store, peer, port })
+        Ok(Self { assets, keys, flags, store, peer, port })
     }
 
     pub(super) fn keys(&self) -> &Keys {
@@ -71,6 +73,8 @@ impl Servers {
             format!("--etcd-servers={}", self.store()),
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
+            // From 1.37 on it refuses loopback as the endpoint of the Service `kubernetes`.
+            "--endpoint-reconciler-type=none".to_owned(),
             format!("--secure-port={}", self.port),
             "--authorization-mode=RBAC".to_owned(),
             format!("--audit-policy-file={}", keys.path("audit-policy.yaml").display()),
@@ -79,7 +83,7 @@ impl Servers {
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ];
         args.extend(keys.flags());
-        args.extend(MUTATING_ADMISSION.map(str::to_owned));
+        args.extend(self.flags.clone());
         self.spawn("kube-apiserver", "apiserver.log", &args)
     }
 
