@@ -62,6 +62,9 @@ pub enum Part {
     /// Records the time and executes another program.
     #[command(hide = true)]
     MemberStart(StartArguments),
+    /// Forwards a port of the loopback device to a socket.
+    #[command(hide = true)]
+    Forward(ForwardArguments),
 }
 
 /// How fast the simulated EC2 is.
@@ -160,12 +163,24 @@ pub struct ClientArguments {
     pub origin_ns: u64,
 }
 
+/// The forwarder.
+#[derive(Debug, Args)]
+pub struct ForwardArguments {
+    /// The port.
+    pub port: u16,
+    /// The Unix socket.
+    pub socket: PathBuf,
+}
+
 /// A program to start.
 #[derive(Debug, Args)]
 pub struct StartArguments {
     /// File for the time at which it is started.
     #[arg(long)]
     pub mark: PathBuf,
+    /// Drop all privileges before it starts.
+    #[arg(long)]
+    pub unprivileged: bool,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub command: Vec<OsString>,

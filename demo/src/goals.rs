@@ -15,7 +15,7 @@ struct Budget {
 }
 
 /// Design goals: EC2 calls.
-const BUDGETS: [Budget; 8] = [
+const BUDGETS: [Budget; 9] = [
     Budget { what: "restart on the same node", kind: Kind::SameNode, calls: 1, mutating: 0 },
     Budget { what: "move to another node", kind: Kind::Moved, calls: 2, mutating: 1 },
     Budget { what: "move after a crash", kind: Kind::Crashed, calls: 2, mutating: 1 },
@@ -24,6 +24,7 @@ const BUDGETS: [Budget; 8] = [
     Budget { what: "late stop of a superseded pod", kind: Kind::Zombie, calls: 0, mutating: 0 },
     Budget { what: "release", kind: Kind::Released, calls: 0, mutating: 0 },
     Budget { what: "release with --unassign", kind: Kind::Unassigned, calls: 1, mutating: 1 },
+    Budget { what: "move through the agents", kind: Kind::LabelledMoved, calls: 2, mutating: 1 },
 ];
 
 /// Design goals: the time of the init container without EC2 time.
@@ -62,6 +63,7 @@ pub fn summarise(began: &Began, steps: &[StepResult], run: Run) -> Summary {
     rows.extend(own_rows(steps, judge));
     rows.extend(outage_rows(steps, judge));
     let Tally { answered, silent, wrong } = run.tally;
+    rows.extend(privileges_row(steps));
     rows.push(Row {
         what: "responses from a wrong node".to_owned(),
         goal: "never".to_owned(),
@@ -110,7 +112,7 @@ fn judge_times(build: &str) -> fn(bool) -> Verdict {
 
 fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
     let step = steps.iter().find(|step| step.kind == budget.kind)?;
-    let own = || step.calls.iter().filter(|call| !call.is_agents());
+    let own = || step.calls.iter().filter(|call| step.kind.counts(call));
     let all = own().count();
     let mutating = own().filter(|call| call.mutating).count();
     Some(Row {
@@ -124,10 +126,17 @@ fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
 
 /// The calls of the agents: periodic reads, and no mutating calls in this demo.
 fn agents_rows(began: &Began, steps: &[StepResult], run: &Run) -> Vec<Row> {
-    let calls = &run.agents;
+    // An attach by an agent counts as the pod's.
+    let asked = |call: &Call| {
+        let by = |step: &StepResult| step.kind.asks_agent() && step.kind.counts(call);
+        steps.iter().any(|step| by(step) && step.calls.contains(call))
+    };
+    let calls: Vec<_> = run.agents.iter().filter(|call| !asked(call)).collect();
     let mutating = calls.iter().filter(|call| call.mutating).count();
     let again = |step: &&StepResult| matches!(step.kind, Kind::AgentRestarted | Kind::NodeReturned);
-    let starts = began.nodes.len().saturating_add(steps.iter().filter(again).count());
+    let all = 1 + usize::from(steps.iter().any(|step| step.kind == Kind::Labelled));
+    let starts = began.nodes.len().saturating_mul(all);
+    let starts = starts.saturating_add(steps.iter().filter(again).count());
     let minutes = run.at_us.saturating_sub(began.at_us) / AGENTS_EVERY_US;
     let later = began.nodes.len().saturating_mul(usize::try_from(minutes).unwrap_or(usize::MAX));
     let most = starts.saturating_mul(AT_A_START).saturating_add(later);
@@ -156,6 +165,21 @@ fn agents_rows(began: &Began, steps: &[StepResult], run: &Run) -> Vec<Row> {
     [changes, rate].into_iter().chain(restored).collect()
 }
 
+/// The privileges of the init containers that ask an agent.
+fn privileges_row(steps: &[StepResult]) -> Option<Row> {
+    let labelled = steps.iter().filter(|step| step.kind.asks_agent());
+    let found: Vec<_> = labelled.filter_map(|step| step.privileges).collect();
+    let direct = steps.iter().find(|step| step.kind == Kind::First)?.privileges?;
+    let most = found.iter().copied().find(|one| !one.none()).or(found.first().copied())?;
+    Some(Row {
+        what: "privileges of an init container that asks the agent".to_owned(),
+        goal: "none".to_owned(),
+        measured: format!("{} (in direct mode {})", most.in_words(), direct.in_words()),
+        verdict: verdict(most.none()),
+        promise: true,
+    })
+}
+
 fn count(calls: usize, mutating: usize, sign: &str) -> String {
     if calls == 0 { "0".to_owned() } else { format!("{sign}{calls} ({mutating} mutating)") }
 }
@@ -166,6 +190,7 @@ fn own_rows(steps: &[StepResult], judge: fn(bool) -> Verdict) -> Vec<Row> {
         (Kind::Moved, "moved", OWN_MOVED_US),
         (Kind::Crashed, "after a crash", OWN_MOVED_US),
         (Kind::NodeDied, "after a node failure", OWN_MOVED_US),
+        (Kind::LabelledMoved, "moved, through the agent", OWN_MOVED_US),
     ];
     let row = |(kind, name, goal): &(Kind, &str, u64)| {
         let time = steps.iter().find(|step| step.kind == *kind)?.init.as_ref()?;
@@ -187,6 +212,7 @@ fn outage_rows(steps: &[StepResult], judge: fn(bool) -> Verdict) -> Vec<Row> {
             Kind::Moved => "moved",
             Kind::Crashed => "after a crash",
             Kind::NodeDied => "after a node failure",
+            Kind::LabelledMoved => "moved, through the agents",
             Kind::First
             | Kind::SameNode
             | Kind::Stripped
@@ -194,7 +220,8 @@ fn outage_rows(steps: &[StepResult], judge: fn(bool) -> Verdict) -> Vec<Row> {
             | Kind::Zombie
             | Kind::NodeReturned
             | Kind::Released
-            | Kind::Unassigned => return None,
+            | Kind::Unassigned
+            | Kind::Labelled => return None,
         };
         let outage = step.outage.as_ref()?;
         let describe = step.init.as_ref().map_or(0, |time| time.describe_us);
@@ -249,6 +276,7 @@ mod tests {
             action: "X".to_owned(),
             caller: "node-a".to_owned(),
             app: String::new(),
+            for_member: true,
             mutating,
             outcome: "ok".to_owned(),
             took_us: None,
@@ -267,6 +295,7 @@ mod tests {
             to_us: 1,
             calls,
             init: None,
+            privileges: None,
             stop_us: None,
             restored_us: None,
             outage: None,

@@ -102,6 +102,9 @@ fn step(result: &StepResult) -> String {
     if let Some(time) = &result.init {
         text += &line("init", &init(time));
     }
+    if let Some(privileges) = result.privileges {
+        text += &line("rights", &privileges.in_words());
+    }
     if let Some(away) = result.restored_us {
         let away = span(away);
         text += &line("agent", &format!("restored the address after {BOLD}{away}{BOLD:#}"));
