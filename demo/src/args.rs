@@ -21,7 +21,7 @@ Exit codes:
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo demo                                   the complete demo, about 40 seconds
+  cargo demo                                   the complete demo, about 35 seconds
   cargo demo --release                         with representative times
   cargo demo --profile fast --json             about two seconds, JSON output
   cargo demo --release --report demo.html      also write an HTML page with a timeline
@@ -100,7 +100,7 @@ pub struct DemoArguments {
     )]
     pub profile: Profile,
     /// Random seed of the simulated EC2
-    #[arg(long, env = "FIRECAMP_DEMO_SEED", value_name = "N", default_value_t = 3)]
+    #[arg(long, env = "FIRECAMP_DEMO_SEED", value_name = "N", default_value_t = 7)]
     pub seed: u64,
     /// Print one JSON object per line instead of text
     #[arg(long, env = "FIRECAMP_DEMO_JSON", value_parser = BoolishValueParser::new())]

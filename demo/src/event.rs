@@ -160,11 +160,17 @@ impl Privileges {
             1 => format!("1 {one}"),
             more => format!("{more} {many}"),
         };
-        let Self { uid, capabilities, can_gain: _, calls } = self;
+        let user = match (self.uid, self.capabilities) {
+            // The box of an unprivileged user has no second user.
+            (0, 0) => "a user namespace of its own".to_owned(),
+            (0, _) => "root".to_owned(),
+            (uid, _) => format!("user {uid}"),
+        };
+        let Self { uid: _, capabilities, can_gain: _, calls } = self;
         let capabilities = usize::try_from(capabilities).unwrap_or(usize::MAX);
         let capabilities = number(capabilities, "capability", "capabilities");
         let calls = number(calls, "EC2 call", "EC2 calls");
-        format!("{capabilities}, user {uid}, {calls} of its own")
+        format!("{capabilities}, {user}, {calls} of its own")
     }
 }
 
@@ -205,12 +211,6 @@ impl Kind {
     pub fn asks_agent(self) -> bool {
         matches!(self, Self::Labelled | Self::LabelledMoved)
     }
-
-    /// Whether the call is for the pods of the step: an agent that is asked makes it in their
-    /// place.
-    pub fn counts(self, call: &Call) -> bool {
-        if self.asks_agent() { call.is_agents() && call.for_member } else { !call.is_agents() }
-    }
 }
 
 /// One call to EC2.
@@ -225,9 +225,9 @@ pub struct Call {
     /// The calling program, from its User-Agent.
     #[serde(default)]
     pub app: String,
-    /// Whether it names the member's address, and so is not about the node.
+    /// Whether it is for a pod: made by its container, or by the agent that its container asked.
     #[serde(default)]
-    pub for_member: bool,
+    pub for_pod: bool,
     /// Whether the call is mutating.
     pub mutating: bool,
     /// `ok`, EC2's error code, or how the response was lost.
@@ -258,7 +258,7 @@ impl From<&vpcbox::protocol::Call> for Call {
             action: call.action.clone(),
             caller: call.caller.clone(),
             app: call.app.clone(),
-            for_member: call.parameters.values().any(|value| *value == address),
+            for_pod: call.app != AGENT || call.parameters.values().any(|it| *it == address),
             mutating: call.mutating,
             outcome: format::outcome(call.code.as_deref(), call.status, &call.delivery),
             took_us: after(call.answered_at_us),

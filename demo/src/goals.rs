@@ -112,7 +112,7 @@ fn judge_times(build: &str) -> fn(bool) -> Verdict {
 
 fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
     let step = steps.iter().find(|step| step.kind == budget.kind)?;
-    let own = || step.calls.iter().filter(|call| step.kind.counts(call));
+    let own = || step.calls.iter().filter(|call| call.for_pod);
     let all = own().count();
     let mutating = own().filter(|call| call.mutating).count();
     Some(Row {
@@ -126,10 +126,9 @@ fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
 
 /// The calls of the agents: periodic reads, and no mutating calls in this demo.
 fn agents_rows(began: &Began, steps: &[StepResult], run: &Run) -> Vec<Row> {
-    // An attach by an agent counts as the pod's.
-    let asked = |call: &Call| {
-        let by = |step: &StepResult| step.kind.asks_agent() && step.kind.counts(call);
-        steps.iter().any(|step| by(step) && step.calls.contains(call))
+    let asked = |call: &&Call| {
+        let same = |one: &Call| one.for_pod && one.at_us == call.at_us && one.caller == call.caller;
+        steps.iter().flat_map(|step| &step.calls).any(same)
     };
     let calls: Vec<_> = run.agents.iter().filter(|call| !asked(call)).collect();
     let mutating = calls.iter().filter(|call| call.mutating).count();
@@ -248,7 +247,7 @@ fn without(own_us: u64, describe_us: u64) -> String {
 mod tests {
     use super::*;
     use crate::args::Profile;
-    use crate::event::{InitTime, Outage, Place};
+    use crate::event::{InitTime, Outage, Place, Privileges};
 
     fn began() -> Began {
         let place = |name: &str| Place {
@@ -276,7 +275,7 @@ mod tests {
             action: "X".to_owned(),
             caller: "node-a".to_owned(),
             app: String::new(),
-            for_member: true,
+            for_pod: true,
             mutating,
             outcome: "ok".to_owned(),
             took_us: None,
@@ -316,10 +315,14 @@ mod tests {
     }
 
     fn summary_of(build: &str, steps: &[StepResult], tally: Tally) -> Summary {
+        let run = run_of(tally, Vec::new());
+        summarise(&Began { build: build.to_owned(), ..began() }, steps, run)
+    }
+
+    fn run_of(tally: Tally, agents: Vec<Call>) -> Run {
         let strip = Strip { from_us: 0, bucket_us: 1, text: String::new() };
         let address = Ipv4Addr::new(10, 0, 1, 50);
-        let run = Run { at_us: 9, address, tally, strip, agents: Vec::new(), checks: Vec::new() };
-        summarise(&Began { build: build.to_owned(), ..began() }, steps, run)
+        Run { at_us: 9, address, tally, strip, agents, checks: Vec::new() }
     }
 
     #[test]
@@ -333,7 +336,7 @@ mod tests {
     fn each_kind_of_step_has_its_own_budget() {
         let three = vec![call(false), call(false), call(true)];
         let two = vec![call(false), call(true)];
-        for kind in [Kind::Moved, Kind::Crashed] {
+        for kind in [Kind::Moved, Kind::Crashed, Kind::LabelledMoved] {
             assert!(summary(&[step(kind, two.clone())]).kept);
             assert!(!summary(&[step(kind, three.clone())]).kept);
         }
@@ -343,6 +346,38 @@ mod tests {
         }
         assert!(summary(&[step(Kind::Unassigned, vec![call(true)])]).kept);
         assert!(!summary(&[step(Kind::Unassigned, two)]).kept);
+    }
+
+    #[test]
+    fn any_privilege_of_an_init_container_that_asks_the_agent_violates_a_guarantee() {
+        let with = |kind, privileges| StepResult {
+            privileges: Some(privileges),
+            ..step(kind, Vec::new())
+        };
+        let all = Privileges { uid: 0, capabilities: 40, can_gain: true, calls: 3 };
+        let none = Privileges { uid: 65532, capabilities: 0, can_gain: false, calls: 0 };
+        let kept = |privileges| {
+            let first = with(Kind::First, all);
+            let moved = with(Kind::LabelledMoved, privileges);
+            summary(&[first, with(Kind::Labelled, none), moved]).kept
+        };
+        assert!(kept(none));
+        assert!(!kept(Privileges { capabilities: 1, ..none }));
+        assert!(!kept(Privileges { can_gain: true, ..none }));
+        assert!(!kept(Privileges { calls: 1, ..none }));
+    }
+
+    #[test]
+    fn an_agents_call_for_a_pod_is_not_one_of_its_own() {
+        let attach = Call { at_us: 5, app: "firecamp-agent".to_owned(), ..call(true) };
+        let own = Call { at_us: 6, for_pod: false, ..attach.clone() };
+        let kept = |by_agents| {
+            let steps = [step(Kind::LabelledMoved, vec![attach.clone()])];
+            let run = run_of(Tally { answered: 1, silent: 0, wrong: 0 }, by_agents);
+            summarise(&began(), &steps, run).kept
+        };
+        assert!(kept(vec![attach.clone()]));
+        assert!(!kept(vec![attach.clone(), own]));
     }
 
     #[test]

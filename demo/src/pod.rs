@@ -72,6 +72,7 @@ impl Pod {
         let server = start_server(stage, (&uid, node), &fixture::ADDRESS.to_string())?;
         // The sidecar must have read its epoch before another pod acquires the next one.
         sidecar.logged(FIXED)?;
+        report(stage, (&uid, node), Phase::Running);
         stage.watch.answers_of(&uid, PROOF)?;
         Ok(Self { uid, node: node.to_owned(), sidecar: Some(sidecar), server, init })
     }
@@ -228,8 +229,8 @@ fn released(stage: &mut Stage) -> Result<u64, Failure> {
     let from_us = stage.clock.now_us();
     let deadline = stage.clock.now().saturating_add(DEADLINE);
     while stage.clock.now() < deadline {
-        let state = record(stage)?.attachment.map(|attachment| attachment.state);
-        if state == Some(State::Parked) {
+        let held = record(stage)?.attachment;
+        if held.is_some_and(|held| held.state == State::Parked) {
             return Ok(stage.clock.now_us().saturating_sub(from_us));
         }
         thread::sleep(POLL);

@@ -299,7 +299,12 @@ fn measured(stage: &mut Stage, step: Step, done: Done) -> Result<StepResult, Fai
     let to_us = stage.clock.now_us();
     stage.watch.known_until(to_us)?;
     stage.watch.follow_step(None);
-    let calls = stage.ec2_calls(step.calls)?;
+    let mut calls = stage.ec2_calls(step.calls)?;
+    let asked = done.init.as_ref().filter(|_| step.kind.asks_agent()).map(|init| &init.ran.node);
+    for call in &mut calls {
+        // The leader of the agents looks at addresses, too.
+        call.for_pod &= !call.is_agents() || asked == Some(&call.caller);
+    }
     let spans: Vec<Ran> =
         stage.spans.iter().filter(|ran| ran.step == stage.step).cloned().collect();
     let seen = stage.watch.lock();
@@ -309,7 +314,7 @@ fn measured(stage: &mut Stage, step: Step, done: Done) -> Result<StepResult, Fai
     let tally = measurements::tally(&attempts, &seen.terms);
     // The last response before an outage may be older than the step.
     let around = seen.within(step.from_us.saturating_sub(BEFORE_US), to_us);
-    let own: Vec<_> = calls.iter().filter(|call| step.kind.counts(call)).cloned().collect();
+    let own: Vec<_> = calls.iter().filter(|call| call.for_pod).cloned().collect();
     let outage = done.outage.then(|| measurements::outage(&around, &spans, &own)).flatten();
     Ok(StepResult {
         step: stage.step,

@@ -167,6 +167,9 @@ fn facts(step: &StepResult) -> Vec<String> {
             ms(time.own_us)
         ));
     }
+    if let Some(privileges) = step.privileges {
+        facts.push(format!("Privileges of the init container: {}.", privileges.in_words()));
+    }
     if let Some(stop) = step.stop_us {
         facts.push(format!("Stop container: {} from SIGTERM to exit.", text::span(stop)));
     }
