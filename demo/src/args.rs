@@ -21,7 +21,7 @@ Exit codes:
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo demo                                   the complete demo, about 35 seconds
+  cargo demo                                   the complete demo, about 30 seconds
   cargo demo --release                         with representative times
   cargo demo --profile fast --json             about two seconds, JSON output
   cargo demo --release --report demo.html      also write an HTML page with a timeline

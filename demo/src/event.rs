@@ -152,26 +152,6 @@ impl Privileges {
     pub fn none(self) -> bool {
         self.capabilities == 0 && !self.can_gain && self.calls == 0
     }
-
-    /// As text.
-    pub(crate) fn in_words(self) -> String {
-        let number = |count: usize, one: &str, many: &str| match count {
-            0 => format!("no {one}"),
-            1 => format!("1 {one}"),
-            more => format!("{more} {many}"),
-        };
-        let user = match (self.uid, self.capabilities) {
-            // The box of an unprivileged user has no second user.
-            (0, 0) => "a user namespace of its own".to_owned(),
-            (0, _) => "root".to_owned(),
-            (uid, _) => format!("user {uid}"),
-        };
-        let Self { uid: _, capabilities, can_gain: _, calls } = self;
-        let capabilities = usize::try_from(capabilities).unwrap_or(usize::MAX);
-        let capabilities = number(capabilities, "capability", "capabilities");
-        let calls = number(calls, "EC2 call", "EC2 calls");
-        format!("{capabilities}, {user}, {calls} of its own")
-    }
 }
 
 /// The kind of a step.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::event::{Began, Check, Event, Ran, StepResult, Summary, Verdict};
-use crate::format::{calls_in_words, ms};
+use crate::format::{calls_in_words, ms, privileges_in_words};
 use crate::render::svg::{self, Chart};
 use crate::render::text;
 
@@ -168,7 +168,10 @@ fn facts(step: &StepResult) -> Vec<String> {
         ));
     }
     if let Some(privileges) = step.privileges {
-        facts.push(format!("Privileges of the init container: {}.", privileges.in_words()));
+        facts.push(format!(
+            "Privileges of the init container: {}.",
+            privileges_in_words(privileges)
+        ));
     }
     if let Some(stop) = step.stop_us {
         facts.push(format!("Stop container: {} from SIGTERM to exit.", text::span(stop)));
