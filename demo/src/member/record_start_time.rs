@@ -1,6 +1,7 @@
 //! Records the time and executes another program, so that the time to start a container does not
 //! count as the container's time.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
@@ -36,6 +37,11 @@ pub(crate) fn run(arguments: &StartArguments) -> Failure {
         }
         command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
         command.arg0(program);
+        // The box sets them for programs that use AWS.
+        let of_aws = |key: &OsString| key.to_string_lossy().starts_with("AWS_");
+        for key in std::env::vars_os().map(|(key, _)| key).filter(of_aws) {
+            command.env_remove(key);
+        }
     }
     let now_us = Clock::with_origin_ns(0).now_us();
     if let Err(source) = write!(written, "{now_us}") {
