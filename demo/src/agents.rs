@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firecamp_core::contract::env;
+use firecamp_core::contract::{endpoint, env};
 use nix::sys::signal::Signal;
 
 use super::environment::Stage;
@@ -12,6 +12,8 @@ use crate::process::Process;
 
 /// What an agent logs after its first full pass.
 const READY: &str = "agent ready";
+/// What it logs when it listens for pods.
+const LISTENS: &str = "endpoint for pods started";
 
 /// The agents by node.
 #[derive(Default)]
@@ -37,9 +39,15 @@ impl Agents {
             .env(env::REGISTRY, stage.registry_url())
             .env(env::LOG_FORMAT, "json")
             .env(env::TERMINATION_LOG, traces.termination_message());
+        if stage.cluster.is_some() {
+            command.env(env::ENDPOINT_LISTEN, endpoint::DEFAULT);
+        }
         let name = format!("the agent of {node}");
         let process = Process::start(&name, &mut command, traces, stage.clock)?;
         process.logged(READY)?;
+        if stage.cluster.is_some() {
+            process.logged(LISTENS)?;
+        }
         self.0.insert(node.to_owned(), process);
         Ok(())
     }
@@ -53,6 +61,12 @@ impl Agents {
             return Err(agent.failed(&format!("ended with {:?}", ended.exit)));
         }
         Ok(ended.to_us.saturating_sub(from_us))
+    }
+
+    /// Stops all agents.
+    pub(super) fn stop_all(&mut self) -> Result<(), Failure> {
+        let nodes: Vec<_> = self.0.keys().cloned().collect();
+        nodes.iter().try_for_each(|node| self.stop(node).map(drop))
     }
 
     /// Waits for the death of the agent with its node.

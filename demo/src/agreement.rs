@@ -39,9 +39,12 @@ struct Observed {
 
 /// The member's record.
 pub(super) fn record(stage: &Stage) -> Result<StaticIp, Failure> {
-    let stored = stage.records.static_ip(fixture::ADDRESS)?;
+    let record = match &stage.cluster {
+        Some(cluster) => cluster.record(),
+        None => stage.records.static_ip(fixture::ADDRESS)?.map(|stored| stored.object),
+    };
     let missing = || Failure::Registry(format!("StaticIP {} does not exist", fixture::ADDRESS));
-    Ok(stored.ok_or_else(missing)?.object)
+    record.ok_or_else(missing)
 }
 
 /// Reads all systems and compares them.
@@ -54,7 +57,7 @@ pub(super) fn agreement(stage: &mut Stage, expected: Expected<'_>) -> Result<Che
 fn observe(stage: &mut Stage) -> Result<Observed, Failure> {
     let record = record(stage)?;
     let truth = stage.vpc.address(fixture::ADDRESS)?;
-    let file = std::fs::read_to_string(stage.static_ip_file()).unwrap_or_default();
+    let file = std::fs::read_to_string(&stage.address_file).unwrap_or_default();
     let mut kernels = Vec::new();
     for node in stage.nodes().into_iter().filter(|node| !stage.dead.contains(node)) {
         if in_kernel(stage, &node)? {

@@ -21,7 +21,7 @@ Exit codes:
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo demo                                   the complete demo, about 40 seconds
+  cargo demo                                   the complete demo, about 30 seconds
   cargo demo --release                         with representative times
   cargo demo --profile fast --json             about two seconds, JSON output
   cargo demo --release --report demo.html      also write an HTML page with a timeline
@@ -62,6 +62,9 @@ pub enum Part {
     /// Records the time and executes another program.
     #[command(hide = true)]
     MemberStart(StartArguments),
+    /// Forwards a port of the loopback device to a socket.
+    #[command(hide = true)]
+    Forward(ForwardArguments),
 }
 
 /// How fast the simulated EC2 is.
@@ -97,7 +100,7 @@ pub struct DemoArguments {
     )]
     pub profile: Profile,
     /// Random seed of the simulated EC2
-    #[arg(long, env = "FIRECAMP_DEMO_SEED", value_name = "N", default_value_t = 3)]
+    #[arg(long, env = "FIRECAMP_DEMO_SEED", value_name = "N", default_value_t = 7)]
     pub seed: u64,
     /// Print one JSON object per line instead of text
     #[arg(long, env = "FIRECAMP_DEMO_JSON", value_parser = BoolishValueParser::new())]
@@ -160,12 +163,24 @@ pub struct ClientArguments {
     pub origin_ns: u64,
 }
 
+/// The forwarder.
+#[derive(Debug, Args)]
+pub struct ForwardArguments {
+    /// The port.
+    pub port: u16,
+    /// The Unix socket.
+    pub socket: PathBuf,
+}
+
 /// A program to start.
 #[derive(Debug, Args)]
 pub struct StartArguments {
     /// File for the time at which it is started.
     #[arg(long)]
     pub mark: PathBuf,
+    /// Drop all privileges before it starts.
+    #[arg(long)]
+    pub unprivileged: bool,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub command: Vec<OsString>,

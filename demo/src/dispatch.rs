@@ -5,10 +5,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use firecamp_apiserver::socket::forward;
 use firecamp_core::contract::exit::Exit;
 use tokio::runtime::Builder;
 
-use crate::args::{Cli, Part};
+use crate::args::{Cli, ForwardArguments, Part};
 use crate::failure::Failure;
 use crate::{member, run_inside_box, run_outside_box};
 
@@ -46,6 +47,9 @@ fn act(cli: &Cli) -> Result<u8, Failure> {
         Some(Part::DemoInside(arguments)) => run_inside_box::run(arguments),
         Some(Part::MemberServer(arguments)) => block_on(member::server::run(arguments)),
         Some(Part::MemberClient(arguments)) => block_on(member::client::run(arguments)),
+        Some(Part::Forward(ForwardArguments { port, socket })) => forward(*port, socket)
+            .map(|()| Exit::Success.code())
+            .map_err(|e| Failure::process("forward to", socket.display().to_string(), e)),
         Some(Part::MemberStart(arguments)) => Err(member::record_start_time::run(arguments)),
     }
 }

@@ -11,6 +11,7 @@ use vpcbox::clock::Clock;
 use vpcbox::protocol::Truth;
 use vpcbox::vpc::Act;
 
+use super::cluster::Cluster;
 use super::config::DemoConfig;
 use super::fixture;
 use super::records::Records;
@@ -32,10 +33,14 @@ pub(crate) struct Stage {
     pub(crate) clock: Clock,
     pub(crate) dir: PathBuf,
     pub(crate) records: Records,
+    /// The cluster that replaces the file registry in the last steps.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) watch: Watch,
     pub(crate) places: Vec<Place>,
     pub(crate) spans: Vec<Ran>,
     pub(crate) step: u8,
+    /// Where the member reads its address.
+    pub(crate) address_file: PathBuf,
     /// The nodes without power.
     pub(crate) dead: BTreeSet<String>,
     sink: Arc<Mutex<Sink>>,
@@ -77,10 +82,12 @@ impl Stage {
             clock,
             dir,
             records,
+            cluster: None,
             watch,
             places,
             spans: Vec::new(),
             step: 0,
+            address_file: PathBuf::new(),
             dead: BTreeSet::new(),
             sink,
             started: 0,
@@ -125,7 +132,12 @@ impl Stage {
 
     /// A command on a node, without the user's environment.
     pub(crate) fn in_node(&self, node: &str, traces: &Traces, program: &Path) -> Command {
-        in_place(&self.config, &self.vpc, (node, traces), program)
+        in_place(&self.config, &self.vpc, (node, traces), (program, &[]))
+    }
+
+    /// The same for a program without any privilege.
+    pub(crate) fn unprivileged(&self, node: &str, traces: &Traces, program: &Path) -> Command {
+        in_place(&self.config, &self.vpc, (node, traces), (program, &["--unprivileged"]))
     }
 
     /// A command of a container of this pod, like in the member's pod template.
@@ -151,7 +163,13 @@ impl Stage {
 
     /// The registry URL for containers and agents.
     pub(crate) fn registry_url(&self) -> String {
-        format!("file://{}", self.dir.join("registry").display())
+        let files = || format!("file://{}", self.dir.join("registry").display());
+        self.cluster.as_ref().map_or_else(files, Cluster::url)
+    }
+
+    /// The cluster of the last steps.
+    pub(crate) fn cluster(&self) -> Result<&Cluster, Failure> {
+        self.cluster.as_ref().ok_or_else(|| Failure::Story("there is no cluster yet".to_owned()))
     }
 
     /// Turns the power of a node off or on.
@@ -223,7 +241,7 @@ fn in_place(
     config: &DemoConfig,
     vpc: &Client,
     (node, traces): (&str, &Traces),
-    program: &Path,
+    (program, flags): (&Path, &[&str]),
 ) -> Command {
     let tools = &config.tools;
     let mut command = vpc.exec(&tools.vpcbox, node, &tools.demo);
@@ -233,14 +251,16 @@ fn in_place(
             command.env(key, value);
         }
     }
-    command.arg("member-start").arg("--mark").arg(&traces.mark).arg("--").arg(program);
+    command.arg("member-start").args(flags).arg("--mark").arg(&traces.mark);
+    command.arg("--").arg(program);
     command
 }
 
 fn start_client(config: &DemoConfig, vpc: &Client, dir: &Path) -> Result<Process, Failure> {
     let traces = traces(dir, 0, "client");
     let clock = vpc.clock();
-    let mut command = in_place(config, vpc, (fixture::CLIENT, &traces), &config.tools.demo);
+    let program = config.tools.demo.as_path();
+    let mut command = in_place(config, vpc, (fixture::CLIENT, &traces), (program, &[]));
     command
         .args(["member-client", "--address", &fixture::ADDRESS.to_string()])
         .args(["--port", &fixture::PORT.to_string()])

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Profile;
-use crate::format;
+use crate::{fixture, format};
 
 /// The agent's name in the User-Agent of its EC2 calls.
 const AGENT: &str = "firecamp-agent";
@@ -134,6 +134,26 @@ pub struct Ran {
     pub words: String,
 }
 
+/// What an init container could do, and what it asked of AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Privileges {
+    /// Its user ID in the box.
+    pub uid: u32,
+    /// The number of its capabilities.
+    pub capabilities: u32,
+    /// Whether a program that it executes can have more.
+    pub can_gain: bool,
+    /// The number of its calls to EC2, which need credentials.
+    pub calls: usize,
+}
+
+impl Privileges {
+    /// Whether there are none.
+    pub fn none(self) -> bool {
+        self.capabilities == 0 && !self.can_gain && self.calls == 0
+    }
+}
+
 /// The kind of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,6 +180,17 @@ pub enum Kind {
     Released,
     /// Release that unassigns the address in EC2.
     Unassigned,
+    /// First start without privileges, through the agent's endpoint.
+    Labelled,
+    /// Clean move to another node, through the agents' endpoints.
+    LabelledMoved,
+}
+
+impl Kind {
+    /// Whether the pods of the step ask the agents of their nodes.
+    pub fn asks_agent(self) -> bool {
+        matches!(self, Self::Labelled | Self::LabelledMoved)
+    }
 }
 
 /// One call to EC2.
@@ -174,6 +205,9 @@ pub struct Call {
     /// The calling program, from its User-Agent.
     #[serde(default)]
     pub app: String,
+    /// Whether it is for a pod: made by its container, or by the agent that its container asked.
+    #[serde(default)]
+    pub for_pod: bool,
     /// Whether the call is mutating.
     pub mutating: bool,
     /// `ok`, EC2's error code, or how the response was lost.
@@ -197,12 +231,14 @@ impl Call {
 impl From<&vpcbox::protocol::Call> for Call {
     fn from(call: &vpcbox::protocol::Call) -> Self {
         let after = |at: Option<u64>| at.map(|at| at.saturating_sub(call.at_us));
+        let address = fixture::ADDRESS.to_string();
         let routed = call.effects.iter().filter_map(|effect| effect.routed_at_us).max();
         Self {
             at_us: call.at_us,
             action: call.action.clone(),
             caller: call.caller.clone(),
             app: call.app.clone(),
+            for_pod: call.app != AGENT || call.parameters.values().any(|it| *it == address),
             mutating: call.mutating,
             outcome: format::outcome(call.code.as_deref(), call.status, &call.delivery),
             took_us: after(call.answered_at_us),
@@ -281,6 +317,9 @@ pub struct StepResult {
     pub calls: Vec<Call>,
     /// The components of the time of its init container.
     pub init: Option<InitTime>,
+    /// The privileges of its init container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileges: Option<Privileges>,
     /// The time of its stop container, from SIGTERM to exit.
     pub stop_us: Option<u64>,
     /// How long the address was missing from the kernel until the agent had restored it.

@@ -1,9 +1,12 @@
 //! Compares the measurements with the goals.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::Ipv4Addr;
 
 use crate::event::{Began, Call, Check, Kind, Row, StepResult, Strip, Summary, Verdict};
-use crate::format::ms;
+use crate::format::{ms, privileges_in_words};
 use crate::measurements::Tally;
 
 /// The maximum number of EC2 calls of a step.
@@ -15,7 +18,7 @@ struct Budget {
 }
 
 /// Design goals: EC2 calls.
-const BUDGETS: [Budget; 8] = [
+const BUDGETS: [Budget; 9] = [
     Budget { what: "restart on the same node", kind: Kind::SameNode, calls: 1, mutating: 0 },
     Budget { what: "move to another node", kind: Kind::Moved, calls: 2, mutating: 1 },
     Budget { what: "move after a crash", kind: Kind::Crashed, calls: 2, mutating: 1 },
@@ -24,6 +27,7 @@ const BUDGETS: [Budget; 8] = [
     Budget { what: "late stop of a superseded pod", kind: Kind::Zombie, calls: 0, mutating: 0 },
     Budget { what: "release", kind: Kind::Released, calls: 0, mutating: 0 },
     Budget { what: "release with --unassign", kind: Kind::Unassigned, calls: 1, mutating: 1 },
+    Budget { what: "move through the agents", kind: Kind::LabelledMoved, calls: 2, mutating: 1 },
 ];
 
 /// Design goals: the time of the init container without EC2 time.
@@ -62,6 +66,7 @@ pub fn summarise(began: &Began, steps: &[StepResult], run: Run) -> Summary {
     rows.extend(own_rows(steps, judge));
     rows.extend(outage_rows(steps, judge));
     let Tally { answered, silent, wrong } = run.tally;
+    rows.extend(privileges_row(steps));
     rows.push(Row {
         what: "responses from a wrong node".to_owned(),
         goal: "never".to_owned(),
@@ -110,7 +115,7 @@ fn judge_times(build: &str) -> fn(bool) -> Verdict {
 
 fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
     let step = steps.iter().find(|step| step.kind == budget.kind)?;
-    let own = || step.calls.iter().filter(|call| !call.is_agents());
+    let own = || step.calls.iter().filter(|call| call.for_pod);
     let all = own().count();
     let mutating = own().filter(|call| call.mutating).count();
     Some(Row {
@@ -124,10 +129,16 @@ fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
 
 /// The calls of the agents: periodic reads, and no mutating calls in this demo.
 fn agents_rows(began: &Began, steps: &[StepResult], run: &Run) -> Vec<Row> {
-    let calls = &run.agents;
+    let asked = |call: &&Call| {
+        let same = |one: &Call| one.for_pod && one.at_us == call.at_us && one.caller == call.caller;
+        steps.iter().flat_map(|step| &step.calls).any(same)
+    };
+    let calls: Vec<_> = run.agents.iter().filter(|call| !asked(call)).collect();
     let mutating = calls.iter().filter(|call| call.mutating).count();
     let again = |step: &&StepResult| matches!(step.kind, Kind::AgentRestarted | Kind::NodeReturned);
-    let starts = began.nodes.len().saturating_add(steps.iter().filter(again).count());
+    let all = 1 + usize::from(steps.iter().any(|step| step.kind == Kind::Labelled));
+    let starts = began.nodes.len().saturating_mul(all);
+    let starts = starts.saturating_add(steps.iter().filter(again).count());
     let minutes = run.at_us.saturating_sub(began.at_us) / AGENTS_EVERY_US;
     let later = began.nodes.len().saturating_mul(usize::try_from(minutes).unwrap_or(usize::MAX));
     let most = starts.saturating_mul(AT_A_START).saturating_add(later);
@@ -156,6 +167,25 @@ fn agents_rows(began: &Began, steps: &[StepResult], run: &Run) -> Vec<Row> {
     [changes, rate].into_iter().chain(restored).collect()
 }
 
+/// The privileges of the init containers that ask an agent.
+fn privileges_row(steps: &[StepResult]) -> Option<Row> {
+    let labelled = steps.iter().filter(|step| step.kind.asks_agent());
+    let found: Vec<_> = labelled.filter_map(|step| step.privileges).collect();
+    let direct = steps.iter().find(|step| step.kind == Kind::First)?.privileges?;
+    let most = found.iter().copied().find(|one| !one.none()).or(found.first().copied())?;
+    Some(Row {
+        what: "privileges of an init container that asks the agent".to_owned(),
+        goal: "none".to_owned(),
+        measured: format!(
+            "{} (in direct mode {})",
+            privileges_in_words(most),
+            privileges_in_words(direct)
+        ),
+        verdict: verdict(most.none()),
+        promise: true,
+    })
+}
+
 fn count(calls: usize, mutating: usize, sign: &str) -> String {
     if calls == 0 { "0".to_owned() } else { format!("{sign}{calls} ({mutating} mutating)") }
 }
@@ -166,6 +196,7 @@ fn own_rows(steps: &[StepResult], judge: fn(bool) -> Verdict) -> Vec<Row> {
         (Kind::Moved, "moved", OWN_MOVED_US),
         (Kind::Crashed, "after a crash", OWN_MOVED_US),
         (Kind::NodeDied, "after a node failure", OWN_MOVED_US),
+        (Kind::LabelledMoved, "moved, through the agent", OWN_MOVED_US),
     ];
     let row = |(kind, name, goal): &(Kind, &str, u64)| {
         let time = steps.iter().find(|step| step.kind == *kind)?.init.as_ref()?;
@@ -187,6 +218,7 @@ fn outage_rows(steps: &[StepResult], judge: fn(bool) -> Verdict) -> Vec<Row> {
             Kind::Moved => "moved",
             Kind::Crashed => "after a crash",
             Kind::NodeDied => "after a node failure",
+            Kind::LabelledMoved => "moved, through the agents",
             Kind::First
             | Kind::SameNode
             | Kind::Stripped
@@ -194,7 +226,8 @@ fn outage_rows(steps: &[StepResult], judge: fn(bool) -> Verdict) -> Vec<Row> {
             | Kind::Zombie
             | Kind::NodeReturned
             | Kind::Released
-            | Kind::Unassigned => return None,
+            | Kind::Unassigned
+            | Kind::Labelled => return None,
         };
         let outage = step.outage.as_ref()?;
         let describe = step.init.as_ref().map_or(0, |time| time.describe_us);
@@ -215,148 +248,4 @@ fn without(own_us: u64, describe_us: u64) -> String {
         return String::new();
     }
     format!(" ({} without Describe calls)", ms(own_us.saturating_sub(describe_us)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::args::Profile;
-    use crate::event::{InitTime, Outage, Place};
-
-    fn began() -> Began {
-        let place = |name: &str| Place {
-            name: name.to_owned(),
-            zone: "us-east-1a".to_owned(),
-            address: Ipv4Addr::new(10, 0, 1, 11),
-        };
-        Began {
-            at_us: 0,
-            version: "0".to_owned(),
-            profile: Profile::Fast,
-            build: "debug".to_owned(),
-            seed: 1,
-            member: "demo/redis-0".to_owned(),
-            pool: "demo".to_owned(),
-            nodes: vec![place("node-a")],
-            client: place("client"),
-            every_ms: 10,
-        }
-    }
-
-    fn call(mutating: bool) -> Call {
-        Call {
-            at_us: 0,
-            action: "X".to_owned(),
-            caller: "node-a".to_owned(),
-            app: String::new(),
-            mutating,
-            outcome: "ok".to_owned(),
-            took_us: None,
-            routed_after_us: None,
-            proven_after_us: None,
-        }
-    }
-
-    fn step(kind: Kind, calls: Vec<Call>) -> StepResult {
-        let held = Check { what: "w".to_owned(), held: true, seen: "s".to_owned() };
-        StepResult {
-            step: 1,
-            kind,
-            title: String::new(),
-            from_us: 0,
-            to_us: 1,
-            calls,
-            init: None,
-            stop_us: None,
-            restored_us: None,
-            outage: None,
-            strip: Strip { from_us: 0, bucket_us: 1, text: String::new() },
-            answered: 1,
-            silent: 0,
-            wrong: 0,
-            checks: vec![held],
-        }
-    }
-
-    fn summary(steps: &[StepResult]) -> Summary {
-        summary_with(steps, Tally { answered: 1, silent: 0, wrong: 0 })
-    }
-
-    fn summary_with(steps: &[StepResult], tally: Tally) -> Summary {
-        summary_of("release", steps, tally)
-    }
-
-    fn summary_of(build: &str, steps: &[StepResult], tally: Tally) -> Summary {
-        let strip = Strip { from_us: 0, bucket_us: 1, text: String::new() };
-        let address = Ipv4Addr::new(10, 0, 1, 50);
-        let run = Run { at_us: 9, address, tally, strip, agents: Vec::new(), checks: Vec::new() };
-        summarise(&Began { build: build.to_owned(), ..began() }, steps, run)
-    }
-
-    #[test]
-    fn a_mutating_call_in_a_restart_on_the_same_node_violates_a_guarantee() {
-        assert!(summary(&[step(Kind::SameNode, vec![call(false)])]).kept);
-        assert!(!summary(&[step(Kind::SameNode, vec![call(true)])]).kept);
-        assert!(!summary(&[step(Kind::SameNode, vec![call(false), call(false)])]).kept);
-    }
-
-    #[test]
-    fn each_kind_of_step_has_its_own_budget() {
-        let three = vec![call(false), call(false), call(true)];
-        let two = vec![call(false), call(true)];
-        for kind in [Kind::Moved, Kind::Crashed] {
-            assert!(summary(&[step(kind, two.clone())]).kept);
-            assert!(!summary(&[step(kind, three.clone())]).kept);
-        }
-        for kind in [Kind::Zombie, Kind::Released] {
-            assert!(summary(&[step(kind, Vec::new())]).kept);
-            assert!(!summary(&[step(kind, vec![call(false)])]).kept);
-        }
-        assert!(summary(&[step(Kind::Unassigned, vec![call(true)])]).kept);
-        assert!(!summary(&[step(Kind::Unassigned, two)]).kept);
-    }
-
-    #[test]
-    fn a_wrong_response_or_a_failed_check_violates_a_guarantee() {
-        let good = step(Kind::First, Vec::new());
-        let tally = Tally { answered: 900, silent: 0, wrong: 1 };
-        assert!(!summary_with(&[good], tally).kept);
-        let mut bad = step(Kind::First, Vec::new());
-        bad.checks.push(Check { what: "held".to_owned(), held: false, seen: "not".to_owned() });
-        let summary = summary(&[bad]);
-        assert!(!summary.kept);
-        assert!(summary.rows.iter().any(|row| row.measured == "held: not"));
-    }
-
-    #[test]
-    fn a_run_without_any_response_fails() {
-        let tally = Tally { answered: 0, silent: 900, wrong: 0 };
-        assert!(!summary_with(&[step(Kind::First, Vec::new())], tally).kept);
-    }
-
-    #[test]
-    fn times_are_goals_and_not_guarantees() {
-        let mut slow = step(Kind::Moved, Vec::new());
-        slow.init =
-            Some(InitTime { total_us: 1_000_000, ec2_us: 0, own_us: 81_400, describe_us: 61_000 });
-        slow.outage = Some(Outage {
-            from_us: 0,
-            to_us: 0,
-            total_us: 0,
-            ec2_us: 0,
-            member_us: 0,
-            beyond_us: 99_000,
-        });
-        let summary = summary(&[slow.clone()]);
-        assert!(summary.kept);
-        let row = |text: &str| summary.rows.iter().find(|row| row.what.contains(text)).unwrap();
-        assert_eq!(row("init container without EC2 time: moved").verdict, Verdict::Missed);
-        let reported = "81 ms (20 ms without Describe calls)";
-        assert_eq!(row("init container without EC2 time: moved").measured, reported);
-        assert_eq!(row("outage").verdict, Verdict::Met);
-        let debug = summary_of("debug", &[slow], Tally { answered: 1, silent: 0, wrong: 0 });
-        let times = debug.rows.iter().filter(|row| row.what.contains("time"));
-        assert!(times.clone().all(|row| row.verdict == Verdict::NotJudged), "{debug:#?}");
-        assert_eq!(times.count(), 2);
-    }
 }

@@ -6,8 +6,10 @@
 
 mod agents;
 mod agreement;
+pub mod api_in_box;
 pub mod args;
 mod build;
+mod cluster;
 mod config;
 mod dispatch;
 mod environment;

@@ -262,6 +262,7 @@ mod tests {
             action: action.to_owned(),
             caller: "node-b".to_owned(),
             app: String::new(),
+            for_pod: true,
             mutating,
             outcome: "ok".to_owned(),
             took_us: Some(60_000),

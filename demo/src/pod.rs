@@ -1,22 +1,35 @@
 //! A pod of the member, started and stopped like by a kubelet: init container, then the stop
 //! container as a native sidecar, then the server; at the end first the server, then the sidecar.
+//!
+//! A pod that asks the agent's endpoint has no stop container and no privilege.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
-use firecamp_core::contract::env;
+use firecamp_core::contract::{endpoint, env};
+use firecamp_core::record::State;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use super::agreement::record;
+use super::cluster::{Phase, Volumes};
 use super::environment::Stage;
 use super::fixture;
-use crate::event::{Ran, Role};
+use crate::event::{Privileges, Ran, Role};
 use crate::failure::Failure;
 use crate::measurements::Term;
 use crate::member::READY;
-use crate::process::{DEADLINE, Ended, Process};
+use crate::process::{DEADLINE, Ended, Process, Traces};
 
 /// The number of responses after which a pod counts as reachable.
 pub(super) const PROOF: usize = 20;
+
+/// Poll interval while the agent releases the address.
+const POLL: Duration = Duration::from_millis(2);
 
 /// What the stop container logs once it has read its epoch.
 const FIXED: &str = "release.0";
@@ -34,29 +47,60 @@ pub(crate) enum AtStop {
 pub(crate) struct Pod {
     pub(crate) uid: String,
     pub(crate) node: String,
-    sidecar: Process,
+    /// None if the agent releases the address.
+    sidecar: Option<Process>,
     server: Process,
     /// The run of the init container.
-    pub(crate) init: Ran,
+    pub(crate) init: Init,
+}
+
+/// The run of an init container.
+#[derive(Debug, Clone)]
+pub(crate) struct Init {
+    pub(crate) ran: Ran,
+    pub(crate) privileges: Privileges,
 }
 
 impl Pod {
     /// Starts a pod and waits until the client gets responses from it.
     pub(crate) fn start(stage: &mut Stage, node: &str, at_stop: AtStop) -> Result<Self, Failure> {
         let uid = stage.next_pod();
+        report(stage, (&uid, node), Phase::Pending);
+        stage.address_file = stage.static_ip_file();
         let init = run_init(stage, (&uid, node))?;
         let sidecar = start_sidecar(stage, (&uid, node), at_stop)?;
-        let server = start_server(stage, (&uid, node))?;
+        let server = start_server(stage, (&uid, node), &fixture::ADDRESS.to_string())?;
         // The sidecar must have read its epoch before another pod acquires the next one.
         sidecar.logged(FIXED)?;
+        report(stage, (&uid, node), Phase::Running);
         stage.watch.answers_of(&uid, PROOF)?;
-        Ok(Self { uid, node: node.to_owned(), sidecar, server, init })
+        Ok(Self { uid, node: node.to_owned(), sidecar: Some(sidecar), server, init })
     }
 
-    /// Stops the pod like a kubelet; returns the duration of its stop container.
+    /// Starts a pod without privileges, whose init container asks the agent of its node.
+    pub(crate) fn start_unprivileged(stage: &mut Stage, node: &str) -> Result<Self, Failure> {
+        let uid = stage.next_pod();
+        let pod = (uid.as_str(), node);
+        let volumes = stage.cluster()?.volumes(&stage.dir, pod)?;
+        report(stage, pod, Phase::Pending);
+        stage.address_file.clone_from(&volumes.address);
+        let init = ask_agent(stage, pod, &volumes)?;
+        let address = std::fs::read_to_string(&volumes.address)
+            .map_err(|e| Failure::file("read", &volumes.address, e))?;
+        let server = start_server(stage, pod, address.trim())?;
+        report(stage, pod, Phase::Running);
+        stage.watch.answers_of(&uid, PROOF)?;
+        Ok(Self { uid, node: node.to_owned(), sidecar: None, server, init })
+    }
+
+    /// Stops the pod like a kubelet; returns the duration of its stop container, or of the release
+    /// by the agent.
     pub(crate) fn stop(self, stage: &mut Stage) -> Result<u64, Failure> {
+        report(stage, (&self.uid, &self.node), Phase::Terminating);
         self.end_server(stage, Signal::SIGTERM)?;
-        self.stop_sidecar(stage)
+        let stopped = self.sidecar.is_some().then(|| self.stop_sidecar(stage)).transpose()?;
+        report(stage, (&self.uid, &self.node), Phase::Gone);
+        stopped.map_or_else(|| released(stage), Ok)
     }
 
     /// Kills only the server: the stop container keeps running, as without a kubelet.
@@ -68,7 +112,7 @@ impl Pod {
     pub(crate) fn dies(self, stage: &mut Stage) -> Result<(), Failure> {
         let gone_us = self.server.killed()?;
         stage.watch.pod_is_gone(&self.uid, gone_us);
-        self.sidecar.killed().map(drop)
+        self.sidecar.as_ref().map_or(Ok(()), |sidecar| sidecar.killed().map(drop))
     }
 
     fn end_server(&self, stage: &mut Stage, signal: Signal) -> Result<(), Failure> {
@@ -87,11 +131,13 @@ impl Pod {
 
     /// Sends SIGTERM to the stop container; returns its duration until exit.
     pub(crate) fn stop_sidecar(&self, stage: &mut Stage) -> Result<u64, Failure> {
-        let from_us = self.sidecar.signal(Signal::SIGTERM)?;
-        let ended = self.sidecar.wait()?;
+        let missing = || Failure::Story(format!("{} has no stop container", self.uid));
+        let sidecar = self.sidecar.as_ref().ok_or_else(missing)?;
+        let from_us = sidecar.signal(Signal::SIGTERM)?;
+        let ended = sidecar.wait()?;
         let span = (from_us, from_us, ended.to_us);
         let ran = ran(stage, (&self.uid, &self.node), Role::Stop, span);
-        conclude(stage, &self.sidecar, ran, ended)?;
+        conclude(stage, sidecar, ran, ended)?;
         Ok(ended.to_us.saturating_sub(from_us))
     }
 }
@@ -146,19 +192,70 @@ fn conclude(
     }))
 }
 
-fn run_init(stage: &mut Stage, pod: (&str, &str)) -> Result<Ran, Failure> {
+fn run_init(stage: &mut Stage, pod: (&str, &str)) -> Result<Init, Failure> {
     let traces = stage.traces(&format!("init-{}", pod.0));
     let mut command = stage.container(pod, &traces, &stage.config.tools.init);
     command
         .env(env::POOL, fixture::POOL)
         .env(env::CONF_DIR, stage.conf_dir())
         .env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs()));
-    let process = Process::start("the init container", &mut command, traces, stage.clock)?;
+    run_to_end(stage, pod, traces, &mut command)
+}
+
+/// Runs an init container without privileges: it has the agent's address and a token, and nothing
+/// else.
+fn ask_agent(stage: &mut Stage, pod: (&str, &str), volumes: &Volumes) -> Result<Init, Failure> {
+    let traces = stage.traces(&format!("init-{}", pod.0));
+    let message = traces.termination_message();
+    // As the kubelet creates it.
+    std::fs::write(&message, "")
+        .and_then(|()| std::fs::set_permissions(&message, Permissions::from_mode(0o666)))
+        .map_err(|e| Failure::file("create", &message, e))?;
+    let mut command = stage.unprivileged(pod.1, &traces, &stage.config.tools.init);
+    command
+        .env(env::ENDPOINT, endpoint::DEFAULT)
+        .env(env::TOKEN_FILE, &volumes.token)
+        .env(env::ADDRESS_FILE, &volumes.address)
+        // The data volume is not mounted in this container.
+        .env(env::CONF_DIR, "/")
+        .env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs()))
+        .env(env::LOG_FORMAT, "json")
+        .env(env::TERMINATION_LOG, &message);
+    run_to_end(stage, pod, traces, &mut command)
+}
+
+/// Waits until the agent has released the address; returns how long that took.
+fn released(stage: &mut Stage) -> Result<u64, Failure> {
+    let from_us = stage.clock.now_us();
+    let deadline = stage.clock.now().saturating_add(DEADLINE);
+    while stage.clock.now() < deadline {
+        let held = record(stage)?.attachment;
+        if held.is_some_and(|held| held.state == State::Parked) {
+            return Ok(stage.clock.now_us().saturating_sub(from_us));
+        }
+        thread::sleep(POLL);
+    }
+    Err(Failure::Story("the agent does not release the address".to_owned()))
+}
+
+fn run_to_end(
+    stage: &mut Stage,
+    pod: (&str, &str),
+    traces: Traces,
+    command: &mut Command,
+) -> Result<Init, Failure> {
+    let before = stage.last_call()?;
+    let process = Process::start("the init container", command, traces, stage.clock)?;
     let ended = process.wait()?;
     let span = (ended.from_us, ended.began_us, ended.to_us);
     let ran = ran(stage, pod, Role::Init, span);
     conclude(stage, &process, ran.clone(), ended)?;
-    Ok(ran)
+    let missing = || process.failed("has no credentials in /proc");
+    let mut privileges = ended.privileges.ok_or_else(missing)?;
+    let mut calls = stage.ec2_calls(before)?;
+    calls.retain(|call| call.caller == pod.1 && !call.is_agents());
+    privileges.calls = calls.len();
+    Ok(Init { ran, privileges })
 }
 
 fn start_sidecar(
@@ -175,10 +272,25 @@ fn start_sidecar(
     Process::start("the stop container", &mut command, traces, stage.clock)
 }
 
-fn start_server(stage: &mut Stage, (uid, node): (&str, &str)) -> Result<Process, Failure> {
+/// Reports a pod to the cluster, if there is one.
+fn report(stage: &Stage, pod: (&str, &str), phase: Phase) {
+    if let Some(cluster) = &stage.cluster {
+        cluster.report(pod, phase);
+    }
+}
+
+fn start_server(
+    stage: &mut Stage,
+    (uid, node): (&str, &str),
+    address: &str,
+) -> Result<Process, Failure> {
     let traces = stage.traces(&format!("server-{uid}"));
-    let mut command = stage.in_node(node, &traces, &stage.config.tools.demo);
-    command.args(["member-server", "--address", &fixture::ADDRESS.to_string()]).args([
+    let program = &stage.config.tools.demo;
+    let mut command = match &stage.cluster {
+        Some(_) => stage.unprivileged(node, &traces, program),
+        None => stage.in_node(node, &traces, program),
+    };
+    command.args(["member-server", "--address", address]).args([
         "--port",
         &fixture::PORT.to_string(),
         "--pod",

@@ -9,9 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use vpcbox::clock::Clock;
 
+use crate::event::Privileges;
 use crate::failure::Failure;
 
 /// The deadline of every wait.
@@ -48,7 +50,7 @@ pub struct Process {
     clock: Clock,
     from_us: u64,
     out: Option<ChildStdout>,
-    ended: Receiver<(u64, std::io::Result<ExitStatus>)>,
+    ended: Receiver<(u64, Option<Privileges>, std::io::Result<ExitStatus>)>,
 }
 
 /// The exit of a process.
@@ -62,6 +64,8 @@ pub struct Ended {
     pub to_us: u64,
     /// Its exit code; `None` after a signal.
     pub exit: Option<i32>,
+    /// The privileges that it had at its exit, without its calls.
+    pub privileges: Option<Privileges>,
 }
 
 impl Process {
@@ -80,9 +84,12 @@ impl Process {
         let out = child.stdout.take();
         let (sender, ended) = channel();
         thread::spawn(move || {
-            let status = child.wait();
+            // An ended process has its credentials until its parent has waited for it. An error
+            // appears below.
+            waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).ok();
+            let (to_us, privileges) = (clock.now_us(), privileges(pid));
             // There is no receiver if the demo has failed.
-            sender.send((clock.now_us(), status)).ok();
+            sender.send((to_us, privileges, child.wait())).ok();
         });
         Ok(Self { name: name.to_owned(), pid, traces, clock, from_us, out, ended })
     }
@@ -132,7 +139,7 @@ impl Process {
 
     /// Waits for its exit.
     pub fn wait(&self) -> Result<Ended, Failure> {
-        let Ok((to_us, status)) = self.ended.recv_timeout(DEADLINE) else {
+        let Ok((to_us, privileges, status)) = self.ended.recv_timeout(DEADLINE) else {
             return Err(self.failed("did not exit"));
         };
         let status = status.map_err(|e| Failure::process("wait for", &self.name, e))?;
@@ -144,6 +151,7 @@ impl Process {
             began_us: began_us.unwrap_or(self.from_us),
             to_us,
             exit: status.code(),
+            privileges,
         })
     }
 
@@ -184,4 +192,20 @@ impl Process {
         let path = &self.traces.log;
         std::fs::read_to_string(path).map_err(|e| Failure::file("read", path, e))
     }
+}
+
+/// The credentials of a process.
+fn privileges(pid: Pid) -> Option<Privileges> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|rest| rest.split_whitespace().next())
+    };
+    let permitted = u64::from_str_radix(field("CapPrm")?, 16).ok()?;
+    Some(Privileges {
+        uid: field("Uid")?.parse().ok()?,
+        capabilities: permitted.count_ones(),
+        can_gain: field("NoNewPrivs")? == "0",
+        calls: 0,
+    })
 }

@@ -3,12 +3,13 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use firecamp_core::ids::Member;
 use firecamp_core::ports::Registry;
-use firecamp_core::record::{StaticIp, Stored};
+use firecamp_core::record::{MemberRecords, StaticIp, Stored};
 use firecamp_registry::{FileRegistry, Timeouts};
 use tokio::runtime::{Builder, Runtime};
 
-use super::fixture::POOL_YAML;
+use super::fixture::{MEMBER, NAMESPACE, POOL_YAML};
 use crate::failure::Failure;
 
 /// The registry of the demo.
@@ -31,6 +32,14 @@ impl Records {
             .build()
             .map_err(|e| Failure::process("start the runtime of", "the demo", e))?;
         Ok(Self { registry, runtime })
+    }
+
+    /// Reads all records of the member.
+    pub(crate) fn member(&self) -> Result<MemberRecords, Failure> {
+        let member =
+            Member::new(NAMESPACE, MEMBER).map_err(|e| Failure::Registry(e.to_string()))?;
+        let read = self.runtime.block_on(self.registry.member(&member, None));
+        read.map_err(|e| Failure::Registry(e.detail))
     }
 
     /// Reads the StaticIP of an address.

@@ -155,7 +155,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
         let (path, to) = (entry.path(), to.join(entry.file_name()));
         if path.is_dir() {
             copy(&path, &to)?;
-        } else {
+        } else if path.is_file() {
             std::fs::copy(&path, &to).map_err(|e| Failure::file("copy", &path, e))?;
         }
     }

@@ -1,5 +1,7 @@
 //! The steps of the demo.
 
+mod endpoint;
+
 use std::thread;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use super::agents::Agents;
 use super::agreement::{Expected, POLL, agreement, record, withdrawn};
 use super::environment::Stage;
 use super::fixture::{self, NODE_A, NODE_B, NODE_C, NODE_D};
-use super::pod::{AtStop, PROOF, Pod, release_hook};
+use super::pod::{AtStop, Init, PROOF, Pod, release_hook};
 use crate::args::Profile;
 use crate::event::{Check, Event, Kind, Ran, StepResult};
 use crate::failure::Failure;
@@ -27,7 +29,7 @@ const BEFORE_US: u64 = 250_000;
 /// The inputs of the measurement of a step.
 #[derive(Default)]
 struct Done {
-    init: Option<Ran>,
+    init: Option<Init>,
     stop_us: Option<u64>,
     restored_us: Option<u64>,
     /// Whether to measure an outage: the client gets responses before and after.
@@ -59,8 +61,10 @@ pub(super) fn run(stage: &mut Stage) -> Result<Vec<StepResult>, Failure> {
     let pod = report(zombie(stage, &old, pod)?);
     let pod = report(lose_node(stage, &mut agents, pod)?);
     let pod = report(node_returns(stage, &mut agents, pod)?);
-    reported.push(scale_down(stage, pod)?);
-    reported.push(unassign(stage)?);
+    let released = scale_down(stage, pod)?;
+    let (pod, started) = endpoint::start(stage, &mut agents)?;
+    let (pod, moved) = endpoint::move_to_another_node(stage, pod)?;
+    reported.extend([released, started, moved, unassign(stage, pod)?]);
     Ok(reported)
 }
 
@@ -247,16 +251,18 @@ fn scale_down(stage: &mut Stage, old: Pod) -> Result<StepResult, Failure> {
     end(stage, step, Done { stop_us, ..Done::default() }, Expected::Parked(&node))
 }
 
-fn unassign(stage: &mut Stage) -> Result<StepResult, Failure> {
-    let story = "The member starts again on node-d without an EC2 call. Then a release unassigns \
-                 the address in EC2. The record keeps it for the member.";
-    let title = "Scale up, and down with --unassign";
+fn unassign(stage: &mut Stage, old: Pod) -> Result<StepResult, Failure> {
+    let story = "The member restarts on node-c in direct mode, without an EC2 call. Then it is \
+                 scaled down: the release unassigns the address in EC2, and the record keeps it \
+                 for the member.";
+    let title = "Back to direct mode, and down with --unassign";
     let step = begin(stage, Kind::Unassigned, title, story)?;
-    let pod = Pod::start(stage, NODE_D, AtStop::Unassign)?;
+    old.stop(stage)?;
+    let pod = Pod::start(stage, NODE_C, AtStop::Unassign)?;
     let init = Some(pod.init.clone());
     let stop_us = Some(pod.stop(stage)?);
     dwell(stage)?;
-    end(stage, step, Done { init, stop_us, ..Done::default() }, Expected::Unassigned(NODE_D))
+    end(stage, step, Done { init, stop_us, ..Done::default() }, Expected::Unassigned(NODE_C))
 }
 
 /// Continues for a while, so that the strip shows the result of the step.
@@ -293,7 +299,12 @@ fn measured(stage: &mut Stage, step: Step, done: Done) -> Result<StepResult, Fai
     let to_us = stage.clock.now_us();
     stage.watch.known_until(to_us)?;
     stage.watch.follow_step(None);
-    let calls = stage.ec2_calls(step.calls)?;
+    let mut calls = stage.ec2_calls(step.calls)?;
+    let asked = done.init.as_ref().filter(|_| step.kind.asks_agent()).map(|init| &init.ran.node);
+    for call in &mut calls {
+        // The leader of the agents looks at addresses, too.
+        call.for_pod &= !call.is_agents() || asked == Some(&call.caller);
+    }
     let spans: Vec<Ran> =
         stage.spans.iter().filter(|ran| ran.step == stage.step).cloned().collect();
     let seen = stage.watch.lock();
@@ -303,7 +314,7 @@ fn measured(stage: &mut Stage, step: Step, done: Done) -> Result<StepResult, Fai
     let tally = measurements::tally(&attempts, &seen.terms);
     // The last response before an outage may be older than the step.
     let around = seen.within(step.from_us.saturating_sub(BEFORE_US), to_us);
-    let own: Vec<_> = calls.iter().filter(|call| !call.is_agents()).cloned().collect();
+    let own: Vec<_> = calls.iter().filter(|call| call.for_pod).cloned().collect();
     let outage = done.outage.then(|| measurements::outage(&around, &spans, &own)).flatten();
     Ok(StepResult {
         step: stage.step,
@@ -311,7 +322,8 @@ fn measured(stage: &mut Stage, step: Step, done: Done) -> Result<StepResult, Fai
         title: step.title,
         from_us: step.from_us,
         to_us,
-        init: done.init.map(|ran| measurements::init_time(&ran, &own)),
+        init: done.init.as_ref().map(|init| measurements::init_time(&init.ran, &own)),
+        privileges: done.init.map(|init| init.privileges),
         stop_us: done.stop_us,
         restored_us: done.restored_us,
         outage,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use firecamp_demo::event::{Event, Kind, StepResult, Summary, Verdict};
+use firecamp_demo::event::{Call, Event, Kind, StepResult, Summary, Verdict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::Instant;
@@ -73,15 +73,17 @@ fn a_demo_stays_within_its_call_budget_and_never_loses_the_address() {
         (Kind::Zombie, 0, 0),
         (Kind::Released, 0, 0),
         (Kind::Unassigned, 1, 1),
+        (Kind::Labelled, 0, 0),
+        (Kind::LabelledMoved, 2, 1),
     ];
     for (kind, calls, changes) in budget {
         let step = steps[&kind];
-        let own = step.calls.iter().filter(|call| !call.is_agents());
+        let own = step.calls.iter().filter(|call| call.for_pod);
         assert!(own.count() <= calls, "{kind:?}: {:#?}", step.calls);
         assert!(mutating(step) <= changes, "{kind:?}: {:#?}", step.calls);
     }
     assert_eq!(mutating(steps[&Kind::Moved]), 1, "a move without a mutating call");
-    for kind in [Kind::Crashed, Kind::NodeDied] {
+    for kind in [Kind::Crashed, Kind::NodeDied, Kind::LabelledMoved] {
         assert_eq!(mutating(steps[&kind]), 1, "{kind:?}: a move without a mutating call");
     }
     for kind in [Kind::AgentRestarted, Kind::NodeReturned] {
@@ -89,7 +91,7 @@ fn a_demo_stays_within_its_call_budget_and_never_loses_the_address() {
         assert_eq!(steps[&kind].silent, 0, "{:#?}", steps[&kind]);
     }
     assert!(steps[&Kind::Stripped].restored_us.is_some(), "{:#?}", steps[&Kind::Stripped]);
-    assert_eq!(steps.len(), 11, "{:?}", steps.keys());
+    assert_eq!(steps.len(), 13, "{:?}", steps.keys());
     for step in steps.values() {
         assert_eq!(step.wrong, 0, "{step:#?}");
         assert!(!step.checks.is_empty(), "{step:#?}");
@@ -117,8 +119,11 @@ fn the_client_sees_every_move() {
     assert!(strip(Kind::Moved).ends_with('b'), "{:?}", strip(Kind::Moved));
     assert!(strip(Kind::Crashed).ends_with('c'), "{:?}", strip(Kind::Crashed));
     assert!(strip(Kind::NodeDied).ends_with('d'), "{:?}", strip(Kind::NodeDied));
+    assert!(strip(Kind::Labelled).ends_with('d'), "{:?}", strip(Kind::Labelled));
+    assert!(strip(Kind::LabelledMoved).ends_with('c'), "{:?}", strip(Kind::LabelledMoved));
     assert!(strip(Kind::Released).ends_with('.'), "{:?}", strip(Kind::Released));
-    for kind in [Kind::SameNode, Kind::Moved, Kind::Crashed, Kind::NodeDied] {
+    let kinds = [Kind::SameNode, Kind::Moved, Kind::Crashed, Kind::NodeDied, Kind::LabelledMoved];
+    for kind in kinds {
         let outage = steps[&kind].outage.as_ref().expect("an outage was measured");
         let parts = outage.ec2_us + outage.member_us + outage.beyond_us;
         assert_eq!(parts, outage.total_us, "{outage:?}");
@@ -128,6 +133,23 @@ fn the_client_sees_every_move() {
         let moved = kind != Kind::SameNode;
         assert_eq!(time.ec2_us > 0, moved, "{kind:?}: {time:?}");
     }
+}
+
+#[test]
+fn an_agent_attaches_the_address_of_a_pod_that_has_no_privilege() {
+    let events = events(&mut demo(&[]));
+    let steps = steps(&events);
+    let direct = steps[&Kind::First].privileges.expect("a container in direct mode");
+    assert!(direct.capabilities > 0 && direct.calls > 0 && !direct.none(), "{direct:?}");
+    for kind in [Kind::Labelled, Kind::LabelledMoved] {
+        let step = steps[&kind];
+        let privileges = step.privileges.expect("a container that asks the agent");
+        assert!(privileges.none(), "{kind:?}: {privileges:?}");
+        assert!(step.calls.iter().all(Call::is_agents), "{kind:?}: {:#?}", step.calls);
+    }
+    let row = summary(&events).rows.iter().find(|row| row.what.contains("privileges"));
+    let row = row.expect("the summary compares the privileges");
+    assert!(row.promise && row.measured.starts_with("no capability"), "{row:?}");
 }
 
 #[test]

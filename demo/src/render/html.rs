@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::event::{Began, Check, Event, Ran, StepResult, Summary, Verdict};
-use crate::format::{calls_in_words, ms};
+use crate::format::{calls_in_words, ms, privileges_in_words};
 use crate::render::svg::{self, Chart};
 use crate::render::text;
 
@@ -165,6 +165,12 @@ fn facts(step: &StepResult) -> Vec<String> {
             text::span(time.total_us),
             ec2(time.ec2_us),
             ms(time.own_us)
+        ));
+    }
+    if let Some(privileges) = step.privileges {
+        facts.push(format!(
+            "Privileges of the init container: {}.",
+            privileges_in_words(privileges)
         ));
     }
     if let Some(stop) = step.stop_us {

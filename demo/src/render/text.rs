@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use crate::event::{
     Began, Call, Check, Event, InitTime, Outage, Ran, Role, StepResult, Strip, Summary, Verdict,
 };
-use crate::format::ms;
+use crate::format::{ms, privileges_in_words};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -102,6 +102,9 @@ fn step(result: &StepResult) -> String {
     if let Some(time) = &result.init {
         text += &line("init", &init(time));
     }
+    if let Some(privileges) = result.privileges {
+        text += &line("rights", &privileges_in_words(privileges));
+    }
     if let Some(away) = result.restored_us {
         let away = span(away);
         text += &line("agent", &format!("restored the address after {BOLD}{away}{BOLD:#}"));
@@ -124,7 +127,7 @@ fn call_line(call: &Call) -> String {
     let kind = if call.mutating { "mutating" } else { "read" };
     let mut text = format!("{:<28} {:<8} {kind:<8} {outcome}{took}", call.action, call.caller);
     if call.is_agents() {
-        text += " · agent";
+        text += if call.for_pod { " · agent, for the pod" } else { " · agent" };
     }
     if let (Some(routed), Some(proven)) = (call.routed_after_us, call.proven_after_us) {
         let (routed, proven) = (span(routed), span(proven));

@@ -30,9 +30,6 @@ pub(crate) enum Command {
     /// Runs a program and prints its resource usage.
     #[command(hide = true)]
     Timed(TimedArguments),
-    /// Forwards a port of the loopback device to a socket.
-    #[command(hide = true)]
-    Forward(ForwardArguments),
     /// Creates mounts like a kubelet's.
     #[command(hide = true)]
     Mounts(MountsArguments),
@@ -131,14 +128,6 @@ pub(crate) struct TimedArguments {
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub(crate) command: Vec<OsString>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ForwardArguments {
-    /// The port.
-    pub(crate) port: u16,
-    /// The socket.
-    pub(crate) socket: PathBuf,
 }
 
 #[derive(Debug, Args)]

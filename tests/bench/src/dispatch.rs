@@ -4,10 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use firecamp_apiserver::socket::forward;
 use firecamp_core::contract::exit::Exit;
 
-use crate::args::{Cli, Command, ForwardArguments, MountsArguments, ReportArguments};
+use crate::args::{Cli, Command, MountsArguments, ReportArguments};
 use crate::failure::Failure;
 use crate::{boxed, netlink, page, plan, timed};
 
@@ -29,10 +28,6 @@ pub fn main() -> ExitCode {
         Command::Inside(arguments) => boxed::inside(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Kernel(arguments) => netlink::kernel(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Timed(arguments) => timed::run(&arguments),
-        Command::Forward(ForwardArguments { port, socket }) => {
-            let forwarded = forward(port, &socket).map_err(Failure::of("forward"));
-            forwarded.map(|()| ExitCode::SUCCESS)
-        }
         Command::Mounts(MountsArguments { volumes }) => {
             boxed::mounts::make(volumes).map(|()| ExitCode::SUCCESS)
         }

@@ -13,12 +13,12 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     rest.split_once(end).unwrap_or_else(|| panic!("no {end:?} after {begin:?}")).0
 }
 
-/// The move: what happens, and what the client sees.
+/// The move without privileges: what happens, and what the client sees.
 fn excerpt(run: &str) -> String {
-    let step = between(run, "\n5  ", "\n6  ");
+    let step = between(run, "\n12  ", "\n13  ");
     let (story, rest) = step.split_once("\n   pod").expect("the pod's containers");
-    let (_, client) = rest.split_once("\n   client").expect("what the client saw");
-    format!("```text\n5  {story}\n   …\n   client{}\n```\n", client.trim_end())
+    let (_, seen) = rest.split_once("\n   rights").expect("the container's privileges");
+    format!("```text\n12  {story}\n   …\n   rights{}\n```\n", seen.trim_end())
 }
 
 #[test]

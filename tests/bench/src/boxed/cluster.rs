@@ -1,11 +1,8 @@
 //! The registry of the idle node: a strict API server in this process, which the node reaches at
 //! its loopback device.
 
-use std::path::PathBuf;
-
-use firecamp_apiserver::ApiServer;
-use firecamp_apiserver::socket::{FORWARDING, Listening, kubeconfig};
 use firecamp_core::contract::cluster;
+use firecamp_demo::api_in_box::ApiInBox;
 use firecamp_demo::process::Process;
 use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_registry::FileRegistry;
@@ -16,22 +13,19 @@ use super::fixture::{Fixture, NAMESPACE, Place};
 use super::records::failed;
 use crate::failure::Failure;
 
-const PORT: u16 = 6443;
 /// The namespace of the agents' Lease if a kubeconfig names none.
 const LEASES: &str = "default";
 
 /// The API server.
 pub(crate) struct Cluster {
-    pub(crate) api: ApiServer,
-    kubeconfig: PathBuf,
-    _listening: Listening,
+    api: ApiInBox,
     _forward: Process,
 }
 
 impl Cluster {
     /// Starts the API server with the pool of the box, and makes it reachable from this node.
     pub(crate) fn start(fixture: &mut Fixture, node: &str) -> Result<Self, Failure> {
-        let api = ApiServer::default();
+        let api = ApiInBox::start(&fixture.path(""))?;
         let files =
             FileRegistry::open(fixture.registry_dir(), firecamp_registry::Timeouts::default());
         let follower = files.map_err(failed)?.follow();
@@ -39,31 +33,25 @@ impl Cluster {
         let runtime = runtime.map_err(Failure::of("start a runtime"))?;
         let read = runtime.block_on(follower.list()).map_err(failed)?;
         for pool in read.pools.map_err(failed)? {
-            api.create_pool(&pool);
+            api.server.create_pool(&pool);
         }
         let object = json!({ "metadata": { "uid": "node-0-uid" }, "status": {} });
-        api.set("nodes", (None, node), object);
-        let (socket, file) = (fixture.path("apiserver.sock"), fixture.path("kubeconfig"));
-        let listening = api.listen(&socket).map_err(Failure::of("serve the API"))?;
-        std::fs::write(&file, kubeconfig(PORT)).map_err(Failure::of(file.display()))?;
+        api.server.set("nodes", (None, node), object);
         let traces = fixture.traces("forward");
-        let mut command = fixture.marked(node, &traces, &fixture.tools.bench);
-        command.arg("forward").arg(PORT.to_string()).arg(&socket);
-        let mut forward =
-            Process::start("the forwarder to the API server", &mut command, traces, fixture.clock)?;
-        forward.ready(FORWARDING)?;
-        let it = Self { api, kubeconfig: file, _listening: listening, _forward: forward };
+        let command = fixture.small(node, &traces, &[]);
+        let forward = api.connect(command, traces, fixture.clock)?;
+        let it = Self { api, _forward: forward };
         it.renew_the_lease();
         Ok(it)
     }
 
     /// The registry URL for containers.
     pub(crate) fn url(&self) -> String {
-        format!("kubernetes://{}", self.kubeconfig.display())
+        self.api.url()
     }
 
     pub(crate) fn registry(&self) -> KubeRegistry {
-        KubeRegistry::new(self.api.client(), Timeouts::default())
+        KubeRegistry::new(self.api.server.client(), Timeouts::default())
     }
 
     /// Creates the member's Pod object, which is running.
@@ -73,7 +61,7 @@ impl Cluster {
             "spec": { "nodeName": place.node },
             "status": { "phase": "Running" },
         });
-        self.api.set_pod(NAMESPACE, &place.member, pod);
+        self.api.server.set_pod(NAMESPACE, &place.member, pod);
     }
 
     /// Renews the Lease in the name of another node's agent. Candidates consider the holder alive
@@ -81,12 +69,12 @@ impl Cluster {
     pub(crate) fn renew_the_lease(&self) {
         let spec = json!({ "holderIdentity": "another", "leaseDurationSeconds": 60 });
         let object = json!({ "metadata": {}, "spec": spec });
-        self.api.set("leases", (Some(LEASES), cluster::LEASE), object);
+        self.api.server.set("leases", (Some(LEASES), cluster::LEASE), object);
     }
 
     /// The requests after the first `number`, and the writes among them.
     pub(crate) fn requests_since(&self, number: usize) -> (Vec<String>, Vec<String>) {
-        let asked = self.api.requests().get(number..).unwrap_or_default().to_vec();
+        let asked = self.api.server.requests().get(number..).unwrap_or_default().to_vec();
         let reads = ["GET ", "WATCH "];
         let writes = |one: &&String| !reads.iter().any(|verb| one.starts_with(verb));
         let writes = asked.iter().filter(writes).cloned().collect();
