@@ -41,6 +41,9 @@ pub(crate) fn report(report: Report, status: &Status) {
             %parked, %subnet,
             "pod waits for a slot: no CIDR reservation of type explicit covers the parked \
              address, so it is not evicted"),
+        Report::WithoutAddress(member) => tracing::warn!(%member,
+            "pod runs with the label of a pool and has no address; was it created without the \
+             init container?"),
         Report::AdoptionTried(orphan, result) => adoption_tried(&orphan, &result, status),
         Report::Withheld { address, eni, owner, done } => match done {
             Ok(()) => tracing::warn!(%address, %eni, %owner,
@@ -56,11 +59,13 @@ fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn counted(Counts { attached, missing, misplaced, blocks }: Counts, status: &Status) {
+fn counted(counts: Counts, status: &Status) {
+    let Counts { attached, missing, misplaced, blocks, without_address } = counts;
     status.preflight.blocks.set(gauge(blocks));
     status.addresses.attached.set(gauge(attached));
     status.addresses.missing.set(gauge(missing));
     status.addresses.misplaced.set(gauge(misplaced));
+    status.addresses.without_address.set(gauge(without_address));
 }
 
 fn labels(operation: &Operation) -> Operations {

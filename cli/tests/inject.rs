@@ -110,7 +110,7 @@ fn what_was_injected_is_not_injected_again() {
 }
 
 #[test]
-fn f140_the_endpoint_is_excluded_from_service_meshes_beside_what_is_excluded_already() {
+fn f136_the_endpoint_is_excluded_from_service_meshes_beside_what_is_excluded_already() {
     let excluded = |annotations: Value| {
         let mut before = member();
         before["metadata"]["annotations"] = annotations;

@@ -216,8 +216,9 @@ impl WatchState {
         let local = |(member, pod): (&Member, &NodePod)| match &pod.view {
             PodView::Present { pod: uid, lifecycle, .. } => {
                 let (lifecycle, requested) = (*lifecycle, pod.requested.clone());
-                let own_network = pod.own_network;
-                let local = LocalPod { pod: uid.clone(), lifecycle, requested, own_network };
+                let (own_network, expects_address) = (pod.own_network, pod.expects_address);
+                let pod = uid.clone();
+                let local = LocalPod { pod, lifecycle, requested, own_network, expects_address };
                 Some((member.clone(), local))
             }
             PodView::Vouched | PodView::Absent => None,

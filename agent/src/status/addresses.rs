@@ -17,6 +17,8 @@ pub(crate) struct AddressMetrics {
     pub(crate) misplaced: Gauge,
     /// Addresses without a record, until they are collected.
     pub(crate) orphaned: Gauge,
+    /// Pods of this node that run with a pool's label and have no address.
+    pub(crate) without_address: Gauge,
     /// Adopted addresses.
     pub(crate) adopted: Counter,
 }
@@ -28,6 +30,7 @@ impl AddressMetrics {
             missing: add(registry, "missing_addresses", Gauge::default()),
             misplaced: add(registry, "misplaced_addresses", Gauge::default()),
             orphaned: add(registry, "orphaned_addresses", Gauge::default()),
+            without_address: add(registry, "pods_without_address", Gauge::default()),
             adopted: add(registry, "adopted_addresses", Counter::default()),
         }
     }

@@ -34,13 +34,19 @@ const fn alpha(
 }
 
 /// The agent's own metrics.
-pub(crate) const METRICS: [Described; 41] = [
+pub(crate) const METRICS: [Described; 42] = [
     stable("build", "info", &["version"], "Version of the agent"),
     stable("attached_addresses", "gauge", &[], "Addresses attached to this node"),
     stable("missing_addresses", "gauge", &[], "Attached addresses missing from the kernel"),
     stable("misplaced_addresses", "gauge", &[], "Attached addresses not on their ENI in EC2"),
     stable("failing_addresses", "gauge", &[], "Addresses with a lasting problem"),
     stable("orphaned_addresses", "gauge", &[], "Addresses without a StaticIP"),
+    stable(
+        "pods_without_address",
+        "gauge",
+        &[],
+        "Pods that run with the label of a pool and have no address",
+    ),
     stable("adopted_addresses", "counter", &[], "Orphaned addresses adopted with a new StaticIP"),
     stable("registry_synced", "gauge", &[], "1 if the view of the registry is up to date"),
     stable("leader", "gauge", &[], "1 if this agent is the leader of the cluster"),

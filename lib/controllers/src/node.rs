@@ -29,6 +29,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 mod withhold;
+mod without_address;
 
 use firecamp_core::agent::{Adopter, Ec2Query, Operation, Snapshot};
 use firecamp_core::choose_interface::EniRule;

@@ -103,6 +103,8 @@ pub struct NodePod {
     pub requested: ResourceList,
     /// It has a network of its own: no `hostNetwork`.
     pub own_network: bool,
+    /// It has the label of a pool, and its containers have started (phase Running).
+    pub expects_address: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -130,8 +132,9 @@ pub(crate) fn fresh(
     date: Option<&str>,
 ) -> Result<NodePod, String> {
     let pod = named(body, names)?;
-    let own_network = !pod.spec.host_network;
-    Ok(NodePod { view: pod.view(date)?, requested: ResourceList::new(), own_network })
+    let (own_network, expects_address) = (!pod.spec.host_network, pod.expects_address());
+    let (view, requested) = (pod.view(date)?, ResourceList::new());
+    Ok(NodePod { view, requested, own_network, expects_address })
 }
 
 /// The pod `NAMESPACE/NAME` as one that asks for its address.
@@ -174,11 +177,12 @@ fn node(spec: &PodSpec) -> Result<Option<NodeName>, String> {
 pub(crate) fn read(object: &str) -> Result<NodePod, String> {
     let pod: Pod = serde_json::from_str(object).map_err(|wrong| wrong.to_string())?;
     let (mut requested, own_network) = (pod.spec.requested(), !pod.spec.host_network);
+    let expects_address = pod.expects_address();
     let view = pod.view(None)?;
     if matches!(view, PodView::Present { lifecycle: PodLifecycle::Terminal, .. }) {
         requested = ResourceList::new();
     }
-    Ok(NodePod { view, requested, own_network })
+    Ok(NodePod { view, requested, own_network, expects_address })
 }
 
 impl PodSpec {
@@ -217,6 +221,10 @@ impl Container {
 }
 
 impl Pod {
+    fn expects_address(&self) -> bool {
+        self.metadata.labels.contains_key(POOL_LABEL) && self.status.phase == "Running"
+    }
+
     fn view(self, date: Option<&str>) -> Result<PodView, String> {
         let Pod { metadata, spec, status } = self;
         let (node, pod) = (node(&spec)?, uid(&metadata)?);

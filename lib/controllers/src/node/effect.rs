@@ -121,6 +121,8 @@ pub enum Report {
     Suspects(usize),
     /// A pod waits for a slot, and no parked address may be evicted.
     NotReserved(Shortage),
+    /// A pod runs with a pool's label and has no address.
+    WithoutAddress(Member),
     /// The result of an attempt to adopt an orphan.
     AdoptionTried(Orphan, AdoptionResult),
     /// The node is partitioned, and another ENI has the address: whether it was removed from the
@@ -148,6 +150,8 @@ pub struct Counts {
     pub misplaced: usize,
     /// Blocking preflight conditions.
     pub blocks: usize,
+    /// Pods that run with a pool's label and have no address.
+    pub without_address: usize,
 }
 
 /// An operation that has ended.

@@ -92,7 +92,10 @@ fn pods_of(members: &[u8], resource: &ResourceName, lifecycle: PodLifecycle) -> 
     let pod = |number: &u8| {
         let requested = ResourceList::from([(resource.clone(), 1)]);
         let pod = parsed(&format!("new-{number}"));
-        (member(*number), LocalPod { pod, lifecycle, requested, own_network: false })
+        (
+            member(*number),
+            LocalPod { pod, lifecycle, requested, own_network: false, expects_address: true },
+        )
     };
     members.iter().map(pod).collect()
 }

@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::agent::{
     AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, Snapshot,
 };
-use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName};
+use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid};
 use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{KernelTarget, KernelView, PodView};
@@ -20,6 +20,7 @@ use firecamp_node::kernel::KernelSnapshot;
 
 use self::placement::Placement;
 use super::LocalPods;
+use super::without_address::WithoutAddress;
 
 /// The result of a list. What could not be read is left out, and is never treated as absent.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +56,7 @@ pub(super) struct Observed {
     memories: BTreeMap<Ipv4Addr, Memory>,
     /// When each address was first observed as attached here, by epoch.
     since: BTreeMap<Ipv4Addr, (Epoch, Moment)>,
+    without_address: WithoutAddress,
 }
 
 impl Observed {
@@ -79,6 +81,7 @@ impl Observed {
             places: BTreeMap::new(),
             memories: BTreeMap::new(),
             since: BTreeMap::new(),
+            without_address: WithoutAddress::default(),
         }
     }
 
@@ -276,6 +279,14 @@ impl Observed {
     /// The pods of this node, if they were read.
     pub(super) fn local_pods(&self) -> Option<&LocalPods> {
         self.listing.as_ref()?.local_pods.as_ref()
+    }
+
+    /// The pods of this node that run with a pool's label and were found to have no address since
+    /// the last call, and how many there are in all.
+    pub(super) fn without_address(&mut self, now: Moment) -> (Vec<(Member, PodUid)>, usize) {
+        let listing = self.listing.as_ref().filter(|_| self.listed);
+        let found = listing.map(|listing| self.without_address.step(listing, now));
+        (found.unwrap_or_default(), self.without_address.count())
     }
 
     /// The record of the address's lock.

@@ -16,7 +16,13 @@ impl NodeController {
     pub(super) fn reconcile(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         effects.extend(self.registry.due(&self.observed, now).map(Effect::Start));
         let observation = self.observed.observation(now);
-        effects.push(Effect::Report(Report::Counted(self.counts(&observation))));
+        let (found, without_address) = self.observed.without_address(now);
+        effects.extend(found.into_iter().flat_map(|(member, pod)| {
+            let report = Effect::Report(Report::WithoutAddress(member.clone()));
+            [report, Effect::Notify(Notice::WithoutAddress(member, pod))]
+        }));
+        let counts = Counts { without_address, ..self.counts(&observation) };
+        effects.push(Effect::Report(Report::Counted(counts)));
         self.act(&observation, now, effects);
         self.raise_links(now, effects);
         effects.extend(self.observed.snapshot().map(Effect::WriteSnapshot));
@@ -157,6 +163,7 @@ impl NodeController {
             missing: count(&|seen| self.observed.is_missing(seen.record.address)),
             misplaced: count(&|seen| seen.misplaced.is_some()),
             blocks: self.preflight.blocking(),
+            without_address: 0,
         }
     }
 }

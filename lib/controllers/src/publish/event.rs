@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_core::contract::endpoint::POOL_LABEL;
 use firecamp_core::ids::{Member, PodUid, SubnetId};
 use firecamp_core::time::Moment;
 use firecamp_node::volumes::Reason;
@@ -81,11 +82,7 @@ impl Shortage {
             facts.node
         );
         Event {
-            about: About::Pod {
-                namespace: member.namespace().to_owned(),
-                name: member.name().to_owned(),
-                uid: pod.to_string(),
-            },
+            about: of_pod(member, pod),
             related: Some(*parked),
             reason: reason.name(),
             action: "Evict",
@@ -112,6 +109,8 @@ pub enum Notice {
     Evicted(Ipv4Addr),
     /// It may not evict a parked address, whose slot a pod needs.
     NotReserved(Shortage),
+    /// A pod runs with a pool's label and has no address.
+    WithoutAddress(Member, PodUid),
 }
 
 /// The Events that wait for the API, and the recently emitted ones.
@@ -183,19 +182,26 @@ impl Events {
             Notice::Adopted(address) => (address, EventReason::AddressAdopted, "Adopt"),
             Notice::Evicted(address) => (address, EventReason::AddressEvicted, "Evict"),
             Notice::NotReserved(short) => return self.report(short.event(facts, timestamp), now),
+            Notice::WithoutAddress(member, pod) => {
+                let reason = EventReason::PodWithoutAddress;
+                let note = format!(
+                    "{member} runs on {} with the label {POOL_LABEL} and has no address: it was \
+                     created without FireCamp's init container. Delete it once injection works; \
+                     its successor gets an address",
+                    facts.node
+                );
+                let event = event(of_pod(&member, &pod), (reason.name(), reason.warns()), note);
+                return self.report(Event { at: timestamp.to_owned(), ..event }, now);
+            }
         };
         let fact = known.iter().find(|fact| fact.record.address == address);
         let pod = fact.and_then(|fact| {
             let attachment = fact.record.attachment.as_ref()?;
-            Some((&fact.record.member, attachment.pod.as_str()))
+            Some((&fact.record.member, &attachment.pod))
         });
         let about = match pod {
             // The pod of a released or evicted address is gone, and an adopted one has none.
-            Some((member, uid)) if has_pod(reason) => About::Pod {
-                namespace: member.namespace().to_owned(),
-                name: member.name().to_owned(),
-                uid: uid.to_owned(),
-            },
+            Some((member, uid)) if has_pod(reason) => of_pod(member, uid),
             Some(_) | None => About::StaticIp(address),
         };
         let event = Event {
@@ -223,6 +229,14 @@ impl Events {
         for event in all {
             self.report(Event { at: timestamp.to_owned(), ..event }, now);
         }
+    }
+}
+
+fn of_pod(member: &Member, pod: &PodUid) -> About {
+    About::Pod {
+        namespace: member.namespace().to_owned(),
+        name: member.name().to_owned(),
+        uid: pod.to_string(),
     }
 }
 

@@ -75,7 +75,7 @@ impl AddressReason {
 
 reasons! {
     /// The reasons of Events, except those of volumes.
-    EventReason: 17;
+    EventReason: 18;
     AddressHeldByForeignInterface "EC2 shows the address on an ENI without this cluster's tag";
     AddressMisplaced "EC2 has not shown the address on its recorded ENI for at least 30 s";
     AddressMissingInKernel "The address, its rule or its route has been missing from the \
@@ -94,6 +94,8 @@ reasons! {
         it, and its member gets it again at its next start";
     AddressNotReserved "A pod of this node needs the slot of a parked address, and no CIDR \
         reservation of type explicit would keep that address for its pool";
+    PodWithoutAddress "A pod runs with the label of a pool and has no address: it was created \
+        without the init container, as while the admission policies were away";
     VolumeRecovered "The volume has recovered from a problem";
     PreflightFailed "A check of this node fails";
     PreflightPassed "A check of this node passes again";
@@ -112,6 +114,7 @@ impl EventReason {
             | Self::AddressOutsidePool
             | Self::AddressReasserted
             | Self::AddressNotReserved
+            | Self::PodWithoutAddress
             | Self::PreflightFailed => true,
             Self::AddressRecovered
             | Self::AddressRestored

@@ -36,6 +36,21 @@ fn early_notices_are_emitted_for_the_pod_once_records_are_known() {
 }
 
 #[test]
+fn f135_pod_without_an_address_gets_a_warning() {
+    let mut node = Node::new(healthy_facts());
+    node.run(MINUTE);
+    let (member, pod) = ("prod/redis-7".parse().unwrap(), "pod-7".parse().unwrap());
+    node.notice(Notice::WithoutAddress(member, pod));
+    node.run(5);
+    let events = node.api.events();
+    let (namespace, name) = ("prod".to_owned(), "redis-7".to_owned());
+    let pod = About::Pod { namespace, name, uid: "pod-7".to_owned() };
+    assert_eq!((events[0].reason, &events[0].about), ("PodWithoutAddress", &pod));
+    assert!(events[0].warns);
+    assert!(events[0].note.contains("node-1"), "{}", events[0].note);
+}
+
+#[test]
 fn an_eviction_is_about_the_static_ip_and_a_shortage_about_the_waiting_pod() {
     let mut node = Node::new(healthy_facts());
     node.run(MINUTE);

@@ -229,6 +229,7 @@ impl World {
             lifecycle: PodLifecycle::Running,
             requested: [(requests.clone(), 1)].into(),
             own_network: false,
+            expects_address: false,
         };
         let running = self.members.iter().filter_map(|one| Some((one, one.pod.as_ref()?)));
         let mut pods: LocalPods =

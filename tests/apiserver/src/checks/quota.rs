@@ -59,7 +59,7 @@ async fn use_up(cluster: &Cluster) -> Outcome {
     }
 }
 
-pub(super) async fn f141_a_quota_of_claims_limits_how_many_members_get_an_address(
+pub(super) async fn f137_a_quota_of_claims_limits_how_many_members_get_an_address(
     cluster: &Cluster,
 ) -> Outcome {
     let site = Site::new(cluster).await?;

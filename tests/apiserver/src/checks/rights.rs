@@ -261,7 +261,7 @@ async fn special_rule(own: &Api, namespace: &str) -> Result<Option<Value>, Strin
 }
 
 /// Their service accounts are in namespaces without bindings.
-pub(super) async fn f142_members_that_ask_the_agents_have_no_permission(
+pub(super) async fn f138_members_that_ask_the_agents_have_no_permission(
     cluster: &Cluster,
 ) -> Outcome {
     deployed(cluster, Who::Agent).await?;

@@ -25,6 +25,8 @@ pub struct LocalPod {
     pub requested: ResourceList,
     /// It has a network of its own.
     pub own_network: bool,
+    /// It runs with the label of a pool.
+    pub expects_address: bool,
 }
 
 /// The pods of this node by their names.

@@ -39,6 +39,7 @@ fn with(state: State) -> Listing {
         lifecycle: PodLifecycle::Running,
         requested,
         own_network: false,
+        expects_address: false,
     };
     let local_pods = Some([(Member::new("demo", "redis-1").unwrap(), pod)].into());
     Listing { pools: Some(vec![pool()]), local_pods, ..listing }
@@ -155,6 +156,55 @@ fn without_a_reservation_nothing_is_evicted_and_the_pod_learns_why() {
         };
         let reported = Effect::Notify(Notice::NotReserved(short));
         assert_eq!(effects.iter().filter(|effect| **effect == reported).count(), 3);
+    }
+}
+
+/// Runs for some seconds: how often the pod was found without an address, and how many such pods
+/// there are at the end.
+fn without_address(node: &mut Node, seconds: u32) -> (usize, Option<usize>) {
+    let effects = run(node, seconds, RESERVED);
+    let member = Member::new("demo", "redis-1").unwrap();
+    let found = Effect::Notify(Notice::WithoutAddress(member, parsed("u2")));
+    let counted = effects.iter().rev().find_map(|effect| {
+        let Effect::Report(Report::Counted(counts)) = effect else { return None };
+        Some(counts.without_address)
+    });
+    (effects.iter().filter(|effect| **effect == found).count(), counted)
+}
+
+/// The pod redis-1 is as wanted; redis-0 has an address.
+fn with_pod(change: impl Fn(&mut LocalPod)) -> Listing {
+    let mut listing = with(State::Attached);
+    for pod in listing.local_pods.as_mut().unwrap().values_mut() {
+        pod.expects_address = true;
+        change(pod);
+    }
+    listing
+}
+
+#[test]
+fn f135_pod_with_the_label_that_runs_without_an_address_is_reported_once() {
+    let mut node = full();
+    let mut listing = with_pod(|_| {});
+    node.handle(Event::Listed(Ok(listing.clone())));
+    assert_eq!(without_address(&mut node, 20), (0, Some(0)), "its record may follow");
+    assert_eq!(without_address(&mut node, 20), (1, Some(1)));
+    assert_eq!(without_address(&mut node, 1_200), (0, Some(1)), "once");
+    let holder = listing.records.get_mut(&ADDRESS).unwrap().attachment.as_mut().unwrap();
+    holder.pod = parsed("u2");
+    node.handle(Event::Listed(Ok(listing)));
+    assert_eq!(without_address(&mut node, 60), (0, Some(0)));
+}
+
+#[test]
+fn f135_pod_that_starts_or_ends_or_whose_record_is_unread_is_not_reported() {
+    let unread = Listing { unread: [[10, 0, 1, 99].into()].into(), ..with_pod(|_| {}) };
+    let ends = with_pod(|pod| pod.lifecycle = PodLifecycle::Terminating(None));
+    let starts = with_pod(|pod| pod.expects_address = false);
+    for listing in [unread, ends, starts] {
+        let mut node = full();
+        node.handle(Event::Listed(Ok(listing)));
+        assert_eq!(without_address(&mut node, 120), (0, Some(0)));
     }
 }
 
