@@ -184,7 +184,7 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         let from = from.ends.0;
         match self.systems.host.is_elsewhere(*from.ip()).await {
             Ok(false) => return true,
-            Ok(true) => tracing::info!(%from, "connection from another machine closed"),
+            Ok(true) => tracing::debug!(%from, "connection from another machine closed"),
             Err(why) => tracing::warn!(%from, error = %why, "connection of unknown origin closed"),
         }
         self.metrics.refused_connections.inc();

@@ -127,6 +127,7 @@ fn unverified(steps: &[Step], why: &Failure) -> Failure {
     let subjects = steps.iter().map(|step| match &step.subject {
         Subject::Address(address, _lock) => address.to_string(),
         Subject::Table(table) => format!("table {table}"),
+        Subject::Interface(address) => address.to_string(),
     });
     let subjects = subjects.collect::<Vec<_>>().join(", ");
     // Its text without the advice, which this failure adds again.
@@ -138,6 +139,7 @@ async fn execute(host: &LinuxHost, step: &Step) -> Result<Cleared, HostFailure> 
     match &step.subject {
         Subject::Address(address, lock) => host.clear(*address, lock.as_ref()).await,
         Subject::Table(table) => host.clear_table(*table).await,
+        Subject::Interface(address) => host.clear_interface(*address).await,
     }
 }
 

@@ -103,6 +103,8 @@ impl LinuxHost {
             let endpoint = one.local.is_link_local() && name(one.link) == LINK;
             endpoint || one.tagged() || (one.prefix == 32 && self.is_ours(one, recorded))
         };
+        let of_interface = |one: &&address::Assigned| one.is_own() && !one.local.is_link_local();
+        let of_member = |one: &&address::Assigned| ours(one) && !of_interface(one);
         let shown = |one: &address::Assigned| Address {
             address: one.local,
             prefix: one.prefix,
@@ -114,7 +116,8 @@ impl LinuxHost {
         let routes = route::list(&mut netlink).await?;
         let routes = routes.iter().filter(|one| one.ours).map(|one| &one.route);
         Ok(Kernel {
-            addresses: addresses.iter().filter(ours).map(shown).collect(),
+            addresses: addresses.iter().filter(of_member).map(shown).collect(),
+            of_interfaces: addresses.iter().filter(of_interface).map(shown).collect(),
             rules: rules.iter().map(|one| one.shown()).collect(),
             routes: routes
                 .map(|one| Route { table: one.table, to: one.to, via: one.via })
@@ -171,6 +174,21 @@ impl LinuxHost {
             }
         }
         released(false)?;
+        Ok(Cleared::Gone)
+    }
+
+    /// Removes the own address of an interface, if the agent added it and no member's object is
+    /// left on the node.
+    pub async fn clear_interface(&self, address: Ipv4Addr) -> Result<Cleared, HostFailure> {
+        let left = self.left().await?;
+        if !left.rules.is_empty() || !left.routes.is_empty() {
+            return Ok(Cleared::Changed);
+        }
+        let mut netlink = self.netlink(ROUTE)?;
+        let assigned = address::list(&mut netlink).await?;
+        for one in assigned.iter().filter(|one| one.local == address && one.is_own()) {
+            address::remove(&mut netlink, one.link, address).await?;
+        }
         Ok(Cleared::Gone)
     }
 

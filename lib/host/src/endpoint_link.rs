@@ -10,7 +10,7 @@ use firecamp_core::failure::HostFailure;
 
 use crate::error::HostError;
 use crate::kernel::{address, link, own_source, route};
-use crate::linux::{LinuxHost, NETFILTER, ROUTE};
+use crate::linux::{LinuxHost, ROUTE};
 
 impl LinuxHost {
     /// Ensures that the endpoint's link is up and has the address. Returns whether it changed
@@ -59,7 +59,9 @@ impl LinuxHost {
     /// Removes the endpoint's link and its address, if the link has no other address, and the table
     /// of nf_tables for the pods that it served, if it has no entries.
     pub(crate) async fn remove_endpoint(&self, at: Ipv4Addr) -> Result<(), HostError> {
-        own_source::remove_table(&mut self.netlink(NETFILTER)?).await?;
+        if let Some(mut filter) = self.filter()? {
+            own_source::remove_table(&mut filter).await?;
+        }
         let mut netlink = self.netlink(ROUTE)?;
         let links = link::list(&mut netlink).await?;
         let Some(own) = links.iter().find(|link| link.name == LINK) else { return Ok(()) };

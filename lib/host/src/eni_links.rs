@@ -14,13 +14,17 @@ use crate::kernel::route;
 use crate::netlink::Netlink;
 
 /// The link of each MAC. Leaves out a MAC without a link or with several candidates.
-pub(crate) async fn observed(netlink: &mut Netlink) -> Result<Vec<ObservedLink>, HostError> {
+pub(crate) async fn observed(
+    netlink: &mut Netlink,
+    tags: AddressTags,
+) -> Result<Vec<ObservedLink>, HostError> {
     let links = link::list(netlink).await?;
     let addresses = address::list(netlink).await?;
     let macs: BTreeSet<Mac> = links.iter().filter_map(|link| link.mac).collect();
     let observe = |mac| {
         let link = link::of_eni(&links, mac).ok().flatten()?;
-        let bare = is_bare(&addresses, link);
+        // Where it could get no address of its own, a link that is up lacks nothing.
+        let bare = is_bare(&addresses, link) && (!link.up || tags == AddressTags::Kept);
         Some(ObservedLink { name: link.name.clone(), index: link.index, mac, up: link.up, bare })
     };
     Ok(macs.into_iter().filter_map(observe).collect())
@@ -51,7 +55,7 @@ pub(crate) async fn raise(
 }
 
 fn is_bare(addresses: &[Assigned], link: &Link) -> bool {
-    let of_member = |one: &Assigned| one.tagged() && one.of_member();
+    let of_member = |one: &Assigned| one.tagged() && !one.is_own();
     addresses.iter().all(|one| one.link != link.index || of_member(one))
 }
 

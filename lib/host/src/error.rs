@@ -48,6 +48,11 @@ pub(crate) enum HostError {
     },
     #[error("no link in this network namespace has the MAC {0}; is the ENI attached?")]
     NoLink(Mac),
+    #[error(
+        "{0} has no IPv4 address of its own yet, without which the node cannot reach the subnet's \
+         router for a pod"
+    )]
+    NoAddress(String),
     #[error("failed to choose the link with the MAC {mac}: {why}")]
     WhichLink { mac: Mac, why: String },
     #[error(
@@ -90,7 +95,7 @@ pub(crate) enum HostError {
 impl HostError {
     fn kind(&self) -> HostKind {
         match self {
-            Self::NoLink(_) | Self::WhichLink { .. } => HostKind::NoLink,
+            Self::NoLink(_) | Self::NoAddress(_) | Self::WhichLink { .. } => HostKind::NoLink,
             Self::Busy { .. } => HostKind::Busy,
             Self::Superseded { .. } => HostKind::Superseded,
             Self::Kernel { .. }

@@ -22,7 +22,8 @@ pub(crate) async fn take(
     let recorded = locks.all()?;
     let nothing = crate::lock::record::Recorded::Nothing;
     let mut assigned = address::list(netlink).await?;
-    assigned.retain(Assigned::of_member);
+    // A kernel that keeps no tags shows the endpoint's address without one.
+    assigned.retain(|one| !one.is_own() && !one.local.is_link_local());
     for one in assigned.iter().filter(|one| one.prefix == 32) {
         let ours = is_ours(one, recorded.get(&one.local).unwrap_or(&nothing));
         let mark = if ours { KernelOwner::Ours } else { KernelOwner::Foreign };

@@ -22,7 +22,7 @@ use crate::kernel_tables::Tables;
 use crate::lock::record::{Record, Recorded, Versions};
 use crate::lock::{Lock, Locks};
 use crate::netlink::Netlink;
-use crate::pod_network::{Networks, Place, PodFiles, PodNetworks};
+use crate::pod_network::{Nat, Networks, Place, PodFiles, PodNetworks};
 use crate::policy_routing;
 
 /// `NETLINK_ROUTE`: links, addresses, rules and routes.
@@ -79,6 +79,7 @@ pub struct LinuxHost {
     assign_times: AssignTimes,
     pub(crate) tags: AddressTags,
     versions: Versions,
+    pub(crate) nat: Nat,
 }
 
 impl LinuxHost {
@@ -88,7 +89,8 @@ impl LinuxHost {
         let locks = Locks::new(run_dir, timeouts.lock);
         let (assign_times, pods) = (AssignTimes::new(run_dir), PodFiles::new(run_dir));
         let (networks, limit, versions) = (None, timeouts.netlink, Versions::Understood);
-        Self { locks, pods, networks, limit, assign_times, tags, versions }
+        let nat = Nat::default();
+        Self { locks, pods, networks, limit, assign_times, tags, versions, nat }
     }
 
     /// The same host for an agent that withdraws addresses. It also removes addresses whose lock
@@ -127,7 +129,7 @@ impl LinuxHost {
     /// All links that may be ENIs, or an error.
     pub async fn links(&self) -> Result<Vec<ObservedLink>, HostFailure> {
         let mut netlink = self.netlink(ROUTE)?;
-        Ok(eni_links::observed(&mut netlink).await?)
+        Ok(eni_links::observed(&mut netlink, self.tags).await?)
     }
 
     /// Sets up the link of the ENI with this MAC if it has no address but members': up, with the
@@ -157,7 +159,7 @@ impl LinuxHost {
         let links = link::list(&mut netlink).await?;
         let eni = link::of_eni(&links, target.mac)?.ok_or(HostError::NoLink(target.mac))?;
         if let Place::Pod(network) = &place {
-            self.resolves_router(&mut netlink, eni, (target, &holder.pod)).await?;
+            self.resolves_router(&mut netlink, eni, target).await?;
             record(&lock, &recorded, holder, Hold::Held, recorded.added())?;
             let up = policy_routing::bring_up(&mut netlink, &links, eni, target).await?;
             let kept = Kept { address: target.address, link: eni.index };
@@ -182,7 +184,8 @@ impl LinuxHost {
                 changed |= address::remove(&mut netlink, orphan.link, orphan.local).await?;
             }
         }
-        Ok(Box::pin(self.take_from_pods(&mut netlink, target.address)).await? || changed)
+        let left = (target.address, &recorded);
+        Ok(Box::pin(self.take_from_pods(&mut netlink, left)).await? || changed)
     }
 
     async fn remove(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
@@ -201,7 +204,7 @@ impl LinuxHost {
         address: Ipv4Addr,
         recorded: &Recorded,
     ) -> Result<bool, HostError> {
-        let changed = Box::pin(self.take_from_pods(netlink, address)).await?;
+        let changed = Box::pin(self.take_from_pods(netlink, (address, recorded))).await?;
         Ok(self.take_off_links(netlink, address, recorded).await? || changed)
     }
 

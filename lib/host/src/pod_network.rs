@@ -9,8 +9,10 @@ mod find;
 mod inside;
 mod namespace;
 mod ops;
+mod sources;
 
 pub(crate) use self::ops::Networks;
+pub(crate) use self::sources::Nat;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -165,6 +165,7 @@ const CASES: &[Case] = cases![
     },
     cleanup::{
         f099_cleanup_removes_own_objects_keeps_foreign_ones_and_is_idempotent,
+        f099_own_address_of_an_interface_goes_last,
         f099_address_stays_while_a_socket_uses_it,
         f099_table_stays_while_a_rule_of_another_member_looks_it_up,
         f099_address_that_is_attached_after_the_plan_stays,

@@ -40,7 +40,7 @@ pub struct ObservedLink {
     pub mac: Mac,
     /// It is up.
     pub up: bool,
-    /// It has no IPv4 address but members'.
+    /// It has no IPv4 address but members', and can get its own.
     pub bare: bool,
 }
 

@@ -39,6 +39,7 @@ fn left() -> Observation {
     let address = Address { address: AT.into(), prefix: 32, link: "eth1".to_owned() };
     let kernel = Kernel {
         addresses: vec![address],
+        of_interfaces: vec![],
         rules: vec![rule(TABLE, 700)],
         routes: vec![route(TABLE)],
         looked_up: [254, 255].into(),
@@ -47,6 +48,10 @@ fn left() -> Observation {
     let sockets = [(AT.into(), Ok(SocketUse::default()))].into();
     let records = Ok([].into());
     Observation { agent: false, kernel, sockets, pods: Ok([].into()), records }
+}
+
+fn of_interface() -> Address {
+    Address { address: [10, 0, 1, 4].into(), prefix: 32, link: "eth1".to_owned() }
 }
 
 fn with(change: impl FnOnce(&mut Observation)) -> Observation {
@@ -68,6 +73,26 @@ fn no_api(mut seen: Observation) -> Observation {
     let why = "no route to host".to_owned();
     (seen.pods, seen.records) = (Err(why.clone()), Err(why));
     seen
+}
+
+fn of_interfaces() -> [(&'static str, Observation); 3] {
+    [
+        ("an interface's own address", with(|seen| seen.kernel.of_interfaces.push(of_interface()))),
+        (
+            "an interface's own address beside a pod that lives",
+            with(|seen| {
+                seen.kernel.of_interfaces.push(of_interface());
+                seen.pods = Ok([(uid("a"), "prod/redis-0".into())].into());
+            }),
+        ),
+        (
+            "an interface's own address while an agent runs",
+            with(|seen| {
+                seen.kernel.of_interfaces.push(of_interface());
+                seen.agent = true;
+            }),
+        ),
+    ]
 }
 
 fn nodes() -> Vec<(&'static str, Observation)> {
@@ -128,6 +153,7 @@ fn text(Plan { steps, kept }: &Plan, into: &mut String) {
         let subject = match &step.subject {
             Subject::Address(address, _) => address.to_string(),
             Subject::Table(table) => format!("table {table}"),
+            Subject::Interface(address) => format!("interface's {address}"),
         };
         for object in &step.objects {
             writeln!(into, "  {subject}: {object} is removed").unwrap();
@@ -141,7 +167,7 @@ fn text(Plan { steps, kept }: &Plan, into: &mut String) {
 #[test]
 fn f099_the_plan_of_each_node_matches_its_golden_text() {
     let mut found = String::new();
-    for (name, seen) in nodes() {
+    for (name, seen) in nodes().into_iter().chain(of_interfaces()) {
         let (plain, gone) = (plan(&seen, false), plan(&seen, true));
         writeln!(found, "{name}: {:?}", plain.end()).unwrap();
         text(&plain, &mut found);

@@ -49,6 +49,9 @@ fn lock() -> impl Strategy<Value = Lock> {
     prop_oneof![4 => record, 1 => Just(Lock::Torn), 1 => Just(Lock::Apart(String::new()))]
 }
 
+/// The own address of an interface.
+const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 9, 9);
+
 fn kernel() -> impl Strategy<Value = Kernel> {
     let prefix = prop::sample::select(vec![32, 32, 32, 24]);
     let link = || "eth1".to_owned();
@@ -59,10 +62,14 @@ fn kernel() -> impl Strategy<Value = Kernel> {
     let rules = btree_set(rule(), 0..5).prop_map(|all| all.into_iter().collect());
     let to = |table| Route { table, to: (Ipv4Addr::UNSPECIFIED, 0), via: None };
     let routes = btree_set(table(), 0..4).prop_map(move |all| all.into_iter().map(to).collect());
+    let own = Address { address: OWN, prefix: 32, link: link() };
+    let interfaces = prop::sample::select(vec![vec![], vec![own]]);
+    let addresses = (addresses, interfaces);
     let parts =
         (addresses, rules, routes, btree_set(table(), 0..2), btree_map(address(), lock(), 0..5));
-    parts.prop_map(|(addresses, rules, routes, looked_up, locks)| Kernel {
+    parts.prop_map(|((addresses, of_interfaces), rules, routes, looked_up, locks)| Kernel {
         addresses,
+        of_interfaces,
         rules,
         routes,
         looked_up,
@@ -129,7 +136,8 @@ fn lives(seen: &Observation, at: Ipv4Addr) -> bool {
 proptest! {
     #[test]
     fn f099_nothing_in_use_is_removed_whatever_the_user_states(seen in observation(), gone: bool) {
-        for step in plan(&seen, gone).steps {
+        let Plan { steps, kept } = plan(&seen, gone);
+        for step in steps {
             prop_assert!(!seen.agent);
             match step.subject {
                 Subject::Address(at, lock) => {
@@ -139,6 +147,7 @@ proptest! {
                     prop_assert_eq!(lock.as_ref(), seen.kernel.locks.get(&at));
                 }
                 Subject::Table(table) => prop_assert!(!seen.kernel.looked_up.contains(&table)),
+                Subject::Interface(at) => prop_assert!(at == OWN && kept.is_empty()),
             }
         }
     }

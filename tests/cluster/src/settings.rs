@@ -10,6 +10,9 @@ use crate::home::Home;
 use crate::topology::{API_PORT, CONTROL_ADDRESS, Layout, WORKERS, Worker, api_url};
 use crate::{Outcome, failed, vpc_cni};
 
+/// The bridge of a node's pods.
+pub(crate) const BRIDGE: &str = "pods0";
+
 /// Programs of the control plane and the workers.
 pub(crate) const PROGRAMS: [&str; 7] = [
     "etcd",
@@ -231,7 +234,7 @@ fn network(home: &Home, worker: Worker) -> Value {
         "name": "pods",
         "plugins": [{
             "type": "bridge",
-            "bridge": "pods0",
+            "bridge": BRIDGE,
             "isGateway": true,
             // As kubenet and flannel set it: a pod reaches itself by its own Service.
             "hairpinMode": true,

@@ -12,6 +12,9 @@ use firecamp_core::node_identity::Eni;
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::ObservedLink;
 
+/// How long a link must be up without an address before it counts as unconfigured: DHCP may be
+/// about to configure it.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Interval between two attempts for one link.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -19,6 +22,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct LinkRaiser {
     was_up: BTreeSet<u32>,
+    /// Since when links are up without an address.
+    bare_since: BTreeMap<u32, Moment>,
     tried: BTreeMap<u32, Moment>,
 }
 
@@ -35,13 +40,18 @@ impl LinkRaiser {
         self.was_up.retain(|index| there.contains(index));
         self.tried.retain(|index, _| there.contains(index));
         self.was_up.extend(links.iter().filter(|link| link.up).map(|link| link.index));
+        self.bare_since.retain(|index, _| {
+            links.iter().any(|link| link.index == *index && link.up && link.bare)
+        });
         let mut due = Vec::new();
         for link in links {
             let own = |eni: &&Eni| eni.mac == link.mac && eni.device_index != 0;
             let eni = enis.iter().find(own).filter(|eni| usable(&eni.id));
             let backing_off = self.tried.get(&link.index).is_some_and(|at| now.since(*at) < PAUSE);
             let Some(eni) = eni.filter(|_| link.bare && !backing_off) else { continue };
-            if link.up || !self.was_up.contains(&link.index) {
+            let since = link.up.then(|| *self.bare_since.entry(link.index).or_insert(now));
+            let lasts = since.is_some_and(|since| now.since(since) >= PATIENCE);
+            if lasts || !self.was_up.contains(&link.index) {
                 self.tried.insert(link.index, now);
                 due.push(eni.clone());
             }

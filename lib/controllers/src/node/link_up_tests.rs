@@ -47,8 +47,13 @@ fn f068_link_of_a_new_eni_is_set_up_once() {
 fn f132_link_that_is_up_without_an_address_of_its_own_gets_one() {
     let mut raiser = LinkRaiser::default();
     let up = link(1, 3, true);
-    assert_eq!(due(&mut raiser, std::slice::from_ref(&up), at(0)), [eni(1).id]);
-    assert_eq!(due(&mut raiser, &[ObservedLink { bare: false, ..up }], at(60)), []);
+    let up = std::slice::from_ref(&up);
+    assert_eq!(due(&mut raiser, up, at(0)), [], "DHCP may be about to configure it");
+    assert_eq!(due(&mut raiser, up, at(30)), [eni(1).id]);
+    assert_eq!(due(&mut raiser, up, at(31)), [], "an attempt is under way");
+    let configured = ObservedLink { bare: false, ..link(1, 3, true) };
+    assert_eq!(due(&mut raiser, &[configured], at(80)), []);
+    assert_eq!(due(&mut raiser, up, at(90)), [], "for a moment");
 }
 
 #[test]

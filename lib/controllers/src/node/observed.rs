@@ -285,7 +285,10 @@ impl Observed {
     /// the last call, and how many there are in all.
     pub(super) fn without_address(&mut self, now: Moment) -> (Vec<(Member, PodUid)>, usize) {
         let listing = self.listing.as_ref().filter(|_| self.listed);
-        let found = listing.map(|listing| self.without_address.step(listing, now));
+        let locks = self.kernel_snapshot.iter().flat_map(|snapshot| snapshot.locks.values());
+        let held = locks.filter(|lock| lock.hold == Hold::Held);
+        let locked = held.map(|lock| lock.holder.pod.clone()).collect();
+        let found = listing.map(|listing| self.without_address.step((listing, &locked), now));
         (found.unwrap_or_default(), self.without_address.count())
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use firecamp_core::ids::{Member, PodUid};
 use firecamp_core::ports::PodLifecycle;
+use firecamp_core::record::{Attachment, State};
 use firecamp_core::time::Moment;
 
 use super::Listing;
@@ -22,12 +23,19 @@ pub(super) struct WithoutAddress {
 
 impl WithoutAddress {
     /// Those that are to be reported now: each one once.
-    pub(super) fn step(&mut self, listing: &Listing, now: Moment) -> Vec<(Member, PodUid)> {
+    /// Pods that hold a lock of this node have one, whatever the watches say.
+    pub(super) fn step(
+        &mut self,
+        (listing, locked): (&Listing, &BTreeSet<PodUid>),
+        now: Moment,
+    ) -> Vec<(Member, PodUid)> {
         let Some(pods) = listing.local_pods.as_ref().filter(|_| listing.unread.is_empty()) else {
             return Vec::new();
         };
-        let holders = listing.records.values().filter_map(|record| record.attachment.as_ref());
-        let holders: BTreeSet<&PodUid> = holders.map(|held| &held.pod).collect();
+        let held = |at: &&Attachment| matches!(at.state, State::Attaching | State::Attached);
+        let records = listing.records.values().filter_map(|record| record.attachment.as_ref());
+        let holders = records.filter(held).map(|held| &held.pod).chain(locked);
+        let holders: BTreeSet<&PodUid> = holders.collect();
         let lacking = pods.iter().filter(|(_, pod)| {
             pod.expects_address
                 && pod.lifecycle == PodLifecycle::Running

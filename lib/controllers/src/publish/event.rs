@@ -185,9 +185,9 @@ impl Events {
             Notice::WithoutAddress(member, pod) => {
                 let reason = EventReason::PodWithoutAddress;
                 let note = format!(
-                    "{member} runs on {} with the label {POOL_LABEL} and has no address: it was \
-                     created without FireCamp's init container. Delete it once injection works; \
-                     its successor gets an address",
+                    "{member} runs on {} with the label {POOL_LABEL}, and no StaticIP is attached \
+                     to it. If it was created without FireCamp's init container, delete it once \
+                     injection works: its successor gets an address",
                     facts.node
                 );
                 let event = event(of_pod(&member, &pod), (reason.name(), reason.warns()), note);

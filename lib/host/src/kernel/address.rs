@@ -46,9 +46,9 @@ impl Assigned {
         self.protocol == Some(PROTOCOL)
     }
 
-    /// Whether it is one that a member may have: not the endpoint's, nor an interface's own.
-    pub(crate) fn of_member(&self) -> bool {
-        !self.link_scope
+    /// Whether FireCamp added it for the endpoint or as an interface's own: no member has it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.tagged() && self.link_scope
     }
 }
 

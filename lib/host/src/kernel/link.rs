@@ -55,6 +55,23 @@ impl Link {
         self.kind.as_deref() == Some("bridge") && !ports
     }
 
+    /// Whether it is hardware or a tunnel: the other end is on another machine.
+    pub(crate) fn leads_elsewhere(&self) -> bool {
+        const TUNNELS: [&str; 10] = [
+            "vxlan",
+            "geneve",
+            "ipip",
+            "gre",
+            "gretap",
+            "sit",
+            "ip6tnl",
+            "vti",
+            "wireguard",
+            "tun",
+        ];
+        self.kind.as_deref().is_none_or(|kind| TUNNELS.contains(&kind))
+    }
+
     /// One of its own IPv4 settings; zero if the kernel does not list it.
     pub(crate) fn conf(&self, setting: u16) -> u32 {
         let (values, _rest) = self.conf.as_chunks::<4>();

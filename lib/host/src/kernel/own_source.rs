@@ -8,7 +8,7 @@
 //! As `nft` shows it:
 //!
 //! ```text
-//! table ip firecamp {
+//! table ip firecamp.io {
 //!   set addresses { type ipv4_addr . iface_index; }
 //!   chain postrouting {
 //!     type nat hook postrouting priority srcnat - 1; policy accept;
@@ -28,7 +28,7 @@ use crate::error::{HostError, NetlinkError};
 use crate::netlink::Netlink;
 
 /// The table's name.
-pub(crate) const TABLE: &str = "firecamp";
+pub(crate) const TABLE: &str = "firecamp.io";
 const SET: &str = "addresses";
 const CHAIN: &str = "postrouting";
 /// Before `NF_IP_PRI_NAT_SRC` (100), where iptables and the chains of others are.
@@ -83,19 +83,33 @@ impl Kept {
 
 /// What the table keeps; none if the kernel has no nf_tables, where nothing can be kept.
 pub(crate) async fn list(netlink: &mut Netlink) -> Result<Option<BTreeSet<Kept>>, HostError> {
-    let rules = of_table().text(2, CHAIN);
-    match netlink.dump(GET_RULES, &rules).await {
+    let present = entries(netlink).await?;
+    match netlink.dump(GET_RULES, &of_table().text(2, CHAIN)).await {
+        Err(why) if why.errno() == Some(ENOENT) => Ok(present.map(|_| BTreeSet::new())),
+        Ok(found) if found.is_empty() => Ok(present.map(|_| BTreeSet::new())),
+        Ok(_rule) => Ok(present),
+        Err(_unsupported) if present.is_none() => Ok(None),
+        Err(why) => Err(failed("list", "the rules of FireCamp's table")(why)),
+    }
+}
+
+/// The entries of the set, whether the rule is there or not.
+async fn entries(netlink: &mut Netlink) -> Result<Option<BTreeSet<Kept>>, HostError> {
+    let found = match netlink.dump(GET_ELEMENTS, &of_table().text(2, SET)).await {
         Err(why) if why.errno().is_some_and(nat::is_absent) => return Ok(None),
         Err(why) if why.errno() == Some(ENOENT) => return Ok(Some(BTreeSet::new())),
-        Ok(found) if found.is_empty() => return Ok(Some(BTreeSet::new())),
-        Ok(_rule) => {}
-        Err(why) => return Err(failed("list", "the rules of FireCamp's table")(why)),
-    }
-    let found = netlink.dump(GET_ELEMENTS, &of_table().text(2, SET)).await;
+        found => found,
+    };
     let found: Result<Vec<Vec<Kept>>, NetlinkError> =
         found.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
     let found = found.map_err(failed("list", "the addresses of FireCamp's table"))?;
     Ok(Some(found.into_iter().flatten().collect()))
+}
+
+/// Whether the kernel refused because it has no chains or expressions of NAT.
+pub(crate) fn is_without_nat(why: &HostError) -> bool {
+    let HostError::Kernel { source, .. } = why else { return false };
+    source.errno().is_some_and(|errno| errno == ENOENT || nat::is_absent(errno))
 }
 
 fn decode(payload: &[u8]) -> Result<Vec<Kept>, NetlinkError> {
@@ -111,42 +125,50 @@ fn decode(payload: &[u8]) -> Result<Vec<Kept>, NetlinkError> {
 /// Adds the entry, and removes others of the address. Creates the table if it does not exist, and
 /// its rule anew. Does nothing if the kernel has no nf_tables. Returns whether it changed anything.
 pub(crate) async fn keep(netlink: &mut Netlink, wanted: Kept) -> Result<bool, HostError> {
-    let Some(present) = list(netlink).await? else { return Ok(false) };
-    let stale = |one: &&Kept| one.address == wanted.address && **one != wanted;
-    let stale: Vec<Kept> = present.iter().filter(stale).copied().collect();
-    if present.contains(&wanted) && stale.is_empty() {
+    let Some(working) = list(netlink).await? else { return Ok(false) };
+    let stale = |one: &Kept| one.address == wanted.address && *one != wanted;
+    let present = entries(netlink).await?.unwrap_or_default();
+    let stale: Vec<Kept> = present.into_iter().filter(stale).collect();
+    if working.contains(&wanted) && stale.is_empty() {
         return Ok(false);
     }
-    let mut changes = vec![
-        (NEW_TABLE, NLM_F_CREATE, of_table().number(2, 0)),
-        (NEW_CHAIN, NLM_F_CREATE, chain()),
-        (NEW_SET, NLM_F_CREATE, set()),
-        (DELETE_RULES, 0, of_table().text(2, CHAIN)),
-        (NEW_RULE, NLM_F_CREATE, rule()),
-        (NEW_ELEMENTS, NLM_F_CREATE, of_set(&[wanted])),
-    ];
-    if !stale.is_empty() {
-        changes.push((DELETE_ELEMENTS, 0, of_set(&stale)));
+    if !working.contains(&wanted) {
+        let changes = [
+            (NEW_TABLE, NLM_F_CREATE, of_table().number(2, 0)),
+            (NEW_CHAIN, NLM_F_CREATE, chain()),
+            (NEW_SET, NLM_F_CREATE, set()),
+            (DELETE_RULES, 0, of_table().text(2, CHAIN)),
+            (NEW_RULE, NLM_F_CREATE, rule()),
+            (NEW_ELEMENTS, NLM_F_CREATE, of_set(&[wanted])),
+        ];
+        transact(netlink, &changes, "keep the source address").await?;
     }
-    transact(netlink, &changes, "keep the source address").await?;
+    remove(netlink, &stale).await?;
     Ok(true)
 }
 
 /// Removes the entries of the address. Returns whether it changed anything.
 pub(crate) async fn forget(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
-    let present = list(netlink).await?.unwrap_or_default();
+    let present = entries(netlink).await?.unwrap_or_default();
     let stale: Vec<Kept> = present.into_iter().filter(|one| one.address == address).collect();
-    if stale.is_empty() {
-        return Ok(false);
+    remove(netlink, &stale).await?;
+    Ok(!stale.is_empty())
+}
+
+async fn remove(netlink: &mut Netlink, stale: &[Kept]) -> Result<(), HostError> {
+    for one in stale {
+        let changes = [(DELETE_ELEMENTS, 0, of_set(&[*one]))];
+        match netlink.transact(enclosing(), &changes).await {
+            Err(why) if why.errno() == Some(ENOENT) => {}
+            removed => removed.map_err(failed("forget", "a source address of FireCamp's table"))?,
+        }
     }
-    let changes = [(DELETE_ELEMENTS, 0, of_set(&stale))];
-    transact(netlink, &changes, "forget the source address").await?;
-    Ok(true)
+    Ok(())
 }
 
 /// Removes the table if it has no entries.
 pub(crate) async fn remove_table(netlink: &mut Netlink) -> Result<(), HostError> {
-    if list(netlink).await?.is_none_or(|present| !present.is_empty()) {
+    if entries(netlink).await?.is_none_or(|present| !present.is_empty()) {
         return Ok(());
     }
     let removed = netlink.transact(enclosing(), &[(DELETE_TABLE, 0, of_table())]).await;

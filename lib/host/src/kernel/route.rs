@@ -11,6 +11,7 @@ use netlink_packet_route::route::{
 };
 use nix::libc::{EEXIST, ESRCH};
 
+use super::link;
 use super::{Attributes, failed, fixed_part};
 use crate::error::{HostError, NetlinkError};
 use crate::netlink::Netlink;
@@ -201,8 +202,8 @@ pub(crate) async fn is_local(netlink: &mut Netlink, address: Ipv4Addr) -> Result
     Ok(look_up(netlink, address).await?.is_some_and(|found| found.local))
 }
 
-/// Whether packets to the address leave the node: through a link that has a default route of the
-/// node or of an ENI. Also if there is no route to it.
+/// Whether packets to the address leave the node: through hardware, a tunnel, or a link that has a
+/// default route of the node or of an ENI. Also if there is no route to it.
 pub(crate) async fn leaves_the_node(
     netlink: &mut Netlink,
     address: Ipv4Addr,
@@ -211,11 +212,16 @@ pub(crate) async fn leaves_the_node(
     if found.local {
         return Ok(false);
     }
+    let links = link::list(netlink).await?;
+    let over = links.iter().find(|link| Some(link.index) == found.link);
+    if over.is_none_or(link::Link::leads_elsewhere) {
+        return Ok(true);
+    }
     let of_node = |table: u32| table == MAIN_TABLE || (TABLE_BASE..=TABLE_MAX).contains(&table);
     let uplink = |Route { table, to, link, .. }: &Route| {
         of_node(*table) && *to == (Ipv4Addr::UNSPECIFIED, 0) && *link == found.link
     };
-    Ok(found.link.is_none() || list(netlink).await?.iter().any(|one| uplink(&one.route)))
+    Ok(list(netlink).await?.iter().any(|one| uplink(&one.route)))
 }
 
 /// How the kernel reaches an address.

@@ -1,7 +1,6 @@
 //! The node's part for an address in a pod's own network: how packets reach the pod, and which of
 //! its packets do not leave through the ENI.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::ids::Mac;
@@ -10,7 +9,6 @@ use ipnet::Ipv4Net;
 use crate::error::HostError;
 use crate::kernel::link::{self, Link};
 use crate::kernel::neighbour::{self, Neighbour};
-use crate::kernel::own_source::{self, Kept};
 use crate::kernel::route::{self, Installed, Route};
 use crate::kernel::rule::{self, OurRule};
 use crate::netlink::Netlink;
@@ -21,21 +19,15 @@ pub(crate) struct NodeTables {
     routes: Vec<Installed>,
     rules: Vec<OurRule>,
     neighbours: Vec<Neighbour>,
-    /// None if the kernel has no nf_tables.
-    kept: Option<BTreeSet<Kept>>,
 }
 
 impl NodeTables {
-    pub(super) async fn read(
-        netlink: &mut Netlink,
-        filter: &mut Netlink,
-    ) -> Result<Self, HostError> {
+    pub(super) async fn read(netlink: &mut Netlink) -> Result<Self, HostError> {
         Ok(Self {
             links: link::list(netlink).await?,
             routes: route::list(netlink).await?,
             rules: rule::ours(netlink).await?,
             neighbours: neighbour::ours(netlink).await?,
-            kept: own_source::list(filter).await?,
         })
     }
 }
@@ -55,21 +47,18 @@ pub(super) struct Delivery {
     route: Route,
     neighbour: Neighbour,
     rules: Vec<OurRule>,
-    kept: Kept,
 }
 
 impl Delivery {
-    /// Of what leaves through the ENI `kept.link`, over the node's link to the pod with this MAC.
-    /// The next hop is never the pod's own address, which the next pod may get.
-    pub(super) fn new(kept: Kept, (link, mac): (u32, Mac), ranges: &[Ipv4Net]) -> Self {
-        let address = kept.address;
+    /// Over the node's link to the pod with this MAC. The next hop is never the pod's own address,
+    /// which the next pod may get.
+    pub(super) fn new(address: Ipv4Addr, (link, mac): (u32, Mac), ranges: &[Ipv4Net]) -> Self {
         let inside = ranges.iter().map(|range| OurRule::inside(address, *range));
         Self {
             address,
             route: Route::delivery(address, link),
             neighbour: Neighbour { link, address, mac },
             rules: [OurRule::delivery(address)].into_iter().chain(inside).collect(),
-            kept,
         }
     }
 
@@ -79,7 +68,6 @@ impl Delivery {
             && self.surplus(&node.rules).next().is_none()
             && node.routes.iter().any(|one| one.route == self.route)
             && node.neighbours.contains(&self.neighbour)
-            && node.kept.as_ref().is_none_or(|kept| kept.contains(&self.kept))
     }
 
     fn surplus<'a>(&'a self, rules: &'a [OurRule]) -> impl Iterator<Item = &'a OurRule> {
@@ -88,14 +76,9 @@ impl Delivery {
     }
 
     /// Adds what is missing. The route moves from a predecessor's link to this one in one step.
-    pub(super) async fn ensure(
-        &self,
-        netlink: &mut Netlink,
-        filter: &mut Netlink,
-    ) -> Result<bool, HostError> {
-        let NodeTables { routes, rules, neighbours, .. } =
-            NodeTables::read(netlink, filter).await?;
-        let mut changed = own_source::keep(filter, self.kept).await?;
+    pub(super) async fn ensure(&self, netlink: &mut Netlink) -> Result<bool, HostError> {
+        let NodeTables { routes, rules, neighbours, .. } = NodeTables::read(netlink).await?;
+        let mut changed = false;
         if !neighbours.contains(&self.neighbour) {
             neighbour::set(netlink, self.neighbour).await?;
             changed = true;
@@ -127,12 +110,8 @@ pub(super) async fn stop(netlink: &mut Netlink, address: Ipv4Addr) -> Result<boo
 }
 
 /// Removes the rest of the node's part. Returns whether it changed anything.
-pub(super) async fn remove(
-    netlink: &mut Netlink,
-    filter: &mut Netlink,
-    address: Ipv4Addr,
-) -> Result<bool, HostError> {
-    let mut changed = own_source::forget(filter, address).await?;
+pub(super) async fn remove(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
+    let mut changed = false;
     for one in neighbour::ours(netlink).await?.iter().filter(|one| one.address == address) {
         changed |= neighbour::remove(netlink, *one).await?;
     }

@@ -17,7 +17,7 @@ use crate::error::HostError;
 use crate::kernel::address::{self, Assigned};
 use crate::kernel::own_source::Kept;
 use crate::kernel::{link, socket};
-use crate::linux::{LinuxHost, NETFILTER, ROUTE};
+use crate::linux::{LinuxHost, ROUTE};
 use crate::lock::record::Recorded;
 use crate::netlink::Netlink;
 
@@ -26,13 +26,28 @@ use crate::netlink::Netlink;
 ///
 /// A pod may fill its network so that it cannot be read. That is a failure for its own address and
 /// for nobody else's.
-#[derive(Default)]
 pub(crate) struct Networks {
     open: BTreeMap<u64, (Namespace, Result<Vec<Assigned>, HostError>)>,
     node: Option<NodeTables>,
+    /// Whose sources are kept; none if the kernel can keep none.
+    kept: Result<Option<BTreeSet<Kept>>, HostError>,
+}
+
+impl Default for Networks {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), node: None, kept: Ok(None) }
+    }
 }
 
 impl Networks {
+    /// Whether the source is kept. What cannot be read is restored, and the attempt says why.
+    fn keeps(&self, wanted: Kept) -> bool {
+        match &self.kept {
+            Ok(kept) => kept.as_ref().is_none_or(|kept| kept.contains(&wanted)),
+            Err(_unread) => false,
+        }
+    }
+
     /// FireCamp's addresses in all of them.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
         self.open.values().flat_map(|(_, ours)| ours.iter().flatten().map(|one| one.local))
@@ -55,10 +70,11 @@ impl Networks {
     ) -> Result<bool, HostError> {
         let mut changed = false;
         for (cookie, (within, ours)) in &mut self.open {
-            if Some(*cookie) == own || (ours.is_ok() && !has(ours, address)) {
+            let is_last = matches!(last, Place::Pod(network) if network.cookie == *cookie);
+            let may_have = has(ours, address) || (ours.is_err() && is_last);
+            if Some(*cookie) == own || !may_have {
                 continue;
             }
-            let is_last = matches!(last, Place::Pod(network) if network.cookie == *cookie);
             match inside::remove(within, address).await {
                 Ok(removed) => changed |= removed,
                 Err(why) if is_last => return Err(why),
@@ -171,9 +187,9 @@ impl LinuxHost {
             let ours = inside::ours(&mut within).await;
             open.insert(within.cookie, (within, ours));
         }
-        let (mut route, mut filter) = (self.netlink(ROUTE)?, self.netlink(NETFILTER)?);
-        let node = Some(Box::pin(NodeTables::read(&mut route, &mut filter)).await?);
-        Ok(Networks { open, node })
+        let node = Some(NodeTables::read(&mut self.netlink(ROUTE)?).await?);
+        let kept = Box::pin(self.kept_sources()).await;
+        Ok(Networks { open, node, kept })
     }
 
     /// Adds the address to the pod's network, then leads its packets there and to the ENI's link,
@@ -194,13 +210,14 @@ impl LinuxHost {
         };
         let inside = Inside::read(within, network, (address, ranges)).await?;
         let inside = inside.map_err(|why| unusable(pod, why))?;
-        let delivery = delivery_to(&inside, kept, (node, ranges));
+        let delivery = delivery_to(&inside, address, (node, ranges));
         let delivery = delivery.map_err(|why| unusable(pod, why))?;
         let mut changed = inside.ensure(within).await?;
-        changed |= delivery.ensure(netlink, &mut self.netlink(NETFILTER)?).await?;
+        changed |= delivery.ensure(netlink).await?;
         changed |= self.take_off_links(netlink, address, before).await?;
         let last = self.last_place(before)?;
-        Ok(networks.sweep(address, Some(network.cookie), &last).await? || changed)
+        changed |= networks.sweep(address, Some(network.cookie), &last).await?;
+        Ok(self.keep_source(kept).await? || changed)
     }
 
     /// Fails if the node cannot ask for the router of the ENI's subnet: ARP needs an address of the
@@ -209,19 +226,14 @@ impl LinuxHost {
         &self,
         netlink: &mut Netlink,
         eni: &link::Link,
-        (target, pod): (&KernelTarget, &PodUid),
+        target: &KernelTarget,
     ) -> Result<(), HostError> {
         let assigned = address::list(netlink).await?;
         let own = |one: &Assigned| one.link == eni.index && one.local != target.address;
         if target.routing.is_none() || assigned.iter().any(own) {
             return Ok(());
         }
-        let why = format!(
-            "{} has no IPv4 address of its own yet, without which the node cannot reach the subnet's \
-             router for a pod",
-            eni.name
-        );
-        Err(unusable(pod, why))
+        Err(HostError::NoAddress(eni.name.clone()))
     }
 
     /// Stops leading packets of the address to a pod, and removes it from the networks of all pods,
@@ -229,16 +241,17 @@ impl LinuxHost {
     pub(crate) async fn take_from_pods(
         &self,
         netlink: &mut Netlink,
-        address: Ipv4Addr,
+        (address, before): (Ipv4Addr, &Recorded),
     ) -> Result<bool, HostError> {
-        if self.pods.all()?.is_empty() {
-            return Ok(false);
-        }
         let mut changed = delivery::stop(netlink, address).await?;
-        let last = self.last_place(&self.locks.peek(address)?)?;
+        let last = self.last_place(before)?;
         changed |= self.open_networks().await?.sweep(address, None, &last).await?;
-        let filter = &mut self.netlink(NETFILTER)?;
-        Ok(delivery::remove(netlink, filter, address).await? || changed)
+        changed |= delivery::remove(netlink, address).await?;
+        // A node that never served such a pod has no table, and perhaps no nf_tables.
+        if changed || !self.pods.all()?.is_empty() {
+            changed |= self.forget_source(address).await?;
+        }
+        Ok(changed)
     }
 
     /// Where the address is, by the pod that held it last.
@@ -273,8 +286,9 @@ impl LinuxHost {
         let Ok(inside) = Inside::read(within, network, (address, ranges)).await? else {
             return Ok(Some(false));
         };
-        let delivery = delivery_to(&inside, kept, (node, ranges));
-        Ok(Some(inside.is_complete() && delivery.is_ok_and(|delivery| delivery.is_complete(node))))
+        let delivery = delivery_to(&inside, address, (node, ranges));
+        let delivered = delivery.is_ok_and(|delivery| delivery.is_complete(node));
+        Ok(Some(inside.is_complete() && delivered && networks.keeps(kept)))
     }
 
     /// The sockets that use the address in the network of the pod that held it last. Fails if this
@@ -297,11 +311,11 @@ impl LinuxHost {
 /// The node's part for the address, or why there is none.
 fn delivery_to(
     inside: &Inside,
-    kept: Kept,
+    address: Ipv4Addr,
     (node, ranges): (&NodeTables, &[ipnet::Ipv4Net]),
 ) -> Result<Delivery, String> {
     match (link::towards(&node.links, &inside.link), inside.link.mac) {
-        (Some(link), Some(mac)) => Ok(Delivery::new(kept, (link.index, mac), ranges)),
+        (Some(link), Some(mac)) => Ok(Delivery::new(address, (link.index, mac), ranges)),
         (None, _) | (_, None) => {
             Err(format!("{} is not connected to this node by a veth", inside.link.name))
         }

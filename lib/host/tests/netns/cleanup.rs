@@ -30,6 +30,7 @@ fn execute(node: &Node, plan: &Plan) -> Vec<Cleared> {
             match subject {
                 Subject::Address(address, lock) => node.host.clear(*address, lock.as_ref()).await,
                 Subject::Table(table) => node.host.clear_table(*table).await,
+                Subject::Interface(address) => node.host.clear_interface(*address).await,
             }
         })
     };
@@ -75,6 +76,23 @@ pub(crate) fn f099_cleanup_removes_own_objects_keeps_foreign_ones_and_is_idempot
     let restored = node.add(&node.on_second(), &holder("pod", 3));
     fails(restored, HostKind::Superseded, &["released by pod pod"]);
     node.attach(&node.on_second(), &holder("pod", 4));
+}
+
+pub(crate) fn f099_own_address_of_an_interface_goes_last() {
+    let node = Node::new();
+    let before = node.net.everything();
+    let target = node.on_second();
+    assert_eq!(node.raise(target.mac), Ok(true));
+    node.attach(&target, &holder("pod", 3));
+    let all = plan(&observed(&node), false);
+    let listener = TcpListener::bind((ADDRESS, 0)).unwrap();
+    let in_use = node.net.everything();
+    assert_eq!(plan(&observed(&node), true).steps, [], "a member may need it");
+    assert_eq!(execute(&node, &all).last(), Some(&Cleared::Changed), "read again");
+    assert_eq!(node.net.everything(), in_use);
+    drop(listener);
+    assert_eq!(clean(&node), [Cleared::Gone; 3], "an address, a table and the own address");
+    assert_eq!(node.net.everything(), before);
 }
 
 pub(crate) fn f099_address_stays_while_a_socket_uses_it() {

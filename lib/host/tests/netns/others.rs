@@ -118,6 +118,34 @@ pub(crate) fn masquerade(link: u32) {
     ]);
 }
 
+/// What nf_tables answers to a request about FireCamp's table; empty if there is none.
+fn answer(kind: u16, flags: u16, parts: &[Vec<u8>]) -> Vec<u8> {
+    let socket = Socket::new(NETLINK_NETFILTER).unwrap();
+    let table = [vec![text(1, "firecamp.io")], parts.to_vec()].concat();
+    socket.send(&message((10 << 8) | kind, flags, &table), 0).unwrap();
+    let mut all = Vec::new();
+    loop {
+        let (bytes, _from) = socket.recv_from_full().unwrap();
+        let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
+        // An error or acknowledgement, and the end of a dump.
+        if kind == 2 || kind == 3 {
+            return all;
+        }
+        all.extend(bytes);
+    }
+}
+
+/// Whether FireCamp's table exists.
+pub(crate) fn has_table() -> bool {
+    !answer(1, 4, &[]).is_empty()
+}
+
+/// Whether FireCamp's table keeps the source address.
+pub(crate) fn keeps(address: std::net::Ipv4Addr) -> bool {
+    let elements = answer(13, 0x300, &[text(2, "addresses")]);
+    elements.windows(4).any(|bytes| bytes == address.octets())
+}
+
 /// Deletes this table of nf_tables, as `nft delete table` does.
 pub(crate) fn delete_table(name: &str) {
     let delete = message((10 << 8) | 2, 0, &[text(1, name)]);

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use firecamp_core::failure::HostKind;
 use firecamp_core::ports::{HostNet as _, KernelTarget};
-use firecamp_host::{AddressTags, PodNetworks};
+use firecamp_host::{AddressTags, Cleared, PodNetworks};
 use firecamp_node::preflight::KernelChecks as _;
 use firecamp_testkit::netns::Net;
 
 use crate::fixture::{ADDRESS, GATEWAY, MAIN, PRIMARY, RUN, SECOND, TABLE, fails, holder};
-use crate::others::{delete_table, masquerade};
+use crate::others::{delete_table, has_table, keeps, masquerade};
 use crate::pod_fixture::{
     CLIENT, Cni, ENDPOINT, Fixture, NAMESPACES, NEXT_HOP, OTHER_ADDRESS, OTHER_POD, POD, SERVICE,
     dials, end, own_side, v4,
@@ -307,7 +307,7 @@ pub(crate) fn f132_a_pod_is_served_once_the_interface_has_an_address_of_its_own(
     let pod = fixture.pod("1", POD);
     fixture.connect(&pod, "pod").unwrap();
     fixture.node.net.delete_address("eth1", SECOND, 24);
-    fails(fixture.add(&target, &by), HostKind::Refused, &["eth1 has no IPv4 address of its own"]);
+    fails(fixture.add(&target, &by), HostKind::NoLink, &["eth1 has no IPv4 address of its own"]);
     assert_eq!(fixture.node.raise(target.mac), Ok(true));
     fixture.add(&target, &by).unwrap();
     assert!(fixture.complete(&target));
@@ -326,13 +326,22 @@ pub(crate) fn f133_a_plugin_that_rewrites_sources_does_not_rewrite_a_members() {
     assert_eq!(dials(&pod.net, &node.router, CLIENT), ADDRESS);
     assert_eq!(dials(&other.net, &node.router, CLIENT), PRIMARY, "the plugin's rule works");
     let target = node.on_second();
-    node.net.run(|| delete_table("firecamp"));
+    node.net.run(|| delete_table("firecamp.io"));
     assert!(!fixture.complete(&target), "a deleted table is noticed");
     assert_eq!(fixture.add(&target, &holder("pod", 1)), Ok(true));
     assert_eq!(dials(&pod.net, &node.router, CLIENT), ADDRESS);
+    assert!(node.net.run(|| keeps(ADDRESS)));
     fixture.detach(&holder("pod", 1));
+    assert!(!node.net.run(|| keeps(ADDRESS)), "no longer, once it is released");
     let seen = node.net.block_on(|| async { fixture.host.source_nat().await.unwrap() });
     assert_eq!(seen.len(), 1, "the plugin's chain alone is reported: {seen:?}");
+    assert!(node.net.run(has_table));
+    let cleared = node.net.block_on(|| fixture.host.clear(ENDPOINT, None)).unwrap();
+    assert_eq!(
+        (cleared, node.net.run(has_table)),
+        (Cleared::Gone, false),
+        "it goes with the endpoint"
+    );
 }
 
 pub(crate) fn f133_the_source_is_kept_on_the_interface_that_has_the_address_now() {

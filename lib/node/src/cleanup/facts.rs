@@ -75,8 +75,10 @@ pub enum Lock {
 /// All objects of FireCamp in this node's kernel, and all lock records.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Kernel {
-    /// The addresses.
+    /// The addresses of members, and that of the endpoint.
     pub addresses: Vec<Address>,
+    /// The own addresses of interfaces, as far as the agent added them.
+    pub of_interfaces: Vec<Address>,
     /// The rules.
     pub rules: Vec<Rule>,
     /// The routes.

@@ -18,6 +18,8 @@ pub enum Subject {
     Address(Ipv4Addr, Option<Lock>),
     /// The routes of a table that no rule looks up any more.
     Table(u32),
+    /// The own address of an interface.
+    Interface(Ipv4Addr),
 }
 
 /// Objects that are removed together.
@@ -49,9 +51,9 @@ pub struct Plan {
 
 impl Plan {
     /// The result of a clean-up that executes the plan. An object in use outweighs an unknown one,
-    /// because a user has to end its use first. A route kept for a kept rule does not count.
+    /// because a user has to end its use first. What is kept for another kept object does not count.
     pub fn end(&self) -> Cleaned {
-        let follows = |kept: &&Kept| !matches!(kept.why, Why::Table(_));
+        let follows = |kept: &&Kept| !matches!(kept.why, Why::Table(_) | Why::Needed);
         let ends = || self.kept.iter().filter(follows).map(|kept| kept.why.end());
         if self.kept.is_empty() {
             Cleaned::All
@@ -67,7 +69,10 @@ impl Plan {
 /// objects of another version stay all the same.
 pub fn plan(seen: &Observation, members_gone: bool) -> Plan {
     let mut plan = Plan::default();
-    for address in seen.kernel.subjects() {
+    // The endpoint last: with it goes what served all members.
+    let (endpoint, members): (Vec<_>, Vec<_>) =
+        seen.kernel.subjects().into_iter().partition(Ipv4Addr::is_link_local);
+    for address in members.into_iter().chain(endpoint) {
         let objects = of_address(&seen.kernel, address);
         if let Some(why) = stays(seen, address, members_gone) {
             plan.keep(objects, &why);
@@ -78,6 +83,7 @@ pub fn plan(seen: &Observation, members_gone: bool) -> Plan {
     }
     plan.keep(of_other_shape(&seen.kernel), &Why::OtherShape);
     tables(seen, &mut plan);
+    interfaces(seen, &mut plan);
     plan
 }
 
@@ -196,6 +202,22 @@ fn tables(seen: &Observation, plan: &mut Plan) {
             plan.keep(objects, &Why::Table(table));
         } else {
             plan.steps.push(Step { subject: Subject::Table(table), objects });
+        }
+    }
+}
+
+/// Removes the own addresses of interfaces at last: while a member's objects stay, the node may
+/// need them to reach the subnet's router.
+fn interfaces(seen: &Observation, plan: &mut Plan) {
+    let needed = !plan.kept.is_empty();
+    for one in &seen.kernel.of_interfaces {
+        let objects = vec![Object::Address(one.clone())];
+        if seen.agent {
+            plan.keep(objects, &Why::AgentRuns);
+        } else if needed {
+            plan.keep(objects, &Why::Needed);
+        } else {
+            plan.steps.push(Step { subject: Subject::Interface(one.address), objects });
         }
     }
 }

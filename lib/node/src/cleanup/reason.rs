@@ -17,6 +17,8 @@ pub enum Why {
     Pod(PodUid, String),
     /// A rule that stays looks the route's table up.
     Table(u32),
+    /// Another object stays, for which it may be needed.
+    Needed,
     /// It changed before its removal, or its removal was rejected.
     Changed,
     /// The sockets of the address could not be read.
@@ -43,6 +45,7 @@ impl Why {
             Self::Sockets(_) => "SocketsInUse",
             Self::Pod(..) => "PodLives",
             Self::Table(_) => "TableInUse",
+            Self::Needed => "Needed",
             Self::Changed => "Changed",
             Self::SocketsNotRead(_) => "SocketsNotRead",
             Self::PodNotKnown(..) => "PodNotKnown",
@@ -57,7 +60,9 @@ impl Why {
     /// The result of a clean-up that keeps an object for this reason.
     pub fn end(&self) -> Cleaned {
         match self {
-            Self::AgentRuns | Self::Sockets(_) | Self::Pod(..) | Self::Table(_) => Cleaned::InUse,
+            Self::AgentRuns | Self::Sockets(_) | Self::Pod(..) | Self::Table(_) | Self::Needed => {
+                Cleaned::InUse
+            }
             Self::Changed
             | Self::SocketsNotRead(_)
             | Self::PodNotKnown(..)
@@ -79,6 +84,7 @@ impl fmt::Display for Why {
             Self::Sockets(used) => write!(f, "it is used by {used}"),
             Self::Pod(uid, name) => write!(f, "pod {name} ({uid}) on this node holds it"),
             Self::Table(table) => write!(f, "a remaining rule looks up table {table}"),
+            Self::Needed => write!(f, "another object stays, for which it may be needed"),
             Self::Changed => write!(f, "it changed during the clean-up: run the clean-up again"),
             Self::SocketsNotRead(why) => write!(f, "failed to read its sockets: {why}"),
             Self::PodNotKnown(uid, why) => {
