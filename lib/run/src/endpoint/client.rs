@@ -13,7 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use firecamp_core::contract::endpoint;
 use firecamp_core::contract::exit::Exit;
+use firecamp_core::endpoint::{Asking, NoOutcome};
 use firecamp_core::failure::chain;
+use firecamp_core::time::Moment;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -30,22 +32,8 @@ use crate::report::Report;
 
 /// A connection to this node's own agent takes less than a millisecond.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// The agent answers as soon as it knows the pod: that takes a review and a read of the API server,
-/// each with a timeout of a few seconds.
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-/// A release is given up after this long without an answer: the pod must end in its usual time, and
-/// the agent releases the address by itself when it is back.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
-/// A token that was refused is shown again for this long: an API server may know a new pod late.
-const REFUSED_PATIENCE: Duration = Duration::from_secs(3);
-/// The agent's deadline comes this much earlier, so that its outcome arrives in time.
-const MARGIN: Duration = Duration::from_secs(5);
-/// At its deadline the agent still finishes the call in flight, and what it undoes.
-const SLACK: Duration = Duration::from_secs(15);
-/// First pause before the request is repeated; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The time of [`Asking`] counts from the first request.
+const START: Moment = Moment(Duration::ZERO);
 /// A line of the response is never longer.
 const LONGEST_LINE: usize = 64 * 1024;
 
@@ -56,15 +44,6 @@ pub struct EndpointClient {
     pub endpoint: SocketAddr,
     /// The pod's token. Read again for each request, because the kubelet renews it.
     pub token_file: PathBuf,
-}
-
-/// How long a request is repeated.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    /// Until its outcome.
-    within: Duration,
-    /// Until the agent answers at all.
-    patience: Duration,
 }
 
 /// Why a request has no outcome.
@@ -96,43 +75,19 @@ enum Failed {
     Refused(Report),
 }
 
-/// When a request is repeated.
-#[derive(Debug)]
-struct Asking {
-    begun: Instant,
-    /// Until its outcome.
-    deadline: Instant,
-    /// Until the agent answers. Later if it answered and was lost.
-    answer_by: Instant,
-    patience: Duration,
-    pause: Duration,
-}
-
-impl Asking {
-    fn begin(Limits { within, patience }: Limits, now: Instant) -> Self {
-        let (deadline, answer_by) = (now + within, now + patience);
-        Self { begun: now, deadline, answer_by, patience, pause: FIRST_PAUSE }
-    }
-
-    /// How long to wait before the request is repeated; none if it is given up.
-    fn again(&mut self, failed: &Failed, now: Instant) -> Option<Duration> {
-        let until = match failed {
-            Failed::Token { .. } | Failed::Late => now,
-            Failed::Refused(_) => self.answer_by.min(self.begun + REFUSED_PATIENCE),
-            Failed::Cut => {
-                self.answer_by = (now + self.patience).min(self.deadline);
-                self.answer_by
-            }
-            Failed::Connect(_)
-            | Failed::Silent
-            | Failed::Unanswered
-            | Failed::Request(_)
-            | Failed::Broken(_)
-            | Failed::Busy(_) => self.answer_by,
-        };
-        let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
-        (now + pause < until).then_some(pause)
+impl Failed {
+    fn kind(&self) -> NoOutcome {
+        match self {
+            Self::Token { .. } | Self::Late => NoOutcome::Final,
+            Self::Refused(_) => NoOutcome::Refused,
+            Self::Cut => NoOutcome::Cut,
+            Self::Connect(_)
+            | Self::Silent
+            | Self::Unanswered
+            | Self::Request(_)
+            | Self::Broken(_)
+            | Self::Busy(_) => NoOutcome::NoAnswer,
+        }
     }
 }
 
@@ -140,41 +95,39 @@ impl EndpointClient {
     /// Attaches the pod's address. The agent gets what is left of the timeout.
     pub async fn attach(&self, within: Duration) -> Report {
         let request = |left: Duration| AttachRequest { timeout_ms: millis(left) };
-        self.ask(endpoint::ATTACH, request, Limits { within, patience: within }).await
+        self.ask(endpoint::ATTACH, request, Asking::attach(within, START)).await
     }
 
     /// Releases the pod's address. Waits only briefly for an agent that is not there.
     pub async fn release(&self, request: &ReleaseRequest, within: Duration) -> Report {
-        let limits = Limits { within, patience: RELEASE_PATIENCE.min(within) };
-        self.ask(endpoint::RELEASE, |_left| request.clone(), limits).await
+        let asking = Asking::release(within, START);
+        self.ask(endpoint::RELEASE, |_left| request.clone(), asking).await
     }
 
     async fn ask<R: Serialize>(
         &self,
         path: &'static str,
         request: impl Fn(Duration) -> R,
-        limits: Limits,
+        mut asking: Asking,
     ) -> Report {
-        let mut asking = Asking::begin(limits, Instant::now());
+        let begun = Instant::now();
         loop {
-            let now = Instant::now();
-            let left = asking.deadline.saturating_duration_since(now);
-            let request = request(left.saturating_sub(MARGIN.min(left / 2)));
-            let answer_by = (asking.answer_by + LONGEST_PAUSE).min(now + ANSWER_WITHIN);
-            let asked = self.attempt(path, &request, answer_by);
-            let asked = timeout_at(asking.deadline + SLACK, asked).await;
+            let now = Moment(begun.elapsed());
+            let request = request(asking.time_for_agent(now));
+            let asked = self.attempt(path, &request, begun + asking.answer_by(now).0);
+            let asked = timeout_at(begun + asking.outcome_by().0, asked).await;
             let failed = match asked.unwrap_or(Err(Failed::Late)) {
                 Ok(report) => return report,
                 Err(failed) => failed,
             };
-            let Some(pause) = asking.again(&failed, Instant::now()) else {
-                return self.given_up(failed, limits);
+            let Some(pause) = asking.again(failed.kind(), Moment(begun.elapsed())) else {
+                return self.given_up(failed, asking.patience());
             };
             tracing::info!(
                 endpoint = %self.endpoint,
                 error = chain(&failed),
-                waited_seconds = asking.begun.elapsed().as_secs_f64(),
-                at_most_seconds = limits.patience.as_secs_f64(),
+                waited_seconds = begun.elapsed().as_secs_f64(),
+                at_most_seconds = asking.patience().as_secs_f64(),
                 "waiting for the agent of this node"
             );
             sleep(pause).await;
@@ -182,7 +135,7 @@ impl EndpointClient {
     }
 
     /// The report of a request without an outcome.
-    fn given_up(&self, failed: Failed, Limits { patience, .. }: Limits) -> Report {
+    fn given_up(&self, failed: Failed, patience: Duration) -> Report {
         let why = chain(&failed);
         let at = self.endpoint;
         let text = match failed {
@@ -279,42 +232,16 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(3);
 
-    fn asking() -> Asking {
-        let limits = Limits { within: Duration::from_mins(10), patience: PATIENCE };
-        Asking::begin(limits, Instant::now())
-    }
-
     fn report() -> Report {
         Report::new(Exit::RegistryUnavailable, "cause")
     }
 
-    #[tokio::test]
-    async fn an_agent_that_answered_and_was_lost_is_asked_again_and_an_absent_one_only_briefly() {
-        let mut asking = asking();
-        let late = asking.begun + Duration::from_mins(1);
-        assert_eq!(asking.again(&Failed::Silent, late), None);
-        assert!(asking.again(&Failed::Cut, late).is_some());
-        assert!(asking.again(&Failed::Silent, late + PATIENCE / 2).is_some());
-        assert_eq!(asking.again(&Failed::Silent, late + PATIENCE), None);
-        let over = asking.deadline;
-        assert_eq!(asking.again(&Failed::Cut, over), None, "never past the deadline");
-    }
-
-    #[tokio::test]
-    async fn a_refused_token_is_shown_again_only_at_first() {
-        let mut asking = asking();
-        let begun = asking.begun;
-        assert!(asking.again(&Failed::Refused(report()), begun).is_some());
-        assert_eq!(asking.again(&Failed::Refused(report()), begun + REFUSED_PATIENCE), None);
-    }
-
-    #[tokio::test]
-    async fn a_busy_agents_own_reason_is_the_one_that_is_reported() {
+    #[test]
+    fn a_busy_agents_own_reason_is_the_one_that_is_reported() {
         let endpoint = "127.0.0.1:1".parse().unwrap();
         let client = EndpointClient { endpoint, token_file: PathBuf::new() };
-        let limits = Limits { within: PATIENCE, patience: PATIENCE };
-        assert_eq!(client.given_up(Failed::Busy(report()), limits), report());
-        let lost = client.given_up(Failed::Cut, limits);
+        assert_eq!(client.given_up(Failed::Busy(report()), PATIENCE), report());
+        let lost = client.given_up(Failed::Cut, PATIENCE);
         assert_eq!(lost.exit, Exit::AgentUnavailable);
         assert!(!lost.message.contains("NetworkPolicy"), "{}", lost.message);
     }

@@ -98,6 +98,9 @@ impl Model<'_> {
             Reply::Allocated(cluster.registry.allocated(pool))
         } else {
             let pod = cluster.pods[spawn.member.at()];
+            let own = |pod: ApiPod| pod.pod == spawn.pod && pod.node == Some(spawn.node);
+            let lives = pod.is_some_and(|pod| own(pod) && pod.ending.is_none());
+            self.process(slot).pod_lives = lives;
             Reply::Pod(Ok(ApiPod::view(pod, self.names, self.now)))
         }
     }
@@ -171,6 +174,7 @@ impl Model<'_> {
                 member: process.spawn.member,
                 fixed: process.fixed,
                 pending_until: process.pending_until,
+                pod_lives: process.pod_lives,
             };
             self.audit.recorded(self.now, author, before.as_ref(), stored);
             self.trace.record(self.now, stored);

@@ -82,7 +82,13 @@ fn mark(names: &Names, run: u32) -> PendingMutation {
 }
 
 fn author(slot: u32) -> Author {
-    Author { slot, member: MemberIx(0), fixed: None, pending_until: Moment::default() }
+    Author {
+        slot,
+        member: MemberIx(0),
+        fixed: None,
+        pending_until: Moment::default(),
+        pod_lives: true,
+    }
 }
 
 /// A ready pod and a cluster in which everything agrees.

@@ -69,7 +69,7 @@ fn orphans_delay_the_script_and_occur_only_in_their_histories() {
         assert!(laid.script.is_sorted_by_key(|at| at.ms));
         let late = |it: &Scenario| it.script.iter().filter(|at| at.ms >= it.heal_at_ms).count();
         assert!(laid.heal_at_ms > 600_000 && late(&laid) <= late(scenario));
-        assert_eq!(scenario.without_orphans().laid_out(), scenario.without_orphans());
+        assert_eq!(scenario.for_wire().laid_out(), scenario.for_wire());
     }
 }
 
