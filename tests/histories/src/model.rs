@@ -208,7 +208,9 @@ impl<'a> Model<'a> {
         if let ProcessKind::AdoptionAttempt(_) = process.machine {
             return self.next_request(slot);
         }
-        self.admit(slot);
+        if self.admit(slot) {
+            return;
+        }
         if self.asks(slot) {
             return self.ask(slot);
         }

@@ -16,6 +16,8 @@ const REFUSED_PATIENCE: Duration = Duration::from_secs(3);
 const MARGIN: Duration = Duration::from_secs(5);
 /// At its deadline the agent still finishes the call in flight, and what it undoes.
 const SLACK: Duration = Duration::from_secs(15);
+/// A sidecar asks for its epoch as long as its pod runs.
+const LIFETIME: Duration = Duration::from_hours(24 * 365);
 /// First pause before the request is repeated; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause.
@@ -55,6 +57,11 @@ impl Asking {
     /// Asks for a release. Waits only briefly for an agent that is not there.
     pub fn release(within: Duration, now: Moment) -> Self {
         Self::begin(within, RELEASE_PATIENCE.min(within), now)
+    }
+
+    /// Asks for the epoch that the pod holds, until the pod ends.
+    pub fn epoch(now: Moment) -> Self {
+        Self::begin(LIFETIME, LIFETIME, now)
     }
 
     fn begin(within: Duration, patience: Duration, now: Moment) -> Self {

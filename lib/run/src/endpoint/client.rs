@@ -20,14 +20,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::protocol::{AttachRequest, ReleaseRequest, ResponseLine};
+use super::protocol::{AddressResponse, AttachRequest, ReleaseRequest, ResponseLine};
 use crate::report::Report;
 
 /// A connection to this node's own agent takes less than a millisecond.
@@ -94,34 +94,43 @@ impl Failed {
 impl EndpointClient {
     /// Attaches the pod's address. The agent gets what is left of the timeout.
     pub async fn attach(&self, within: Duration) -> Report {
-        let request = |left: Duration| AttachRequest { timeout_ms: millis(left) };
-        self.ask(endpoint::ATTACH, request, Asking::attach(within, START)).await
+        let request =
+            |left| self.post(endpoint::ATTACH, &AttachRequest { timeout_ms: millis(left) });
+        let asked = self.ask(Asking::attach(within, START), request, outcome).await;
+        asked.unwrap_or_else(|failed| failed)
     }
 
     /// Releases the pod's address. Waits only briefly for an agent that is not there.
     pub async fn release(&self, request: &ReleaseRequest, within: Duration) -> Report {
-        let asking = Asking::release(within, START);
-        self.ask(endpoint::RELEASE, |_left| request.clone(), asking).await
+        let request = |_left| self.post(endpoint::RELEASE, request);
+        let asked = self.ask(Asking::release(within, START), request, outcome).await;
+        asked.unwrap_or_else(|failed| failed)
     }
 
-    async fn ask<R: Serialize>(
+    /// The epoch that the pod holds; none if it holds none. Asks until the agent says it.
+    pub async fn epoch(&self) -> Result<Option<u64>, Report> {
+        let request = |_left| self.request(Method::GET, endpoint::ADDRESS, Bytes::new());
+        self.ask(Asking::epoch(START), request, held_epoch).await
+    }
+
+    async fn ask<T>(
         &self,
-        path: &'static str,
-        request: impl Fn(Duration) -> R,
         mut asking: Asking,
-    ) -> Report {
+        request: impl Fn(Duration) -> Result<Request<Full<Bytes>>, Failed>,
+        read: impl AsyncFn(Response<Incoming>) -> Result<T, Failed>,
+    ) -> Result<T, Report> {
         let begun = Instant::now();
         loop {
             let now = Moment(begun.elapsed());
             let request = request(asking.time_for_agent(now));
-            let asked = self.attempt(path, &request, begun + asking.answer_by(now).0);
+            let asked = self.attempt(request, begun + asking.answer_by(now).0, &read);
             let asked = timeout_at(begun + asking.outcome_by().0, asked).await;
             let failed = match asked.unwrap_or(Err(Failed::Late)) {
-                Ok(report) => return report,
+                Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
             let Some(pause) = asking.again(failed.kind(), Moment(begun.elapsed())) else {
-                return self.given_up(failed, asking.patience());
+                return Err(self.given_up(failed, asking.patience()));
             };
             tracing::info!(
                 endpoint = %self.endpoint,
@@ -154,19 +163,19 @@ impl EndpointClient {
     }
 
     /// One request, which must be answered by then; its outcome may come later.
-    async fn attempt<R: Serialize>(
+    async fn attempt<T>(
         &self,
-        path: &str,
-        request: &R,
+        request: Result<Request<Full<Bytes>>, Failed>,
         answer_by: Instant,
-    ) -> Result<Report, Failed> {
-        let request = self.request(path, request)?;
+        read: impl AsyncFn(Response<Incoming>) -> Result<T, Failed>,
+    ) -> Result<T, Failed> {
+        let request = request?;
         let connected = timeout(CONNECT_WITHIN, TcpStream::connect(self.endpoint)).await;
         let stream = connected.map_err(|_elapsed| Failed::Silent)?.map_err(Failed::Connect)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut exchange = pin!(async move {
             let answered = timeout_at(answer_by, sender.send_request(request)).await;
-            outcome(answered.map_err(|_elapsed| Failed::Unanswered)??).await
+            read(answered.map_err(|_elapsed| Failed::Unanswered)??).await
         });
         tokio::select! {
             biased;
@@ -176,17 +185,36 @@ impl EndpointClient {
         }
     }
 
-    fn request<R: Serialize>(&self, path: &str, body: &R) -> Result<Request<Full<Bytes>>, Failed> {
-        let token = std::fs::read_to_string(&self.token_file)
-            .map_err(|source| Failed::Token { path: self.token_file.clone(), source })?;
+    fn post(&self, path: &str, body: &impl Serialize) -> Result<Request<Full<Bytes>>, Failed> {
         // Serialization of plain fields cannot fail.
         let body = serde_json::to_vec(body).unwrap_or_default();
-        Ok(Request::post(path)
+        self.request(Method::POST, path, Bytes::from(body))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, Failed> {
+        let token = std::fs::read_to_string(&self.token_file)
+            .map_err(|source| Failed::Token { path: self.token_file.clone(), source })?;
+        Ok(Request::builder()
+            .method(method)
+            .uri(path)
             .header(HOST, self.endpoint.to_string())
             .header(AUTHORIZATION, format!("Bearer {}", token.trim()))
             .header(CONTENT_TYPE, "application/json")
             .body(Full::from(body))?)
     }
+}
+
+/// Reads which epoch the pod holds. Whatever else the agent says, it is asked again.
+async fn held_epoch(response: Response<Incoming>) -> Result<Option<u64>, Failed> {
+    let is_known = response.status().is_success();
+    let body = response.into_body().collect().await?.to_bytes();
+    let held = serde_json::from_slice::<AddressResponse>(&body).map_err(|_other| Failed::Cut)?;
+    if is_known { Ok(held.epoch) } else { Err(Failed::Cut) }
 }
 
 /// Reads the lines of a response up to the outcome.

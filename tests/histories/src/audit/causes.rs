@@ -50,6 +50,8 @@ pub enum Cause {
     DiskFailed,
     /// A lookup found sockets of other processes on the address.
     SocketsBusy,
+    /// A fresh read did not show the pod of the process, living on its node.
+    PodNotLiving,
     /// The node's agent was not there, did not answer, or died.
     AgentLost,
 }

@@ -163,7 +163,7 @@ fn fits(failure: &Failure, process: &EndedProcess) -> bool {
         | Exit::Internal
         | Exit::Interrupted => false,
         Exit::AgentUnavailable => causes.has(Cause::AgentLost),
-        Exit::TokenRefused => causes.has(Cause::PodGone),
+        Exit::TokenRefused => causes.has(Cause::PodNotLiving),
         Exit::Superseded => causes.any(&[Cause::PodGone, Cause::Conflict, Cause::LockSuperseded]),
         // Without a record, another member may have allocated the address that the claim names.
         Exit::AddressUnavailable => {

@@ -8,6 +8,8 @@ mod client;
 pub(super) use self::admission::Admission;
 pub(super) use self::client::Client;
 
+use std::time::Duration;
+
 use firecamp_core::action::Reply;
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::exit::Exit;
@@ -15,7 +17,7 @@ use firecamp_core::contract::timing;
 use firecamp_core::endpoint::{NoOutcome, Request};
 use firecamp_core::machine::{Failure, Outcome};
 use firecamp_core::ports::{PodView, ReviewedPod};
-use firecamp_core::release::ReleaseInput;
+use firecamp_core::release::{Release, ReleaseInput};
 
 use self::client::Answer;
 use super::Model;
@@ -25,6 +27,7 @@ use crate::audit::{Cause, ServedRequest};
 use crate::inputs;
 use crate::level::{Role, Spawn};
 use crate::names::NodeIx;
+use crate::scenario::StopKind;
 
 /// One request in this many is shown to the agent of another node, too.
 const REPLAYED: u64 = 8;
@@ -45,20 +48,11 @@ fn failure(exit: Exit, message: &str) -> Failure {
     Failure { exit, message: message.to_owned(), address: None }
 }
 
-/// The request of a container.
-fn request(role: Role) -> Request {
-    match role {
-        Role::Init => Request::Attach,
-        Role::Stop(..) => Request::Release,
-        Role::Agent => Request::Address,
-    }
-}
-
 impl Model<'_> {
     /// A container that asks its node's agent.
     pub(super) fn new_client(&mut self, role: Role) -> ProcessKind {
         self.coverage.expect(&ENDPOINT_COVERAGE);
-        ProcessKind::Client(Box::new(Client::new(request(role), role)))
+        ProcessKind::Client(Box::new(Client::new(role)))
     }
 
     pub(super) fn client(&mut self, slot: Slot) -> Option<&mut Client> {
@@ -94,24 +88,25 @@ impl Model<'_> {
     pub(super) fn ask(&mut self, slot: Slot) {
         let (now, node) = (self.now, self.processes[slot.at()].spawn.node);
         let within = self.scenario.shape.deadline();
-        let Some(by) = self.client(slot).map(|client| client.begin(within, now)) else { return };
+        let Some(client) = self.client(slot) else { return };
+        let (by, request) = (client.begin(within, now), client.request());
         let Some(agent) = self.listener(node) else {
             self.coverage.hit("endpoint: no agent");
             self.process(slot).causes.add(Cause::AgentLost);
             let why = failure(Exit::AgentUnavailable, "the agent did not answer");
             return self.deliver(slot, Answer::Without(NoOutcome::NoAnswer, why));
         };
-        let run = self.show_token(slot, agent);
+        let run = self.show_token(slot, request, agent);
         self.process(run).client = Some(slot);
         if let Some(client) = self.client(slot) {
             client.run = Some(run);
         }
         self.reply_after(slot, by.since(now), Reply::Waited);
-        self.replay(slot, node);
+        self.replay(slot, request, node);
     }
 
     /// A request with the token of this container's pod reaches an agent.
-    fn show_token(&mut self, slot: Slot, agent: Slot) -> Slot {
+    fn show_token(&mut self, slot: Slot, request: Request, agent: Slot) -> Slot {
         let run = self.slot();
         let own = self.processes[slot.at()].spawn;
         let (process, node, frozen) = {
@@ -128,7 +123,7 @@ impl Model<'_> {
             node: named.then(|| names.node(own.node).name.clone()),
         };
         let at = names.node(node).name.clone();
-        let admission = Admission::new(request(own.role), token, (at, cached));
+        let admission = Admission::new(request, token, (at, cached));
         let spawn = Spawn { process, node, ..own };
         self.begin(spawn, ProcessKind::Admission(Box::new(admission)), Some(agent));
         self.process(run).of = own.node;
@@ -139,7 +134,7 @@ impl Model<'_> {
     }
 
     /// Somebody who has read the token shows it to the agent of another node, and waits.
-    fn replay(&mut self, slot: Slot, own: NodeIx) {
+    fn replay(&mut self, slot: Slot, request: Request, own: NodeIx) {
         if self.scenario.is_calm() || self.healing || !self.process(slot).rng.once_in(REPLAYED) {
             return;
         }
@@ -147,7 +142,7 @@ impl Model<'_> {
         let other = NodeIx(self.process(slot).rng.small(nodes));
         if let Some(agent) = self.listener(other).filter(|_| other != own) {
             self.coverage.hit("endpoint: asked another node");
-            self.show_token(slot, agent);
+            self.show_token(slot, request, agent);
         }
     }
 
@@ -182,27 +177,46 @@ impl Model<'_> {
         self.deliver(slot, answer);
     }
 
-    /// A request that the agent serves becomes a run.
-    pub(super) fn admit(&mut self, slot: Slot) {
+    /// A request that the agent serves becomes a run, or is answered. True if it is.
+    pub(super) fn admit(&mut self, slot: Slot) -> bool {
         let Process { spawn, client, machine, of, .. } = &self.processes[slot.at()];
         let (spawn, client, of) = (*spawn, *client, *of);
-        let ProcessKind::Admission(admission) = machine else { return };
-        let Some(shown) = admission.served() else { return };
-        let attaches = admission.request == Request::Attach;
+        let ProcessKind::Admission(admission) = machine else { return false };
+        if let Some(epoch) = admission.told() {
+            self.process(slot).alive = false;
+            self.deliver_from(slot, Answer::Epoch(epoch));
+            return true;
+        }
+        let Some(shown) = admission.served() else { return false };
+        let request = admission.request;
+        let attaches = request == Request::Attach;
         let own = self.names.uid(spawn.pod);
         let lives = matches!(shown, PodView::Present { pod, .. } if *pod == own);
         let served = ServedRequest { slot: slot.0, attaches, lives, of, by: spawn.node };
         self.audit.serves(self.now, served);
-        let machine = match spawn.role {
-            Role::Init => self.attach_run(slot, spawn, client),
-            Role::Stop(kind, grace) => {
-                let input = inputs::release(self.names, (spawn, slot.0), kind, grace);
-                self.release(ReleaseInput { await_stop: false, ..input })
+        let machine = match (request, spawn.role) {
+            (Request::Attach, _) => self.attach_run(slot, spawn, client),
+            (Request::Release, Role::Stop(kind, grace)) => {
+                self.release_run(slot, spawn, (client, kind, grace))
             }
-            Role::Agent => return,
+            (Request::Address | Request::Release, _) => return false,
         };
         self.process(slot).machine = machine;
         self.answer_begins(client);
+        false
+    }
+
+    fn release_run(
+        &mut self,
+        slot: Slot,
+        spawn: Spawn,
+        (client, kind, grace): (Option<Slot>, StopKind, Duration),
+    ) -> ProcessKind {
+        let epoch = client.and_then(|client| self.client(client)).and_then(|client| client.epoch);
+        self.process(slot).fixed = epoch.map(|epoch| epoch.0);
+        let input = inputs::release(self.names, (spawn, slot.0), kind, grace);
+        let input = ReleaseInput { await_stop: false, ..input };
+        ProcessKind::Release(Box::new(Release::new(input, self.now).of_epoch(epoch)))
     }
 
     fn attach_run(&mut self, slot: Slot, spawn: Spawn, client: Option<Slot>) -> ProcessKind {

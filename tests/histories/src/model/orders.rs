@@ -15,7 +15,7 @@ use super::Model;
 use super::leader::performed;
 use super::process::{Process, ProcessKind, Slot, Stalled};
 use super::queue::Event;
-use crate::audit::{End, EndedProcess};
+use crate::audit::{Cause, End, EndedProcess};
 use crate::cluster::Ended;
 use crate::inputs;
 use crate::level::{Level, Order, Power, Role, Spawn};
@@ -161,6 +161,14 @@ impl Model<'_> {
             self.close(slot, End::Interrupted);
             self.ended.push_back((id, Ended::Interrupted));
             return;
+        }
+        if let ProcessKind::Client(client) = &mut process.machine
+            && client.gives_up()
+        {
+            process.causes.add(Cause::AgentLost);
+            self.client_ended(slot);
+            let generation = self.next_generation(slot);
+            return self.queue.push(self.now, Event::Act(slot, generation));
         }
         let waits = matches!(process.machine.action(), Action::AwaitStop | Action::Wait(_));
         if waits && !process.notified {

@@ -63,7 +63,7 @@ impl Model<'_> {
     }
 
     /// Starts a new generation of the process, which cancels its scheduled events.
-    fn next_generation(&mut self, slot: Slot) -> u32 {
+    pub(super) fn next_generation(&mut self, slot: Slot) -> u32 {
         let process = self.process(slot);
         process.generation = process.generation.wrapping_add(1);
         process.generation

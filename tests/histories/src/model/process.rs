@@ -181,7 +181,9 @@ impl Process {
                 let pod = ip.attachment.as_ref().map(|a| &a.pod);
                 pod.and_then(Names::pod_ix) == Some(self.spawn.pod)
             });
-            self.fixed = held.map(|ip| ip.epoch.0);
+            // A sidecar that asks an agent fixed it when it started.
+            let fixed = self.fixed.filter(|_| self.client.is_some());
+            self.fixed = fixed.or(held.map(|ip| ip.epoch.0));
         }
     }
 
@@ -206,7 +208,7 @@ impl ProcessKind {
             Self::Release(it) => it.action(),
             Self::Execution(it) => it.action(),
             Self::Client(it) => it.action(),
-            Self::Admission(_) => Action::ReadPod,
+            Self::Admission(it) => it.action(),
             Self::Agent(_) | Self::AdoptionAttempt(_) => Action::Done,
         }
     }

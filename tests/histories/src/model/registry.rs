@@ -10,6 +10,7 @@ use firecamp_core::record::{State, StaticIp, Write};
 use super::Model;
 use super::calls::Effect;
 use super::process::Slot;
+use crate::audit::Cause;
 use crate::cluster::ApiPod;
 use crate::names::{NodeIx, ProcessId};
 use crate::scenario::Fault;
@@ -100,7 +101,11 @@ impl Model<'_> {
             let pod = cluster.pods[spawn.member.at()];
             let own = |pod: ApiPod| pod.pod == spawn.pod && pod.node == Some(spawn.node);
             let lives = pod.is_some_and(|pod| own(pod) && pod.ending.is_none());
-            self.process(slot).pod_lives = lives;
+            let process = self.process(slot);
+            process.pod_lives = lives;
+            if !lives {
+                process.causes.add(Cause::PodNotLiving);
+            }
             Reply::Pod(Ok(ApiPod::view(pod, self.names, self.now)))
         }
     }

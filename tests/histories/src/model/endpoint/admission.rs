@@ -4,13 +4,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use firecamp_core::action::Reply;
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::endpoint::{Arrival, NoOutcome, Request, admit};
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
-use firecamp_core::ids::NodeName;
+use firecamp_core::ids::{Epoch, NodeName};
 use firecamp_core::machine::{Failure, Outcome};
 use firecamp_core::ports::{AskingPod, PodView, ReviewedPod};
+use firecamp_core::record::{MemberRecords, State};
 
 use super::client::Answer;
 use super::failure;
@@ -20,6 +21,8 @@ enum Stage {
     Review,
     Pod,
     Served(PodView),
+    /// It tells the client which epoch its pod holds.
+    Told(Epoch),
     Refused(Outcome),
 }
 
@@ -44,6 +47,16 @@ impl Admission {
         Self { request, token, node, cached, stage: Stage::Review }
     }
 
+    /// The epoch that the client learns.
+    pub(super) fn told(&self) -> Option<Epoch> {
+        if let Stage::Told(epoch) = &self.stage { Some(*epoch) } else { None }
+    }
+
+    pub(in crate::model) fn action(&self) -> Action {
+        let reads_record = self.request == Request::Address && self.served().is_some();
+        if reads_record { Action::ReadMember } else { Action::ReadPod }
+    }
+
     /// If the request is served: what the API showed of the pod.
     pub(super) fn served(&self) -> Option<&PodView> {
         if let Stage::Served(shown) = &self.stage { Some(shown) } else { None }
@@ -54,8 +67,13 @@ impl Admission {
     }
 
     pub(in crate::model) fn reply(&mut self, reply: Reply) {
-        let Reply::Pod(read) = reply else { return };
-        let stage = read.map_err(|why| unread(&why)).and_then(|shown| self.next(shown));
+        let stage = match reply {
+            Reply::Pod(read) => read.map_err(|why| unread(&why)).and_then(|shown| self.next(shown)),
+            Reply::Member(read) => {
+                read.map(|found| Stage::Told(self.held(*found))).map_err(|why| unread(&why))
+            }
+            _ => return,
+        };
         self.stage = stage.unwrap_or_else(|why| Stage::Refused(Outcome::Failed(why)));
     }
 
@@ -71,6 +89,18 @@ impl Admission {
         let at = Arrival { node: &self.node, from, pod_networks: false };
         admit(self.request, &self.token, found.as_ref(), at)?;
         Ok(Stage::Served(shown))
+    }
+}
+
+impl Admission {
+    /// The epoch that the token's pod holds; 0 if none.
+    fn held(&self, records: MemberRecords) -> Epoch {
+        let record = records.static_ip.map(|stored| stored.object);
+        let held = record.filter(|record| {
+            let holder = record.attachment.as_ref();
+            holder.is_some_and(|it| it.pod == self.token.pod && it.state == State::Attached)
+        });
+        held.map(|record| record.epoch).unwrap_or_default()
     }
 }
 

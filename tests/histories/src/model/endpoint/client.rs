@@ -1,4 +1,5 @@
-//! A container that asks its node's agent, and writes the static-IP file itself.
+//! A container that asks its node's agent. An init container writes the static-IP file itself; a
+//! sidecar fixes its epoch when it starts.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use firecamp_core::action::{Action, Delay, Reply};
 use firecamp_core::contract::endpoint::LONGEST_RELEASE;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::endpoint::{Asking, NoOutcome, Request};
+use firecamp_core::ids::Epoch;
 use firecamp_core::machine::{Attached, Failure, Outcome};
 use firecamp_core::time::Moment;
 
@@ -34,6 +36,8 @@ enum Step {
 pub(super) enum Answer {
     Outcome(Outcome),
     Without(NoOutcome, Failure),
+    /// The epoch that the pod holds; 0 if none.
+    Epoch(Epoch),
 }
 
 /// A container.
@@ -42,6 +46,8 @@ pub(in crate::model) struct Client {
     request: Request,
     step: Step,
     asking: Option<Asking>,
+    /// The epoch that a sidecar has fixed.
+    pub(super) epoch: Option<Epoch>,
     /// What runs for it in the agent.
     pub(super) run: Option<Slot>,
     /// The agent has begun to answer.
@@ -50,18 +56,34 @@ pub(in crate::model) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(request: Request, role: Role) -> Self {
-        let step = match role {
-            Role::Init => Step::Probe,
-            Role::Stop(StopKind::Sidecar, _) => Step::AwaitStop,
-            Role::Stop(StopKind::Hook, _) | Role::Agent => Step::Ask,
+    pub(super) fn new(role: Role) -> Self {
+        let (request, step) = match role {
+            Role::Init => (Request::Attach, Step::Probe),
+            Role::Stop(StopKind::Sidecar, _) => (Request::Address, Step::Ask),
+            Role::Stop(StopKind::Hook, _) | Role::Agent => (Request::Release, Step::Ask),
         };
-        Self { request, step, asking: None, run: None, is_answered: false, incoming: None }
+        let (asking, epoch, run, incoming) = (None, None, None, None);
+        Self { request, step, asking, epoch, run, is_answered: false, incoming }
+    }
+
+    /// What it asks for.
+    pub(super) fn request(&self) -> Request {
+        self.request
     }
 
     /// Whether it attaches.
     pub(in crate::model) fn attaches(&self) -> bool {
         self.request == Request::Attach
+    }
+
+    /// SIGTERM, before its epoch is known: it leaves the release to the agent. True if it ends.
+    pub(in crate::model) fn gives_up(&mut self) -> bool {
+        let ends = self.request == Request::Address && !matches!(self.step, Step::AwaitStop);
+        if ends {
+            let why = failure(Exit::AgentUnavailable, "no epoch is known");
+            self.step = Step::Done(Outcome::Failed(why));
+        }
+        ends
     }
 
     /// Whether it sends its request now.
@@ -71,13 +93,11 @@ impl Client {
 
     /// It sends its request. Returns until when it waits for an answer.
     pub(super) fn begin(&mut self, within: Duration, now: Moment) -> Moment {
-        let attaches = self.attaches();
-        let asking = self.asking.get_or_insert_with(|| {
-            if attaches {
-                Asking::attach(within, now)
-            } else {
-                Asking::release(LONGEST_RELEASE, now)
-            }
+        let request = self.request;
+        let asking = self.asking.get_or_insert_with(|| match request {
+            Request::Attach => Asking::attach(within, now),
+            Request::Release => Asking::release(LONGEST_RELEASE, now),
+            Request::Address => Asking::epoch(now),
         });
         self.step = Step::Asked;
         self.is_answered = false;
@@ -120,9 +140,9 @@ impl Client {
     pub(super) fn handle(&mut self, reply: &Reply, now: Moment) -> Option<Slot> {
         if let Reply::File(done) = reply {
             self.file(done.as_ref().ok().copied());
-        } else if let (Step::AwaitStop, Reply::Stopping) | (Step::Pause(_), Reply::Waited) =
-            (&self.step, reply)
-        {
+        } else if let (Step::AwaitStop, Reply::Stopping) = (&self.step, reply) {
+            (self.request, self.asking, self.step) = (Request::Release, None, Step::Ask);
+        } else if let (Step::Pause(_), Reply::Waited) = (&self.step, reply) {
             self.step = Step::Ask;
         } else if let (Step::Asked, Reply::Waited) = (&self.step, reply) {
             let kind = if self.is_answered { NoOutcome::Final } else { NoOutcome::NoAnswer };
@@ -134,8 +154,15 @@ impl Client {
                 Some(Answer::Outcome(Outcome::Attached(attached))) => {
                     self.step = Step::Stage(attached);
                 }
+                // Whatever the agent says, a sidecar asks again for its epoch.
+                Some(Answer::Outcome(Outcome::Failed(why))) if self.request == Request::Address => {
+                    self.without(NoOutcome::NoAnswer, why, now);
+                }
                 Some(Answer::Outcome(outcome)) => self.step = Step::Done(outcome),
                 Some(Answer::Without(kind, why)) => self.without(kind, why, now),
+                Some(Answer::Epoch(epoch)) => {
+                    (self.epoch, self.run, self.step) = (Some(epoch), None, Step::AwaitStop);
+                }
                 None => {}
             }
         }
@@ -144,6 +171,7 @@ impl Client {
 
     fn without(&mut self, kind: NoOutcome, why: Failure, now: Moment) {
         self.run = None;
+        let kind = if self.request == Request::Address { NoOutcome::NoAnswer } else { kind };
         let pause = self.asking.as_mut().and_then(|asking| asking.again(kind, now));
         self.step = pause.map_or(Step::Done(Outcome::Failed(why)), Step::Pause);
     }
