@@ -115,12 +115,12 @@ impl Model<'_> {
         };
         let rng = &mut self.process(slot).rng;
         // Tokens name their node from Kubernetes 1.30 on.
-        let (named, cached) = (!rng.once_in(4), rng.once_in(2));
+        let (node_known, cached) = (!rng.once_in(4), rng.once_in(2));
         let names = self.names;
         let token = ReviewedPod {
             member: names.member(own.member).clone(),
             pod: names.uid(own.pod),
-            node: named.then(|| names.node(own.node).name.clone()),
+            node: node_known.then(|| names.node(own.node).name.clone()),
         };
         let at = names.node(node).name.clone();
         let admission = Admission::new(request, token, (at, cached));

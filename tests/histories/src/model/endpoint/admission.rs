@@ -67,12 +67,12 @@ impl Admission {
     }
 
     pub(in crate::model) fn reply(&mut self, reply: Reply) {
-        let stage = match reply {
-            Reply::Pod(read) => read.map_err(|why| unread(&why)).and_then(|shown| self.next(shown)),
-            Reply::Member(read) => {
-                read.map(|found| Stage::Told(self.held(*found))).map_err(|why| unread(&why))
-            }
-            _ => return,
+        let stage = if let Reply::Pod(read) = reply {
+            read.map_err(|why| unread(&why)).and_then(|shown| self.next(shown))
+        } else if let Reply::Member(read) = reply {
+            read.map(|found| Stage::Told(self.held(*found))).map_err(|why| unread(&why))
+        } else {
+            return;
         };
         self.stage = stage.unwrap_or_else(|why| Stage::Refused(Outcome::Failed(why)));
     }
@@ -130,11 +130,11 @@ fn unread(why: &RegistryFailure) -> Failure {
 
 /// What the client learns of a request that is not served, as the status of the response says it.
 pub(super) fn answer(why: &Failure) -> Answer {
-    match why.exit {
-        Exit::AgentUnavailable | Exit::RegistryUnavailable => {
-            Answer::Without(NoOutcome::NoAnswer, why.clone())
-        }
-        Exit::TokenRefused => Answer::Without(NoOutcome::Refused, why.clone()),
-        _ => Answer::Outcome(Outcome::Failed(why.clone())),
+    if matches!(why.exit, Exit::AgentUnavailable | Exit::RegistryUnavailable) {
+        Answer::Without(NoOutcome::NoAnswer, why.clone())
+    } else if why.exit == Exit::TokenRefused {
+        Answer::Without(NoOutcome::Refused, why.clone())
+    } else {
+        Answer::Outcome(Outcome::Failed(why.clone()))
     }
 }
