@@ -1,5 +1,7 @@
 //! Pods that ask their node's agent.
 
+#![expect(clippy::unwrap_used, reason = "test support: a failure here fails the test")]
+
 use firecamp_histories::crashes::catalogue::{self, Entry};
 use firecamp_histories::crashes::cli::report;
 use firecamp_histories::crashes::enumerate::{Plan, Progress, run};
