@@ -17,7 +17,7 @@ pub struct Author {
     pub fixed: Option<u64>,
     /// Until then an unanswered call of this process may land.
     pub pending_until: Moment,
-    /// Its last read showed its own pod, on its node and not terminating.
+    /// Its last read before this write showed its own pod, on its node and not terminating.
     pub pod_lives: bool,
 }
 

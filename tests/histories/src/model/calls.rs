@@ -12,9 +12,19 @@ use crate::simulated_cluster::ec2::Lags;
 /// What a call does when it lands.
 #[derive(Debug)]
 pub(super) enum Effect {
-    Write(Box<Write>),
-    Assign { eni: EniIx, address: Ipv4Addr, force: bool, lags: Lags },
-    Unassign { eni: EniIx, address: Ipv4Addr, lags: Lags },
+    /// The flag: the last read before it showed the process's own pod, living.
+    Write(Box<Write>, bool),
+    Assign {
+        eni: EniIx,
+        address: Ipv4Addr,
+        force: bool,
+        lags: Lags,
+    },
+    Unassign {
+        eni: EniIx,
+        address: Ipv4Addr,
+        lags: Lags,
+    },
 }
 
 /// A call in flight.

@@ -107,7 +107,7 @@ impl Model<'_> {
             return;
         };
         let reply = match effect {
-            Effect::Write(write) => self.land_write(slot, &write),
+            Effect::Write(write, pod_lives) => self.land_write(slot, (&write, pod_lives)),
             Effect::Assign { eni, address, force, lags } => {
                 self.land_assign(slot, (eni, address), (force, after_deadline), lags)
             }

@@ -136,7 +136,7 @@ impl Model<'_> {
         if self.injects(slot, Fault::RegistryRefuses) {
             return self.reply_after(slot, time.min(BOUND), Reply::Written(Err(refusal())));
         }
-        let effect = Effect::Write(write);
+        let effect = Effect::Write(write, self.process(slot).pod_lives);
         let given_up = time.saturating_add(back) >= BOUND;
         if !given_up && !lost {
             return self.send(slot, (time, Some(back)), effect);
@@ -155,7 +155,7 @@ impl Model<'_> {
         }
     }
 
-    pub(super) fn land_write(&mut self, slot: Slot, write: &Write) -> Reply {
+    pub(super) fn land_write(&mut self, slot: Slot, (write, pod_lives): (&Write, bool)) -> Reply {
         if self.cluster.api_out {
             return Reply::Written(Err(unavailable(ReportedEffect::None)));
         }
@@ -179,7 +179,7 @@ impl Model<'_> {
                 member: process.spawn.member,
                 fixed: process.fixed,
                 pending_until: process.pending_until,
-                pod_lives: process.pod_lives,
+                pod_lives,
             };
             self.audit.recorded(self.now, author, before.as_ref(), stored);
             self.trace.record(self.now, stored);
