@@ -5,8 +5,8 @@ use crate::names::NodeIx;
 use crate::scenario::{At, Disruption, Endpoint};
 use crate::seed::SeededRng;
 
-/// The random stream for the endpoint, chosen so that no regression seed (seeds/found.txt) gets
-/// another history.
+/// The random stream for the endpoint, chosen so that no regression seed before it
+/// (seeds/found.txt) gets another history.
 pub(super) const KEY: u64 = 40_027;
 
 /// Half of the histories have pods that ask an agent.
