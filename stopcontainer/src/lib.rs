@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use firecamp_cloud::{CloudConfig, LazyCloud};
 use firecamp_core::contract::api;
+use firecamp_core::contract::exit::Exit;
 use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
 use firecamp_host::{HostTimeouts, LinuxHost};
 use firecamp_run::config::{EndpointStop, Identity, StopConfig, StopSettings};
@@ -36,14 +37,33 @@ pub fn main() -> ExitCode {
 
 /// Releases through the agent's endpoint.
 async fn ask(config: &EndpointStop, signals: Signals) -> Report {
+    let mut request = config.request.clone();
     if config.mode == StopMode::Wait {
-        signals.awaited.cancelled().await;
+        match fixed(config, &signals).await {
+            Ok(epoch) => request.epoch = Some(epoch),
+            Err(unknown) => return unknown,
+        }
     }
     tokio::select! {
         biased;
         () = signals.end.cancelled() => Report::interrupted(),
-        report = config.client.release(&config.request, config.timeout) => report,
+        report = config.client.release(&request, config.timeout) => report,
     }
+}
+
+/// Waits for SIGTERM. Returns the epoch that the pod held before; 0 if none.
+async fn fixed(config: &EndpointStop, signals: &Signals) -> Result<u64, Report> {
+    let held = tokio::select! {
+        biased;
+        () = signals.awaited.cancelled() => {
+            let text = "SIGTERM came before the agent of this node said which epoch this pod holds; \
+                        the agent releases the address when the pod has ended";
+            return Err(Report::new(Exit::AgentUnavailable, text));
+        }
+        held = config.client.epoch() => held,
+    };
+    signals.awaited.cancelled().await;
+    held.map(Option::unwrap_or_default)
 }
 
 async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report> {

@@ -9,10 +9,10 @@ use firecamp_core::contract::endpoint::{LONGEST_RELEASE, RESPONSE_WITHIN};
 use firecamp_core::contract::event::Notice;
 use firecamp_core::contract::{api, timing};
 use firecamp_core::failure::HostFailure;
-use firecamp_core::ids::NodeName;
+use firecamp_core::ids::{Epoch, NodeName};
 use firecamp_core::ports::{AskingPod, Registry as _, ReviewedPod, SocketScope};
 use firecamp_core::record::{MemberRecords, State, StaticIp};
-use firecamp_core::release::{ReleaseInput, Releaser};
+use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_engine::{Begin, ClientsFile, Ended, Rng, Run, Signal, Systems};
 use firecamp_host::EniListFile;
 use firecamp_run::connect::{AnyRegistry, Reporter};
@@ -144,8 +144,10 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
                 Some((api::INIT, endpoint.run(input, &run).await))
             }
             Asked::Release(request) => {
-                let run = run(None);
-                Some((api::STOP, endpoint.run(release_input(&by, request), &run).await))
+                let (run, input) = (run(None), release_input(&by, request));
+                let only = request.epoch.map(Epoch);
+                let release = |now| Release::new(input, now).of_epoch(only);
+                Some((api::STOP, endpoint.run(release, &run).await))
             }
             Asked::Address => None,
         }

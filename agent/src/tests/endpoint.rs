@@ -45,8 +45,12 @@ impl Asking<'_> {
     }
 
     async fn release(&self, token: &str) -> Report {
+        self.release_of(token, None).await
+    }
+
+    async fn release_of(&self, token: &str, epoch: Option<u64>) -> Report {
         let (scope, drain_ms) = (DrainScope::Connections, Some(1_000));
-        let request = ReleaseRequest { scope, drain_ms, grace_ms: 5_000 };
+        let request = ReleaseRequest { scope, drain_ms, grace_ms: 5_000, epoch };
         self.client(token).release(&request, WITHIN).await
     }
 
@@ -68,6 +72,12 @@ impl Asking<'_> {
         let mut spec = json!({ "nodeName": NODE, "hostNetwork": true });
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let pod = json!({ "metadata": metadata, "spec": spec, "status": status });
+        self.node.server.set_pod("prod", "redis-0", pod);
+    }
+
+    fn end_pod(&self) {
+        let pod = json!({ "metadata": { "uid": POD, "deletionTimestamp": "2036-11-20T15:00:30Z" },
+            "spec": { "nodeName": NODE, "hostNetwork": true }, "status": { "phase": "Running" } });
         self.node.server.set_pod("prod", "redis-0", pod);
     }
 
@@ -171,13 +181,28 @@ async fn a_terminating_pod_releases_its_address_and_a_running_one_does_not() {
         assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success);
         let report = asking.release(TOKEN).await;
         assert_eq!((report.exit, report.path), (Exit::Success, Some("not-ending")), "{report:?}");
-        let pod = json!({ "metadata": { "uid": POD, "deletionTimestamp": "2036-11-20T15:00:30Z" },
-            "spec": { "nodeName": NODE, "hostNetwork": true }, "status": { "phase": "Running" } });
-        asking.node.server.set_pod("prod", "redis-0", pod);
+        asking.end_pod();
         let report = asking.release(TOKEN).await;
         assert_eq!((report.exit, report.path), (Exit::Success, Some("parked")), "{report:?}");
         assert!(!asking.node.holds());
         assert_eq!(asking.get(TOKEN).await["address"], Value::Null);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f142_a_stop_container_of_a_dead_sandbox_does_not_release_what_its_pod_attached_since() {
+    asking(async |asking| {
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success);
+        let before = asking.client(TOKEN).epoch().await.unwrap();
+        assert_eq!(before, Some(6));
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success, "in the pod's next sandbox");
+        asking.end_pod();
+        let late = asking.release_of(TOKEN, before).await;
+        assert_eq!((late.exit, late.path), (Exit::Success, Some("not-holder")), "{late:?}");
+        assert!(asking.node.holds());
+        let own = asking.release_of(TOKEN, Some(7)).await;
+        assert_eq!((own.exit, own.path), (Exit::Success, Some("parked")), "{own:?}");
     })
     .await;
 }

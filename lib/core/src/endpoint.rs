@@ -1,6 +1,10 @@
 //! Whether the agent serves a request at its endpoint. Nothing that a client says is believed but
 //! its token.
 
+mod asking;
+
+pub use asking::{Asking, NoOutcome};
+
 use std::net::IpAddr;
 
 use crate::contract::exit::Exit;

@@ -90,6 +90,8 @@ pub struct Release {
     waiting: Waiting,
     at: At,
     stored: Option<Stored<StaticIp>>,
+    /// The only epoch that it may release, if the container knows it.
+    only: Option<Epoch>,
     epoch: Epoch,
     policy: ReleasePolicy,
     drain_until: Moment,
@@ -110,6 +112,7 @@ impl Release {
             waiting,
             at: At::Fix,
             stored: None,
+            only: None,
             epoch: Epoch::default(),
             policy: ReleasePolicy::Keep,
             drain_until: now,
@@ -118,6 +121,12 @@ impl Release {
             crossed: None,
             requested: now,
         }
+    }
+
+    /// The same for a container that fixed this epoch when it started.
+    #[must_use]
+    pub fn of_epoch(self, only: Option<Epoch>) -> Self {
+        Self { only, ..self }
     }
 
     fn address(&self) -> Option<Ipv4Addr> {
@@ -163,7 +172,8 @@ impl Release {
     /// Fixes the epoch that this process may release; it never releases another one.
     fn after_fix(&mut self, records: MemberRecords, now: Moment) -> Next<Outcome> {
         let held = records.static_ip.filter(|ip| {
-            ip.object.member == self.input.member && self.is_held(&ip.object, ip.object.epoch)
+            let epoch = self.only.unwrap_or(ip.object.epoch);
+            ip.object.member == self.input.member && self.is_held(&ip.object, epoch)
         });
         self.policy = records.pool.map(|p| p.release_policy).unwrap_or_default();
         match held {

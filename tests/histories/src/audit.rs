@@ -1,6 +1,7 @@
 //! The invariants that are checked after every step. Callers pass in what changed, so that each
 //! check costs what the step cost. The first violation is kept and ends the history.
 
+mod admission;
 mod adopt;
 mod agents;
 mod causes;
@@ -14,7 +15,7 @@ pub use adopt::{Adoption, OrphanObservation};
 pub use causes::{Cause, Causes};
 pub use check::Truth;
 pub use endings::{End, EndedProcess};
-pub use facts::{AddressMove, Author, Ec2Mutation, KernelWrite, MutationSource};
+pub use facts::{AddressMove, Author, Ec2Mutation, KernelWrite, MutationSource, ServedRequest};
 pub use promise::{Promise, Violation};
 
 use std::net::Ipv4Addr;

@@ -8,6 +8,7 @@ mod calls;
 mod checks;
 mod cloud;
 mod crash_injection;
+mod endpoint;
 mod host;
 mod leader;
 mod orders;
@@ -120,6 +121,7 @@ impl<'a> Model<'a> {
             Event::Told(slot, number) => self.told(slot, number),
             Event::Poll(slot) => self.poll(slot),
             Event::LeaderTick(slot, number) => self.leader_tick(slot, number),
+            Event::HungUp(slot) => self.drop_run(slot),
         }
     }
 
@@ -170,7 +172,12 @@ impl<'a> Model<'a> {
         process.note(&reply);
         self.trace.reply(now, slot.0, &reply);
         let process = &mut self.processes[slot.at()];
-        process.machine.reply(reply, now);
+        if let ProcessKind::Client(_) = process.machine {
+            self.client_replied(slot, &reply);
+        } else {
+            process.machine.reply(reply, now);
+        }
+        let process = &mut self.processes[slot.at()];
         if let Some(step) = process.machine.crossed() {
             self.coverage.step(step);
             self.passed(slot, step);
@@ -201,6 +208,13 @@ impl<'a> Model<'a> {
         if let ProcessKind::AdoptionAttempt(_) = process.machine {
             return self.next_request(slot);
         }
+        if self.admit(slot) {
+            return;
+        }
+        if self.asks(slot) {
+            return self.ask(slot);
+        }
+        let process = &mut self.processes[slot.at()];
         if process.machine.outcome().is_some() {
             return self.finish(slot);
         }

@@ -10,7 +10,7 @@ mod swarm;
 
 pub use disruption::{At, Container, Disruption, ExternalReassignment, Outage, Stripped};
 pub use orphans::{Act, ActAt, Orphans, Using};
-pub use shape::{Shape, StopKind};
+pub use shape::{Endpoint, Shape, StopKind};
 pub use swarm::{Fault, Swarm};
 
 use std::net::Ipv4Addr;
@@ -69,10 +69,11 @@ impl Scenario {
         Moment(Duration::from_millis(u64::from(self.heal_at_ms.saturating_add(lead))))
     }
 
-    /// The same without orphans.
+    /// The same without orphans and without endpoint, as it runs on the wire.
     #[must_use]
-    pub fn without_orphans(&self) -> Self {
-        Self { orphans: None, ..self.clone() }
+    pub fn for_wire(&self) -> Self {
+        let shape = Shape { endpoint: Endpoint::Unused, ..self.shape.clone() };
+        Self { orphans: None, shape, ..self.clone() }
     }
 
     /// Nothing goes wrong: pods start, stop and move in an orderly way.

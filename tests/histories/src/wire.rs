@@ -39,6 +39,6 @@ pub const WIRE: Program = Program {
 
 /// Runs a scenario at wire level, without adoption: that needs ten minutes of each agent.
 pub fn run(scenario: &Scenario, names: &Names, trace: Trace) -> Report {
-    let scenario = scenario.without_orphans();
+    let scenario = scenario.for_wire();
     history::play(&scenario, level::Wire::new(&scenario, names, trace))
 }

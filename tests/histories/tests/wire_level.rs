@@ -62,7 +62,7 @@ const ENOUGH: usize = 10;
 fn seeds_that_meet(name: &str) -> Vec<u64> {
     let names = Names::new();
     let record_coverage = |seed: &u64| {
-        let report = history::run(&Scenario::draw(*seed), &names, Trace::Off);
+        let report = history::run(&Scenario::draw(*seed).for_wire(), &names, Trace::Off);
         report.coverage.counts().iter().any(|(known, count)| known == name && *count > 0)
     };
     (1..SEARCHED).filter(record_coverage).take(ENOUGH).collect()
@@ -106,7 +106,7 @@ fn calm_scenarios_end_the_same_at_both_levels() {
     let calm = calm.filter(|scenario| !races(scenario)).take(200);
     let mut different = Vec::new();
     for scenario in calm {
-        let model = history::run(&scenario, &names, Trace::Off);
+        let model = history::run(&scenario.for_wire(), &names, Trace::Off);
         let wire = firecamp_histories::wire::run(&scenario, &names, Trace::Off);
         let (model, wire) = (ends(&model.coverage), ends(&wire.coverage));
         if model != wire {

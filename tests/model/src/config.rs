@@ -245,6 +245,16 @@ pub const CONFIGS: &[Config] = &[
         ..COARSE
     },
     Config {
+        name: "endpoint",
+        about: "an agent runs attach and release, and dies with them and an operation of its own",
+        agent: true,
+        instant: true,
+        warm: true,
+        hooks: Hooks::PreStop,
+        budget: Budget { force: 1, crash: 2, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
         name: "twin-agents",
         about: "two agents on each node, all of which release for a node that is lost",
         agent: true,

@@ -97,6 +97,11 @@ fn a_re_assert_outlives_its_agent() {
 }
 
 #[test]
+fn f139_an_agent_dies_with_all_that_it_runs() {
+    holds("endpoint");
+}
+
+#[test]
 fn two_agents_run_on_each_node() {
     holds("twin-agents");
 }

@@ -96,7 +96,7 @@ impl EndpointStop {
                 StopMode::Wait => (DrainScope::All, None),
                 StopMode::Release => (DrainScope::Connections, Some(millis(drain))),
             };
-            let request = ReleaseRequest { scope, drain_ms, grace_ms: millis(grace) };
+            let request = ReleaseRequest { scope, drain_ms, grace_ms: millis(grace), epoch: None };
             // The kubelet ends the container when the grace period ends, which may be hours.
             let timeout = endpoint::LONGEST_RELEASE;
             Self { mode, identity, client, request, timeout }

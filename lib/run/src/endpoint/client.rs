@@ -13,39 +13,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use firecamp_core::contract::endpoint;
 use firecamp_core::contract::exit::Exit;
+use firecamp_core::endpoint::{Asking, NoOutcome};
 use firecamp_core::failure::chain;
+use firecamp_core::time::Moment;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::protocol::{AttachRequest, ReleaseRequest, ResponseLine};
+use super::protocol::{AddressResponse, AttachRequest, ReleaseRequest, ResponseLine};
 use crate::report::Report;
 
 /// A connection to this node's own agent takes less than a millisecond.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// The agent answers as soon as it knows the pod: that takes a review and a read of the API server,
-/// each with a timeout of a few seconds.
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-/// A release is given up after this long without an answer: the pod must end in its usual time, and
-/// the agent releases the address by itself when it is back.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
-/// A token that was refused is shown again for this long: an API server may know a new pod late.
-const REFUSED_PATIENCE: Duration = Duration::from_secs(3);
-/// The agent's deadline comes this much earlier, so that its outcome arrives in time.
-const MARGIN: Duration = Duration::from_secs(5);
-/// At its deadline the agent still finishes the call in flight, and what it undoes.
-const SLACK: Duration = Duration::from_secs(15);
-/// First pause before the request is repeated; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The time of [`Asking`] counts from the first request.
+const START: Moment = Moment(Duration::ZERO);
 /// A line of the response is never longer.
 const LONGEST_LINE: usize = 64 * 1024;
 
@@ -56,15 +44,6 @@ pub struct EndpointClient {
     pub endpoint: SocketAddr,
     /// The pod's token. Read again for each request, because the kubelet renews it.
     pub token_file: PathBuf,
-}
-
-/// How long a request is repeated.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    /// Until its outcome.
-    within: Duration,
-    /// Until the agent answers at all.
-    patience: Duration,
 }
 
 /// Why a request has no outcome.
@@ -96,85 +75,68 @@ enum Failed {
     Refused(Report),
 }
 
-/// When a request is repeated.
-#[derive(Debug)]
-struct Asking {
-    begun: Instant,
-    /// Until its outcome.
-    deadline: Instant,
-    /// Until the agent answers. Later if it answered and was lost.
-    answer_by: Instant,
-    patience: Duration,
-    pause: Duration,
-}
-
-impl Asking {
-    fn begin(Limits { within, patience }: Limits, now: Instant) -> Self {
-        let (deadline, answer_by) = (now + within, now + patience);
-        Self { begun: now, deadline, answer_by, patience, pause: FIRST_PAUSE }
-    }
-
-    /// How long to wait before the request is repeated; none if it is given up.
-    fn again(&mut self, failed: &Failed, now: Instant) -> Option<Duration> {
-        let until = match failed {
-            Failed::Token { .. } | Failed::Late => now,
-            Failed::Refused(_) => self.answer_by.min(self.begun + REFUSED_PATIENCE),
-            Failed::Cut => {
-                self.answer_by = (now + self.patience).min(self.deadline);
-                self.answer_by
-            }
-            Failed::Connect(_)
-            | Failed::Silent
-            | Failed::Unanswered
-            | Failed::Request(_)
-            | Failed::Broken(_)
-            | Failed::Busy(_) => self.answer_by,
-        };
-        let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
-        (now + pause < until).then_some(pause)
+impl Failed {
+    fn kind(&self) -> NoOutcome {
+        match self {
+            Self::Token { .. } | Self::Late => NoOutcome::Final,
+            Self::Refused(_) => NoOutcome::Refused,
+            Self::Cut => NoOutcome::Cut,
+            Self::Connect(_)
+            | Self::Silent
+            | Self::Unanswered
+            | Self::Request(_)
+            | Self::Broken(_)
+            | Self::Busy(_) => NoOutcome::NoAnswer,
+        }
     }
 }
 
 impl EndpointClient {
     /// Attaches the pod's address. The agent gets what is left of the timeout.
     pub async fn attach(&self, within: Duration) -> Report {
-        let request = |left: Duration| AttachRequest { timeout_ms: millis(left) };
-        self.ask(endpoint::ATTACH, request, Limits { within, patience: within }).await
+        let request =
+            |left| self.post(endpoint::ATTACH, &AttachRequest { timeout_ms: millis(left) });
+        let asked = self.ask(Asking::attach(within, START), request, outcome).await;
+        asked.unwrap_or_else(|failed| failed)
     }
 
     /// Releases the pod's address. Waits only briefly for an agent that is not there.
     pub async fn release(&self, request: &ReleaseRequest, within: Duration) -> Report {
-        let limits = Limits { within, patience: RELEASE_PATIENCE.min(within) };
-        self.ask(endpoint::RELEASE, |_left| request.clone(), limits).await
+        let request = |_left| self.post(endpoint::RELEASE, request);
+        let asked = self.ask(Asking::release(within, START), request, outcome).await;
+        asked.unwrap_or_else(|failed| failed)
     }
 
-    async fn ask<R: Serialize>(
+    /// The epoch that the pod holds; none if it holds none. Asks until the agent says it.
+    pub async fn epoch(&self) -> Result<Option<u64>, Report> {
+        let request = |_left| self.request(Method::GET, endpoint::ADDRESS, Bytes::new());
+        self.ask(Asking::epoch(START), request, held_epoch).await
+    }
+
+    async fn ask<T>(
         &self,
-        path: &'static str,
-        request: impl Fn(Duration) -> R,
-        limits: Limits,
-    ) -> Report {
-        let mut asking = Asking::begin(limits, Instant::now());
+        mut asking: Asking,
+        request: impl Fn(Duration) -> Result<Request<Full<Bytes>>, Failed>,
+        read: impl AsyncFn(Response<Incoming>) -> Result<T, Failed>,
+    ) -> Result<T, Report> {
+        let begun = Instant::now();
         loop {
-            let now = Instant::now();
-            let left = asking.deadline.saturating_duration_since(now);
-            let request = request(left.saturating_sub(MARGIN.min(left / 2)));
-            let answer_by = (asking.answer_by + LONGEST_PAUSE).min(now + ANSWER_WITHIN);
-            let asked = self.attempt(path, &request, answer_by);
-            let asked = timeout_at(asking.deadline + SLACK, asked).await;
+            let now = Moment(begun.elapsed());
+            let request = request(asking.time_for_agent(now));
+            let asked = self.attempt(request, begun + asking.answer_by(now).0, &read);
+            let asked = timeout_at(begun + asking.outcome_by().0, asked).await;
             let failed = match asked.unwrap_or(Err(Failed::Late)) {
-                Ok(report) => return report,
+                Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            let Some(pause) = asking.again(&failed, Instant::now()) else {
-                return self.given_up(failed, limits);
+            let Some(pause) = asking.again(failed.kind(), Moment(begun.elapsed())) else {
+                return Err(self.given_up(failed, asking.patience()));
             };
             tracing::info!(
                 endpoint = %self.endpoint,
                 error = chain(&failed),
-                waited_seconds = asking.begun.elapsed().as_secs_f64(),
-                at_most_seconds = limits.patience.as_secs_f64(),
+                waited_seconds = begun.elapsed().as_secs_f64(),
+                at_most_seconds = asking.patience().as_secs_f64(),
                 "waiting for the agent of this node"
             );
             sleep(pause).await;
@@ -182,7 +144,7 @@ impl EndpointClient {
     }
 
     /// The report of a request without an outcome.
-    fn given_up(&self, failed: Failed, Limits { patience, .. }: Limits) -> Report {
+    fn given_up(&self, failed: Failed, patience: Duration) -> Report {
         let why = chain(&failed);
         let at = self.endpoint;
         let text = match failed {
@@ -201,19 +163,19 @@ impl EndpointClient {
     }
 
     /// One request, which must be answered by then; its outcome may come later.
-    async fn attempt<R: Serialize>(
+    async fn attempt<T>(
         &self,
-        path: &str,
-        request: &R,
+        request: Result<Request<Full<Bytes>>, Failed>,
         answer_by: Instant,
-    ) -> Result<Report, Failed> {
-        let request = self.request(path, request)?;
+        read: impl AsyncFn(Response<Incoming>) -> Result<T, Failed>,
+    ) -> Result<T, Failed> {
+        let request = request?;
         let connected = timeout(CONNECT_WITHIN, TcpStream::connect(self.endpoint)).await;
         let stream = connected.map_err(|_elapsed| Failed::Silent)?.map_err(Failed::Connect)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut exchange = pin!(async move {
             let answered = timeout_at(answer_by, sender.send_request(request)).await;
-            outcome(answered.map_err(|_elapsed| Failed::Unanswered)??).await
+            read(answered.map_err(|_elapsed| Failed::Unanswered)??).await
         });
         tokio::select! {
             biased;
@@ -223,17 +185,36 @@ impl EndpointClient {
         }
     }
 
-    fn request<R: Serialize>(&self, path: &str, body: &R) -> Result<Request<Full<Bytes>>, Failed> {
-        let token = std::fs::read_to_string(&self.token_file)
-            .map_err(|source| Failed::Token { path: self.token_file.clone(), source })?;
+    fn post(&self, path: &str, body: &impl Serialize) -> Result<Request<Full<Bytes>>, Failed> {
         // Serialization of plain fields cannot fail.
         let body = serde_json::to_vec(body).unwrap_or_default();
-        Ok(Request::post(path)
+        self.request(Method::POST, path, Bytes::from(body))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, Failed> {
+        let token = std::fs::read_to_string(&self.token_file)
+            .map_err(|source| Failed::Token { path: self.token_file.clone(), source })?;
+        Ok(Request::builder()
+            .method(method)
+            .uri(path)
             .header(HOST, self.endpoint.to_string())
             .header(AUTHORIZATION, format!("Bearer {}", token.trim()))
             .header(CONTENT_TYPE, "application/json")
             .body(Full::from(body))?)
     }
+}
+
+/// Reads which epoch the pod holds. Whatever else the agent says, it is asked again.
+async fn held_epoch(response: Response<Incoming>) -> Result<Option<u64>, Failed> {
+    let is_known = response.status().is_success();
+    let body = response.into_body().collect().await?.to_bytes();
+    let held = serde_json::from_slice::<AddressResponse>(&body).map_err(|_other| Failed::Cut)?;
+    if is_known { Ok(held.epoch) } else { Err(Failed::Cut) }
 }
 
 /// Reads the lines of a response up to the outcome.
@@ -279,42 +260,16 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(3);
 
-    fn asking() -> Asking {
-        let limits = Limits { within: Duration::from_mins(10), patience: PATIENCE };
-        Asking::begin(limits, Instant::now())
-    }
-
     fn report() -> Report {
         Report::new(Exit::RegistryUnavailable, "cause")
     }
 
-    #[tokio::test]
-    async fn an_agent_that_answered_and_was_lost_is_asked_again_and_an_absent_one_only_briefly() {
-        let mut asking = asking();
-        let late = asking.begun + Duration::from_mins(1);
-        assert_eq!(asking.again(&Failed::Silent, late), None);
-        assert!(asking.again(&Failed::Cut, late).is_some());
-        assert!(asking.again(&Failed::Silent, late + PATIENCE / 2).is_some());
-        assert_eq!(asking.again(&Failed::Silent, late + PATIENCE), None);
-        let over = asking.deadline;
-        assert_eq!(asking.again(&Failed::Cut, over), None, "never past the deadline");
-    }
-
-    #[tokio::test]
-    async fn a_refused_token_is_shown_again_only_at_first() {
-        let mut asking = asking();
-        let begun = asking.begun;
-        assert!(asking.again(&Failed::Refused(report()), begun).is_some());
-        assert_eq!(asking.again(&Failed::Refused(report()), begun + REFUSED_PATIENCE), None);
-    }
-
-    #[tokio::test]
-    async fn a_busy_agents_own_reason_is_the_one_that_is_reported() {
+    #[test]
+    fn a_busy_agents_own_reason_is_the_one_that_is_reported() {
         let endpoint = "127.0.0.1:1".parse().unwrap();
         let client = EndpointClient { endpoint, token_file: PathBuf::new() };
-        let limits = Limits { within: PATIENCE, patience: PATIENCE };
-        assert_eq!(client.given_up(Failed::Busy(report()), limits), report());
-        let lost = client.given_up(Failed::Cut, limits);
+        assert_eq!(client.given_up(Failed::Busy(report()), PATIENCE), report());
+        let lost = client.given_up(Failed::Cut, PATIENCE);
         assert_eq!(lost.exit, Exit::AgentUnavailable);
         assert!(!lost.message.contains("NetworkPolicy"), "{}", lost.message);
     }

@@ -42,6 +42,9 @@ pub struct ReleaseRequest {
     /// What is left of the pod's grace period if the API server does not report it, in
     /// milliseconds.
     pub grace_ms: u64,
+    /// The epoch that the container fixed when it started. Without it, the one that the pod holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }
 
 /// The address that a pod holds.

@@ -50,6 +50,10 @@ pub enum Cause {
     DiskFailed,
     /// A lookup found sockets of other processes on the address.
     SocketsBusy,
+    /// A fresh read did not show the pod of the process, living on its node.
+    PodNotLiving,
+    /// The node's agent was not there, did not answer, or died.
+    AgentLost,
 }
 
 /// A set of causes.
@@ -60,6 +64,11 @@ impl Causes {
     /// Adds one.
     pub fn add(&mut self, cause: Cause) {
         self.0 |= 1 << (cause as u32);
+    }
+
+    /// Adds all of another set.
+    pub fn include(&mut self, other: Self) {
+        self.0 |= other.0;
     }
 
     /// Whether the set contains this one.

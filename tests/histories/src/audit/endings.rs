@@ -159,11 +159,11 @@ fn fits(failure: &Failure, process: &EndedProcess) -> bool {
         | Exit::Usage
         | Exit::VersionMismatch
         | Exit::ControllerMismatch
-        | Exit::AgentUnavailable
-        | Exit::TokenRefused
         | Exit::NamespaceNotAllowed
         | Exit::Internal
         | Exit::Interrupted => false,
+        Exit::AgentUnavailable => causes.has(Cause::AgentLost),
+        Exit::TokenRefused => causes.has(Cause::PodNotLiving),
         Exit::Superseded => causes.any(&[Cause::PodGone, Cause::Conflict, Cause::LockSuperseded]),
         // Without a record, another member may have allocated the address that the claim names.
         Exit::AddressUnavailable => {

@@ -17,6 +17,23 @@ pub struct Author {
     pub fixed: Option<u64>,
     /// Until then an unanswered call of this process may land.
     pub pending_until: Moment,
+    /// Its last read before this write showed its own pod, on its node and not terminating.
+    pub pod_lives: bool,
+}
+
+/// A request that an agent serves at its endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct ServedRequest {
+    /// The number in the run ID.
+    pub slot: u32,
+    /// It attaches.
+    pub attaches: bool,
+    /// The API showed the pod of the token.
+    pub lives: bool,
+    /// The node of that pod.
+    pub of: NodeIx,
+    /// The node of the agent.
+    pub by: NodeIx,
 }
 
 /// A process that sends an EC2 mutation.

@@ -26,6 +26,9 @@ pub enum Promise {
     S8,
     /// The exit code of every failure fits its cause.
     S9,
+    /// An agent serves the pods of its node alone, and an attach acquires the address only for a
+    /// pod that the last fresh read showed there, not terminating.
+    S10,
     /// After healing: every wanted member is ready.
     L1,
     /// After healing: no kernel has an address without a holder.

@@ -15,6 +15,7 @@ impl Audit {
         before: Option<&StaticIp>,
         after: &StaticIp,
     ) {
+        self.acquires(now, by, before, after);
         match before {
             None => self.created(now, by, after),
             Some(before) => {

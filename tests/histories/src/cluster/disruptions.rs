@@ -23,13 +23,7 @@ impl Orchestrator {
         else {
             return;
         };
-        let asks_api = matches!(
-            disruption,
-            Disruption::Start { .. }
-                | Disruption::Stop { .. }
-                | Disruption::Move { .. }
-                | Disruption::Force { .. }
-        );
+        let asks_api = disruption.changes_pods();
         if self.healing {
             return;
         }

@@ -1,11 +1,12 @@
 //! The scenarios of the enumeration.
 
 mod disturbed;
+mod endpoint;
 mod faulty;
 mod plain;
 
 use crate::names::{MemberIx, NodeIx};
-use crate::scenario::{At, Disruption, Scenario, Shape, StopKind, Swarm};
+use crate::scenario::{At, Disruption, Endpoint, Scenario, Shape, StopKind, Swarm};
 
 /// A scenario, and the time from which its boundaries count.
 #[derive(Debug, Clone)]
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Entry> {
 pub fn varied(variation: u64) -> Vec<Entry> {
     let mut entries = plain::entries();
     entries.extend(faulty::entries());
+    entries.extend(endpoint::entries());
     entries.extend(disturbed::entries());
     for entry in &mut entries {
         // Odd: some even seeds are observed for an hour.
@@ -58,6 +60,7 @@ fn shape() -> Shape {
         eni_limit: 10,
         agents: true,
         watches: false,
+        endpoint: Endpoint::Unused,
     }
 }
 

@@ -105,6 +105,8 @@ impl Model<'_> {
             ProcessKind::Attach(_)
             | ProcessKind::Release(_)
             | ProcessKind::Execution(_)
+            | ProcessKind::Client(_)
+            | ProcessKind::Admission(_)
             | ProcessKind::AdoptionAttempt(_) => None,
         }
     }
@@ -117,8 +119,14 @@ impl Model<'_> {
                 ProcessKind::Agent(agent) if process.alive => agent.idle >= times,
                 ProcessKind::Agent(_) | ProcessKind::Attach(_) => true,
                 // A process that has received SIGTERM has not ended yet.
-                ProcessKind::Release(_) => !(process.alive && process.signalled),
-                ProcessKind::Execution(_) | ProcessKind::AdoptionAttempt(_) => !process.alive,
+                ProcessKind::Client(_) | ProcessKind::Release(_) if process.agent.is_none() => {
+                    !(process.alive && process.signalled)
+                }
+                ProcessKind::Client(_)
+                | ProcessKind::Release(_)
+                | ProcessKind::Execution(_)
+                | ProcessKind::Admission(_)
+                | ProcessKind::AdoptionAttempt(_) => !process.alive,
             })
             && (!self.scenario.shape.agents || self.is_everything_in_place())
     }

@@ -125,6 +125,8 @@ impl Model<'_> {
             ProcessKind::Attach(_)
             | ProcessKind::Release(_)
             | ProcessKind::Execution(_)
+            | ProcessKind::Client(_)
+            | ProcessKind::Admission(_)
             | ProcessKind::Agent(_) => None,
         }
     }
@@ -242,6 +244,8 @@ impl Model<'_> {
             ProcessKind::Attach(_)
             | ProcessKind::Release(_)
             | ProcessKind::Execution(_)
+            | ProcessKind::Client(_)
+            | ProcessKind::Admission(_)
             | ProcessKind::Agent(_) => Some("created by a process that adopts nothing"),
         };
         let adoption = Adoption {

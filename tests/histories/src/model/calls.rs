@@ -9,10 +9,11 @@ use super::process::Slot;
 use crate::names::EniIx;
 use crate::simulated_cluster::ec2::Lags;
 
-/// What a call does when it lands.
+/// What a call does when it lands. The flag of a write: the last read before it showed the
+/// process's own pod, living.
 #[derive(Debug)]
 pub(super) enum Effect {
-    Write(Box<Write>),
+    Write(Box<Write>, bool),
     Assign { eni: EniIx, address: Ipv4Addr, force: bool, lags: Lags },
     Unassign { eni: EniIx, address: Ipv4Addr, lags: Lags },
 }

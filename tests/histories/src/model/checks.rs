@@ -62,8 +62,12 @@ impl Model<'_> {
     /// A process that still runs after everything has settled, other than sidecars and agents.
     pub(super) fn find_stuck(&self) -> Option<String> {
         let runs = |process: &&super::process::Process| match process.machine {
-            ProcessKind::Attach(_) | ProcessKind::Execution(_) => process.alive,
-            ProcessKind::Release(_) => process.alive && process.signalled,
+            ProcessKind::Attach(_) | ProcessKind::Execution(_) | ProcessKind::Admission(_) => {
+                process.alive
+            }
+            ProcessKind::Client(ref client) if client.attaches() => process.alive,
+            ProcessKind::Release(_) if process.agent.is_some() => process.alive,
+            ProcessKind::Client(_) | ProcessKind::Release(_) => process.alive && process.signalled,
             // Addresses that a claim names are examined again and again.
             ProcessKind::Agent(_) | ProcessKind::AdoptionAttempt(_) => false,
         };

@@ -237,7 +237,7 @@ impl Model<'_> {
         let run = self.names.run(ProcessId(u32::MAX.saturating_sub(own.0)));
         let Some((object, _)) = decide::releasing(object, &run) else { return false };
         let write = Write::UpdateStaticIp(Stored { version: version.clone(), object });
-        matches!(self.land_write(own, &write), Reply::Written(Ok(_)))
+        matches!(self.land_write(own, (&write, true)), Reply::Written(Ok(_)))
     }
 
     /// The reads of the leader's releases, which find the record by its address. An adopted address

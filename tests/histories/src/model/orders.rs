@@ -15,7 +15,7 @@ use super::Model;
 use super::leader::performed;
 use super::process::{Process, ProcessKind, Slot, Stalled};
 use super::queue::Event;
-use crate::audit::{End, EndedProcess};
+use crate::audit::{Cause, End, EndedProcess};
 use crate::cluster::Ended;
 use crate::inputs;
 use crate::level::{Level, Order, Power, Role, Spawn};
@@ -83,6 +83,9 @@ impl Model<'_> {
     fn spawn(&mut self, spawn: Spawn) {
         let slot = self.slot();
         let machine = match spawn.role {
+            role @ (Role::Init | Role::Stop(..)) if self.scenario.shape.asks_agent(spawn.pod) => {
+                self.new_client(role)
+            }
             Role::Init => {
                 let input = inputs::attach(self.scenario, self.names, spawn, slot.0);
                 ProcessKind::Attach(Box::new(Attach::new(input, self.now)))
@@ -143,12 +146,29 @@ impl Model<'_> {
     /// wait.
     fn signal_received(&mut self, slot: Slot) {
         let process = &mut self.processes[slot.at()];
-        if matches!(process.machine, ProcessKind::Attach(_)) {
+        let ends = match &process.machine {
+            ProcessKind::Attach(_) => true,
+            ProcessKind::Client(client) => client.attaches(),
+            ProcessKind::Release(_)
+            | ProcessKind::Execution(_)
+            | ProcessKind::AdoptionAttempt(_)
+            | ProcessKind::Admission(_)
+            | ProcessKind::Agent(_) => false,
+        };
+        if ends {
             process.alive = false;
             let id = process.id();
             self.close(slot, End::Interrupted);
             self.ended.push_back((id, Ended::Interrupted));
             return;
+        }
+        if let ProcessKind::Client(client) = &mut process.machine
+            && client.gives_up()
+        {
+            process.causes.add(Cause::AgentLost);
+            self.client_ended(slot);
+            let generation = self.next_generation(slot);
+            return self.queue.push(self.now, Event::Act(slot, generation));
         }
         let waits = matches!(process.machine.action(), Action::AwaitStop | Action::Wait(_));
         if waits && !process.notified {
@@ -172,7 +192,7 @@ impl Model<'_> {
         }
     }
 
-    fn kill_slot(&mut self, slot: Slot) {
+    pub(super) fn kill_slot(&mut self, slot: Slot) {
         self.processes[slot.at()].alive = false;
         self.close(slot, End::Killed);
     }
@@ -187,7 +207,7 @@ impl Model<'_> {
         }
     }
 
-    fn freeze_slot(&mut self, slot: Slot) {
+    pub(super) fn freeze_slot(&mut self, slot: Slot) {
         let now = self.now;
         let process = self.process(slot);
         if !process.frozen {
@@ -218,6 +238,10 @@ impl Model<'_> {
         process.frozen_for = process.frozen_for.saturating_add(now.since(process.frozen_since));
         let generation = process.generation;
         let stalled = process.stalled.take();
+        if process.hung_up {
+            self.hang_up(slot);
+        }
+        let process = self.process(slot);
         if process.signalled {
             self.signal_received(slot);
         }
@@ -304,7 +328,10 @@ impl Model<'_> {
         let id = process.id();
         let (agent, about, kind) = (process.agent, process.about, process.operation);
         let by_leader = process.by_leader;
-        self.coverage.outcome(&outcome);
+        // The outcome of a container that asks an agent is counted there.
+        if !matches!(process.machine, ProcessKind::Client(_)) {
+            self.coverage.outcome(&outcome);
+        }
         if let (Outcome::Attached(attached), ProcessKind::Attach(_)) = (&outcome, &process.machine)
         {
             self.audit.attached(self.now, attached);
@@ -325,18 +352,24 @@ impl Model<'_> {
     pub(super) fn close(&mut self, slot: Slot, end: End<'_>) {
         let process = &self.processes[slot.at()];
         let limit = match process.machine {
-            ProcessKind::Attach(_) => Some(self.scenario.shape.deadline()),
-            ProcessKind::Execution(_) => Some(timing::OPERATION_DEADLINE),
-            ProcessKind::Release(_) | ProcessKind::Agent(_) | ProcessKind::AdoptionAttempt(_) => {
-                None
+            ProcessKind::Attach(_) => process.limit.or(Some(self.scenario.shape.deadline())),
+            ProcessKind::Client(ref client) if client.attaches() => {
+                Some(self.scenario.shape.deadline())
             }
+            ProcessKind::Execution(_) => Some(timing::OPERATION_DEADLINE),
+            ProcessKind::Client(_)
+            | ProcessKind::Release(_)
+            | ProcessKind::Admission(_)
+            | ProcessKind::Agent(_)
+            | ProcessKind::AdoptionAttempt(_) => None,
         };
+        let asleep = process.frozen_for.saturating_add(process.runs_frozen_for);
         let lifecycle = EndedProcess {
             now: self.now,
             slot: slot.0,
-            awake: self.now.since(process.began).saturating_sub(process.frozen_for),
-            asleep: process.frozen_for,
-            frozen: process.frozen_for > Duration::ZERO || process.slow,
+            awake: self.now.since(process.began).saturating_sub(asleep),
+            asleep,
+            frozen: asleep > Duration::ZERO || process.slow,
             limit,
             signalled: process.signalled_at,
             causes: process.causes,
@@ -345,5 +378,7 @@ impl Model<'_> {
         };
         self.trace.ended(self.now, slot.0, &end);
         self.audit.ended(&lifecycle, &end);
+        self.run_ended(slot, if let End::Outcome(outcome) = end { Some(outcome) } else { None });
+        self.client_ended(slot);
     }
 }

@@ -63,7 +63,7 @@ impl Model<'_> {
     }
 
     /// Starts a new generation of the process, which cancels its scheduled events.
-    fn next_generation(&mut self, slot: Slot) -> u32 {
+    pub(super) fn next_generation(&mut self, slot: Slot) -> u32 {
         let process = self.process(slot);
         process.generation = process.generation.wrapping_add(1);
         process.generation
@@ -107,7 +107,7 @@ impl Model<'_> {
             return;
         };
         let reply = match effect {
-            Effect::Write(write) => self.land_write(slot, &write),
+            Effect::Write(write, pod_lives) => self.land_write(slot, (&write, pod_lives)),
             Effect::Assign { eni, address, force, lags } => {
                 self.land_assign(slot, (eni, address), (force, after_deadline), lags)
             }

@@ -15,11 +15,12 @@ use firecamp_core::time::Moment;
 
 use crate::audit::Causes;
 use crate::level::Spawn;
-use crate::names::{EniIx, Names, ProcessId};
+use crate::names::{EniIx, Names, NodeIx, ProcessId};
 use crate::seed::SeededRng;
 
 use super::agent::Agent;
 use super::attempt::AdoptionAttempt;
+use super::endpoint::{Admission, Client};
 
 /// A process, or an operation of an agent, by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,10 @@ pub(super) enum ProcessKind {
     Execution(Box<Execution>),
     /// An agent examines an address that seems to be orphaned.
     AdoptionAttempt(Box<AdoptionAttempt>),
+    /// A container asks its node's agent.
+    Client(Box<Client>),
+    /// An agent decides whether it serves a request. If it does, an attach or a release follows.
+    Admission(Box<Admission>),
     /// An agent is a controller instead of a machine.
     Agent(Box<Agent>),
 }
@@ -56,6 +61,12 @@ pub(super) struct Process {
     pub(super) spawn: Spawn,
     /// The agent that runs this operation.
     pub(super) agent: Option<Slot>,
+    /// The container for which an agent runs this.
+    pub(super) client: Option<Slot>,
+    /// That container has closed its connection.
+    pub(super) hung_up: bool,
+    /// The node of the pod whose token was shown.
+    pub(super) of: NodeIx,
     /// The address of an operation.
     pub(super) about: Option<Ipv4Addr>,
     /// The kind of an operation.
@@ -81,6 +92,10 @@ pub(super) struct Process {
     pub(super) signalled_at: Option<Moment>,
     pub(super) frozen_since: Moment,
     pub(super) frozen_for: Duration,
+    /// How long the agent's runs for this container were frozen.
+    pub(super) runs_frozen_for: Duration,
+    /// The deadline of a run, if it is not the scenario's.
+    pub(super) limit: Option<Duration>,
     pub(super) steps: u32,
     pub(super) ec2_calls: u16,
     pub(super) mutations: u16,
@@ -96,6 +111,8 @@ pub(super) struct Process {
     pub(super) fixed: Option<u64>,
     /// Its last read of the record or the pod succeeded.
     pub(super) read: bool,
+    /// Its last read showed its own pod, on its node and not terminating.
+    pub(super) pod_lives: bool,
     /// Its last lookup showed a foreign interface.
     pub(super) shown_foreign: bool,
     /// Until then an unanswered call of this process may land.
@@ -107,6 +124,9 @@ impl Process {
         Self {
             spawn,
             agent: None,
+            client: None,
+            hung_up: false,
+            of: spawn.node,
             about: None,
             operation: None,
             by_leader: false,
@@ -126,6 +146,8 @@ impl Process {
             signalled_at: None,
             frozen_since: now,
             frozen_for: Duration::ZERO,
+            runs_frozen_for: Duration::ZERO,
+            limit: None,
             steps: 0,
             ec2_calls: 0,
             mutations: 0,
@@ -135,6 +157,7 @@ impl Process {
             marked: false,
             fixed: None,
             read: false,
+            pod_lives: false,
             shown_foreign: false,
             pending_until: Moment::default(),
         }
@@ -158,7 +181,9 @@ impl Process {
                 let pod = ip.attachment.as_ref().map(|a| &a.pod);
                 pod.and_then(Names::pod_ix) == Some(self.spawn.pod)
             });
-            self.fixed = held.map(|ip| ip.epoch.0);
+            // A sidecar that asks an agent fixed it when it started.
+            let fixed = self.fixed.filter(|_| self.client.is_some());
+            self.fixed = fixed.or(held.map(|ip| ip.epoch.0));
         }
     }
 
@@ -167,9 +192,11 @@ impl Process {
         match &self.machine {
             ProcessKind::Release(_) => true,
             ProcessKind::Execution(execution) => matches!(**execution, Execution::Release(_)),
-            ProcessKind::Attach(_) | ProcessKind::Agent(_) | ProcessKind::AdoptionAttempt(_) => {
-                false
-            }
+            ProcessKind::Attach(_)
+            | ProcessKind::Agent(_)
+            | ProcessKind::AdoptionAttempt(_)
+            | ProcessKind::Client(_)
+            | ProcessKind::Admission(_) => false,
         }
     }
 }
@@ -180,6 +207,8 @@ impl ProcessKind {
             Self::Attach(it) => it.action(),
             Self::Release(it) => it.action(),
             Self::Execution(it) => it.action(),
+            Self::Client(it) => it.action(),
+            Self::Admission(it) => it.action(),
             Self::Agent(_) | Self::AdoptionAttempt(_) => Action::Done,
         }
     }
@@ -190,7 +219,8 @@ impl ProcessKind {
             Self::Release(it) => it.reply(reply, now),
             Self::Execution(it) => it.reply(reply, now),
             Self::AdoptionAttempt(it) => it.reply(&reply),
-            Self::Agent(_) => {}
+            Self::Admission(it) => it.reply(reply),
+            Self::Agent(_) | Self::Client(_) => {}
         }
     }
 
@@ -199,7 +229,9 @@ impl ProcessKind {
             Self::Attach(it) => it.crossed(),
             Self::Release(it) => it.crossed(),
             Self::Execution(it) => it.crossed(),
-            Self::Agent(_) | Self::AdoptionAttempt(_) => None,
+            Self::Agent(_) | Self::AdoptionAttempt(_) | Self::Client(_) | Self::Admission(_) => {
+                None
+            }
         }
     }
 
@@ -208,6 +240,8 @@ impl ProcessKind {
             Self::Attach(it) => it.outcome(),
             Self::Release(it) => it.outcome(),
             Self::Execution(it) => it.outcome(),
+            Self::Client(it) => it.outcome(),
+            Self::Admission(it) => it.outcome(),
             Self::Agent(_) | Self::AdoptionAttempt(_) => None,
         }
     }

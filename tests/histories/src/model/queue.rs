@@ -24,6 +24,8 @@ pub(super) enum Event {
     Land(u32),
     /// Another actor does this with an orphan.
     ExternalAct(u16),
+    /// An agent notices that the client of this run is gone.
+    HungUp(Slot),
     /// The tick of an agent's leader with this number.
     LeaderTick(Slot, u32),
 }

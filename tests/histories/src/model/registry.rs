@@ -10,6 +10,7 @@ use firecamp_core::record::{State, StaticIp, Write};
 use super::Model;
 use super::calls::Effect;
 use super::process::Slot;
+use crate::audit::Cause;
 use crate::cluster::ApiPod;
 use crate::names::{NodeIx, ProcessId};
 use crate::scenario::Fault;
@@ -98,6 +99,13 @@ impl Model<'_> {
             Reply::Allocated(cluster.registry.allocated(pool))
         } else {
             let pod = cluster.pods[spawn.member.at()];
+            let own = |pod: ApiPod| pod.pod == spawn.pod && pod.node == Some(spawn.node);
+            let lives = pod.is_some_and(|pod| own(pod) && pod.ending.is_none());
+            let process = self.process(slot);
+            process.pod_lives = lives;
+            if !lives {
+                process.causes.add(Cause::PodNotLiving);
+            }
             Reply::Pod(Ok(ApiPod::view(pod, self.names, self.now)))
         }
     }
@@ -128,7 +136,7 @@ impl Model<'_> {
         if self.injects(slot, Fault::RegistryRefuses) {
             return self.reply_after(slot, time.min(BOUND), Reply::Written(Err(refusal())));
         }
-        let effect = Effect::Write(write);
+        let effect = Effect::Write(write, self.process(slot).pod_lives);
         let given_up = time.saturating_add(back) >= BOUND;
         if !given_up && !lost {
             return self.send(slot, (time, Some(back)), effect);
@@ -147,7 +155,7 @@ impl Model<'_> {
         }
     }
 
-    pub(super) fn land_write(&mut self, slot: Slot, write: &Write) -> Reply {
+    pub(super) fn land_write(&mut self, slot: Slot, (write, pod_lives): (&Write, bool)) -> Reply {
         if self.cluster.api_out {
             return Reply::Written(Err(unavailable(ReportedEffect::None)));
         }
@@ -171,6 +179,7 @@ impl Model<'_> {
                 member: process.spawn.member,
                 fixed: process.fixed,
                 pending_until: process.pending_until,
+                pod_lives,
             };
             self.audit.recorded(self.now, author, before.as_ref(), stored);
             self.trace.record(self.now, stored);

@@ -246,6 +246,20 @@ impl Disruption {
         NAMES.get(kind).copied().unwrap_or("unknown")
     }
 
+    /// It starts or ends pods.
+    pub fn changes_pods(&self) -> bool {
+        self.is_calm() || matches!(self, Self::Force { .. })
+    }
+
+    /// The node on which it lets a pod start.
+    pub fn target(&self) -> Option<NodeIx> {
+        if let Self::Start { node, .. } | Self::Move { node, .. } | Self::Force { node, .. } = self
+        {
+            return Some(*node);
+        }
+        None
+    }
+
     /// An orderly start, stop or move.
     pub fn is_calm(&self) -> bool {
         matches!(self, Self::Start { .. } | Self::Stop { .. } | Self::Move { .. })

@@ -1,11 +1,13 @@
 //! Draws a scenario from its seed.
 
 mod agents;
+mod endpoint;
 mod orphans;
+mod strips;
 
 use super::{
-    At, Container, Disruption, ExternalReassignment, Fault, Outage, Scenario, Shape, StopKind,
-    Stripped, Swarm,
+    At, Container, Disruption, Endpoint, ExternalReassignment, Fault, Outage, Scenario, Shape,
+    StopKind, Swarm,
 };
 use crate::names::{MAX_MEMBERS, MemberIx, NodeIx};
 use crate::seed::{Purpose, SeededRng};
@@ -48,6 +50,8 @@ pub(super) fn scenario(seed: u64) -> Scenario {
         let rate = refusals.below(fault.most()).saturating_add(1);
         swarm = swarm.with(fault, u16::try_from(rate).unwrap_or(u16::MAX));
     }
+    let mut endpoint = SeededRng::new(seed, Purpose::Shape, endpoint::KEY);
+    shape.endpoint = endpoint::endpoint(&mut endpoint);
     let orphans = orphans::orphans(seed, calm || shape.watches, &shape);
     let rng = SeededRng::new(seed, Purpose::Script, 0);
     let mut writer = Writer { rng, shape: &shape, script: Vec::new(), doomed: 0, on: 0 };
@@ -62,6 +66,10 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     if !calm && strips.once_in(STRIPS) {
         writer.rng = strips;
         writer.strips(heal_at_ms);
+    }
+    if !calm && shape.endpoint != Endpoint::Unused {
+        writer.rng = endpoint;
+        writer.agents_that_serve();
     }
     if shape.watches {
         writer.rng = watches;
@@ -89,6 +97,7 @@ fn shape(rng: &mut SeededRng) -> Shape {
         eni_limit: 6,
         agents: true,
         watches: false,
+        endpoint: Endpoint::Unused,
     }
 }
 
@@ -207,26 +216,6 @@ impl Writer<'_> {
             ms += 600 + self.ms(0, 4_000);
         }
         ms + 4_000 + self.ms(0, 10_000)
-    }
-
-    /// Other programs on the nodes remove addresses of ours, a few times.
-    fn strips(&mut self, until: u32) {
-        for _ in 0..3 {
-            let (member, ms) = (self.member(), self.ms(1_500, until));
-            let what = if self.shape.secondary && self.rng.once_in(3) {
-                Stripped::Routing
-            } else {
-                Stripped::Everything
-            };
-            let zombie = self.rng.once_in(3);
-            if zombie {
-                // Force-deleted, so that for a moment two nodes have the address.
-                let (node, notice_ms) = (self.node(), self.ms(5_000, 20_000));
-                self.add(ms, Disruption::Force { member, node, notice_ms, grace_ms: 2_000 });
-            }
-            let after = if zombie { self.ms(200, 3_000) } else { 0 };
-            self.add(ms + after, Disruption::Strip { member, zombie, what });
-        }
     }
 
     fn add(&mut self, ms: u32, disruption: Disruption) {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use firecamp_core::record::ReleasePolicy;
 use serde::{Deserialize, Serialize};
 
+use crate::names::PodIx;
+
 /// How a stop container runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StopKind {
@@ -13,6 +15,17 @@ pub enum StopKind {
     Sidecar,
     /// As the preStop hook of the main container: it runs before that container's SIGTERM.
     Hook,
+}
+
+/// Which pods ask their node's agent instead of changing their address themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Endpoint {
+    /// None of them.
+    Unused,
+    /// Every second one that is created: StatefulSets move to the endpoint and back.
+    Mixed,
+    /// All of them.
+    Used,
 }
 
 /// The cluster.
@@ -40,9 +53,20 @@ pub struct Shape {
     pub agents: bool,
     /// Agents see the registry through watches, and continue with cached state during an outage.
     pub watches: bool,
+    /// Which pods ask their node's agent.
+    pub endpoint: Endpoint,
 }
 
 impl Shape {
+    /// Whether the containers of this pod ask their node's agent.
+    pub fn asks_agent(&self, pod: PodIx) -> bool {
+        match self.endpoint {
+            Endpoint::Unused => false,
+            Endpoint::Mixed => pod.0 % 2 == 1,
+            Endpoint::Used => true,
+        }
+    }
+
     /// The release policy of the pool.
     pub fn policy(&self) -> ReleasePolicy {
         if self.unassign { ReleasePolicy::Unassign } else { ReleasePolicy::Keep }

@@ -3,6 +3,7 @@
 mod adopt;
 mod agents;
 mod endings;
+mod pods;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -23,6 +24,8 @@ use firecamp_histories::names::{EniIx, FOREIGN_ENI, MemberIx, Names, NodeIx, Pod
 use firecamp_histories::scenario::{Scenario, Swarm};
 use firecamp_histories::simulated_cluster::FOREIGN;
 use firecamp_testkit::sim::{Disk, Kernel, Tag};
+
+use self::pods::author;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 5);
 const POD: PodIx = PodIx(3);
@@ -79,10 +82,6 @@ fn mark(names: &Names, run: u32) -> PendingMutation {
         eni: names.eni(NodeIx(2).eni(0)).id.clone(),
         run: names.run(ProcessId(run)),
     }
-}
-
-fn author(slot: u32) -> Author {
-    Author { slot, member: MemberIx(0), fixed: None, pending_until: Moment::default() }
 }
 
 /// A ready pod and a cluster in which everything agrees.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use firecamp_histories::history;
 use firecamp_histories::run::{MIN_STEPS, Plan, Progress, run};
-use firecamp_histories::scenario::{At, Fault, Scenario};
+use firecamp_histories::scenario::{At, Endpoint, Fault, Scenario};
 use firecamp_histories::shrink::shrink_while;
 
 /// They are the same on every machine.
@@ -69,8 +69,19 @@ fn orphans_delay_the_script_and_occur_only_in_their_histories() {
         assert!(laid.script.is_sorted_by_key(|at| at.ms));
         let late = |it: &Scenario| it.script.iter().filter(|at| at.ms >= it.heal_at_ms).count();
         assert!(laid.heal_at_ms > 600_000 && late(&laid) <= late(scenario));
-        assert_eq!(scenario.without_orphans().laid_out(), scenario.without_orphans());
+        assert_eq!(scenario.for_wire().laid_out(), scenario.for_wire());
     }
+}
+
+#[test]
+fn half_of_the_histories_have_pods_that_ask_an_agent_and_none_has_on_the_wire() {
+    let scenarios: Vec<Scenario> = (0..3_000).map(Scenario::draw).collect();
+    let of = |kind| scenarios.iter().filter(|scenario| scenario.shape.endpoint == kind).count();
+    for kind in [Endpoint::Used, Endpoint::Mixed] {
+        assert!((650..850).contains(&of(kind)), "{kind:?} in {} of 3,000", of(kind));
+    }
+    let on_wire = |scenario: &Scenario| scenario.for_wire().shape.endpoint;
+    assert!(scenarios.iter().all(|scenario| on_wire(scenario) == Endpoint::Unused));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod audits;
 mod bounds;
+mod endpoint;
 mod healing;
 mod kept;
 mod strict;

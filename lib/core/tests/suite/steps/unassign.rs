@@ -77,6 +77,21 @@ fn done(rig: &mut Rig<Release>) -> Done {
 }
 
 #[test]
+fn a_release_of_a_fixed_epoch_releases_no_other() {
+    for (only, expected) in [
+        (None, Done::Unassigned),
+        (Some(5), Done::Unassigned),
+        (Some(4), Done::NotHolder),
+        (Some(6), Done::NotHolder),
+        (Some(0), Done::NotHolder),
+    ] {
+        let mut rig = hook(|_ip| {});
+        rig.machine = rig.machine.clone().of_epoch(only.map(Epoch));
+        assert_eq!(done(&mut rig), expected, "{only:?}");
+    }
+}
+
+#[test]
 fn an_unassign_is_recorded_as_pending_sent_and_recorded_under_a_new_epoch() {
     let mut rig = intending(|_ip| {});
     rig.step();

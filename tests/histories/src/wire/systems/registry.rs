@@ -117,6 +117,8 @@ impl SimState {
             member: process.spawn.member,
             fixed: process.observed.fixed,
             pending_until: process.observed.pending_until,
+            // Only the model level records what a process has read.
+            pod_lives: true,
         };
         self.audit.recorded(now, author, before, &stored.object);
         self.trace.record(now, &stored.object);

@@ -84,6 +84,8 @@ fn s9_rejects_an_exit_code_without_its_cause() {
         (Exit::NodeUnsuitable, Cause::NoLink),
         (Exit::DiskRefused, Cause::DiskFailed),
         (Exit::KernelRefused, Cause::KernelRefused),
+        (Exit::AgentUnavailable, Cause::AgentLost),
+        (Exit::TokenRefused, Cause::PodNotLiving),
     ] {
         assert_eq!(ends(exit, &[cause]), None, "{exit:?}");
         assert_eq!(ends(exit, &[]), Some(Promise::S9), "{exit:?}");
@@ -93,8 +95,6 @@ fn s9_rejects_an_exit_code_without_its_cause() {
         Exit::Usage,
         Exit::VersionMismatch,
         Exit::ControllerMismatch,
-        Exit::AgentUnavailable,
-        Exit::TokenRefused,
         Exit::NamespaceNotAllowed,
         Exit::Internal,
         Exit::Interrupted,
