@@ -2,11 +2,8 @@
 //! the scheduler and the kubelet: it creates pods, gives them volumes with their token, and reports
 //! them. The simulated API server reviews the tokens.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use firecamp_core::contract::endpoint;
 use firecamp_core::record::StaticIp;
 use firecamp_registry::api::{Kind, StaticIP, StaticIPClaim, StaticIPClaimSpec, StaticIPSpec};
 use serde::Serialize;
@@ -14,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::environment::Stage;
 use super::fixture;
-use crate::api_in_box::ApiInBox;
+use crate::api_in_box::{ApiInBox, LabelledPod, Phase, Volumes};
 use crate::failure::Failure;
 use crate::process::Process;
 
@@ -24,28 +21,10 @@ pub(crate) struct Cluster {
     _forwarders: Vec<Process>,
 }
 
-/// The files of a pod in its volumes.
-#[derive(Debug)]
-pub(crate) struct Volumes {
-    pub(crate) token: PathBuf,
-    pub(crate) address: PathBuf,
-}
-
-/// What the kubelet reports about a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Pending,
-    Running,
-    Terminating,
-    Gone,
-}
-
 impl Cluster {
     /// Starts the API server with the pool and the member's records so far, and connects all nodes.
     pub(crate) fn start(stage: &mut Stage) -> Result<Self, Failure> {
         let api = ApiInBox::start(&stage.dir)?;
-        // A fixed date would be a wrong clock.
-        api.server.set_date(None);
         let records = stage.records.member()?;
         if let (Some(pool), Some(claim), Some(record)) =
             (&records.pool, &records.claim, &records.static_ip)
@@ -81,49 +60,20 @@ impl Cluster {
         self.api.server.static_ip(fixture::ADDRESS).map(|stored| stored.object)
     }
 
-    /// Gives a pod without privileges a volume for its address and one with its token.
-    pub(crate) fn volumes(
-        &self,
-        dir: &Path,
-        (uid, node): (&str, &str),
-    ) -> Result<Volumes, Failure> {
-        let dir = dir.join("pods").join(uid);
-        let empty = dir.join(endpoint::ADDRESS_VOLUME);
-        fs::create_dir_all(&empty).map_err(|e| Failure::file("create", &empty, e))?;
-        // As the kubelet creates an emptyDir.
-        fs::set_permissions(&empty, Permissions::from_mode(0o777))
-            .map_err(|e| Failure::file("change the mode of", &empty, e))?;
-        let token = dir.join("token");
-        let secret = format!("token-of-{uid}");
-        fs::write(&token, &secret).map_err(|e| Failure::file("write", &token, e))?;
-        let pod = (fixture::NAMESPACE, fixture::MEMBER, uid);
-        self.api.server.issue_token(&secret, endpoint::AUDIENCE, pod, node);
-        Ok(Volumes { token, address: empty.join("address") })
+    /// Gives a pod a volume for its address and one with its token.
+    pub(crate) fn volumes(&self, dir: &Path, pod: (&str, &str)) -> Result<Volumes, Failure> {
+        self.api.volumes(dir, labelled(pod))
     }
 
     /// Creates a pod, reports its state, or removes it.
-    pub(crate) fn report(&self, (uid, node): (&str, &str), phase: Phase) {
-        let server = &self.api.server;
-        let (reported, deleted) = match phase {
-            Phase::Pending => ("Pending", None),
-            Phase::Running => ("Running", None),
-            Phase::Terminating => ("Running", Some("2036-11-20T15:00:30Z")),
-            Phase::Gone => {
-                server.remove("pods", Some(fixture::NAMESPACE), fixture::MEMBER);
-                return;
-            }
-        };
-        let object = json!({
-            "metadata": {
-                "uid": uid,
-                "labels": { endpoint::POOL_LABEL: fixture::POOL },
-                "deletionTimestamp": deleted,
-            },
-            "spec": { "nodeName": node, "hostNetwork": true },
-            "status": { "phase": reported },
-        });
-        server.set_pod(fixture::NAMESPACE, fixture::MEMBER, object);
+    pub(crate) fn report(&self, pod: (&str, &str), phase: Phase) {
+        self.api.report(labelled(pod), phase);
     }
+}
+
+fn labelled<'a>((uid, node): (&'a str, &'a str)) -> LabelledPod<'a> {
+    let (namespace, name) = (fixture::NAMESPACE, fixture::MEMBER);
+    LabelledPod { namespace, name, uid, node, pool: fixture::POOL }
 }
 
 fn value(object: &impl Serialize) -> Result<Value, Failure> {

@@ -3,22 +3,20 @@
 //!
 //! A pod that asks the agent's endpoint has no stop container and no privilege.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use firecamp_core::contract::{endpoint, env};
+use firecamp_core::contract::env;
 use firecamp_core::record::State;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::agreement::record;
-use super::cluster::{Phase, Volumes};
 use super::environment::Stage;
 use super::fixture;
+use crate::api_in_box::{Phase, Volumes};
 use crate::event::{Privileges, Ran, Role};
 use crate::failure::Failure;
 use crate::measurements::Term;
@@ -206,18 +204,10 @@ fn run_init(stage: &mut Stage, pod: (&str, &str)) -> Result<Init, Failure> {
 /// else.
 fn ask_agent(stage: &mut Stage, pod: (&str, &str), volumes: &Volumes) -> Result<Init, Failure> {
     let traces = stage.traces(&format!("init-{}", pod.0));
-    let message = traces.termination_message();
-    // As the kubelet creates it.
-    std::fs::write(&message, "")
-        .and_then(|()| std::fs::set_permissions(&message, Permissions::from_mode(0o666)))
-        .map_err(|e| Failure::file("create", &message, e))?;
+    let message = traces.create_termination_message()?;
     let mut command = stage.unprivileged(pod.1, &traces, &stage.config.tools.init);
     command
-        .env(env::ENDPOINT, endpoint::DEFAULT)
-        .env(env::TOKEN_FILE, &volumes.token)
-        .env(env::ADDRESS_FILE, &volumes.address)
-        // The data volume is not mounted in this container.
-        .env(env::CONF_DIR, "/")
+        .envs(volumes.environment())
         .env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs()))
         .env(env::LOG_FORMAT, "json")
         .env(env::TERMINATION_LOG, &message);

@@ -1,7 +1,8 @@
 //! A process in the box: start, signals, waiting with a deadline, and times on the box's clock.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -38,6 +39,15 @@ impl Traces {
     /// The file of a container's termination message.
     pub fn termination_message(&self) -> PathBuf {
         self.log.with_extension("words")
+    }
+
+    /// Creates it as the kubelet does: the container may run as any user.
+    pub fn create_termination_message(&self) -> Result<PathBuf, Failure> {
+        let path = self.termination_message();
+        File::create(&path)
+            .and_then(|file| file.set_permissions(Permissions::from_mode(0o666)))
+            .map_err(|e| Failure::file("create", &path, e))?;
+        Ok(path)
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) enum Command {
 pub(crate) enum Part {
     /// Containers in a VPC in a box: starts, moves, outages, calls
     Box,
+    /// The same with the agents' endpoint
+    Endpoint,
     /// An agent with 50 addresses: memory, processor time, calls, restores
     Agent,
     /// 150 members at once

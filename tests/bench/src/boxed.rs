@@ -3,6 +3,7 @@
 
 mod cluster;
 mod concurrent;
+mod endpoint;
 mod fixture;
 pub(crate) mod idle;
 pub(crate) mod job;
@@ -22,6 +23,9 @@ use std::time::Duration;
 use crate::args::InsideArguments;
 use crate::failure::Failure;
 use crate::samples::Samples;
+use crate::table::ENDPOINT;
+use endpoint::Endpoint;
+use fixture::Fixture;
 use job::{Job, Scenario, Tools};
 
 /// The time for one restart and one move, with the latencies of EC2.
@@ -38,6 +42,14 @@ pub(crate) fn moves(
 ) -> Result<Samples, Failure> {
     let job =
         Job { what: Scenario::Moves { runs }, tools: tools.clone(), baseline: baseline.cloned() };
+    let bound = PER_RUN.saturating_mul(runs).saturating_add(OVERHEAD);
+    in_a_box(&job, &spec::moves(), ("realistic", seed), bound)
+}
+
+/// The same restarts and moves with init containers that ask the agents.
+pub(crate) fn endpoint(tools: &Tools, runs: u32, seed: u64) -> Result<Samples, Failure> {
+    let what = Scenario::Endpoint { runs };
+    let job = Job { what, tools: tools.clone(), baseline: None };
     let bound = PER_RUN.saturating_mul(runs).saturating_add(OVERHEAD);
     in_a_box(&job, &spec::moves(), ("realistic", seed), bound)
 }
@@ -107,7 +119,12 @@ fn output_within(child: &mut Child, bound: Duration) -> Result<String, Failure> 
 pub(crate) fn inside(arguments: &InsideArguments) -> Result<(), Failure> {
     let job: Job = serde_json::from_str(&arguments.job).map_err(Failure::of("decode the job"))?;
     let samples = match job.what {
-        Scenario::Moves { runs } => moves::play(job, runs)?,
+        Scenario::Moves { runs } => moves::play(Fixture::set_up(job)?, runs)?,
+        Scenario::Endpoint { runs } => {
+            let mut fixture = Fixture::set_up(job)?;
+            fixture.endpoint = Some(Endpoint::start(&mut fixture)?);
+            moves::play(fixture, runs)?.prefixed(ENDPOINT)
+        }
         Scenario::Concurrent => concurrent::play(job)?,
         Scenario::Idle { minutes } => idle::play(job, minutes)?,
     };

@@ -93,20 +93,32 @@ impl Entry {
 pub(crate) const ALL: &[Entry] = &[
     entry("init.same", STARTS, "init container, same node (no EC2 time)", Unit::Ms)
         .median_at_most(30.0),
+    entry("endpoint.init.same", STARTS, "… with the endpoint", Unit::Ms).median_at_most(15.0),
     entry("init.moved", STARTS, "init container without EC2's own time, move", Unit::Ms)
         .median_at_most(50.0),
+    entry("endpoint.init.moved", STARTS, "… with the endpoint", Unit::Ms),
     entry("init.moved.describe", STARTS, "… including EC2's response to Describe", Unit::Ms),
+    entry("endpoint.init.moved.describe", STARTS, "… the same with the endpoint", Unit::Ms)
+        .median_at_most(25.0),
     entry("init.first", STARTS, "… first start of a member", Unit::Ms),
+    entry("endpoint.init.first", STARTS, "… the same with the endpoint", Unit::Ms),
     entry("outage.moved", STARTS, "client outage without EC2's remap, move", Unit::Ms)
         .median_at_most(100.0),
+    entry("endpoint.outage.moved", STARTS, "… with the endpoint", Unit::Ms).median_at_most(50.0),
     entry("outage.moved.describe", STARTS, "… including EC2's response to Describe", Unit::Ms),
+    entry("endpoint.outage.moved.describe", STARTS, "… the same with the endpoint", Unit::Ms),
     entry("outage.same", STARTS, "client outage without the member's own, same node", Unit::Ms),
+    entry("endpoint.outage.same", STARTS, "… with the endpoint", Unit::Ms),
     entry("stop", STARTS, "stop container, from SIGTERM to exit", Unit::Ms),
+    entry("endpoint.stop", STARTS, "release by the agent, after the pod is gone", Unit::Ms),
     entry("calls.same", STARTS, "EC2 calls: restart on the same node", Unit::Count)
         .max_at_most(1.0),
     entry("calls.same.mutating", STARTS, "… mutating", Unit::Count).max_at_most(0.0),
+    entry("endpoint.calls.same", STARTS, "… with the endpoint", Unit::Count).max_at_most(0.0),
     entry("calls.moved", STARTS, "EC2 calls: move", Unit::Count).max_at_most(2.0),
     entry("calls.moved.mutating", STARTS, "… mutating", Unit::Count).max_at_most(1.0),
+    entry("endpoint.calls.moved", STARTS, "… with the endpoint", Unit::Count).max_at_most(2.0),
+    entry("endpoint.calls.moved.mutating", STARTS, "… mutating", Unit::Count).max_at_most(1.0),
     entry("calls.stop", STARTS, "EC2 calls: release", Unit::Count).max_at_most(0.0),
     entry("calls.free", STARTS, "EC2 calls: release with --unassign", Unit::Count).max_at_most(1.0),
     entry("agent.restore", AGENT, "kernel address, from removal to restore", Unit::Ms)
@@ -146,6 +158,8 @@ pub(crate) const ALL: &[Entry] = &[
     entry("instructions.moved", COST, "… moved", Unit::Millions),
     entry("rss.same", COST, "peak memory of an init container, same node", Unit::MiB),
     entry("rss.moved", COST, "… moved", Unit::MiB),
+    entry("endpoint.rss.same", COST, "… with the endpoint, same node", Unit::MiB).max_at_most(4.0),
+    entry("endpoint.rss.moved", COST, "… with the endpoint, moved", Unit::MiB).max_at_most(4.0),
     entry("rss.stop", COST, "memory of a waiting stop container", Unit::MiB),
     entry("kernel.add", PIECES, "kernel: add an address", Unit::Us),
     entry("kernel.observe", PIECES, "kernel: read it back", Unit::Us),
@@ -191,6 +205,37 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    /// DESIGN §8; EC2's response to Describe counts with the endpoint.
+    #[test]
+    fn endpoint_has_its_own_goals_beside_those_of_direct_mode() {
+        let goals = |id: &str| find(id).and_then(|entry| entry.goal).unwrap();
+        for (id, most) in [
+            ("endpoint.init.same", 15.0),
+            ("endpoint.init.moved.describe", 25.0),
+            ("endpoint.outage.moved", 50.0),
+        ] {
+            assert_eq!(goals(id), (most, Compared::Median), "{id}");
+        }
+        for (id, most) in [
+            ("endpoint.rss.same", 4.0),
+            ("endpoint.rss.moved", 4.0),
+            ("endpoint.calls.same", 0.0),
+            ("endpoint.calls.moved", 2.0),
+            ("endpoint.calls.moved.mutating", 1.0),
+        ] {
+            assert_eq!(goals(id), (most, Compared::Max), "{id}");
+        }
+    }
+
+    #[test]
+    fn every_figure_with_the_endpoint_stands_beside_one_of_direct_mode() {
+        for entry in ALL {
+            let Some(direct) = entry.id.strip_prefix(crate::table::ENDPOINT) else { continue };
+            let direct = find(direct).unwrap_or_else(|| panic!("{direct}"));
+            assert_eq!((direct.group, direct.unit), (entry.group, entry.unit), "{}", entry.id);
+        }
+    }
 
     #[test]
     fn figure_names_are_unique() {

@@ -18,9 +18,11 @@ const TEMPLATE: &str = include_str!("page.md");
 /// The number of results that the page compares.
 const SHOWN: usize = 8;
 /// The figures that it compares.
-const COMPARED: [&str; 7] = [
+const COMPARED: [&str; 9] = [
     "init.same",
+    "endpoint.init.same",
     "init.moved",
+    "endpoint.init.moved",
     "outage.moved",
     "storm.ratio",
     "rss.moved",

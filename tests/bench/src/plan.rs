@@ -101,7 +101,8 @@ pub(crate) fn steady(arguments: &SteadyArguments) -> Result<(), Failure> {
 }
 
 fn wanted(arguments: &RunArguments) -> BTreeSet<Part> {
-    let all = [Part::Box, Part::Agent, Part::Storm, Part::Kernel, Part::Pieces, Part::Startup];
+    use Part::{Agent, Box, Endpoint, Kernel, Pieces, Startup, Storm};
+    let all = [Box, Endpoint, Agent, Storm, Kernel, Pieces, Startup];
     if arguments.only.is_empty() { all.into() } else { arguments.only.iter().copied().collect() }
 }
 
@@ -114,6 +115,10 @@ fn measure(arguments: &RunArguments, tools: &Tools) -> Result<Samples, Failure> 
             Part::Box => {
                 progress("starts and moves in a VPC in a box");
                 boxed::moves(tools, baseline.as_ref(), arguments.runs, arguments.seed)?
+            }
+            Part::Endpoint => {
+                progress("the same with the agents' endpoint");
+                boxed::endpoint(tools, arguments.runs, arguments.seed)?
             }
             Part::Agent => {
                 progress("the agent of an idle node");

@@ -23,6 +23,12 @@ impl Samples {
         self.0.entry(id.into()).or_default().push(value);
     }
 
+    /// The same values of figures whose names have this prefix.
+    pub(crate) fn prefixed(self, prefix: &str) -> Self {
+        let renamed = |(id, values)| (format!("{prefix}{id}"), values);
+        Self(self.0.into_iter().map(renamed).collect())
+    }
+
     pub(crate) fn join(&mut self, other: Self) {
         for (id, values) in other.0 {
             self.0.entry(id).or_default().extend(values);
@@ -66,5 +72,6 @@ mod tests {
         let text = "{\"id\":\"a\",\"value\":1.5}\nnoise\n{\"id\":\"a\",\"value\":2}\n";
         let read = Samples::read(text);
         assert_eq!(read.0.get("a"), Some(&vec![1.5, 2.0]));
+        assert_eq!(read.prefixed("of.").0.get("of.a"), Some(&vec![1.5, 2.0]));
     }
 }

@@ -109,6 +109,9 @@ pub(crate) fn paired(samples: &Samples) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The prefix of the figures of init containers that ask the agents.
+pub(crate) const ENDPOINT: &str = "endpoint.";
+
 /// The prefix of the figures of older binaries.
 pub(crate) const BASELINE: &str = "baseline:";
 

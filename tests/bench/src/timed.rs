@@ -3,13 +3,17 @@
 use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
 
+use nix::sys::ptrace::{self, Options};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use vpcbox::clock::Clock;
 
 use crate::args::TimedArguments;
 use crate::counter;
 use crate::failure::Failure;
+use crate::machine::field;
 
 /// One run of a program. Times are microseconds of the machine's monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +24,8 @@ pub(crate) struct ProcessRun {
     pub(crate) ended_us: u64,
     /// Its exit code; `None` after a signal.
     pub(crate) exit: Option<i32>,
-    /// Its peak memory.
-    pub(crate) peak_kib: u64,
+    /// Its peak memory; `None` if it may not be traced.
+    pub(crate) peak_kib: Option<u64>,
     /// Its CPU time in user and kernel mode.
     pub(crate) cpu_us: u64,
     /// Its instructions in user mode, if the machine counts them.
@@ -40,7 +44,9 @@ pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
     let counter = counter::start();
     let began_us = clock.now_us();
     let what = format!("run {}", program.to_string_lossy());
-    let status = command.status().map_err(Failure::of(what))?;
+    let child = command.spawn().map_err(Failure::of(&what))?;
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    let (exit, peak_kib) = watch(pid).map_err(Failure::of(what))?;
     let ended_us = clock.now_us();
     let instructions = counter.and_then(counter::read);
     let usage =
@@ -52,13 +58,58 @@ pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
     let run = ProcessRun {
         began_us,
         ended_us,
-        exit: status.code(),
-        peak_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
+        exit,
+        peak_kib,
         cpu_us: micros(usage.user_time()).saturating_add(micros(usage.system_time())),
         instructions,
     };
     let text = serde_json::to_string(&run).map_err(Failure::of("print"))?;
     writeln!(io::stdout(), "{text}").map_err(Failure::of("print"))?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    let code = exit.and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Waits for a process; returns its exit code and its peak memory. That is read just before its
+/// end, because the kernel's accounting after its end includes the program that executed it, which
+/// is this one.
+fn watch(pid: Pid) -> nix::Result<(Option<i32>, Option<u64>)> {
+    // It may have ended already.
+    ptrace::seize(pid, Options::PTRACE_O_TRACEEXIT).ok();
+    let mut peak = None;
+    loop {
+        match waitpid(pid, None)? {
+            WaitStatus::Exited(_, code) => return Ok((Some(code), peak)),
+            WaitStatus::Signaled(..) => return Ok((None, peak)),
+            WaitStatus::Stopped(_, signal) => ptrace::cont(pid, signal)?,
+            WaitStatus::PtraceEvent(..) => {
+                peak = peak_kib(pid);
+                ptrace::cont(pid, None)?;
+            }
+            WaitStatus::PtraceSyscall(_) | WaitStatus::Continued(_) | WaitStatus::StillAlive => {}
+        }
+    }
+}
+
+/// The peak memory of a process so far.
+pub(crate) fn peak_kib(pid: Pid) -> Option<u64> {
+    let text = field(&format!("/proc/{pid}/status"), "VmHWM")?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peak_memory_is_that_of_the_program_and_not_of_the_one_that_started_it() {
+        // The memory of this process is its own peak.
+        let own = vec![1_u8; 64 << 20];
+        let mut child = Command::new("sleep").arg("0.2").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let (exit, peak) = watch(pid).unwrap();
+        assert_eq!((exit, own.len()), (Some(0), 64 << 20));
+        assert!(child.wait().is_err(), "it has been waited for");
+        let peak = peak.unwrap();
+        assert!((100..32 << 10).contains(&peak), "{peak} KiB");
+    }
 }

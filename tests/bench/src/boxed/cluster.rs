@@ -1,5 +1,4 @@
-//! The registry of the idle node: a strict API server in this process, which the node reaches at
-//! its loopback device.
+//! A strict API server in this process, which nodes reach at their loopback devices.
 
 use firecamp_core::contract::cluster;
 use firecamp_demo::api_in_box::ApiInBox;
@@ -18,13 +17,13 @@ const LEASES: &str = "default";
 
 /// The API server.
 pub(crate) struct Cluster {
-    api: ApiInBox,
-    _forward: Process,
+    pub(super) api: ApiInBox,
+    _forwarders: Vec<Process>,
 }
 
 impl Cluster {
-    /// Starts the API server with the pool of the box, and makes it reachable from this node.
-    pub(crate) fn start(fixture: &mut Fixture, node: &str) -> Result<Self, Failure> {
+    /// Starts the API server with the pool of the box, and makes it reachable from these nodes.
+    pub(crate) fn start(fixture: &mut Fixture, nodes: &[String]) -> Result<Self, Failure> {
         let api = ApiInBox::start(&fixture.path(""))?;
         let files =
             FileRegistry::open(fixture.registry_dir(), firecamp_registry::Timeouts::default());
@@ -35,12 +34,16 @@ impl Cluster {
         for pool in read.pools.map_err(failed)? {
             api.server.create_pool(&pool);
         }
-        let object = json!({ "metadata": { "uid": "node-0-uid" }, "status": {} });
-        api.server.set("nodes", (None, node), object);
-        let traces = fixture.traces("forward");
-        let command = fixture.small(node, &traces, &[]);
-        let forward = api.connect(command, traces, fixture.clock)?;
-        let it = Self { api, _forward: forward };
+        let mut forwarders = Vec::new();
+        for node in nodes {
+            let uid = format!("{node}-uid");
+            let object = json!({ "metadata": { "uid": uid }, "status": {} });
+            api.server.set("nodes", (None, node), object);
+            let traces = fixture.traces("forward");
+            let command = fixture.small(node, &traces, &[]);
+            forwarders.push(api.connect(command, traces, fixture.clock)?);
+        }
+        let it = Self { api, _forwarders: forwarders };
         it.renew_the_lease();
         Ok(it)
     }

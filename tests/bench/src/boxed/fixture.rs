@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use firecamp_core::contract::{env, path};
+use firecamp_core::contract::{ALLOCATOR, env, path};
 use firecamp_demo::event::Call;
 use firecamp_demo::observe_client::Watch;
 use firecamp_demo::process::{Process, Traces};
@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use vpcbox::client::Client;
 use vpcbox::clock::Clock;
 
+use super::endpoint::Endpoint;
 use super::job::{Job, Tools};
 use super::spec;
 use crate::failure::Failure;
@@ -20,6 +21,8 @@ const INTERVAL_MS: u64 = 10;
 const TIMEOUT_MS: u64 = 200;
 /// The members' port.
 pub(crate) const PORT: u16 = 6379;
+/// The log message of an agent that has completed its first resync.
+pub(crate) const READY: &str = "agent ready";
 /// The members' namespace.
 pub(crate) const NAMESPACE: &str = "bench";
 
@@ -29,6 +32,8 @@ pub(crate) struct Fixture {
     pub(crate) baseline: Option<(PathBuf, PathBuf)>,
     pub(crate) vpc: Client,
     pub(crate) clock: Clock,
+    /// The agents that init containers ask; none in direct mode.
+    pub(crate) endpoint: Option<Endpoint>,
     dir: PathBuf,
     started: u32,
 }
@@ -73,7 +78,7 @@ impl Fixture {
         let pool = dir.join("registry/staticippools/bench.yaml");
         std::fs::write(&pool, spec::POOL_YAML).map_err(Failure::of(pool.display()))?;
         let Job { what: _, tools, baseline } = job;
-        Ok(Self { tools, baseline, vpc, clock, dir, started: 0 })
+        Ok(Self { tools, baseline, vpc, clock, endpoint: None, dir, started: 0 })
     }
 
     pub(crate) fn registry_dir(&self) -> PathBuf {
@@ -123,6 +128,26 @@ impl Fixture {
         command
     }
 
+    /// Starts the agent of a node, with the DaemonSet's allocator.
+    pub(crate) fn start_agent(
+        &mut self,
+        node: &str,
+        registry: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Process, Failure> {
+        let traces = self.traces("agent");
+        let mut command = self.marked(node, &traces, &self.tools.agent);
+        command
+            .env(ALLOCATOR.0, ALLOCATOR.1)
+            .env(env::CLUSTER, spec::CLUSTER)
+            .env(env::NODE_NAME, node)
+            .env(env::REGISTRY, registry)
+            .env(env::LOG_FORMAT, "json")
+            .env(env::TERMINATION_LOG, traces.termination_message())
+            .envs(variables.iter().copied());
+        Ok(Process::start("the agent", &mut command, traces, self.clock)?)
+    }
+
     /// The environment of a member's container, as in a pod template.
     pub(crate) fn environment(&self, place: &Place, traces: &Traces) -> Vec<(String, String)> {
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -149,12 +174,9 @@ impl Fixture {
         std::fs::create_dir_all(&dir).map_err(Failure::of(dir.display()))
     }
 
-    /// The address of a member, from its static-IP file.
-    pub(crate) fn address(&self, member: &str) -> Result<String, Failure> {
-        let dir = self.dir.join("volume").join(member).join("conf");
-        let file = dir.join(path::STATIC_IP_FILE);
-        let text = std::fs::read_to_string(&file).map_err(Failure::of(file.display()))?;
-        Ok(text.trim().to_owned())
+    /// The static-IP file of a member.
+    pub(crate) fn static_ip_file(&self, member: &str) -> PathBuf {
+        self.dir.join("volume").join(member).join("conf").join(path::STATIC_IP_FILE)
     }
 
     /// Starts a client.
@@ -181,6 +203,17 @@ impl Fixture {
     /// The EC2 calls after the call with this number.
     pub(crate) fn ec2_calls(&mut self, since: u64) -> Result<Vec<Call>, Failure> {
         let calls = self.vpc.calls(since)?;
+        Ok(calls.iter().filter(|call| call.service == "ec2").map(Call::from).collect())
+    }
+
+    /// The same for one member. An agent also makes calls for itself; those for the member have its
+    /// address.
+    pub(crate) fn calls_for(&mut self, since: u64, address: &str) -> Result<Vec<Call>, Failure> {
+        if self.endpoint.is_none() {
+            return self.ec2_calls(since);
+        }
+        let mut calls = self.vpc.calls(since)?;
+        calls.retain(|call| call.parameters.values().any(|value| value == address));
         Ok(calls.iter().filter(|call| call.service == "ec2").map(Call::from).collect())
     }
 }

@@ -6,15 +6,15 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use firecamp_core::contract::{ALLOCATOR, env};
+use firecamp_core::contract::env;
 use firecamp_demo::process::Process;
 use nix::sys::signal::Signal;
 use vpcbox::vpc::Act;
 
 use super::cluster::Cluster;
-use super::fixture::{Fixture, Place};
+use super::fixture::{Fixture, Place, READY};
 use super::job::Job;
-use super::spec::{CLUSTER, IDLE_MEMBERS, VOLUMES, address, node_name};
+use super::spec::{IDLE_MEMBERS, VOLUMES, address, node_name};
 use super::{pod, records};
 use crate::failure::Failure;
 use crate::machine::field;
@@ -24,8 +24,6 @@ use crate::samples::{Samples, progress};
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Samples per minute.
 const PER_MINUTE: u32 = 12;
-/// The log message of an agent that has completed its first resync.
-const READY: &str = "agent ready";
 /// How often an address is removed from the kernel.
 const STRIPS: u32 = 30;
 /// After its start an agent publishes what it observes: it reports unknown conditions after four
@@ -43,9 +41,10 @@ const BUSY: u32 = 5 * PER_MINUTE;
 /// addresses.
 pub(crate) fn play(job: Job, minutes: u32) -> Result<Samples, Failure> {
     let mut fixture = Fixture::set_up(job)?;
-    let cluster = Cluster::start(&mut fixture, &node_name(0))?;
+    let cluster = Cluster::start(&mut fixture, &[node_name(0)])?;
     populate(&mut fixture, &cluster)?;
-    let agent = start_agent(&mut fixture, &cluster)?;
+    let agent = fixture.start_agent(&node_name(0), &cluster.url(), &[])?;
+    agent.logged(READY)?;
     settle(&fixture, &cluster)?;
     let mut samples = Samples::default();
     watch((&mut fixture, &cluster), &mut samples, &agent, minutes)?;
@@ -107,22 +106,6 @@ fn populate(fixture: &mut Fixture, cluster: &Cluster) -> Result<(), Failure> {
     }
     progress(&format!("{IDLE_MEMBERS} members are attached"));
     Ok(())
-}
-
-fn start_agent(fixture: &mut Fixture, cluster: &Cluster) -> Result<Process, Failure> {
-    let traces = fixture.traces("agent");
-    let mut command = fixture.marked(&node_name(0), &traces, &fixture.tools.agent);
-    command
-        // The setting of the DaemonSet.
-        .env(ALLOCATOR.0, ALLOCATOR.1)
-        .env(env::CLUSTER, CLUSTER)
-        .env(env::NODE_NAME, node_name(0))
-        .env(env::REGISTRY, cluster.url())
-        .env(env::LOG_FORMAT, "json")
-        .env(env::TERMINATION_LOG, traces.termination_message());
-    let process = Process::start("the agent", &mut command, traces, fixture.clock)?;
-    process.logged(READY)?;
-    Ok(process)
 }
 
 fn settle(fixture: &Fixture, cluster: &Cluster) -> Result<(), Failure> {

@@ -23,6 +23,11 @@ pub(crate) enum Scenario {
         /// The number of each.
         runs: u32,
     },
+    /// The same with init containers that ask the agents.
+    Endpoint {
+        /// The number of each.
+        runs: u32,
+    },
     /// All members at once.
     Concurrent,
     /// An idle node.

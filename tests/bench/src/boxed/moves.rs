@@ -7,7 +7,6 @@ use firecamp_demo::measurements;
 use firecamp_demo::observe_client::Watch;
 
 use super::fixture::{Fixture, Place};
-use super::job::Job;
 use super::pod::{Build, End, Pod};
 use super::spec::{MEMBERS, NODES, node_name};
 use crate::failure::Failure;
@@ -29,8 +28,7 @@ struct MemberTiming {
 }
 
 /// Measures this number of restarts and moves.
-pub(crate) fn play(job: Job, runs: u32) -> Result<Samples, Failure> {
-    let mut fixture = Fixture::set_up(job)?;
+pub(crate) fn play(mut fixture: Fixture, runs: u32) -> Result<Samples, Failure> {
     let mut samples = Samples::default();
     let new = Build { init: fixture.tools.init.clone(), stop: fixture.tools.stop.clone() };
     let older = fixture.baseline.clone().map(|(init, stop)| Build { init, stop });
@@ -47,18 +45,17 @@ pub(crate) fn play(job: Job, runs: u32) -> Result<Samples, Failure> {
         };
         let Some(mut lifecycle) = moves.pop_front() else { break };
         let done = turn(&mut fixture, &mut lifecycle, build)?;
-        for (id, values) in done.0 {
-            for value in values {
-                samples.add(format!("{prefix}{id}"), value);
-            }
-        }
+        samples.join(done.prefixed(prefix));
         moves.push_back(lifecycle);
         if run % MEMBERS == MEMBERS - 1 {
             progress(&format!("{} of {all} restarts and moves", run.saturating_add(1)));
         }
     }
-    for lifecycle in moves {
-        free(&mut fixture, &mut samples, (lifecycle, &new))?;
+    // Without a stop container, the pool's policy decides what is unassigned.
+    if fixture.endpoint.is_none() {
+        for lifecycle in moves {
+            free(&mut fixture, &mut samples, (lifecycle, &new))?;
+        }
     }
     Ok(samples)
 }
@@ -90,7 +87,7 @@ fn first(
     let since = fixture.last_call()?;
     let place = lifecycle.place(false);
     let pod = Pod::start(fixture, place, build, None, &[])?;
-    let time = measurements::init_time(&pod.init, &fixture.ec2_calls(since)?);
+    let time = measurements::init_time(&pod.init, &fixture.calls_for(since, &pod.address)?);
     samples.add("init.first", ms(time.own_us.saturating_sub(time.describe_us)));
     lifecycle.pod = Some(pod);
     Ok(lifecycle)
@@ -103,8 +100,8 @@ fn turn(
     build: &Build,
 ) -> Result<Samples, Failure> {
     let mut samples = Samples::default();
-    let caller = fixture.dial(&fixture.address(&lifecycle.member)?)?;
     let Some(pod) = &lifecycle.pod else { return Err(Failure::new("a member without a pod")) };
+    let caller = fixture.dial(&pod.address)?;
     caller.watch.answers_of(&pod.place.uid, PROOF)?;
     for (moved, name) in [(false, "same"), (true, "moved")] {
         step(fixture, &mut samples, lifecycle, (build, &caller.watch), (moved, name))?;
@@ -124,17 +121,19 @@ fn step(
         return Err(Failure::new("a member without a pod"));
     };
     let (since, from_us) = (fixture.last_call()?, fixture.clock.now_us());
-    let end = pod.stop(Some(watch))?;
-    let stopped = fixture.ec2_calls(since)?;
+    let end = pod.stop(fixture, Some(watch))?;
+    let stopped = fixture.calls_for(since, &end.address)?;
     let between = fixture.last_call()?;
     let place = lifecycle.place(moved);
     let pod = Pod::start(fixture, place, build, Some(watch), &[])?;
     watch.answers_of(&pod.place.uid, PROOF)?;
-    let calls = fixture.ec2_calls(between)?;
+    let calls = fixture.calls_for(between, &pod.address)?;
     note_calls(samples, name, &calls);
     samples.add("calls.stop", count(stopped.len()));
     samples.add("stop", ms(end.stop_us));
-    samples.add("rss.stop", mib(end.waiting_kib));
+    if let Some(kib) = end.waiting_kib {
+        samples.add("rss.stop", mib(kib));
+    }
     note_init(samples, name, &pod, &calls);
     note_outage(samples, (name, from_us), watch, (&end, &pod, &calls));
     lifecycle.pod = Some(pod);
@@ -152,7 +151,9 @@ fn note_init(samples: &mut Samples, name: &str, pod: &Pod, calls: &[Call]) {
     samples.add(format!("init.{name}"), ms(time.own_us.saturating_sub(time.describe_us)));
     samples.add(format!("init.{name}.describe"), ms(time.own_us));
     samples.add(format!("cpu.{name}"), ms(pod.cost.cpu_us));
-    samples.add(format!("rss.{name}"), mib(pod.cost.peak_kib));
+    if let Some(kib) = pod.cost.peak_kib {
+        samples.add(format!("rss.{name}"), mib(kib));
+    }
     if let Some(instructions) = pod.cost.instructions {
         samples.add(format!("instructions.{name}"), ms(instructions) / 1e3);
     }
@@ -180,12 +181,12 @@ fn free(
     (mut lifecycle, build): (MemberTiming, &Build),
 ) -> Result<(), Failure> {
     if let Some(pod) = lifecycle.pod.take() {
-        pod.stop(None)?;
+        pod.stop(fixture, None)?;
     }
     let place = lifecycle.place(false);
     let pod = Pod::start(fixture, place, build, None, &["--unassign"])?;
     let since = fixture.last_call()?;
-    pod.stop(None)?;
+    pod.stop(fixture, None)?;
     samples.add("calls.free", count(fixture.ec2_calls(since)?.len()));
     Ok(())
 }

@@ -1,19 +1,22 @@
 //! A pod, started and stopped as a kubelet does.
+//!
+//! Its init container attaches the address itself, or has no privilege and asks the agent of its
+//! node. The latter pod has no stop container.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use firecamp_core::contract::env;
+use firecamp_demo::api_in_box::Phase;
 use firecamp_demo::event::{Ran, Role};
 use firecamp_demo::measurements::Term;
 use firecamp_demo::observe_client::Watch;
-use firecamp_demo::process::{DEADLINE, Process};
+use firecamp_demo::process::{DEADLINE, Process, Traces};
 use nix::sys::signal::Signal;
 
 use super::fixture::{Fixture, PORT, Place};
 use crate::failure::Failure;
-use crate::machine::field;
-use crate::timed::ProcessRun;
+use crate::timed::{ProcessRun, peak_kib};
 
 /// The step that the stop container logs after it has read its epoch.
 const EPOCH_READ: &str = "release.0";
@@ -28,7 +31,9 @@ pub(crate) struct Build {
 /// A running pod.
 pub(crate) struct Pod {
     pub(crate) place: Place,
-    sidecar: Process,
+    pub(crate) address: String,
+    /// None if the agent releases the address.
+    sidecar: Option<Process>,
     server: Process,
     /// The time span and the resource usage of its init container.
     pub(crate) init: Ran,
@@ -41,10 +46,12 @@ pub(crate) struct Pod {
 pub(crate) struct End {
     /// The end of its server.
     pub(crate) server: Ran,
-    /// From the stop container's SIGTERM to its end.
+    pub(crate) address: String,
+    /// From the stop container's SIGTERM to its end, or from the pod's removal to the release by
+    /// the agent.
     pub(crate) stop_us: u64,
     /// The peak memory of the waiting stop container.
-    pub(crate) waiting_kib: u64,
+    pub(crate) waiting_kib: Option<u64>,
 }
 
 impl Pod {
@@ -56,36 +63,67 @@ impl Pod {
         watch: Option<&Watch>,
         words: &[&str],
     ) -> Result<Self, Failure> {
-        let (init, cost) = run_init(fixture, &place, build)?;
-        let traces = fixture.traces(&format!("stop-{}", place.uid));
-        let mut command = fixture.marked(&place.node, &traces, &build.stop);
-        command.arg("wait").args(words).envs(fixture.environment(&place, &traces));
-        let sidecar = Process::start("the stop container", &mut command, traces, fixture.clock)?;
-        let (server, start) = start_server(fixture, &place, watch)?;
-        // The stop container must read its epoch before another pod takes the next one.
-        sidecar.logged(EPOCH_READ)?;
-        Ok(Self { place, sidecar, server, init, cost, start })
+        report(fixture, &place, Phase::Pending);
+        let (init, cost, address) = run_init(fixture, &place, build)?;
+        let mut sidecar = None;
+        if fixture.endpoint.is_none() {
+            sidecar = Some(start_sidecar(fixture, &place, build, words)?);
+        }
+        let (server, start) = start_server(fixture, (&place, &address), watch)?;
+        if let Some(sidecar) = &sidecar {
+            // The stop container must read its epoch before another pod takes the next one.
+            sidecar.logged(EPOCH_READ)?;
+        }
+        report(fixture, &place, Phase::Running);
+        Ok(Self { place, address, sidecar, server, init, cost, start })
     }
 
-    /// Stops the server, then the sidecar.
-    pub(crate) fn stop(self, watch: Option<&Watch>) -> Result<End, Failure> {
+    /// Stops the server, then the sidecar; without one, waits for the release by the agent.
+    pub(crate) fn stop(self, fixture: &Fixture, watch: Option<&Watch>) -> Result<End, Failure> {
+        report(fixture, &self.place, Phase::Terminating);
         let from_us = self.server.signal(Signal::SIGTERM)?;
         let ended = self.server.wait()?;
         if let Some(watch) = watch {
             watch.pod_is_gone(&self.place.uid, ended.to_us);
         }
         let server = ran(&self.place, Role::ServerEnd, (from_us, from_us, ended.to_us));
-        let status = format!("/proc/{}/status", self.sidecar.pid());
-        let waiting = field(&status, "VmHWM").unwrap_or_default();
-        let waiting = waiting.split_whitespace().next().and_then(|text| text.parse().ok());
-        let from_us = self.sidecar.signal(Signal::SIGTERM)?;
-        let ended = self.sidecar.wait()?;
-        if ended.exit != Some(0) {
-            return Err(self.sidecar.failed(&format!("ended with {:?}", ended.exit)).into());
-        }
-        let stop_us = ended.to_us.saturating_sub(from_us);
-        Ok(End { server, stop_us, waiting_kib: waiting.unwrap_or_default() })
+        let (stop_us, waiting_kib) = match (&self.sidecar, &fixture.endpoint) {
+            (Some(sidecar), _) => stop_sidecar(sidecar)?,
+            (None, Some(endpoint)) => (endpoint.release(&self.place, &self.address)?, None),
+            (None, None) => return Err(Failure::new("a pod without a stop container")),
+        };
+        Ok(End { server, address: self.address, stop_us, waiting_kib })
     }
+}
+
+/// Reports a pod to the agents, if they serve it.
+fn report(fixture: &Fixture, place: &Place, phase: Phase) {
+    if let Some(endpoint) = &fixture.endpoint {
+        endpoint.report(place, phase);
+    }
+}
+
+fn start_sidecar(
+    fixture: &mut Fixture,
+    place: &Place,
+    build: &Build,
+    words: &[&str],
+) -> Result<Process, Failure> {
+    let traces = fixture.traces(&format!("stop-{}", place.uid));
+    let mut command = fixture.marked(&place.node, &traces, &build.stop);
+    command.arg("wait").args(words).envs(fixture.environment(place, &traces));
+    Ok(Process::start("the stop container", &mut command, traces, fixture.clock)?)
+}
+
+/// Returns the time from its SIGTERM to its end, and its peak memory before.
+fn stop_sidecar(sidecar: &Process) -> Result<(u64, Option<u64>), Failure> {
+    let waiting = peak_kib(sidecar.pid());
+    let from_us = sidecar.signal(Signal::SIGTERM)?;
+    let ended = sidecar.wait()?;
+    if ended.exit != Some(0) {
+        return Err(sidecar.failed(&format!("ended with {:?}", ended.exit)).into());
+    }
+    Ok((ended.to_us.saturating_sub(from_us), waiting))
 }
 
 fn ran(place: &Place, role: Role, (from_us, began_us, to_us): (u64, u64, u64)) -> Ran {
@@ -119,20 +157,16 @@ pub(crate) fn attach(
     }
 }
 
+/// Returns its time span, its resource usage and the address.
 fn run_init(
     fixture: &mut Fixture,
     place: &Place,
     build: &Build,
-) -> Result<(Ran, ProcessRun), Failure> {
-    fixture.make_volume(&place.member)?;
+) -> Result<(Ran, ProcessRun, String), Failure> {
     let traces = fixture.traces(&format!("init-{}", place.uid));
     let log = std::fs::File::create(&traces.log).map_err(Failure::of(traces.log.display()))?;
-    let mut command = fixture.timed(&place.node, &build.init);
-    command
-        .envs(fixture.environment(place, &traces))
-        .env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs()))
-        .stdin(Stdio::null())
-        .stderr(log);
+    let (mut command, file) = init(fixture, place, (&build.init, &traces))?;
+    command.env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs())).stdin(Stdio::null()).stderr(log);
     let from_us = fixture.clock.now_us();
     let output = command.output().map_err(Failure::of("start an init container"))?;
     let run: ProcessRun = serde_json::from_slice(&output.stdout)
@@ -143,18 +177,45 @@ fn run_init(
     }
     let origin_us = fixture.clock.origin_ns() / 1000;
     let here = |at_us: u64| at_us.saturating_sub(origin_us);
-    let span = (from_us, here(run.began_us), here(run.ended_us));
-    Ok((ran(place, Role::Init, span), run))
+    // Dropping the privileges is no part of the container.
+    let mark = std::fs::read_to_string(&traces.mark).ok().and_then(|text| text.parse().ok());
+    let span = (from_us, here(mark.unwrap_or(run.began_us)), here(run.ended_us));
+    let address = std::fs::read_to_string(&file).map_err(Failure::of(file.display()))?;
+    Ok((ran(place, Role::Init, span), run, address.trim().to_owned()))
+}
+
+/// The command of an init container, and the file where it writes the address.
+fn init(
+    fixture: &Fixture,
+    place: &Place,
+    (program, traces): (&Path, &Traces),
+) -> Result<(Command, PathBuf), Failure> {
+    let Some(endpoint) = &fixture.endpoint else {
+        fixture.make_volume(&place.member)?;
+        let mut command = fixture.timed(&place.node, program);
+        command.envs(fixture.environment(place, traces));
+        return Ok((command, fixture.static_ip_file(&place.member)));
+    };
+    let volumes = endpoint.volumes(fixture, place)?;
+    let mut command = fixture.timed(&place.node, &fixture.tools.bench);
+    command.args(["firecamp", "member-start", "--unprivileged", "--mark"]).arg(&traces.mark);
+    command
+        .arg("--")
+        .arg(program)
+        .envs(volumes.environment())
+        .env(env::LOG_FORMAT, "json")
+        .env(env::TERMINATION_LOG, traces.create_termination_message()?);
+    Ok((command, volumes.address))
 }
 
 fn start_server(
     fixture: &mut Fixture,
-    place: &Place,
+    (place, address): (&Place, &str),
     watch: Option<&Watch>,
 ) -> Result<(Process, Ran), Failure> {
     let traces = fixture.traces(&format!("server-{}", place.uid));
-    let (address, port) = (fixture.address(&place.member)?, PORT.to_string());
-    let words = ["member-server", "--address", &address, "--port", &port, "--pod", &place.uid];
+    let port = PORT.to_string();
+    let words = ["member-server", "--address", address, "--port", &port, "--pod", &place.uid];
     let mut command = fixture.small(&place.node, &traces, &words);
     if let Some(watch) = watch {
         // The server may answer before its ready message arrives here.
