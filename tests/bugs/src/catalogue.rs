@@ -22,8 +22,10 @@ pub struct Bug {
 pub struct Expected {
     /// By the model: the configuration and the property that is violated.
     pub model: Option<(String, String)>,
-    /// By histories: the invariant that is violated.
+    /// By histories in direct mode: the invariant that is violated.
     pub histories: Option<String>,
+    /// By histories with the agents' endpoint: the invariant that is violated.
+    pub endpoint: Option<String>,
     /// By sweeps: the invariant that is violated.
     pub sweeps: Option<String>,
     /// By histories of volumes: the invariant that is violated.
@@ -56,8 +58,12 @@ impl Expected {
     /// The searches that must find the bug, each with what it must find.
     pub fn searches(&self) -> Vec<(String, &str)> {
         let model = self.model.iter().map(|(config, what)| (format!("model:{config}"), what));
-        let others =
-            [("histories", &self.histories), ("sweeps", &self.sweeps), ("volumes", &self.volumes)];
+        let others = [
+            ("histories", &self.histories),
+            ("endpoint", &self.endpoint),
+            ("sweeps", &self.sweeps),
+            ("volumes", &self.volumes),
+        ];
         let others =
             others.into_iter().filter_map(|(by, what)| Some((by.to_owned(), what.as_ref()?)));
         let test = self.test.iter().map(|test| (format!("test:{}", test.name), &test.message));

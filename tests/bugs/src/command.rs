@@ -20,7 +20,7 @@ const EXITS: &str = "Exit codes: 0 every bug was found as expected; 1 one was no
 pub(crate) enum What {
     /// Search in this process; print the result as JSON.
     Search {
-        /// Search with `histories`, `sweeps`, `volumes`, or `model:CONFIGURATION`.
+        /// Search with `histories`, `endpoint`, `sweeps`, `volumes`, or `model:CONFIGURATION`.
         by: String,
     },
     /// Apply one bug at a time to a copy of the tree, build it, and search there.

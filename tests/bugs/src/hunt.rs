@@ -73,7 +73,8 @@ fn chosen<'b>(
 fn tasks<'b>(chosen: &BTreeMap<&'b str, &'b Bug>, complete: bool) -> Vec<Task<'b>> {
     let mut tasks = Vec::new();
     if complete {
-        let searches = ["histories", "sweeps", "volumes"].map(|by| (by.to_owned(), None));
+        let searches =
+            ["histories", "endpoint", "sweeps", "volumes"].map(|by| (by.to_owned(), None));
         tasks.push(Task { name: NONE, bug: None, searches: searches.into() });
     }
     for (name, bug) in chosen {

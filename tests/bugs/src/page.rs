@@ -38,7 +38,7 @@ pub(crate) fn row(name: &str, bug: &Bug, results: &Results) -> String {
                 }
                 let place = match by.as_str() {
                     "histories" => String::new(),
-                    "sweeps" | "volumes" => format!("{by}: "),
+                    "endpoint" | "sweeps" | "volumes" => format!("{by}: "),
                     model => format!("`{}`: ", model.trim_start_matches("model:")),
                 };
                 Some(format!("{place}{what}, {}", found.after))

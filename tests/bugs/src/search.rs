@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use firecamp_histories::history::{self, Play};
 use firecamp_histories::run::{Plan, Progress};
+use firecamp_histories::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 
 /// A bug must be found within this many histories.
@@ -27,25 +29,22 @@ pub(crate) struct Found {
 pub(crate) fn run(by: &str) -> Result<Found, String> {
     match by.split_once(':') {
         Some(("model", name)) => model(name),
-        None if by == "histories" => Ok(histories()),
+        None if by == "histories" => Ok(histories(|scenario, names, trace| {
+            history::run(&Scenario::draw_direct(scenario.seed), names, trace)
+        })),
+        None if by == "endpoint" => Ok(histories(history::run)),
         None if by == "sweeps" => Ok(sweeps()),
         None if by == "volumes" => Ok(volumes()),
         Some(_) | None => Err(format!(
-            "unknown search {by}: expected histories, sweeps, volumes or model:CONFIGURATION"
+            "unknown search {by}: expected histories, endpoint, sweeps, volumes or \
+             model:CONFIGURATION"
         )),
     }
 }
 
 /// One thread, so that the count is reproducible.
-fn histories() -> Found {
-    let plan = Plan {
-        first: 1,
-        count: HISTORIES,
-        jobs: 1,
-        twice: 0,
-        enough: 1,
-        play: firecamp_histories::history::run,
-    };
+fn histories(play: Play) -> Found {
+    let plan = Plan { first: 1, count: HISTORIES, jobs: 1, twice: 0, enough: 1, play };
     let summary = firecamp_histories::run::run(&plan, &Progress::default());
     match summary.found.first() {
         Some(found) => Found {

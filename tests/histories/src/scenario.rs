@@ -42,7 +42,12 @@ pub struct Scenario {
 impl Scenario {
     /// The scenario of a seed.
     pub fn draw(seed: u64) -> Self {
-        draw::scenario(seed)
+        draw::scenario(seed, true)
+    }
+
+    /// The same without the endpoint: each container does its work itself.
+    pub fn draw_direct(seed: u64) -> Self {
+        draw::scenario(seed, false)
     }
 
     /// The addresses of the pool.

@@ -33,7 +33,7 @@ const REFUSALS: u64 = 4;
 /// The random stream for refusals.
 const REFUSALS_KEY: u64 = 125;
 
-pub(super) fn scenario(seed: u64) -> Scenario {
+pub(super) fn scenario(seed: u64, with_endpoint: bool) -> Scenario {
     let mut rng = SeededRng::new(seed, Purpose::Shape, 0);
     let calm = rng.once_in(CALM);
     let mut shape = shape(&mut rng);
@@ -51,7 +51,9 @@ pub(super) fn scenario(seed: u64) -> Scenario {
         swarm = swarm.with(fault, u16::try_from(rate).unwrap_or(u16::MAX));
     }
     let mut endpoint = SeededRng::new(seed, Purpose::Shape, endpoint::KEY);
-    shape.endpoint = endpoint::endpoint(&mut endpoint);
+    if with_endpoint {
+        shape.endpoint = endpoint::endpoint(&mut endpoint);
+    }
     let orphans = orphans::orphans(seed, calm || shape.watches, &shape);
     let rng = SeededRng::new(seed, Purpose::Script, 0);
     let mut writer = Writer { rng, shape: &shape, script: Vec::new(), doomed: 0, on: 0 };
