@@ -2,9 +2,12 @@
 
 use firecamp_core::contract::exit::Exit;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
+use tokio::time::timeout;
 
-use super::endpoint::{TOKEN, asking_of};
-use super::harness::POD;
+use super::endpoint::{TOKEN, WITHIN, asking, asking_of, raw};
+use super::harness::{ELSEWHERE, POD};
 
 fn own() -> Value {
     json!({ "hostNetwork": false })
@@ -51,6 +54,25 @@ async fn a_pod_asks_again_until_the_kubelet_has_reported_its_address() {
         let (report, ()) = tokio::join!(asking.attach(TOKEN), later);
         // The simulated kernel does not know it, which is asked only then.
         assert_eq!(report.exit, Exit::KernelRefused, "{report:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f134_connections_of_other_machines_are_closed_whatever_they_show() {
+    asking(async |asking| {
+        let head = format!("host: a\r\nauthorization: Bearer {TOKEN}");
+        let request = format!("GET /v1/address HTTP/1.1\r\n{head}\r\n\r\n");
+        let here = raw(asking.at, request.clone().into_bytes()).await;
+        assert!(here.starts_with("HTTP/1.1 "), "{here}");
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((ELSEWHERE, 0).into()).unwrap();
+        let mut stream = socket.connect(asking.at).await.unwrap();
+        stream.write_all(request.as_bytes()).await.ok();
+        let mut response = Vec::new();
+        timeout(WITHIN, stream.read_to_end(&mut response)).await.unwrap().ok();
+        assert_eq!(response, b"");
+        assert_eq!(asking.metric("firecamp_agent_endpoint_refused_connections_total"), 1);
     })
     .await;
 }

@@ -117,6 +117,8 @@ fn goes(plan: &Plan) -> BTreeSet<&Object> {
 fn without(seen: &Observation, plan: &Plan) -> Observation {
     let (gone, mut left) = (goes(plan), seen.clone());
     left.kernel.addresses.retain(|one| !gone.contains(&Object::Address(one.clone())));
+    let here = |one: &Address| !gone.contains(&Object::Address(one.clone()));
+    left.kernel.of_interfaces.retain(here);
     left.kernel.rules.retain(|one| !gone.contains(&Object::Rule(*one)));
     left.kernel.routes.retain(|one| !gone.contains(&Object::Route(*one)));
     left

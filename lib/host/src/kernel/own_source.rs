@@ -8,7 +8,7 @@
 //! As `nft` shows it:
 //!
 //! ```text
-//! table ip firecamp.io {
+//! table ip firecamp_members {
 //!   set addresses { type ipv4_addr . iface_index; }
 //!   chain postrouting {
 //!     type nat hook postrouting priority srcnat - 1; policy accept;
@@ -28,7 +28,7 @@ use crate::error::{HostError, NetlinkError};
 use crate::netlink::Netlink;
 
 /// The table's name.
-pub(crate) const TABLE: &str = "firecamp.io";
+pub(crate) const TABLE: &str = "firecamp_members";
 const SET: &str = "addresses";
 const CHAIN: &str = "postrouting";
 /// Before `NF_IP_PRI_NAT_SRC` (100), where iptables and the chains of others are.

@@ -121,7 +121,7 @@ pub(crate) fn masquerade(link: u32) {
 /// What nf_tables answers to a request about FireCamp's table; empty if there is none.
 fn answer(kind: u16, flags: u16, parts: &[Vec<u8>]) -> Vec<u8> {
     let socket = Socket::new(NETLINK_NETFILTER).unwrap();
-    let table = [vec![text(1, "firecamp.io")], parts.to_vec()].concat();
+    let table = [vec![text(1, "firecamp_members")], parts.to_vec()].concat();
     socket.send(&message((10 << 8) | kind, flags, &table), 0).unwrap();
     let mut all = Vec::new();
     loop {

@@ -326,7 +326,7 @@ pub(crate) fn f133_a_plugin_that_rewrites_sources_does_not_rewrite_a_members() {
     assert_eq!(dials(&pod.net, &node.router, CLIENT), ADDRESS);
     assert_eq!(dials(&other.net, &node.router, CLIENT), PRIMARY, "the plugin's rule works");
     let target = node.on_second();
-    node.net.run(|| delete_table("firecamp.io"));
+    node.net.run(|| delete_table("firecamp_members"));
     assert!(!fixture.complete(&target), "a deleted table is noticed");
     assert_eq!(fixture.add(&target, &holder("pod", 1)), Ok(true));
     assert_eq!(dials(&pod.net, &node.router, CLIENT), ADDRESS);

@@ -51,7 +51,7 @@ pub struct Plan {
 
 impl Plan {
     /// The result of a clean-up that executes the plan. An object in use outweighs an unknown one,
-    /// because a user has to end its use first. What is kept for another kept object does not count.
+    /// because a user has to end its use first. What is kept for another object does not count.
     pub fn end(&self) -> Cleaned {
         let follows = |kept: &&Kept| !matches!(kept.why, Why::Table(_) | Why::Needed);
         let ends = || self.kept.iter().filter(follows).map(|kept| kept.why.end());

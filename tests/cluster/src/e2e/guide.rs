@@ -61,8 +61,8 @@ async fn run_guide(cluster: &TestCluster<'_>) -> Outcome {
     guide.run_block("## Remove", 3).await?;
     guide.run_block("## Remove", 4).await?;
     let after = cluster.find_traces().await?;
-    // The page says that the link of the endpoint stays until `firecamp cleanup`. The network plugin
-    // makes its bridge for the first pod of a node; FireCamp's routes over it have its number.
+    // The page says that the link of the endpoint stays until `firecamp cleanup`. The network
+    // plugin makes its bridge for the first pod of a node; FireCamp's routes over it have a number.
     let expected = |trace: &&String| {
         trace.contains(LINK) || (trace.contains(BRIDGE) && !trace.contains("proto 201"))
     };
