@@ -126,12 +126,17 @@ fn answer(kind: u16, flags: u16, parts: &[Vec<u8>]) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
         let (bytes, _from) = socket.recv_from_full().unwrap();
-        let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
-        // An error or acknowledgement, and the end of a dump.
-        if kind == 2 || kind == 3 {
-            return all;
+        let mut rest = &bytes[..];
+        while let Some([l0, l1, l2, l3, k0, k1, ..]) = rest.first_chunk::<16>() {
+            // An error or acknowledgement, or the end of a dump.
+            if [2, 3].contains(&u16::from_ne_bytes([*k0, *k1])) {
+                return all;
+            }
+            let length = u32::from_ne_bytes([*l0, *l1, *l2, *l3]);
+            let (message, later) = rest.split_at(usize::try_from(length).unwrap());
+            all.extend(message);
+            rest = later;
         }
-        all.extend(bytes);
     }
 }
 
