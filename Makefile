@@ -87,8 +87,8 @@ chaos: ## As root: test random failures on a cluster (SEED=7 MINUTES=30)
 	  $(if $(MINUTES),--minutes $(MINUTES))
 
 figures: images ## As root: measure FireCamp on a cluster (docs/proof/performance/cluster.md)
-	FIRECAMP_IMAGES=$(TARGET_DIR)/images scripts/cluster.sh figures --name figures \
-	  --page docs/proof/performance/cluster.md
+	VPCBOX_PROFILE=realistic FIRECAMP_IMAGES=$(TARGET_DIR)/images scripts/cluster.sh figures \
+	  --name figures --page docs/proof/performance/cluster.md
 
 # Optimized for size and separate from all other builds: the first build takes 15 minutes.
 images: ## Build the container images: OCI archives in target/images (REGISTRY=R, ENGINE=docker)

@@ -20,6 +20,7 @@ use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_core::time::Moment;
+use firecamp_engine::Queues;
 use firecamp_run::connect::AnyRegistry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -65,6 +66,7 @@ pub(crate) struct Peer {
 /// The endpoint of a node.
 pub(crate) struct Endpoint<W: Environment<Registry = AnyRegistry>> {
     systems: Arc<SystemsOf<W>>,
+    queues: Queues,
     served: Served,
     at: Ipv4Addr,
     metrics: EndpointMetrics,
@@ -84,8 +86,11 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         let (events, due) = mpsc::channel(EVENTS);
         let (limits, origin) = (RefCell::default(), Instant::now());
         let written = perform::write_events(systems.registry.clone(), served.node.clone(), due);
+        let (queues, queued) = Queues::new();
+        let shared = Arc::clone(&systems);
+        let sent = queued.send(&shared.cloud);
         let own = *at.ip();
-        let endpoint = Self { systems, served, at: own, metrics, limits, origin, events };
+        let endpoint = Self { systems, queues, served, at: own, metrics, limits, origin, events };
         let endpoint = Rc::new(endpoint);
         let accepted = async {
             let listener = endpoint.listen(at).await;
@@ -95,6 +100,7 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
             () = end.cancelled() => {}
             () = accepted => {}
             () = written => {}
+            () = sent => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! A cloud with an observer of its requests to EC2. Requests to the metadata service are reads
 //! instead.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -57,19 +57,23 @@ impl<C: Cloud, O: Observer> Cloud for ObservedCloud<C, O> {
         self.inner.listed(mac).await
     }
 
-    async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        let request = self.inner.owner(address, subnet);
+    async fn owners(
+        &self,
+        addresses: &[Ipv4Addr],
+        subnet: &SubnetId,
+    ) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
+        let request = self.inner.owners(addresses, subnet);
         self.observe(Call::DescribeNetworkInterfaces, request).await
     }
 
     async fn assign(
         &self,
         eni: &EniId,
-        address: Ipv4Addr,
+        addresses: &[Ipv4Addr],
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        let request = self.inner.assign(eni, address, force, within);
+        let request = self.inner.assign(eni, addresses, force, within);
         self.observe(Call::AssignPrivateIpAddresses, request).await
     }
 

@@ -10,7 +10,7 @@ use firecamp_core::contract::event::Notice;
 use firecamp_core::contract::{api, timing};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{Epoch, NodeName};
-use firecamp_core::ports::{AskingPod, Registry as _, ReviewedPod, SocketScope};
+use firecamp_core::ports::{AskingPod, Cloud, Registry as _, ReviewedPod, SocketScope};
 use firecamp_core::record::{MemberRecords, State, StaticIp};
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_engine::{Begin, ClientsFile, Ended, Rng, Run, Signal, Systems};
@@ -140,14 +140,16 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
                     pool: pool.clone(),
                     ..attach_input(&endpoint.served, (&by, pod.as_ref()), request)
                 };
+                let cloud = endpoint.queues.cloud(&endpoint.systems.cloud);
                 let run = run(pool);
-                Some((api::INIT, endpoint.run(input, &run).await))
+                Some((api::INIT, endpoint.run(&cloud, input, &run).await))
             }
             Asked::Release(request) => {
                 let (run, input) = (run(None), release_input(&by, request));
                 let only = request.epoch.map(Epoch);
                 let release = |now| Release::new(input, now).of_epoch(only);
-                Some((api::STOP, endpoint.run(release, &run).await))
+                let cloud = &endpoint.systems.cloud;
+                Some((api::STOP, endpoint.run(cloud, release, &run).await))
             }
             Asked::Address => None,
         }
@@ -173,8 +175,8 @@ async fn send(lines: &mut Sender<Bytes>, line: &ResponseLine) {
 }
 
 impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
-    async fn run(&self, input: impl Begin, run: &Run) -> Report {
-        let Systems { cloud, host, registry, .. } = &*self.systems;
+    async fn run(&self, cloud: &impl Cloud, input: impl Begin, run: &Run) -> Report {
+        let Systems { host, registry, .. } = &*self.systems;
         let systems = Systems { cloud, host: host.clone(), registry, file: ClientsFile };
         match firecamp_engine::run(input, &systems, run).await {
             Ended::Outcome(outcome) => Report::from(&outcome),

@@ -1,6 +1,6 @@
 //! The EC2 and metadata client that implements the protocol's cloud ports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -79,18 +79,22 @@ impl Cloud for AwsCloud {
         Ok(Box::pin(identity::addresses(&self.metadata, mac)).await?.into_iter().collect())
     }
 
-    async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        Box::pin(self.ec2.owner(&self.metadata, address, subnet)).await
+    async fn owners(
+        &self,
+        addresses: &[Ipv4Addr],
+        subnet: &SubnetId,
+    ) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
+        Box::pin(self.ec2.owners(&self.metadata, addresses, subnet)).await
     }
 
     async fn assign(
         &self,
         eni: &EniId,
-        address: Ipv4Addr,
+        addresses: &[Ipv4Addr],
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        Box::pin(self.ec2.assign(&self.metadata, (eni, address), force, within)).await
+        Box::pin(self.ec2.assign(&self.metadata, (eni, addresses), force, within)).await
     }
 
     async fn unassign(

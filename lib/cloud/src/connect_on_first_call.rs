@@ -1,7 +1,7 @@
 //! A cloud client that connects at the first call: most releases need no EC2 call, and must not
 //! fail because of an AWS setting that they do not use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -50,18 +50,22 @@ impl Cloud for LazyCloud {
         self.connected().await?.listed(mac).await
     }
 
-    async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        self.connected().await?.owner(address, subnet).await
+    async fn owners(
+        &self,
+        addresses: &[Ipv4Addr],
+        subnet: &SubnetId,
+    ) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
+        self.connected().await?.owners(addresses, subnet).await
     }
 
     async fn assign(
         &self,
         eni: &EniId,
-        address: Ipv4Addr,
+        addresses: &[Ipv4Addr],
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        self.connected().await?.assign(eni, address, force, within).await
+        self.connected().await?.assign(eni, addresses, force, within).await
     }
 
     async fn unassign(

@@ -95,13 +95,12 @@ impl Ec2 {
         &self,
         client: Client,
         what: &str,
-        filters: &[(String, String)],
+        filters: &[Filter],
     ) -> Result<Vec<NetworkInterface>, CloudFailure> {
-        let filters = filters_of(filters);
         let page_request = |token| {
             let request = client
                 .describe_network_interfaces()
-                .set_filters(Some(filters.clone()))
+                .set_filters(Some(filters.to_vec()))
                 .max_results(self.config.page_size)
                 .set_next_token(token);
             async move {
@@ -116,8 +115,8 @@ impl Ec2 {
     }
 }
 
-fn filters_of(filters: &[(String, String)]) -> Vec<Filter> {
-    let filter =
-        |(name, value): &(String, String)| Filter::builder().name(name).values(value).build();
-    filters.iter().map(filter).collect()
+/// A filter that any of the values passes.
+fn filter(name: &str, values: &[impl ToString]) -> Filter {
+    let values = values.iter().map(ToString::to_string).collect();
+    Filter::builder().name(name).set_values(Some(values)).build()
 }

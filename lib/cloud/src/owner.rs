@@ -1,6 +1,7 @@
-//! Parses the owner of an address from DescribeNetworkInterfaces. The filter is not trusted: an ENI
+//! Parses the owners of addresses from DescribeNetworkInterfaces. The filter is not trusted: an ENI
 //! counts only if it lists the address itself.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use aws_sdk_ec2::types::{AttachmentStatus, NetworkInterface};
@@ -20,34 +21,38 @@ pub(crate) enum MadeFor {
     Uid(Option<String>),
 }
 
-/// The owner among the ENIs of all pages.
-pub(crate) fn owner(
+/// The owner of each address among the ENIs of all pages.
+pub(crate) fn owners(
     what: &str,
-    (address, subnet): (Ipv4Addr, &SubnetId),
+    (addresses, subnet): (&[Ipv4Addr], &SubnetId),
     made_for: &MadeFor,
     enis: &[NetworkInterface],
-) -> Result<Owner, CloudFailure> {
-    let text = address.to_string();
-    let mut owner: Option<OwnerEni> = None;
+) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
+    let mut owners: BTreeMap<Ipv4Addr, Owner> =
+        addresses.iter().map(|address| (*address, Owner::Unassigned)).collect();
     for eni in enis {
-        let Some(primary) = holds(eni, &text, subnet) else {
-            let id = eni.network_interface_id().unwrap_or_default();
-            let eni = sdk_error::clean(id);
-            tracing::warn!(eni, %address, "ENI ignored: it does not list the address");
-            continue;
-        };
-        let found = read(what, eni, primary, made_for)?;
-        match owner {
-            // The same ENI on two pages: it moved between them during the reads.
-            Some(ref known) if known.id == found.id => {}
-            Some(known) => {
-                let detail = format!("{what}: shown on both {} and {}", known.id, found.id);
-                return Err(sdk_error::read_failure(CloudKind::Transient, detail));
+        let mut ignored = true;
+        for (address, owner) in &mut owners {
+            let Some(primary) = holds(eni, &address.to_string(), subnet) else { continue };
+            ignored = false;
+            let found = read(what, eni, primary, made_for)?;
+            match owner {
+                // The same ENI on two pages: it moved between them during the reads.
+                Owner::Eni(known) if known.id == found.id => {}
+                Owner::Eni(known) => {
+                    let both = format!("{} and {}", known.id, found.id);
+                    let detail = format!("{what}: {address} shown on both {both}");
+                    return Err(sdk_error::read_failure(CloudKind::Transient, detail));
+                }
+                Owner::Unassigned => *owner = Owner::Eni(found),
             }
-            None => owner = Some(found),
+        }
+        if ignored {
+            let eni = sdk_error::clean(eni.network_interface_id().unwrap_or_default());
+            tracing::warn!(eni, ?addresses, "ENI ignored: it lists none of the addresses");
         }
     }
-    Ok(owner.map_or(Owner::Unassigned, Owner::Eni))
+    Ok(owners)
 }
 
 /// Whether the ENI lists the address, and if so, whether as its primary one.

@@ -87,7 +87,7 @@ async fn an_assigned_address_is_on_the_eni_until_it_is_unassigned() {
     let (_subnet, eni) = eni().await;
     let address = Ipv4Addr::new(10, 9, 0, 9);
     let cloud = cloud();
-    cloud.assign(&eni, address, false, WITHIN).await.unwrap();
+    cloud.assign(&eni, &[address], false, WITHIN).await.unwrap();
     assert!(addresses(&eni).await.contains(&address.to_string()));
     cloud.unassign(&eni, address, WITHIN).await.unwrap();
     assert!(!addresses(&eni).await.contains(&address.to_string()));
@@ -113,7 +113,7 @@ async fn an_address_without_an_eni_has_no_owner() {
 #[tokio::test]
 async fn a_missing_eni_is_classified_as_not_found() {
     let eni = EniId::new("eni-0aaaaaaaaaaaaaaaa").unwrap();
-    let answer = cloud().assign(&eni, Ipv4Addr::new(10, 9, 0, 9), true, WITHIN).await;
+    let answer = cloud().assign(&eni, &[Ipv4Addr::new(10, 9, 0, 9)], true, WITHIN).await;
     let failure = answer.unwrap_err();
     assert_eq!((failure.kind, failure.effect), (CloudKind::NotFound, Effect::None), "{failure}");
     assert!(failure.detail.contains("InvalidNetworkInterfaceID.NotFound"), "{failure}");

@@ -2,6 +2,7 @@
 //! its token.
 
 mod asking;
+pub mod batches;
 
 pub use asking::{Asking, NoOutcome};
 

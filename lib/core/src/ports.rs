@@ -6,14 +6,14 @@ mod managed_interfaces;
 mod pod_authority;
 mod shared;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
+use crate::failure::{CloudFailure, CloudKind, Effect, FileFailure, HostFailure, RegistryFailure};
 use crate::ids::{
     EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, SetName, SubnetId, Version,
 };
@@ -62,19 +62,35 @@ pub trait Cloud: Send + Sync {
         mac: Mac,
     ) -> impl Future<Output = Result<BTreeSet<Ipv4Addr>, CloudFailure>> + Send;
 
-    /// The owner of the address in this subnet: one DescribeNetworkInterfaces by filter.
+    /// The owner of each of the addresses in this subnet: one DescribeNetworkInterfaces by filter.
+    fn owners(
+        &self,
+        addresses: &[Ipv4Addr],
+        subnet: &SubnetId,
+    ) -> impl Future<Output = Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure>> + Send;
+
+    /// The owner of one address.
     fn owner(
         &self,
         address: Ipv4Addr,
         subnet: &SubnetId,
-    ) -> impl Future<Output = Result<Owner, CloudFailure>> + Send;
+    ) -> impl Future<Output = Result<Owner, CloudFailure>> + Send {
+        async move {
+            let mut owners = self.owners(&[address], subnet).await?;
+            owners.remove(&address).ok_or_else(|| CloudFailure {
+                kind: CloudKind::Transient,
+                effect: Effect::None,
+                detail: format!("the answer about the owner of {address} is about others"),
+            })
+        }
+    }
 
-    /// One AssignPrivateIpAddresses for one address. `force` is AllowReassignment. It fails after
-    /// `within`, with an unknown effect.
+    /// One AssignPrivateIpAddresses, which EC2 performs for all of the addresses or for none.
+    /// `force` is AllowReassignment. It fails after `within`, with an unknown effect.
     fn assign(
         &self,
         eni: &EniId,
-        address: Ipv4Addr,
+        addresses: &[Ipv4Addr],
         force: bool,
         within: Duration,
     ) -> impl Future<Output = Result<(), CloudFailure>> + Send;

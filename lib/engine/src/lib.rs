@@ -9,6 +9,7 @@ mod progress;
 mod rng;
 mod runner;
 mod stop_signal;
+mod together;
 mod trace;
 
 pub use input::Begin;
@@ -18,5 +19,6 @@ pub use progress::ProgressEvent;
 pub use rng::Rng;
 pub use runner::{Ended, Run, run};
 pub use stop_signal::Signal;
+pub use together::{Queued, Queues, SharedCloud};
 #[cfg(feature = "trace")]
 pub use trace::{Event, Input};

@@ -228,7 +228,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         } else if let Action::Assign { eni, address, force, .. } = action {
             let what = format!("assign {address} to {eni}");
             let Some(within) = action.time_left(now()) else { return Some(unsent(&what)) };
-            let call = it.assign(eni, *address, *force, within);
+            let call = it.assign(eni, std::slice::from_ref(address), *force, within);
             Reply::Cloud(cloud(&what, within.saturating_add(SLACK), call).await)
         } else if let Action::Unassign { eni, address, .. } = action {
             let what = format!("unassign {address} from {eni}");

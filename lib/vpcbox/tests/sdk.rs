@@ -107,9 +107,9 @@ async fn reassign_address() {
     let Owner::Eni(owner) = before else { panic!("no ENI holds {MEMBER}") };
     assert_ne!(owner.id, eni.id);
     assert_eq!(owner.cluster.as_deref(), Some("demo"));
-    let refused = cloud.assign(&eni.id, MEMBER, false, T).await.expect_err("without force");
+    let refused = cloud.assign(&eni.id, &[MEMBER], false, T).await.expect_err("without force");
     assert!(refused.detail.contains("move is not allowed"), "{refused}");
-    cloud.assign(&eni.id, MEMBER, true, T).await.expect("with force");
+    cloud.assign(&eni.id, &[MEMBER], true, T).await.expect("with force");
     let deadline = SystemTime::now() + TIMEOUT;
     loop {
         let listed: BTreeSet<Ipv4Addr> = cloud.listed(eni.mac).await.expect("the listing");

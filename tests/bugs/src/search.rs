@@ -44,12 +44,12 @@ pub(crate) fn run(by: &str) -> Result<Found, String> {
 
 /// One thread, so that the count is reproducible.
 fn histories(play: Play) -> Found {
-    let plan = Plan { first: 1, count: HISTORIES, jobs: 1, twice: 0, enough: 1, play };
-    let summary = firecamp_histories::run::run(&plan, &Progress::default());
+    let search = Plan { first: 1, count: HISTORIES, jobs: 1, twice: 0, enough: 1, play };
+    let summary = firecamp_histories::run::run(&search, &Progress::default());
     match summary.found.first() {
         Some(found) => Found {
             what: Some(format!("{:?}", found.violation.promise)),
-            after: found.seed.saturating_sub(plan.first).saturating_add(1),
+            after: found.seed.saturating_sub(search.first).saturating_add(1),
             text: found.violation.to_string(),
         },
         None => Found { what: None, after: summary.histories, text: String::new() },

@@ -98,9 +98,9 @@ fn run(client: &AwsCloud, call: Call) -> Result<Option<Owner>, CloudFailure> {
     ended(async {
         match call {
             Call::Owner => client.owner(ADDRESS, &subnet).await.map(Some),
-            Call::Assign => client.assign(&eni, ADDRESS, false, WITHIN).await.map(|()| None),
+            Call::Assign => client.assign(&eni, &[ADDRESS], false, WITHIN).await.map(|()| None),
             Call::AssignWithReassignment => {
-                client.assign(&eni, ADDRESS, true, WITHIN).await.map(|()| None)
+                client.assign(&eni, &[ADDRESS], true, WITHIN).await.map(|()| None)
             }
             Call::Unassign => client.unassign(&eni, ADDRESS, WITHIN).await.map(|()| None),
         }

@@ -16,6 +16,7 @@ mod perform;
 mod process;
 mod queue;
 mod registry;
+mod together;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -39,6 +40,7 @@ use crate::trace::Trace;
 use self::calls::Calls;
 use self::process::{Process, ProcessKind, Slot, Stalled};
 use self::queue::{Event, Queue};
+use self::together::Queues;
 
 /// The processes and the outside systems of one history.
 #[derive(Debug)]
@@ -57,6 +59,7 @@ pub struct Model<'a> {
     /// By process ID.
     slots: Vec<Slot>,
     calls: Calls,
+    together: Queues,
     others: SeededRng,
     healing: bool,
     /// Injects crashes at chosen boundaries, if any.
@@ -85,6 +88,7 @@ impl<'a> Model<'a> {
             processes: Vec::with_capacity(64),
             slots: Vec::with_capacity(64),
             calls: Calls::default(),
+            together: Queues::default(),
             others: SeededRng::new(scenario.seed, Purpose::Others, 0),
             healing: false,
             crash_injector: None,
@@ -122,6 +126,8 @@ impl<'a> Model<'a> {
             Event::Poll(slot) => self.poll(slot),
             Event::LeaderTick(slot, number) => self.leader_tick(slot, number),
             Event::HungUp(slot) => self.drop_run(slot),
+            Event::RequestsDue(agent) => self.requests_due(agent),
+            Event::RequestAnswered(number) => self.request_answered(number),
         }
     }
 

@@ -58,6 +58,10 @@ name = "a"
 id = "subnet-0000000a"
 cidr = "10.0.1.0/24"
 zone = "us-east-1a"
+[[foreign]]
+name = "stranger"
+subnet = "a"
+description = "load balancer"
 "#;
 
 /// The VPC, the registry and the member's volume.
@@ -110,7 +114,7 @@ impl Cluster {
     }
 
     /// One subnet with this many large nodes, `node-0` and up, and a pool of 200 addresses.
-    pub fn wide(nodes: u32) -> Self {
+    pub fn wide(nodes: u32, profile: Profile) -> Self {
         let mut spec = WIDE.to_owned();
         for number in 0..nodes {
             let node = format!(
@@ -119,7 +123,7 @@ impl Cluster {
             );
             spec.push_str(&node);
         }
-        Self::of(&spec, &Profile::fast(), 249)
+        Self::of(&spec, &profile, 249)
     }
 
     fn of(spec: &str, profile: &Profile, last: u8) -> Self {

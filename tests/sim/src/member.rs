@@ -13,7 +13,7 @@ use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{Member, PodUid};
 use firecamp_core::machine::{Attached, Failure, Outcome, Release as Done};
-use firecamp_core::ports::SocketScope;
+use firecamp_core::ports::{Cloud, SocketScope};
 use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems, run};
 use firecamp_testkit::sim::{FaultyCloud, FaultyFile, FaultyHost, FaultyRegistry, Script};
@@ -99,9 +99,14 @@ impl Pod {
 
     /// Runs the init container to its end.
     pub async fn init(&self, cluster: &Cluster) -> Ended {
+        self.attach(cluster, cluster.node(&self.node).cloud()).await
+    }
+
+    /// The same through this cloud, as the agent of its node does.
+    pub async fn attach(&self, cluster: &Cluster, cloud: impl Cloud) -> Ended {
         let node = cluster.node(&self.node);
         let systems = Systems {
-            cloud: FaultyCloud::new(node.cloud(), self.script.clone()),
+            cloud: FaultyCloud::new(cloud, self.script.clone()),
             host: FaultyHost::new(node.host.clone(), self.script.clone()),
             registry: FaultyRegistry::new(&cluster.registry, self.script.clone()),
             file: FaultyFile::new(cluster.volume.clone(), self.script.clone()),

@@ -1,5 +1,6 @@
-//! The owner of an address, Assign and Unassign.
+//! The owners of addresses, Assign and Unassign.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -9,31 +10,32 @@ use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, SubnetId};
 use firecamp_core::ports::Owner;
 
-use super::{Call, Ec2};
+use super::{Call, Ec2, filter};
 use crate::classify::Operation;
 use crate::metadata::Metadata;
 use crate::owner::{self, MadeFor};
 use crate::sdk_error;
 
 impl Ec2 {
-    pub(crate) async fn owner(
+    pub(crate) async fn owners(
         &self,
         metadata: &Metadata,
-        address: Ipv4Addr,
+        addresses: &[Ipv4Addr],
         subnet: &SubnetId,
-    ) -> Result<Owner, CloudFailure> {
+    ) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
+        let named = list(addresses);
         let call = Call {
             operation: Operation::Describe,
             within: self.config.describe_within,
-            what: format!("DescribeNetworkInterfaces for the owner of {address} in {subnet}"),
+            what: format!("DescribeNetworkInterfaces for the owner of {named} in {subnet}"),
         };
         let filters = [
-            ("addresses.private-ip-address".to_owned(), address.to_string()),
-            ("subnet-id".to_owned(), subnet.to_string()),
+            filter("addresses.private-ip-address", addresses),
+            filter("subnet-id", std::slice::from_ref(subnet)),
         ];
         let describe = |client| self.enis(client, &call.what, &filters);
         let enis = self.run(metadata, &call, describe).await?;
-        owner::owner(&call.what, (address, subnet), &self.made_for(), &enis)
+        owner::owners(&call.what, (addresses, subnet), &self.made_for(), &enis)
     }
 
     fn made_for(&self) -> MadeFor {
@@ -46,25 +48,25 @@ impl Ec2 {
     pub(crate) async fn assign(
         &self,
         metadata: &Metadata,
-        (eni, address): (&EniId, Ipv4Addr),
+        (eni, addresses): (&EniId, &[Ipv4Addr]),
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
         let how = if force { " by force" } else { "" };
-        let what = format!("AssignPrivateIpAddresses of {address} to {eni}{how}");
+        let what = format!("AssignPrivateIpAddresses of {} to {eni}{how}", list(addresses));
         let call = &Call { operation: Operation::Assign, within, what };
         let send = |client: Client| async move {
             client
                 .assign_private_ip_addresses()
                 .network_interface_id(eni.as_str())
-                .private_ip_addresses(address.to_string())
+                .set_private_ip_addresses(Some(addresses.iter().map(ToString::to_string).collect()))
                 .allow_reassignment(force)
                 .send()
                 .await
                 .map_err(|error| sdk_error::from_sdk(call.operation, &call.what, &error))
         };
         let answer = self.run(metadata, call, send).await?;
-        confirm(&call.what, eni, address, &answer)
+        confirm(&call.what, (eni, addresses), &answer)
     }
 
     pub(crate) async fn unassign(
@@ -88,22 +90,25 @@ impl Ec2 {
     }
 }
 
-/// A 2xx is a success. The documentation does not guarantee that the body contains the address, but
-/// a body with another address or ENI is not the response to our request.
+fn list(addresses: &[Ipv4Addr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A 2xx is a success. The documentation does not guarantee that the body contains the addresses,
+/// but a body without one of them, or with another ENI, is not the response to our request.
 fn confirm(
     what: &str,
-    eni: &EniId,
-    address: Ipv4Addr,
+    (eni, addresses): (&EniId, &[Ipv4Addr]),
     answer: &AssignPrivateIpAddressesOutput,
 ) -> Result<(), CloudFailure> {
-    let address = address.to_string();
     let assigned = answer.assigned_private_ip_addresses();
-    let named = |entry: &aws_sdk_ec2::types::AssignedPrivateIpAddress| {
-        entry.private_ip_address() == Some(address.as_str())
-    };
+    let named: BTreeSet<&str> =
+        assigned.iter().filter_map(|entry| entry.private_ip_address()).collect();
+    let lacks = addresses.iter().any(|address| !named.contains(address.to_string().as_str()));
     let other_eni = answer.network_interface_id().is_some_and(|id| id != eni.as_str());
-    if other_eni || (!assigned.is_empty() && !assigned.iter().any(named)) {
-        let detail = format!("{what}: the response names another address or ENI: {answer:?}");
+    if other_eni || (!assigned.is_empty() && lacks) {
+        let detail =
+            format!("{what}: the response names other addresses or another ENI: {answer:?}");
         let detail = sdk_error::clean(&detail);
         return Err(CloudFailure { kind: CloudKind::Unknown, effect: Effect::Unknown, detail });
     }

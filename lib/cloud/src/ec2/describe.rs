@@ -12,7 +12,7 @@ use firecamp_core::node_identity::TypeLimits;
 use firecamp_node::preflight::facts::Clock;
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 
-use super::{Call, Ec2, filters_of, pages};
+use super::{Call, Ec2, filter, pages};
 use crate::classify::Operation;
 use crate::metadata::Metadata;
 use crate::{instance_type_limits, interface, sdk_error, volume};
@@ -29,7 +29,7 @@ impl Ec2 {
         instance: &InstanceId,
     ) -> Result<Vec<Interface>, CloudFailure> {
         let what = format!("DescribeNetworkInterfaces of {instance}");
-        let filters = [("attachment.instance-id".to_owned(), instance.to_string())];
+        let filters = [filter("attachment.instance-id", std::slice::from_ref(instance))];
         self.listing(metadata, what, &filters).await
     }
 
@@ -42,7 +42,10 @@ impl Ec2 {
     ) -> Result<Vec<Interface>, CloudFailure> {
         let what = format!("DescribeNetworkInterfaces of cluster {cluster} in {subnet}");
         let tag = format!("tag:{}", tag::CLUSTER);
-        let filters = [("subnet-id".to_owned(), subnet.to_string()), (tag, cluster.to_string())];
+        let filters = [
+            filter("subnet-id", std::slice::from_ref(subnet)),
+            filter(&tag, std::slice::from_ref(cluster)),
+        ];
         self.listing(metadata, what, &filters).await
     }
 
@@ -50,7 +53,7 @@ impl Ec2 {
         &self,
         metadata: &Metadata,
         what: String,
-        filters: &[(String, String)],
+        filters: &[Filter],
     ) -> Result<Vec<Interface>, CloudFailure> {
         let within = self.config.describe_within;
         let call = Call { operation: Operation::Describe, within, what };
@@ -68,7 +71,7 @@ impl Ec2 {
         let what = format!("DescribeVolumes of {instance}");
         let within = self.config.describe_within;
         let call = Call { operation: Operation::Describe, within, what };
-        let filters = filters_of(&[("attachment.instance-id".to_owned(), instance.to_string())]);
+        let filters = [filter("attachment.instance-id", std::slice::from_ref(instance))];
         let describe = |client| self.volumes(client, &call.what, &filters);
         let listing = self.run(metadata, &call, describe).await?;
         volume::all(&call.what, instance, &listing, self.skews.now_of(Clock::Ec2))

@@ -11,7 +11,7 @@ use firecamp_core::managed_interface::{
     DescribedInterface, InstanceState, InterfaceFilter, NewInterface,
 };
 
-use super::{Call, Ec2};
+use super::{Call, Ec2, filter};
 use crate::classify::Operation;
 use crate::metadata::Metadata;
 use crate::{managed_interface, sdk_error};
@@ -108,19 +108,19 @@ impl Ec2 {
     pub(crate) async fn describe_interfaces(
         &self,
         metadata: &Metadata,
-        filter: &InterfaceFilter,
+        by: &InterfaceFilter,
     ) -> Result<Vec<DescribedInterface>, CloudFailure> {
-        let (name, value) = match filter {
+        let (name, value) = match by {
             InterfaceFilter::Id(eni) => ("network-interface-id".to_owned(), eni.to_string()),
             InterfaceFilter::Record(uid) => (format!("tag:{}", tag::INTERFACE), uid.clone()),
         };
         let what = format!("DescribeNetworkInterfaces with {name}={}", sdk_error::clean(&value));
         let within = self.config.describe_within;
         let call = Call { operation: Operation::Describe, within, what };
-        let filters = [(name, value)];
+        let filters = [filter(&name, std::slice::from_ref(&value))];
         let describe = |client| self.enis(client, &call.what, &filters);
         let listing = self.run(metadata, &call, describe).await?;
-        managed_interface::described(&call.what, filter, &listing)
+        managed_interface::described(&call.what, by, &listing)
     }
 
     /// By its ID: an empty answer to a filter would not say that the instance is unknown.

@@ -27,8 +27,13 @@ fn eni(id: &str, primary: &str, secondary: &[&str]) -> NetworkInterface {
         .build()
 }
 
+fn owner(made_for: &MadeFor, enis: &[NetworkInterface]) -> Result<Owner, CloudFailure> {
+    let mut owners = owners("lookup", (&[ADDRESS], &subnet()), made_for, enis)?;
+    Ok(owners.remove(&ADDRESS).unwrap())
+}
+
 fn owner_in(enis: &[NetworkInterface]) -> Result<Owner, CloudFailure> {
-    owner("lookup", (ADDRESS, &subnet()), &MadeFor::AnyOfTheName, enis)
+    owner(&MadeFor::AnyOfTheName, enis)
 }
 
 #[test]
@@ -41,7 +46,7 @@ fn an_interface_made_for_another_cluster_of_the_same_name_is_not_this_clusters()
     by_hand.tag_set = Some(vec![tag("firecamp.io/cluster", "prod")]);
     let uid = |uid: &str| MadeFor::Uid(Some(uid.to_owned()));
     let cluster = |eni: &NetworkInterface, made_for: &MadeFor| {
-        let found = owner("lookup", (ADDRESS, &subnet()), made_for, std::slice::from_ref(eni));
+        let found = owner(made_for, std::slice::from_ref(eni));
         let Owner::Eni(found) = found.unwrap() else { panic!("no owner") };
         found.cluster
     };

@@ -24,7 +24,7 @@ impl TwoNodes {
         force: bool,
     ) -> Result<(), CloudFailure> {
         let cloud = self.clouds.get(node).unwrap();
-        cloud.assign(self.enis.get(node).unwrap(), address, force, WITHIN).await
+        cloud.assign(self.enis.get(node).unwrap(), &[address], force, WITHIN).await
     }
 
     pub(crate) async fn unassign(
@@ -105,7 +105,7 @@ async fn f045_impossible_requests_are_classified_by_cause() {
     assert_eq!(kind(two.unassign(0, own).await), (BadAddress, Effect::None));
     assert_eq!(kind(two.unassign(0, ADDRESS).await), (NotOnInterface, Effect::None));
     let missing = EniId::new("eni-0aaaaaaaaaaaaaaaa").unwrap();
-    let answer = two.clouds[0].assign(&missing, ADDRESS, true, WITHIN).await;
+    let answer = two.clouds[0].assign(&missing, &[ADDRESS], true, WITHIN).await;
     assert_eq!(kind(answer), (NotFound, Effect::None));
     // A t3.medium has six addresses per ENI, including the primary one.
     for last in 101..106 {

@@ -219,7 +219,7 @@ async fn the_interfaces_of_simulated_nodes_are_reported_with_their_addresses() {
     let cloud = &two.clouds[1];
     let own = cloud.instance().await.unwrap();
     let address = "10.0.1.77".parse().unwrap();
-    cloud.assign(&two.enis[1], address, false, Duration::from_secs(30)).await.unwrap();
+    cloud.assign(&two.enis[1], &[address], false, Duration::from_secs(30)).await.unwrap();
     let interfaces = async || cloud.interfaces(&own.instance).await.unwrap();
     while !interfaces().await.iter().any(|one| one.addresses.contains(&address)) {
         tokio::time::sleep(Duration::from_millis(20)).await;

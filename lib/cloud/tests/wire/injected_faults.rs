@@ -42,7 +42,7 @@ async fn f051_a_hanging_call_times_out_with_an_unknown_effect() {
         let two = TwoNodes::start().await;
         two.break_once(ASSIGN, Fault::Hang { after_commit });
         let within = Duration::from_secs(2);
-        let answer = two.clouds[0].assign(&two.enis[0], ADDRESS, true, within).await;
+        let answer = two.clouds[0].assign(&two.enis[0], &[ADDRESS], true, within).await;
         assert_eq!(kind(answer), (Transient, Effect::Unknown));
         assert_eq!(two.holder(ADDRESS).is_some(), after_commit);
         assert_eq!(two.ec2.requests().len(), 1);
@@ -54,7 +54,7 @@ async fn f052_a_call_that_timed_out_may_take_effect_later() {
     let two = TwoNodes::start().await;
     two.break_once(ASSIGN, Fault::LateLanding { after_ms: 2_000, silent: true });
     let within = Duration::from_millis(500);
-    let answer = two.clouds[0].assign(&two.enis[0], ADDRESS, true, within).await;
+    let answer = two.clouds[0].assign(&two.enis[0], &[ADDRESS], true, within).await;
     assert_eq!(kind(answer), (Transient, Effect::Unknown));
     let landed = async {
         while two.holder(ADDRESS).is_none() {
@@ -159,7 +159,7 @@ async fn f053_nothing_is_sent_without_a_metadata_service() {
     let two = TwoNodes::start().await;
     two.break_all(Fault::ImdsDown {});
     let within = Duration::from_secs(2);
-    let answer = two.clouds[0].assign(&two.enis[0], ADDRESS, true, within).await;
+    let answer = two.clouds[0].assign(&two.enis[0], &[ADDRESS], true, within).await;
     assert_eq!(kind(answer), (Transient, Effect::None));
     assert!(two.ec2.requests().is_empty());
 }

@@ -156,7 +156,7 @@ async fn an_endless_response_is_cut_off() {
     let endless = [head, vec![b' '; 17 * 1024 * 1024]].concat();
     let server = Server::always(Reply::Silence(endless)).await;
     let cloud = ec2(&server.url);
-    let failure = cloud.assign(&eni(), ADDRESS, true, PATIENT).await.unwrap_err();
+    let failure = cloud.assign(&eni(), &[ADDRESS], true, PATIENT).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect), (Transient, Effect::Unknown), "{failure}");
     assert!(!failure.detail.contains("no response within"), "{failure}");
 }
@@ -224,7 +224,7 @@ async fn an_assign_succeeds_with_or_without_the_address_in_the_response() {
 #[tokio::test]
 async fn an_assign_without_force_sets_allow_reassignment_to_false() {
     let server = Server::always(assigned("")).await;
-    ec2(&server.url).assign(&eni(), ADDRESS, false, PATIENT).await.unwrap();
+    ec2(&server.url).assign(&eni(), &[ADDRESS], false, PATIENT).await.unwrap();
     let field = server.requests()[0].field("AllowReassignment");
     assert_eq!(field.as_deref(), Some("false"));
 }

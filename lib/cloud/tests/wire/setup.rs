@@ -119,7 +119,7 @@ pub(crate) async fn call_with_deadline(
 ) -> Result<(), CloudFailure> {
     match which {
         Ec2Call::Owner => cloud.owner(ADDRESS, &subnet()).await.map(drop),
-        Ec2Call::Assign => cloud.assign(&eni(), ADDRESS, true, within).await,
+        Ec2Call::Assign => cloud.assign(&eni(), &[ADDRESS], true, within).await,
         Ec2Call::Unassign => cloud.unassign(&eni(), ADDRESS, within).await,
         Ec2Call::Create => cloud.create_interface(&new_interface(), within).await.map(drop),
         Ec2Call::Attach => cloud.attach_interface(&eni(), &instance(), 2, within).await,

@@ -1,6 +1,6 @@
 //! Ports that several operations of one process share by reference.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -20,18 +20,22 @@ impl<C: Cloud> Cloud for &C {
         C::listed(self, mac).await
     }
 
-    async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        C::owner(self, address, subnet).await
+    async fn owners(
+        &self,
+        addresses: &[Ipv4Addr],
+        subnet: &SubnetId,
+    ) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
+        C::owners(self, addresses, subnet).await
     }
 
     async fn assign(
         &self,
         eni: &EniId,
-        address: Ipv4Addr,
+        addresses: &[Ipv4Addr],
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        C::assign(self, eni, address, force, within).await
+        C::assign(self, eni, addresses, force, within).await
     }
 
     async fn unassign(

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test")]
 
 mod adopt;
+mod batches;
 mod decisions;
 mod endings;
 mod exits;

@@ -311,13 +311,26 @@ impl Account {
     }
 
     /// Assigns the address to the interface. EC2 and the metadata service show it at once.
-    fn assign(&mut self, id: &EniId, address: Ipv4Addr, force: bool) -> Result<(), CloudFailure> {
+    /// All of the addresses or none.
+    fn assign(
+        &mut self,
+        id: &EniId,
+        addresses: &[Ipv4Addr],
+        force: bool,
+    ) -> Result<(), CloudFailure> {
         if self.faults.assigns_are_lost {
             return Ok(());
         }
-        if self.interface_of(address).is_some_and(|(_, there)| there.id != *id) && !force {
+        let elsewhere = |address: &Ipv4Addr| {
+            self.interface_of(*address).is_some_and(|(_, there)| there.id != *id)
+        };
+        if !force && addresses.iter().any(elsewhere) {
             return Err(failed(CloudKind::HeldElsewhere, "another interface has the address"));
         }
+        addresses.iter().try_for_each(|address| self.assign_one(id, *address))
+    }
+
+    fn assign_one(&mut self, id: &EniId, address: Ipv4Addr) -> Result<(), CloudFailure> {
         self.remove(address);
         for instance in self.instances.values_mut() {
             let Some(eni) = instance.interfaces.iter_mut().find(|eni| eni.id == *id) else {

@@ -1,6 +1,6 @@
 //! A cloud with injected faults.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -45,19 +45,23 @@ impl<C: Cloud> Cloud for FaultyCloud<C> {
         self.script.around(Op::Listed, || self.inner.listed(mac), broken(Op::Listed)).await
     }
 
-    async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        let call = || self.inner.owner(address, subnet);
+    async fn owners(
+        &self,
+        addresses: &[Ipv4Addr],
+        subnet: &SubnetId,
+    ) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
+        let call = || self.inner.owners(addresses, subnet);
         self.script.around(Op::Owner, call, broken(Op::Owner)).await
     }
 
     async fn assign(
         &self,
         eni: &EniId,
-        address: Ipv4Addr,
+        addresses: &[Ipv4Addr],
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        let call = || self.inner.assign(eni, address, force, within);
+        let call = || self.inner.assign(eni, addresses, force, within);
         self.script.around(Op::Assign, call, broken(Op::Assign)).await
     }
 

@@ -14,7 +14,7 @@ use procfs::process::{Process, Stat};
 use procfs::{Current as _, WithCurrentSystemInfo as _};
 use tokio::time::{Instant, sleep};
 
-use super::set::{FirecampContainers, NAMESPACE, Set};
+use super::set::{FirecampContainers, NAMESPACE, Set, Stop};
 use super::test_cluster::{TestCluster, all_but, ensure};
 use crate::cli::{print_line, release_images, start_cluster};
 use crate::home::Home;
@@ -37,17 +37,65 @@ struct Figures {
     /// From `helm install` until all agents are ready, and until the first member answers.
     agents: Duration,
     reachable: Duration,
-    /// From the deletion of a pod until its successor is ready: with FireCamp's containers, with
-    /// containers that do nothing, and without them.
-    with: Vec<Duration>,
-    idle: Vec<Duration>,
-    without: Vec<Duration>,
+    /// From the deletion of a pod until its successor is ready, for each of [`VARIANTS`].
+    returns: Vec<Returns>,
     /// For each agent and window.
     agents_usage: Vec<AgentUsage>,
     /// The measured commit and the machine's load.
     commit: String,
     /// Size of a release image's archive, if those are installed.
     archive: Option<u64>,
+}
+
+/// Pods whose return is measured.
+struct Variant {
+    what: &'static str,
+    name: &'static str,
+    firecamp: FirecampContainers,
+    stop: Stop,
+}
+
+/// Direct mode and the label, and what a pod without FireCamp takes.
+const VARIANTS: [Variant; 5] = [
+    Variant {
+        what: "direct mode",
+        name: "direct",
+        firecamp: FirecampContainers::Real,
+        stop: Stop::Sidecar,
+    },
+    Variant {
+        what: "containers that do nothing instead of FireCamp's",
+        name: "idle",
+        firecamp: FirecampContainers::Idle,
+        stop: Stop::Sidecar,
+    },
+    Variant {
+        what: "the label, with hostNetwork",
+        name: "label",
+        firecamp: FirecampContainers::Injected,
+        stop: Stop::None,
+    },
+    Variant {
+        what: "the label, with a network of its own",
+        name: "own",
+        firecamp: FirecampContainers::OwnNetwork,
+        stop: Stop::None,
+    },
+    Variant {
+        what: "the service alone, with hostNetwork",
+        name: "alone",
+        firecamp: FirecampContainers::None,
+        stop: Stop::None,
+    },
+];
+
+/// How long pods of a variant took to return.
+#[derive(Debug, Default)]
+struct Returns {
+    /// On the same node.
+    same: Vec<Duration>,
+    /// On another node.
+    other: Vec<Duration>,
 }
 
 /// Resources of an agent.
@@ -76,7 +124,9 @@ pub(crate) fn run(home: &Home, runs: u32, page: Option<&Path>) -> Outcome {
         let archive = archive_size()?;
         let mut figures = Figures { agents, reachable, archive, ..Figures::default() };
         cluster.delete(&first).await?;
-        cluster.measure_restarts(runs, &mut figures).await?;
+        for variant in &VARIANTS {
+            figures.returns.push(cluster.measure_returns(runs, variant).await?);
+        }
         figures.agents_usage = cluster.measure_agents().await?;
         figures.commit = commit_and_load()?;
         Ok(page::text(&figures))
@@ -89,29 +139,28 @@ pub(crate) fn run(home: &Home, runs: u32, page: Option<&Path>) -> Outcome {
 }
 
 impl TestCluster<'_> {
-    /// Restarts pods of each kind on one node.
-    async fn measure_restarts(&self, runs: u32, figures: &mut Figures) -> Outcome {
-        let with = Set::new("with", 1);
-        let idle = Set { firecamp: FirecampContainers::Idle, ..Set::new("idle", 1) };
-        let without = Set { firecamp: FirecampContainers::None, ..Set::new("without", 1) };
-        self.create(&with).await?;
-        let node = self.wait_ready("with-0", None).await?.node;
+    /// Restarts a pod on its node, then moves it. Only one service at a time can listen at a node's
+    /// address, so there is one pod at a time.
+    async fn measure_returns(&self, runs: u32, variant: &Variant) -> Outcome<Returns> {
+        let Variant { name, firecamp, stop, .. } = *variant;
+        let set = Set { firecamp, stop, ..Set::new(name, 1) };
+        self.create(&set).await?;
+        let name = format!("{name}-0");
+        let mut node = self.wait_ready(&name, None).await?.node;
+        let mut returns = Returns::default();
         self.cordon(&all_but(&node), true).await?;
-        // Only one service at a time can listen at the node's address.
         for _run in 0..runs {
-            figures.with.push(self.time_restart("with-0").await?);
-        }
-        for (set, took) in [(&idle, &mut figures.idle), (&without, &mut figures.without)] {
-            self.create(set).await?;
-            let name = format!("{}-0", set.name);
-            self.wait_ready(&name, None).await?;
-            for _run in 0..runs {
-                took.push(self.time_restart(&name).await?);
-            }
-            self.delete(set).await?;
+            returns.same.push(self.time_restart(&name).await?);
         }
         self.cordon(&all_but(&node), false).await?;
-        self.delete(&with).await
+        for _run in 0..runs {
+            self.cordon(&[&node], true).await?;
+            returns.other.push(self.time_restart(&name).await?);
+            self.cordon(&[&node], false).await?;
+            node = self.wait_ready(&name, None).await?.node;
+        }
+        self.delete(&set).await?;
+        Ok(returns)
     }
 
     async fn time_restart(&self, name: &str) -> Outcome<Duration> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use firecamp_core::record::Write;
 
 use super::process::Slot;
+use super::together::Together;
 use crate::names::EniIx;
 use crate::simulated_cluster::ec2::Lags;
 
@@ -16,6 +17,7 @@ pub(super) enum Effect {
     Write(Box<Write>, bool),
     Assign { eni: EniIx, address: Ipv4Addr, force: bool, lags: Lags },
     Unassign { eni: EniIx, address: Ipv4Addr, lags: Lags },
+    Together(Together),
 }
 
 /// A call in flight.

@@ -16,10 +16,21 @@ use crate::names::{EniIx, ProcessId};
 use crate::scenario::Fault;
 use crate::simulated_cluster::ec2::{Change, Lags};
 
+/// What becomes of a call that EC2 accepts, by the time from its sending.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fate {
+    /// It takes effect, and the answer follows.
+    Answered { lands: Duration, back: Duration },
+    /// The caller only learns that there is no answer. It may take effect before or after.
+    Unanswered { notified: Duration, lands: Option<Duration> },
+    /// The caller waits in vain, and it takes effect after T.
+    AfterDeadline { lands: Duration },
+}
+
 /// The time limit of a read in the runner.
 const BOUND: Duration = Duration::from_secs(5);
 
-fn failure(kind: CloudKind, effect: ReportedEffect) -> CloudFailure {
+pub(super) fn failure(kind: CloudKind, effect: ReportedEffect) -> CloudFailure {
     CloudFailure { kind, effect, detail: String::new() }
 }
 
@@ -98,20 +109,11 @@ impl Model<'_> {
                 cloud(CloudKind::Transient, ReportedEffect::None),
             );
         };
-        let process = &mut self.processes[slot.at()];
-        process.ec2_calls += 1;
-        process.mutations += 1;
-        self.coverage.mutations += 1;
         let eni = EniIx::of(eni).unwrap_or_default();
-        let call = Ec2Mutation {
-            slot: slot.0,
-            eni,
-            address,
-            marked: process.marked,
-            shown: process.shown_foreign && assign == Some(true),
-        };
-        self.audit.called(self.now, call);
-        self.mutation_sent_for_orphan(slot, address, assign.is_some());
+        if let (Some(force), Some(agent)) = (assign, self.shares_requests(slot)) {
+            return self.queue_assign(agent, slot, (eni, address, force), self.now.plus(left));
+        }
+        self.count_mutation(slot, (eni, address), assign);
         if let Some(kind) = self.refused(slot) {
             let after = self.process(slot).rng.millis(20, 150);
             return self.reply_after(slot, after, cloud(kind, ReportedEffect::None));
@@ -124,8 +126,30 @@ impl Model<'_> {
         self.send_mutation(slot, left, effect);
     }
 
+    /// A call that changes EC2 is sent.
+    pub(super) fn count_mutation(
+        &mut self,
+        slot: Slot,
+        (eni, address): (EniIx, Ipv4Addr),
+        assign: Option<bool>,
+    ) {
+        let process = &mut self.processes[slot.at()];
+        process.ec2_calls += 1;
+        process.mutations += 1;
+        self.coverage.mutations += 1;
+        let call = Ec2Mutation {
+            slot: slot.0,
+            eni,
+            address,
+            marked: process.marked,
+            shown: process.shown_foreign && assign == Some(true),
+        };
+        self.audit.called(self.now, call);
+        self.mutation_sent_for_orphan(slot, address, assign.is_some());
+    }
+
     /// Refusals of EC2 without an effect.
-    fn refused(&mut self, slot: Slot) -> Option<CloudKind> {
+    pub(super) fn refused(&mut self, slot: Slot) -> Option<CloudKind> {
         if self.cluster.ec2_out && self.process(slot).rng.once_in(2) {
             return Some(CloudKind::Transient);
         }
@@ -137,55 +161,62 @@ impl Model<'_> {
     }
 
     fn send_mutation(&mut self, slot: Slot, left: Duration, effect: Effect) {
+        let unknown = cloud(CloudKind::Transient, ReportedEffect::Unknown);
+        match self.fate(slot, left) {
+            Fate::Answered { lands, back } => self.send(slot, (lands, Some(back)), effect),
+            Fate::Unanswered { notified, lands } => {
+                self.pending_mutations(slot, self.now.plus(left));
+                self.reply_after(slot, notified, unknown);
+                if let Some(lands) = lands {
+                    self.send(slot, (lands, None), effect);
+                }
+            }
+            Fate::AfterDeadline { lands } => {
+                self.reply_after(slot, left, unknown);
+                self.send_after_deadline(slot, lands, effect);
+            }
+        }
+    }
+
+    /// What becomes of a call that EC2 accepts.
+    pub(super) fn fate(&mut self, slot: Slot, left: Duration) -> Fate {
         let rng = &mut self.process(slot).rng;
         let (lands, back) = (rng.millis(20, 250), rng.millis(5, 60));
-        let unknown = || cloud(CloudKind::Transient, ReportedEffect::Unknown);
-        let bound = self.now.plus(left);
         if self.cluster.ec2_out {
-            self.pending_mutations(slot, bound);
-            return self.reply_after(slot, left, unknown());
+            return Fate::Unanswered { notified: left, lands: None };
         }
         if self.injects(slot, Fault::CloudFails) {
             // 5xx: the caller does not know whether the call took effect.
-            self.pending_mutations(slot, bound);
             let done = self.process(slot).rng.once_in(2);
-            self.reply_after(slot, lands.saturating_add(back), unknown());
-            if done {
-                self.send(slot, (lands, None), effect);
-            }
-            return;
+            let notified = lands.saturating_add(back);
+            return Fate::Unanswered { notified, lands: done.then_some(lands) };
         }
         if self.injects(slot, Fault::CloudLost) {
-            self.pending_mutations(slot, bound);
             let silent = self.process(slot).rng.once_in(2);
             let notified = if silent { left } else { lands.saturating_add(back) };
-            self.reply_after(slot, notified, unknown());
-            return self.send(slot, (lands, None), effect);
+            return Fate::Unanswered { notified, lands: Some(lands) };
         }
         if self.injects(slot, Fault::CloudLate) {
             // The connection breaks before the effect, which comes at any time within T.
-            self.pending_mutations(slot, bound);
             let lands = self.process(slot).rng.part(left.saturating_sub(Duration::from_millis(1)));
             let silent = self.process(slot).rng.once_in(2);
             let notified = if silent { left } else { self.process(slot).rng.part(lands) };
-            self.reply_after(slot, notified, unknown());
-            return self.send(slot, (lands, None), effect);
+            return Fate::Unanswered { notified, lands: Some(lands) };
         }
         if self.injects(slot, Fault::CloudAfterDeadline) {
             let more = self.process(slot).rng.millis(1, 15_000);
-            self.reply_after(slot, left, unknown());
-            return self.send_after_deadline(slot, left.saturating_add(more), effect);
+            return Fate::AfterDeadline { lands: left.saturating_add(more) };
         }
-        self.send(slot, (lands, Some(back)), effect);
+        Fate::Answered { lands, back }
     }
 
     /// The process will not learn the result of a call.
-    fn pending_mutations(&mut self, slot: Slot, bound: Moment) {
+    pub(super) fn pending_mutations(&mut self, slot: Slot, bound: Moment) {
         let process = self.process(slot);
         process.pending_until = process.pending_until.max(bound);
     }
 
-    fn lags(&mut self, slot: Slot) -> Lags {
+    pub(super) fn lags(&mut self, slot: Slot) -> Lags {
         let slow_switch = self.injects(slot, Fault::SwitchSlow);
         let slow_metadata = self.injects(slot, Fault::MetadataSlow);
         let rng = &mut self.process(slot).rng;
@@ -226,7 +257,7 @@ impl Model<'_> {
         self.landed(slot, address, done, after_deadline)
     }
 
-    fn landed(
+    pub(super) fn landed(
         &mut self,
         slot: Slot,
         address: Ipv4Addr,

@@ -114,6 +114,7 @@ impl Model<'_> {
             Effect::Unassign { eni, address, lags } => {
                 self.land_unassign(slot, (eni, address), after_deadline, lags)
             }
+            Effect::Together(effect) => return self.land_together(&effect, after_deadline),
         };
         if let (Some(after), true) = (answer, self.is_current(slot, generation)) {
             self.process(slot).reply = Some(reply);

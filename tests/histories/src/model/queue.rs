@@ -26,6 +26,10 @@ pub(super) enum Event {
     ExternalAct(u16),
     /// An agent notices that the client of this run is gone.
     HungUp(Slot),
+    /// Requests of an agent for several addresses are due.
+    RequestsDue(Slot),
+    /// The answer to the request with this number reaches its agent.
+    RequestAnswered(u32),
     /// The tick of an agent's leader with this number.
     LeaderTick(Slot, u32),
 }

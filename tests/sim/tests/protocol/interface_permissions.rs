@@ -38,7 +38,7 @@ async fn lifecycle(cluster: &Cluster) -> Result<(), CloudFailure> {
     cluster.settle().await;
     cloud.attach_interface(&eni, &own, 1, WITHIN).await?;
     cluster.settle().await;
-    cloud.assign(&eni, FIRST, false, WITHIN).await?;
+    cloud.assign(&eni, &[FIRST], false, WITHIN).await?;
     cloud.unassign(&eni, FIRST, WITHIN).await?;
     let filter = InterfaceFilter::Id(eni.clone());
     let found = cloud.describe_interfaces(&filter).await?;
@@ -113,7 +113,7 @@ async fn interfaces_of_others_are_neither_attached_nor_detached_nor_deleted() {
         assert!(denied(cloud.attach_interface(&free, &own, 1, WITHIN).await), "{tags:?}");
         assert!(denied(cloud.detach_interface(&attachment, WITHIN).await), "{tags:?}");
         assert!(denied(cloud.delete_interface(&free, WITHIN).await), "{tags:?}");
-        assert!(denied(cloud.assign(&free, FIRST, false, WITHIN).await), "{tags:?}");
+        assert!(denied(cloud.assign(&free, &[FIRST], false, WITHIN).await), "{tags:?}");
     }
     let cluster = Cluster::default();
     let cloud = cluster.node("node-a").cloud();

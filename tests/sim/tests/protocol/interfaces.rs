@@ -164,7 +164,7 @@ async fn an_interface_is_detached_once_and_deleted_only_then() {
     let cluster = Cluster::default();
     let cloud = cluster.node("node-a").cloud();
     let eni = attached(&cluster, &cloud, "a", 1).await;
-    cloud.assign(&eni, FIRST, false, WITHIN).await.unwrap();
+    cloud.assign(&eni, &[FIRST], false, WITHIN).await.unwrap();
     cluster.settle().await;
     assert_eq!(refused(cloud.delete_interface(&eni, WITHIN).await), CloudKind::InterfaceInUse);
     let attachment = described(&cloud, &eni).await.unwrap().attachment.unwrap().id;
@@ -242,7 +242,7 @@ async fn a_terminated_instance_is_gone_and_its_interface_keeps_its_addresses() {
     let (cloud, other) = (cluster.node("node-a").cloud(), cluster.node("node-b").cloud());
     let own = instance(&cluster, "node-a");
     let eni = attached(&cluster, &cloud, "a", 1).await;
-    cloud.assign(&eni, FIRST, false, WITHIN).await.unwrap();
+    cloud.assign(&eni, &[FIRST], false, WITHIN).await.unwrap();
     assert_eq!(other.instance_state(&own).await.unwrap(), InstanceState::Exists);
     cluster.act(&Act::Stop { node: "node-a".to_owned() });
     cluster.settle().await;

@@ -13,3 +13,4 @@ mod interfaces;
 mod registry;
 mod stop;
 mod storm;
+mod together;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use firecamp_sim_tests::{Cluster, Pod, Release, attached, released};
+use firecamp_vpc::Profile;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ const MEMBERS: u32 = 150;
 /// earliest.
 #[tokio::test(start_paused = true)]
 async fn f050_150_concurrent_moves_finish_as_fast_as_the_token_bucket_allows() {
-    let cluster = Rc::new(Cluster::wide(8));
+    let cluster = Rc::new(Cluster::wide(8, Profile::fast()));
     let local = LocalSet::new();
     local
         .run_until(async {

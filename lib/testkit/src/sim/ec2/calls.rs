@@ -1,6 +1,6 @@
 //! The calls of the product's clients.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
@@ -103,6 +103,17 @@ impl SimEc2 {
 }
 
 impl Account {
+    fn owner(&self, address: Ipv4Addr) -> Owner {
+        let Some((instance, eni)) = self.interface_of(address) else { return Owner::Unassigned };
+        Owner::Eni(OwnerEni {
+            id: eni.id.clone(),
+            primary: false,
+            cluster: eni.cluster.clone(),
+            instance: instance.and_then(|instance| instance.parse().ok()),
+            description: String::new(),
+        })
+    }
+
     fn refuses_reads(&self) -> Result<(), CloudFailure> {
         let refused = |kind| Err(failed(kind, "refused on purpose"));
         self.faults.reads.map_or(Ok(()), refused)
@@ -133,38 +144,33 @@ impl Cloud for SimEc2 {
         listed.ok_or_else(|| failed(CloudKind::Transient, "no such interface"))
     }
 
-    async fn owner(&self, address: Ipv4Addr, _subnet: &SubnetId) -> Result<Owner, CloudFailure> {
+    async fn owners(
+        &self,
+        addresses: &[Ipv4Addr],
+        _subnet: &SubnetId,
+    ) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
         let account =
             self.read(Right::DescribeNetworkInterfaces, |calls| &mut calls.owners).await?;
-        let Some((instance, eni)) = account.interface_of(address) else {
-            return Ok(Owner::Unassigned);
-        };
-        Ok(Owner::Eni(OwnerEni {
-            id: eni.id.clone(),
-            primary: false,
-            cluster: eni.cluster.clone(),
-            instance: instance.and_then(|instance| instance.parse().ok()),
-            description: String::new(),
-        }))
+        Ok(addresses.iter().map(|address| (*address, account.owner(*address))).collect())
     }
 
     async fn assign(
         &self,
         eni: &EniId,
-        address: Ipv4Addr,
+        addresses: &[Ipv4Addr],
         force: bool,
         _within: Duration,
     ) -> Result<(), CloudFailure> {
         let hook = self.assign_hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(hook) = hook {
-            hook(address);
+            addresses.iter().for_each(|address| hook(*address));
         }
         let refused = self.sent();
         while self.account().faults.assigns_hang {
             sleep(POLL).await;
         }
         refused?;
-        self.account().assign(eni, address, force)
+        self.account().assign(eni, addresses, force)
     }
 
     async fn unassign(

@@ -95,7 +95,7 @@ async fn an_attached_interface_belongs_to_its_instance_until_it_is_detached() {
     ec2.attach_interface(&other, &node(), 2, WITHIN).await.unwrap();
     let full = ec2.attach_interface(&third, &node(), 3, WITHIN).await;
     assert_eq!(kind(full), CloudKind::AttachmentLimitExceeded);
-    ec2.assign(&eni, ADDRESS, false, WITHIN).await.unwrap();
+    ec2.assign(&eni, &[ADDRESS], false, WITHIN).await.unwrap();
     let id = attachment(&ec2, &eni).await.id;
     ec2.detach_interface(&id, WITHIN).await.unwrap();
     assert_eq!(kind(ec2.detach_interface(&id, WITHIN).await), CloudKind::NotFound);
@@ -131,7 +131,7 @@ async fn an_interface_and_its_addresses_outlive_the_instance() {
     let ec2 = ec2();
     let eni = create(&ec2, "a").await;
     ec2.attach_interface(&eni, &node(), 1, WITHIN).await.unwrap();
-    ec2.assign(&eni, ADDRESS, false, WITHIN).await.unwrap();
+    ec2.assign(&eni, &[ADDRESS], false, WITHIN).await.unwrap();
     assert_eq!(ec2.instance_state(&node()).await.unwrap(), InstanceState::Exists);
     ec2.terminate(&node());
     assert_eq!(ec2.instance_state(&node()).await.unwrap(), InstanceState::Gone);

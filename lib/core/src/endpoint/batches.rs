@@ -1,0 +1,255 @@
+//! Calls about single addresses that wait to go to EC2 as one request, so that many members that
+//! start together on a node cost a few requests.
+//!
+//! For a caller nothing changes: its call has an effect at most once, and only while the read that
+//! authorised it is young enough. A request is all or nothing, so one that EC2 refuses because of
+//! one address is split until the refusal reaches the caller that it is about.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::contract::timing::CALL_MINIMUM;
+use crate::failure::{CloudFailure, CloudKind, Effect};
+use crate::time::Moment;
+
+/// When the waiting calls become a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// The most addresses in a request.
+    pub most: usize,
+    /// How long a call waits for others that are expected.
+    pub gather: Duration,
+    /// How long the calls wait for the answer to the previous request. One that takes longer holds
+    /// up nobody.
+    pub patience: Duration,
+    /// How long the calls wait after a throttled request.
+    pub throttled: Duration,
+}
+
+/// With less than this left of its authorisation a call is not sent.
+const LEFT_MINIMUM: Duration = Duration::from_secs(CALL_MINIMUM.as_secs() / 2);
+
+/// A call that waits.
+#[derive(Debug)]
+pub struct Waiting<T> {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// It is not sent later.
+    pub not_after: Moment,
+    /// Who waits for the answer.
+    pub caller: T,
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Batch<K, T> {
+    /// What its calls have in common.
+    pub key: K,
+    /// Its calls, each for another address.
+    pub calls: Vec<Waiting<T>>,
+    number: u64,
+}
+
+impl<K, T> Batch<K, T> {
+    /// When the first of its authorisations ends. There is always one.
+    pub fn not_after(&self) -> Moment {
+        self.calls.iter().map(|call| call.not_after).min().unwrap_or_default()
+    }
+
+    /// Its addresses, in order.
+    pub fn addresses(&self) -> Vec<Ipv4Addr> {
+        self.calls.iter().map(|call| call.address).collect()
+    }
+}
+
+/// What is due.
+#[derive(Debug)]
+pub struct Due<K, T> {
+    /// Requests to send.
+    pub requests: Vec<Batch<K, T>>,
+    /// Calls that are not sent, because what authorised them is too old.
+    pub expired: Vec<Waiting<T>>,
+}
+
+impl<K, T> Due<K, T> {
+    /// Adds what is due beside it.
+    pub fn append(&mut self, other: Self) {
+        self.requests.extend(other.requests);
+        self.expired.extend(other.expired);
+    }
+}
+
+impl<K, T> Default for Due<K, T> {
+    fn default() -> Self {
+        Self { requests: Vec::new(), expired: Vec::new() }
+    }
+}
+
+/// The calls with one key.
+#[derive(Debug)]
+struct Queue<T> {
+    waiting: VecDeque<Waiting<T>>,
+    /// The waiting calls gather until then.
+    gather_until: Moment,
+    /// The last request that has no answer yet, and when it was sent.
+    open: Option<(u64, Moment)>,
+    /// Nothing is sent before.
+    held_until: Moment,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            gather_until: Moment::default(),
+            open: None,
+            held_until: Moment::default(),
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    /// When its calls become a request, if none of them expires before.
+    fn due(&self, rule: &Rule) -> Moment {
+        let open = self.open.map_or(Moment::default(), |(_, sent)| sent.plus(rule.patience));
+        let full = self.waiting.len() >= rule.most;
+        let first = if full { Moment::default() } else { self.gather_until.max(open) };
+        first.max(self.held_until)
+    }
+
+    fn expire(&mut self, now: Moment) -> Vec<Waiting<T>> {
+        let (kept, expired) = split_expired(std::mem::take(&mut self.waiting), now);
+        self.waiting = kept.into();
+        expired
+    }
+
+    /// The next calls, each for another address.
+    fn take(&mut self, most: usize) -> Vec<Waiting<T>> {
+        let (mut taken, mut left) = (Vec::new(), VecDeque::new());
+        let mut addresses = BTreeSet::new();
+        for call in std::mem::take(&mut self.waiting) {
+            if taken.len() < most && addresses.insert(call.address) {
+                taken.push(call);
+            } else {
+                left.push_back(call);
+            }
+        }
+        self.waiting = left;
+        taken
+    }
+}
+
+fn split_expired<T>(
+    calls: impl IntoIterator<Item = Waiting<T>>,
+    now: Moment,
+) -> (Vec<Waiting<T>>, Vec<Waiting<T>>) {
+    calls.into_iter().partition(|call| call.not_after.since(now) >= LEFT_MINIMUM)
+}
+
+/// The waiting calls of one kind.
+#[derive(Debug)]
+pub struct Batches<K, T> {
+    rule: Rule,
+    queues: BTreeMap<K, Queue<T>>,
+    requests: u64,
+}
+
+impl<K: Ord + Clone, T> Batches<K, T> {
+    /// None waits.
+    pub fn new(rule: Rule) -> Self {
+        Self { rule, queues: BTreeMap::new(), requests: 0 }
+    }
+
+    /// A call arrives. If others are `expected` soon, it waits for them a little.
+    pub fn add(&mut self, key: K, call: Waiting<T>, expected: bool, now: Moment) {
+        let queue = self.queues.entry(key).or_default();
+        if queue.waiting.is_empty() {
+            queue.gather_until = if expected { now.plus(self.rule.gather) } else { now };
+        }
+        queue.waiting.push_back(call);
+    }
+
+    /// When to ask again what is due, if anything waits.
+    pub fn next_due(&self) -> Option<Moment> {
+        let waiting = self.queues.values().filter(|queue| !queue.waiting.is_empty());
+        waiting.map(|queue| queue.due(&self.rule)).min()
+    }
+
+    /// What is due now.
+    pub fn due(&mut self, now: Moment) -> Due<K, T> {
+        let mut due = Due::default();
+        for (key, queue) in &mut self.queues {
+            due.expired.append(&mut queue.expire(now));
+            while !queue.waiting.is_empty() && queue.due(&self.rule) <= now {
+                self.requests = self.requests.saturating_add(1);
+                queue.open = Some((self.requests, now));
+                let (key, calls) = (key.clone(), queue.take(self.rule.most));
+                due.requests.push(Batch { key, calls, number: self.requests });
+            }
+        }
+        due
+    }
+
+    /// A request was answered, with this failure or none. Some of its calls may have to be sent
+    /// again; the answer is for those that are returned as the second part.
+    pub fn answered(
+        &mut self,
+        batch: Batch<K, T>,
+        failure: Option<&CloudFailure>,
+        now: Moment,
+    ) -> (Due<K, T>, Vec<Waiting<T>>) {
+        if let Some(queue) = self.queues.get_mut(&batch.key) {
+            queue.open = queue.open.filter(|(number, _)| *number != batch.number);
+            if failure.is_some_and(|failure| failure.kind == CloudKind::Throttled) {
+                queue.held_until = now.plus(self.rule.throttled);
+            }
+        }
+        self.queues.retain(|_, queue| {
+            !queue.waiting.is_empty() || queue.open.is_some() || queue.held_until > now
+        });
+        match failure {
+            Some(failure) if batch.calls.len() > 1 && is_about_one_address(failure) => {
+                (self.halves(batch, now), Vec::new())
+            }
+            Some(_) | None => (Due::default(), batch.calls),
+        }
+    }
+
+    /// The halves of a refused request, to be sent at once.
+    fn halves(&mut self, batch: Batch<K, T>, now: Moment) -> Due<K, T> {
+        let (mut first, expired) = split_expired(batch.calls, now);
+        let second = first.split_off(first.len().div_ceil(2));
+        let mut requests = Vec::new();
+        for calls in [first, second] {
+            if !calls.is_empty() {
+                self.requests = self.requests.saturating_add(1);
+                requests.push(Batch { key: batch.key.clone(), calls, number: self.requests });
+            }
+        }
+        Due { requests, expired }
+    }
+}
+
+/// Whether EC2 may accept the other addresses of a refused request.
+fn is_about_one_address(failure: &CloudFailure) -> bool {
+    if failure.effect == Effect::Unknown {
+        return false;
+    }
+    match failure.kind {
+        CloudKind::HeldElsewhere
+        | CloudKind::NotOnInterface
+        | CloudKind::CapacityExceeded
+        | CloudKind::SubnetExhausted
+        | CloudKind::BadAddress
+        | CloudKind::Unknown => true,
+        CloudKind::AttachmentLimitExceeded
+        | CloudKind::DeviceIndexTaken
+        | CloudKind::InterfaceInUse
+        | CloudKind::QuotaExceeded
+        | CloudKind::NotFound
+        | CloudKind::Auth
+        | CloudKind::Throttled
+        | CloudKind::Transient => false,
+    }
+}

@@ -1,0 +1,337 @@
+//! Calls that go to EC2 together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::endpoint::batches::{Batch, Batches, Due, Rule, Waiting};
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
+use firecamp_core::time::Moment;
+use proptest::prelude::*;
+
+const RULE: Rule = Rule {
+    most: 10,
+    gather: Duration::from_millis(50),
+    patience: Duration::from_millis(500),
+    throttled: Duration::from_millis(500),
+};
+
+type Calls = Batches<&'static str, u32>;
+
+fn at(millis: u64) -> Moment {
+    Moment(Duration::from_millis(millis))
+}
+
+/// Call `caller` about its own address, authorised for the whole of T.
+fn call(caller: u32, now: Moment) -> Waiting<u32> {
+    let address = Ipv4Addr::from(0x0a00_0100 + caller);
+    Waiting { address, not_after: now.plus(Duration::from_secs(5)), caller }
+}
+
+fn failure(kind: CloudKind, effect: Effect) -> CloudFailure {
+    CloudFailure { kind, effect, detail: String::new() }
+}
+
+fn callers<K>(batch: &Batch<K, u32>) -> Vec<u32> {
+    batch.calls.iter().map(|call| call.caller).collect()
+}
+
+fn sizes<K>(due: &Due<K, u32>) -> Vec<usize> {
+    due.requests.iter().map(|batch| batch.calls.len()).collect()
+}
+
+#[test]
+fn call_goes_at_once_if_no_other_is_expected() {
+    let mut calls = Calls::new(RULE);
+    calls.add("eni-1", call(1, at(0)), false, at(0));
+    assert_eq!(calls.next_due(), Some(at(0)));
+    assert_eq!(sizes(&calls.due(at(0))), [1]);
+    assert_eq!(calls.next_due(), None);
+}
+
+#[test]
+fn calls_of_members_that_start_together_go_together() {
+    let mut calls = Calls::new(RULE);
+    for caller in 0..4 {
+        calls.add("eni-1", call(caller, at(0)), true, at(u64::from(caller) * 10));
+        assert!(calls.due(at(u64::from(caller) * 10)).requests.is_empty());
+    }
+    assert_eq!(calls.next_due(), Some(at(50)), "the first one waits for no longer");
+    assert_eq!(sizes(&calls.due(at(50))), [4]);
+}
+
+#[test]
+fn interfaces_and_force_do_not_share_a_request() {
+    let mut calls = Batches::new(RULE);
+    for (caller, key) in [(1, ("eni-1", true)), (2, ("eni-1", false)), (3, ("eni-2", true))] {
+        calls.add(key, call(caller, at(0)), false, at(0));
+    }
+    assert_eq!(sizes(&calls.due(at(0))), [1, 1, 1]);
+}
+
+#[test]
+fn two_calls_about_one_address_never_share_a_request() {
+    let mut calls = Calls::new(RULE);
+    for caller in [1, 2] {
+        calls.add("eni-1", Waiting { caller, ..call(7, at(0)) }, true, at(0));
+    }
+    let due = calls.due(at(50));
+    assert_eq!(sizes(&due), [1], "the second one waits for the answer to the first");
+    assert_eq!(calls.next_due(), Some(at(550)));
+}
+
+#[test]
+fn calls_wait_for_the_answer_to_the_previous_request_but_not_for_one_that_hangs() {
+    let mut calls = Calls::new(RULE);
+    calls.add("eni-1", call(0, at(0)), false, at(0));
+    let first = calls.due(at(0)).requests.remove(0);
+    calls.add("eni-1", call(1, at(10)), false, at(10));
+    calls.add("eni-1", call(2, at(20)), false, at(20));
+    assert!(calls.due(at(400)).requests.is_empty());
+    assert_eq!(calls.next_due(), Some(at(500)));
+    let mut hanging = calls.due(at(500));
+    assert_eq!(sizes(&hanging), [2]);
+    // The answer to the first one frees nobody who waits for the second one.
+    calls.add("eni-1", call(3, at(510)), false, at(510));
+    let (again, answered) = calls.answered(first, None, at(520));
+    assert_eq!((again.requests.len(), answered.len()), (0, 1));
+    assert!(calls.due(at(520)).requests.is_empty());
+    calls.answered(hanging.requests.remove(0), None, at(530));
+    assert_eq!(sizes(&calls.due(at(530))), [1]);
+}
+
+#[test]
+fn nineteen_members_need_two_requests() {
+    let mut calls = Calls::new(RULE);
+    let mut sent = Vec::new();
+    for caller in 0..19 {
+        calls.add("eni-1", call(caller, at(0)), true, at(0));
+        sent.extend(sizes(&calls.due(at(0))));
+    }
+    assert_eq!(sent, [10], "a full request waits for nothing");
+    assert_eq!(sizes(&calls.due(at(500))), [9]);
+}
+
+#[test]
+fn after_a_throttle_the_calls_gather() {
+    let mut calls = Calls::new(RULE);
+    calls.add("eni-1", call(0, at(0)), false, at(0));
+    let first = calls.due(at(0)).requests.remove(0);
+    let throttled = failure(CloudKind::Throttled, Effect::None);
+    let (again, answered) = calls.answered(first, Some(&throttled), at(100));
+    assert!(again.requests.is_empty(), "the caller backs off, not the queue");
+    assert_eq!(answered.len(), 1);
+    for caller in 1..=12 {
+        calls.add("eni-1", call(caller, at(100)), false, at(100));
+    }
+    assert!(calls.due(at(599)).requests.is_empty(), "not even a full one");
+    assert_eq!(sizes(&calls.due(at(600))), [10]);
+}
+
+#[test]
+fn call_whose_authorisation_ages_in_the_queue_is_not_sent() {
+    let mut calls = Calls::new(RULE);
+    calls.add("eni-1", call(0, at(0)), false, at(0));
+    let _hanging = calls.due(at(0));
+    calls.add("eni-1", Waiting { not_after: at(1_400), ..call(1, at(0)) }, false, at(0));
+    calls.add("eni-1", call(2, at(0)), false, at(0));
+    let due = calls.due(at(500));
+    assert_eq!(due.expired.iter().map(|call| call.caller).collect::<Vec<_>>(), [1]);
+    assert_eq!(callers(&due.requests[0]), [2]);
+}
+
+#[test]
+fn request_ends_with_the_authorisation_that_ends_first() {
+    let mut calls = Calls::new(RULE);
+    for (caller, not_after) in [(1, 5_000), (2, 3_000), (3, 4_000)] {
+        let call = Waiting { not_after: at(not_after), ..call(caller, at(0)) };
+        calls.add("eni-1", call, true, at(0));
+    }
+    assert_eq!(calls.due(at(50)).requests[0].not_after(), at(3_000));
+}
+
+/// Answers requests until none is left: `answer` sees the callers of each. Returns what each caller
+/// learns, and how many requests it took.
+fn play(
+    calls: &mut Calls,
+    mut due: Due<&'static str, u32>,
+    answer: impl Fn(&[u32]) -> Option<CloudFailure>,
+) -> (BTreeMap<u32, Option<CloudKind>>, usize) {
+    let (mut learnt, mut sent) = (BTreeMap::new(), 0);
+    while let Some(batch) = due.requests.pop() {
+        sent += 1;
+        let failure = answer(&callers(&batch));
+        let (again, answered) = calls.answered(batch, failure.as_ref(), at(100));
+        due.append(again);
+        for call in answered {
+            let kind = failure.as_ref().map(|failure| failure.kind);
+            assert!(learnt.insert(call.caller, kind).is_none(), "{} twice", call.caller);
+        }
+    }
+    (learnt, sent)
+}
+
+fn ten() -> (Calls, Due<&'static str, u32>) {
+    let mut calls = Calls::new(RULE);
+    for caller in 0..10 {
+        calls.add("eni-1", call(caller, at(0)), true, at(0));
+    }
+    let due = calls.due(at(50));
+    (calls, due)
+}
+
+#[test]
+fn refusal_because_of_one_address_reaches_its_caller_alone() {
+    for kind in [CloudKind::HeldElsewhere, CloudKind::BadAddress, CloudKind::Unknown] {
+        let (mut calls, due) = ten();
+        let refused = |asked: &[u32]| asked.contains(&6).then(|| failure(kind, Effect::None));
+        let (learnt, sent) = play(&mut calls, due, refused);
+        for caller in 0..10 {
+            assert_eq!(learnt[&caller], (caller == 6).then_some(kind), "{caller}");
+        }
+        assert!(sent <= 9, "{sent} requests");
+    }
+}
+
+#[test]
+fn interface_is_filled_up_before_anybody_learns_that_it_is_full() {
+    let (mut calls, due) = ten();
+    let room = std::cell::Cell::new(7);
+    let limited = |asked: &[u32]| {
+        if asked.len() > room.get() {
+            return Some(failure(CloudKind::CapacityExceeded, Effect::None));
+        }
+        room.set(room.get() - asked.len());
+        None
+    };
+    let (learnt, _sent) = play(&mut calls, due, limited);
+    assert_eq!(learnt.values().filter(|kind| kind.is_none()).count(), 7);
+}
+
+#[test]
+fn an_unknown_answer_is_unknown_for_each_call_and_is_not_repeated() {
+    let (mut calls, due) = ten();
+    let lost = |_asked: &[u32]| Some(failure(CloudKind::HeldElsewhere, Effect::Unknown));
+    let (learnt, sent) = play(&mut calls, due, lost);
+    assert_eq!((learnt.len(), sent), (10, 1));
+}
+
+#[test]
+fn throttle_or_denial_is_for_all_calls_and_is_not_split() {
+    for kind in [CloudKind::Throttled, CloudKind::Auth, CloudKind::NotFound, CloudKind::Transient] {
+        let (mut calls, due) = ten();
+        let (learnt, sent) = play(&mut calls, due, |_asked| Some(failure(kind, Effect::None)));
+        assert_eq!((learnt.len(), sent), (10, 1), "{kind:?}");
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Occurrence {
+    Arrives { interface: u8, address: u8, left: u64, expected: bool },
+    Answered { which: usize, how: u8 },
+    Passes(u64),
+}
+
+fn occurrence() -> impl Strategy<Value = Occurrence> {
+    prop_oneof![
+        3 => (0..2_u8, 0..12_u8, 1_000..5_000_u64, any::<bool>()).prop_map(
+            |(interface, address, left, expected)| {
+                Occurrence::Arrives { interface, address, left, expected }
+            }
+        ),
+        2 => (any::<usize>(), 0..6_u8).prop_map(|(which, how)| Occurrence::Answered { which, how }),
+        2 => (0..800_u64).prop_map(Occurrence::Passes),
+    ]
+}
+
+/// An answer of EC2.
+fn answer(how: u8) -> Option<CloudFailure> {
+    Some(match how {
+        0 => failure(CloudKind::HeldElsewhere, Effect::None),
+        1 => failure(CloudKind::CapacityExceeded, Effect::None),
+        2 => failure(CloudKind::Throttled, Effect::None),
+        3 => failure(CloudKind::Transient, Effect::Unknown),
+        _ => return None,
+    })
+}
+
+/// What callers rely on, whatever happens.
+#[derive(Default)]
+struct Watched {
+    calls: Option<Batches<u8, u32>>,
+    open: Vec<Batch<u8, u32>>,
+    /// The keys of the calls without an answer.
+    waiting: BTreeMap<u32, u8>,
+    now: u64,
+    arrived: u32,
+}
+
+impl Watched {
+    fn calls(&mut self) -> &mut Batches<u8, u32> {
+        self.calls.get_or_insert_with(|| Batches::new(RULE))
+    }
+
+    fn ended(&mut self, calls: Vec<Waiting<u32>>) {
+        for call in calls {
+            assert!(self.waiting.remove(&call.caller).is_some(), "{} twice", call.caller);
+        }
+    }
+
+    fn take(&mut self, due: Due<u8, u32>) {
+        self.ended(due.expired);
+        for batch in due.requests {
+            let addresses: BTreeSet<_> = batch.addresses().into_iter().collect();
+            assert_eq!(addresses.len(), batch.calls.len(), "one address twice");
+            assert!((1..=RULE.most).contains(&batch.calls.len()));
+            let left = batch.not_after().since(at(self.now));
+            assert!(left >= Duration::from_secs(1), "only {left:?} left");
+            for call in &batch.calls {
+                assert_eq!(self.waiting.get(&call.caller), Some(&batch.key), "another queue's");
+                let sent = self.open.iter().any(|open| callers(open).contains(&call.caller));
+                assert!(!sent, "{} is sent twice at once", call.caller);
+            }
+            self.open.push(batch);
+        }
+    }
+
+    fn occurs(&mut self, what: &Occurrence) {
+        match *what {
+            Occurrence::Arrives { interface, address, left, expected } => {
+                self.arrived += 1;
+                let (caller, now) = (self.arrived, at(self.now));
+                let address = Ipv4Addr::new(10, 0, 1, address);
+                self.waiting.insert(caller, interface);
+                let call = Waiting { address, not_after: at(self.now + left), caller };
+                self.calls().add(interface, call, expected, now);
+            }
+            Occurrence::Answered { which, how } if !self.open.is_empty() => {
+                let batch = self.open.swap_remove(which % self.open.len());
+                let (now, failure) = (at(self.now), answer(how));
+                let (again, answered) = self.calls().answered(batch, failure.as_ref(), now);
+                self.ended(answered);
+                self.take(again);
+            }
+            Occurrence::Answered { .. } => {}
+            Occurrence::Passes(millis) => self.now += millis,
+        }
+        let now = at(self.now);
+        let due = self.calls().due(now);
+        self.take(due);
+    }
+}
+
+proptest! {
+    #[test]
+    fn each_call_is_answered_once_and_sent_only_while_it_is_authorised(
+        all in proptest::collection::vec(occurrence(), 1..80)
+    ) {
+        let mut watched = Watched::default();
+        for what in &all {
+            watched.occurs(what);
+        }
+        while !watched.waiting.is_empty() {
+            watched.occurs(&Occurrence::Answered { which: 0, how: 5 });
+            watched.occurs(&Occurrence::Passes(500));
+        }
+    }
+}

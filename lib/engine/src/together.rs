@@ -1,0 +1,271 @@
+//! EC2 for attaches that run in one process: the calls of those that run at the same time go to EC2
+//! together. `firecamp_core::endpoint::batches` decides which and when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use firecamp_core::endpoint::batches::{Batch, Batches, Due, Rule, Waiting};
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
+use firecamp_core::ids::{EniId, Mac, SubnetId};
+use firecamp_core::node_identity::NodeIdentity;
+use firecamp_core::ports::{Cloud, Owner};
+use firecamp_core::time::Moment;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+/// Pause after a throttled request: the bucket gains a token within 200 ms.
+const THROTTLED: Duration = Duration::from_millis(500);
+/// EC2 accepts more addresses in a request, but one that is refused concerns all of them.
+const ASSIGNS: Rule = Rule {
+    most: 10,
+    gather: Duration::from_millis(50),
+    // EC2 answers in 400 ms at the median.
+    patience: Duration::from_millis(500),
+    throttled: THROTTLED,
+};
+/// A filter takes 200 values; a node with that many members does not exist.
+const LOOKUPS: Rule = Rule {
+    most: 50,
+    gather: Duration::from_millis(25),
+    // EC2 answers in 60 ms at the median.
+    patience: Duration::from_millis(100),
+    throttled: THROTTLED,
+};
+/// The time for a look-up that nothing else limits.
+const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
+/// Calls that have not reached the queue yet.
+const BUFFER: usize = 64;
+
+/// Interface, and whether by force.
+type AssignKey = (EniId, bool);
+type Answer<A> = Result<A, CloudFailure>;
+
+/// A call on its way to the queue.
+#[derive(Debug)]
+struct Call<K, A> {
+    key: K,
+    expected: bool,
+    waiting: Waiting<oneshot::Sender<Answer<A>>>,
+}
+
+/// Where the calls of attaches wait for each other.
+#[derive(Debug)]
+pub struct Queues {
+    assigns: mpsc::Sender<Call<AssignKey, ()>>,
+    lookups: mpsc::Sender<Call<SubnetId, Owner>>,
+    /// Attaches that run and have not assigned yet.
+    expected: AtomicUsize,
+    origin: Instant,
+}
+
+/// The calls that wait in [`Queues`].
+#[derive(Debug)]
+pub struct Queued {
+    assigns: mpsc::Receiver<Call<AssignKey, ()>>,
+    lookups: mpsc::Receiver<Call<SubnetId, Owner>>,
+    origin: Instant,
+}
+
+impl Queues {
+    /// Empty queues, and what sends their calls.
+    pub fn new() -> (Self, Queued) {
+        let (origin, expected) = (Instant::now(), AtomicUsize::default());
+        let (assigns, assigned) = mpsc::channel(BUFFER);
+        let (lookups, looked_up) = mpsc::channel(BUFFER);
+        let queued = Queued { assigns: assigned, lookups: looked_up, origin };
+        (Self { assigns, lookups, expected, origin }, queued)
+    }
+
+    /// EC2 for one attach. Until its first Assign, the calls of others wait for it a little.
+    pub fn cloud<'a, C>(&'a self, cloud: &'a C) -> SharedCloud<'a, C> {
+        self.expected.fetch_add(1, Ordering::Relaxed);
+        SharedCloud { cloud, queues: self, expected: AtomicBool::new(true) }
+    }
+
+    /// Puts a call into its queue and waits for the answer.
+    async fn call<K, A>(
+        &self,
+        queue: &mpsc::Sender<Call<K, A>>,
+        (key, address): (K, Ipv4Addr),
+        within: Duration,
+    ) -> Answer<A> {
+        let (caller, answer) = oneshot::channel();
+        let not_after = Moment(self.origin.elapsed()).plus(within);
+        let expected = self.expected.load(Ordering::Relaxed) > 0;
+        let call = Call { key, expected, waiting: Waiting { address, not_after, caller } };
+        // Both fail only while the agent ends.
+        let ended = |effect| CloudFailure {
+            kind: CloudKind::Transient,
+            effect,
+            detail: format!("the call about {address} has no answer, because the agent ends"),
+        };
+        queue.send(call).await.map_err(|_closed| ended(Effect::None))?;
+        answer.await.unwrap_or_else(|_closed| Err(ended(Effect::Unknown)))
+    }
+}
+
+/// EC2 for one attach.
+#[derive(Debug)]
+pub struct SharedCloud<'a, C> {
+    cloud: &'a C,
+    queues: &'a Queues,
+    /// Whether it counts as one that may assign soon.
+    expected: AtomicBool,
+}
+
+impl<C> SharedCloud<'_, C> {
+    fn expect_no_more(&self) {
+        if self.expected.swap(false, Ordering::Relaxed) {
+            self.queues.expected.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<C> Drop for SharedCloud<'_, C> {
+    fn drop(&mut self) {
+        self.expect_no_more();
+    }
+}
+
+impl<C: Cloud> Cloud for SharedCloud<'_, C> {
+    async fn identity(&self) -> Answer<NodeIdentity> {
+        self.cloud.identity().await
+    }
+
+    async fn listed(&self, mac: Mac) -> Answer<BTreeSet<Ipv4Addr>> {
+        self.cloud.listed(mac).await
+    }
+
+    async fn owners(
+        &self,
+        addresses: &[Ipv4Addr],
+        subnet: &SubnetId,
+    ) -> Answer<BTreeMap<Ipv4Addr, Owner>> {
+        let [address] = addresses else { return self.cloud.owners(addresses, subnet).await };
+        let call = (subnet.clone(), *address);
+        let owner = self.queues.call(&self.queues.lookups, call, LOOKUP_WITHIN).await?;
+        Ok(BTreeMap::from([(*address, owner)]))
+    }
+
+    async fn assign(
+        &self,
+        eni: &EniId,
+        addresses: &[Ipv4Addr],
+        force: bool,
+        within: Duration,
+    ) -> Answer<()> {
+        self.expect_no_more();
+        let [address] = addresses else {
+            return self.cloud.assign(eni, addresses, force, within).await;
+        };
+        let call = ((eni.clone(), force), *address);
+        self.queues.call(&self.queues.assigns, call, within).await
+    }
+
+    async fn unassign(&self, eni: &EniId, address: Ipv4Addr, within: Duration) -> Answer<()> {
+        self.cloud.unassign(eni, address, within).await
+    }
+}
+
+impl Queued {
+    /// Sends the calls. Ends with the [`Queues`]; if it is dropped before, all calls fail.
+    pub async fn send(self, cloud: &impl Cloud) {
+        let Self { assigns, lookups, origin } = self;
+        let assign = async |batch: Requested<AssignKey, ()>| {
+            let ((eni, force), addresses) = (&batch.key, batch.addresses());
+            let within = batch.not_after().since(Moment(origin.elapsed()));
+            let assigned = cloud.assign(eni, &addresses, *force, within).await;
+            let answer = assigned.map(|()| addresses.iter().map(|one| (*one, ())).collect());
+            (batch, answer)
+        };
+        let look_up = async |batch: Requested<SubnetId, Owner>| {
+            let answer = cloud.owners(&batch.addresses(), &batch.key).await;
+            (batch, answer)
+        };
+        tokio::join!(
+            send_together(assigns, ASSIGNS, origin, assign),
+            send_together(lookups, LOOKUPS, origin, look_up)
+        );
+    }
+}
+
+type Requested<K, A> = Batch<K, oneshot::Sender<Answer<A>>>;
+type Answered<K, A> = (Requested<K, A>, Answer<BTreeMap<Ipv4Addr, A>>);
+
+/// Sends the calls of one queue until it is closed.
+async fn send_together<K: Ord + Clone, A>(
+    mut calls: mpsc::Receiver<Call<K, A>>,
+    rule: Rule,
+    origin: Instant,
+    send: impl AsyncFn(Requested<K, A>) -> Answered<K, A>,
+) {
+    let now = || Moment(origin.elapsed());
+    let mut batches = Batches::new(rule);
+    let mut open = FuturesUnordered::new();
+    loop {
+        let mut due = Due::default();
+        tokio::select! {
+            call = calls.recv() => {
+                let Some(Call { key, expected, waiting }) = call else { return };
+                batches.add(key, waiting, expected, now());
+            }
+            Some(answered) = open.next() => {
+                let (batch, answer): Answered<K, A> = answered;
+                let (again, done) = batches.answered(batch, answer.as_ref().err(), now());
+                due = again;
+                answer_each(done, answer);
+            }
+            () = sleep_until_due(batches.next_due(), origin) => {}
+        }
+        due.append(batches.due(now()));
+        due.expired.into_iter().for_each(answer_unsent);
+        for mut batch in due.requests {
+            // Who no longer waits has ended its run.
+            batch.calls.retain(|call| !call.caller.is_closed());
+            if batch.calls.is_empty() {
+                batches.answered(batch, None, now());
+            } else {
+                open.push(send(batch));
+            }
+        }
+    }
+}
+
+async fn sleep_until_due(due: Option<Moment>, origin: Instant) {
+    match due {
+        Some(Moment(at)) => sleep_until(origin + at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn answer_each<A>(
+    calls: Vec<Waiting<oneshot::Sender<Answer<A>>>>,
+    answer: Answer<BTreeMap<Ipv4Addr, A>>,
+) {
+    let mut answer = answer;
+    for Waiting { address, caller, .. } in calls {
+        let own = match &mut answer {
+            Ok(each) => each.remove(&address).ok_or_else(|| CloudFailure {
+                kind: CloudKind::Transient,
+                effect: Effect::Unknown,
+                detail: format!("the answer about {address} is about others"),
+            }),
+            Err(why) => Err(why.clone()),
+        };
+        // A run that has ended needs no answer.
+        drop(caller.send(own));
+    }
+}
+
+fn answer_unsent<A>(Waiting { address, caller, .. }: Waiting<oneshot::Sender<Answer<A>>>) {
+    let late = CloudFailure {
+        kind: CloudKind::Transient,
+        effect: Effect::None,
+        detail: format!("{address}: not sent, because the read that authorised it is too old"),
+    };
+    drop(caller.send(Err(late)));
+}
