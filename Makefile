@@ -143,13 +143,13 @@ bless-deploy: ## Rewrite the files generated from the Helm chart (deploy/daemons
 	scripts/test-deploy.sh bless
 
 # The first run builds the rest of Kubernetes (Go, 5 minutes).
-cluster-up: ## As root: start a local cluster with FireCamp (NAME=x, CNI=vpc, KUBERNETES=1.34)
+cluster-up: ## As root: start a local cluster with FireCamp (NAME=x, CNI=vpc|ptp, KUBERNETES=1.34)
 	scripts/cluster.sh up $(if $(NAME),--name $(NAME)) $(if $(CNI),--cni $(CNI))
 
 cluster-down: ## As root: remove the local cluster completely (NAME=x)
 	scripts/cluster.sh down $(if $(NAME),--name $(NAME))
 
-e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --times 3", CNI=vpc)
+e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --times 3", CNI=vpc|ptp)
 	$(if $(PROFILE),VPCBOX_PROFILE=$(PROFILE)) $(if $(MEMBERS),CLUSTERBOX_MEMBERS=$(MEMBERS)) \
 	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(if $(CNI),--cni $(CNI)) $(ARGS)
 

@@ -164,6 +164,8 @@ enum Action {
 enum Cni {
     /// A bridge on each node
     Bridge,
+    /// A veth of its own for each pod
+    Ptp,
     /// Amazon's VPC CNI, which assigns addresses of the VPC to pods
     Vpc,
 }
@@ -172,6 +174,7 @@ impl Cni {
     fn layout(self) -> Layout {
         match self {
             Self::Bridge => Layout::OneSubnet,
+            Self::Ptp => Layout::Ptp,
             Self::Vpc => Layout::VpcCni,
         }
     }

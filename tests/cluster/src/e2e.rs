@@ -154,12 +154,14 @@ async fn run_layout(
 ) -> Outcome<(usize, Vec<String>)> {
     let (mut ran, mut failures) = match layout {
         Layout::VpcCni => vpc_cni_scenarios(cluster, wanted).await?,
-        Layout::OneSubnet | Layout::Zones => run_all(cluster, wanted).await?,
+        Layout::OneSubnet | Layout::Ptp | Layout::Zones => run_all(cluster, wanted).await?,
     };
     if !wanted.is_empty() {
         let (long, failed) = match layout {
             Layout::VpcCni => long_vpc_cni_scenarios(cluster, wanted).await?,
-            Layout::OneSubnet | Layout::Zones => long_scenarios(cluster, wanted).await?,
+            Layout::OneSubnet | Layout::Ptp | Layout::Zones => {
+                long_scenarios(cluster, wanted).await?
+            }
         };
         ran += long;
         failures.extend(failed);

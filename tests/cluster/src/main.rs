@@ -10,6 +10,7 @@ mod images;
 mod install;
 mod member;
 mod node;
+mod pod_network;
 mod rootfs;
 mod settings;
 mod supervise;

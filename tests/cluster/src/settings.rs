@@ -8,10 +8,7 @@ use serde_json::{Value, json};
 
 use crate::home::Home;
 use crate::topology::{API_PORT, CONTROL_ADDRESS, Layout, WORKERS, Worker, api_url};
-use crate::{Outcome, failed, vpc_cni};
-
-/// The bridge of a node's pods.
-pub(crate) const BRIDGE: &str = "pods0";
+use crate::{Outcome, failed, pod_network, vpc_cni};
 
 /// Programs of the control plane and the workers.
 pub(crate) const PROGRAMS: [&str; 7] = [
@@ -226,25 +223,12 @@ fn proxy(home: &Home, worker: Worker) -> Value {
 
 /// The CNI configuration for pods outside the host network; a node is not ready without one.
 fn network(home: &Home, worker: Worker) -> Value {
-    if home.layout() == Layout::VpcCni {
-        return vpc_cni::network(home, worker);
+    match home.layout() {
+        Layout::VpcCni => vpc_cni::network(home, worker),
+        layout @ (Layout::OneSubnet | Layout::Ptp | Layout::Zones) => {
+            pod_network::configuration(worker, layout)
+        }
     }
-    json!({
-        "cniVersion": "1.0.0",
-        "name": "pods",
-        "plugins": [{
-            "type": "bridge",
-            "bridge": BRIDGE,
-            "isGateway": true,
-            // As kubenet and flannel set it: a pod reaches itself by its own Service.
-            "hairpinMode": true,
-            "ipam": {
-                "type": "host-local",
-                "ranges": [[{ "subnet": worker.pods }]],
-                "routes": [{ "dst": "0.0.0.0/0" }],
-            },
-        }],
-    })
 }
 
 /// The long-running programs of a worker, with their flags.

@@ -91,7 +91,7 @@ pub(super) async fn a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the
     // static one.
     let source = match cluster.running.home.layout() {
         Layout::VpcCni => &address,
-        Layout::OneSubnet | Layout::Zones => &own,
+        Layout::OneSubnet | Layout::Ptp | Layout::Zones => &own,
     };
     cluster.wait_answer(from, (&service, PORT), &name).await?;
     cluster.wait_answer(from, (&visitor, PORT), source).await?;
