@@ -39,7 +39,8 @@ case ${1:-} in
         KUBE_ASSETS=$(scripts/kubernetes.sh etcd kube-apiserver kube-controller-manager \
             kube-scheduler kubelet kube-proxy kubectl)
         HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
-        export KUBE_ASSETS HELM
+        COREDNS=$(scripts/tool.sh coredns github.com/coredns/coredns tools/coredns)
+        export KUBE_ASSETS HELM COREDNS
         ;;
 esac
 # Amazon's VPC CNI: its daemon and its plugin.

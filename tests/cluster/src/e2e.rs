@@ -46,7 +46,7 @@ use tokio::time::{Instant, timeout};
 use crate::Outcome;
 use crate::cli::{print_line, start_cluster};
 use crate::home::Home;
-use crate::install::{Admin, block_on, install, nodes_ready};
+use crate::install::{block_on, install};
 use crate::topology::Layout;
 use crate::up;
 use test_cluster::TestCluster;
@@ -123,7 +123,7 @@ impl TestCluster<'_> {
         let home = self.running.home.sibling(name)?;
         let running = start_cluster(&home, layout, false)?;
         let outcome = async {
-            nodes_ready(&Admin::of(&running).await?).await?;
+            install(&running, true).await?;
             let cluster = TestCluster::new(&running).await?;
             let outcome = test(&cluster).await;
             if outcome.is_err() {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::pod_network::{PODS, SERVICES};
 use crate::topology::{CLUSTER, Layout, WORKERS};
 use crate::up::Running;
-use crate::{Outcome, failed, settings};
+use crate::{Outcome, dns, failed, settings};
 
 /// Upper bound of each wait, for a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
@@ -184,6 +184,7 @@ pub(crate) fn source(path: &str) -> String {
 /// Waits for the nodes and installs FireCamp, unless `bare`.
 pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     let admin = Admin::of(running).await?;
+    dns::install(&admin).await?;
     nodes_ready(&admin).await?;
     if bare {
         return Ok(());

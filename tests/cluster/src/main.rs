@@ -4,6 +4,7 @@
 
 mod cgroup;
 mod cli;
+mod dns;
 mod e2e;
 mod home;
 mod images;

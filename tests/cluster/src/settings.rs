@@ -6,6 +6,7 @@ use firecamp_core::contract::cluster::STARTUP_TAINT;
 use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User};
 use serde_json::{Value, json};
 
+use crate::dns::{self, COREDNS};
 use crate::home::Home;
 use crate::topology::{API_PORT, CONTROL_ADDRESS, Layout, WORKERS, Worker, api_url};
 use crate::{Outcome, failed, pod_network, vpc_cni};
@@ -22,8 +23,8 @@ pub(crate) const PROGRAMS: [&str; 7] = [
 ];
 
 /// The components of the control plane, in start order.
-pub(crate) const COMPONENTS: [&str; 4] =
-    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+pub(crate) const COMPONENTS: [&str; 5] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", COREDNS];
 
 const MANAGER: User<'static> = User {
     token: "controller-manager-of-this-test",
@@ -43,7 +44,7 @@ pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
     let named = WORKERS
         .map(|worker| (format!("kubelet-{}", worker.name), format!("system:node:{}", worker.name)));
     let kubelets = named.iter().map(|(token, name)| User { token, name, group: "system:nodes" });
-    let mut users = vec![ADMIN, MANAGER, SCHEDULER, PROXY];
+    let mut users = vec![ADMIN, MANAGER, SCHEDULER, PROXY, dns::USER];
     users.extend(kubelets);
     let keys = Keys::make(&home.control(), &users)?;
     let url = api_url();
@@ -54,6 +55,7 @@ pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
     let external = format!("https://127.0.0.1:{port}");
     let at = Server { url: &external, name: Some("kubernetes.default.svc") };
     keys.write("audit-policy.yaml", &audit_policy().to_string())?;
+    keys.write("Corefile", &dns::corefile(home))?;
     let path = keys.kubeconfig("default", ADMIN.token, at)?;
     let to = home.path("kubeconfig");
     std::fs::rename(path, &to).map_err(failed(to.display()))
@@ -85,6 +87,11 @@ pub(crate) fn kubeconfig(home: &Home, name: &str) -> String {
     home.control().join(format!("{name}.kubeconfig")).display().to_string()
 }
 
+/// The program of a component of the control plane.
+pub(crate) fn program(assets: &Assets, component: &str) -> Outcome<PathBuf> {
+    if component == COREDNS { dns::program() } else { Ok(assets.program(component)) }
+}
+
 /// The flags of a component of the control plane.
 pub(crate) fn flags(home: &Home, assets: &Assets, component: &str) -> Outcome<Vec<String>> {
     let at = |name: &str| home.control().join(name).display().to_string();
@@ -105,6 +112,7 @@ pub(crate) fn flags(home: &Home, assets: &Assets, component: &str) -> Outcome<Ve
             "--node-monitor-period=1s".to_owned(),
             "--node-monitor-grace-period=9s".to_owned(),
         ],
+        COREDNS => vec!["-conf".to_owned(), at("Corefile")],
         _ => vec![
             format!("--kubeconfig={}", kubeconfig(home, "kube-scheduler")),
             "--leader-elect=false".to_owned(),
@@ -179,6 +187,9 @@ fn kubelet(home: &Home, worker: Worker) -> Value {
         "failSwapOn": false,
         // From 1.35 on it refuses cgroup v1 otherwise.
         "failCgroupV1": false,
+        "clusterDNS": [dns::ADDRESS],
+        "clusterDomain": dns::DOMAIN,
+        // The VPC has no resolver.
         "resolvConf": "",
         "nodeStatusUpdateFrequency": "4s",
         "nodeLeaseDurationSeconds": 20,

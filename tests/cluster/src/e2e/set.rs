@@ -196,6 +196,7 @@ impl Set {
             FirecampContainers::Idle => init = idle(),
             FirecampContainers::Real => {}
         }
+        let own_network = self.firecamp == FirecampContainers::OwnNetwork;
         let has_stop = injected || self.firecamp == FirecampContainers::Real;
         match self.stop {
             Stop::Sidecar if has_stop => {
@@ -211,8 +212,8 @@ impl Set {
             Stop::Sidecar | Stop::Hook | Stop::None => {}
         }
         json!({
-            "hostNetwork": self.firecamp != FirecampContainers::OwnNetwork,
-            "dnsPolicy": "Default",
+            "hostNetwork": !own_network,
+            "dnsPolicy": if own_network { "ClusterFirst" } else { "ClusterFirstWithHostNet" },
             "terminationGracePeriodSeconds": self.grace,
             "initContainers": init,
             "containers": containers,
