@@ -13,6 +13,8 @@ pub(super) const NAMESPACE: &str = "prod";
 const POOL: &str = "main";
 /// Where a member reads its address that the agent has attached.
 const ADDRESS_FILE: &str = "/run/firecamp.io/address";
+/// The name of the API server in cluster DNS.
+const API_SERVER: &str = "kubernetes.default.svc";
 /// Default terminationGracePeriodSeconds.
 const GRACE: u32 = 20;
 
@@ -234,11 +236,14 @@ impl Set {
             FirecampContainers::Idle | FirecampContainers::None => "$(HOST_IP)",
         });
         let mounts: Vec<&Value> = data.into_iter().collect();
+        let mut env = self.env();
+        // It asks the API server by its name.
+        env.push(json!({ "name": "KUBERNETES_SERVICE_HOST", "value": API_SERVER }));
         let mut service = json!({
             "name": "service",
             "image": MEMBER,
             "command": words,
-            "env": self.env(),
+            "env": env,
             "volumeMounts": mounts,
         });
         if self.firecamp == FirecampContainers::OwnNetwork {
