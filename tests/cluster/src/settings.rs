@@ -146,7 +146,7 @@ pub(crate) fn write_worker(home: &Home, worker: Worker) -> Outcome {
     let mut files = vec![
         ("containerd.toml", containerd(&dir)),
         ("kubelet.yaml", kubelet(home, worker).to_string()),
-        ("kube-proxy.yaml", proxy(home, worker).to_string()),
+        ("kube-proxy.yaml", proxy(home, worker)?.to_string()),
         ("cni.conflist", network(home, worker).to_string()),
     ];
     if home.layout() == Layout::VpcCni {
@@ -215,11 +215,24 @@ fn kubelet(home: &Home, worker: Worker) -> Value {
     configuration
 }
 
-fn proxy(home: &Home, worker: Worker) -> Value {
-    json!({
+/// `make e2e KUBE_PROXY=iptables`: the mode of kube-proxy. The first one is the default.
+const PROXY_MODE: &str = "KUBE_PROXY";
+const PROXY_MODES: [&str; 2] = ["nftables", "iptables"];
+
+/// The mode of kube-proxy.
+pub(crate) fn proxy_mode() -> Outcome<String> {
+    let mode = std::env::var(PROXY_MODE).unwrap_or_else(|_unset| PROXY_MODES[0].to_owned());
+    if PROXY_MODES.contains(&mode.as_str()) {
+        return Ok(mode);
+    }
+    Err(format!("{PROXY_MODE}: {mode:?} is not one of {}", PROXY_MODES.join(", ")))
+}
+
+fn proxy(home: &Home, worker: Worker) -> Outcome<Value> {
+    Ok(json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
+        "mode": proxy_mode()?,
         "hostnameOverride": worker.name,
         "clientConnection": { "kubeconfig": kubeconfig(home, "kube-proxy") },
         // These sysctls belong to the whole machine: leave them alone.
@@ -229,7 +242,7 @@ fn proxy(home: &Home, worker: Worker) -> Value {
             "tcpEstablishedTimeout": "0s",
             "tcpCloseWaitTimeout": "0s",
         },
-    })
+    }))
 }
 
 /// The CNI configuration for pods outside the host network; a node is not ready without one.
