@@ -17,9 +17,10 @@ fail() {
 [[ $(id -u) == 0 ]] || fail "run this as root: a node mounts file systems and creates cgroups"
 
 # The programs that a node needs beside the kubelet: the file and its Debian package.
-missing=() vpc_cni=''
-[[ " $* " != *" --cni vpc "* ]] || vpc_cni=/usr/sbin/iptables:iptables
-for needed in $vpc_cni /usr/bin/containerd:containerd /usr/sbin/runc:runc /usr/sbin/nft:nftables \
+missing=() vpc_cni='' iptables=''
+[[ " $* " != *" --cni vpc "* ]] || vpc_cni=1
+[[ -z "$vpc_cni" && ${KUBE_PROXY:-} != iptables ]] || iptables=/usr/sbin/iptables:iptables
+for needed in $iptables /usr/bin/containerd:containerd /usr/sbin/runc:runc /usr/sbin/nft:nftables \
     /usr/lib/cni/bridge:containernetworking-plugins /bin/busybox:busybox-static \
     /usr/sbin/ip:iproute2 /usr/bin/nsenter:util-linux /usr/bin/strip:binutils \
     /etc/ssl/certs/ca-certificates.crt:ca-certificates; do
@@ -39,7 +40,8 @@ case ${1:-} in
         KUBE_ASSETS=$(scripts/kubernetes.sh etcd kube-apiserver kube-controller-manager \
             kube-scheduler kubelet kube-proxy kubectl)
         HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
-        export KUBE_ASSETS HELM
+        COREDNS=$(scripts/tool.sh coredns github.com/coredns/coredns tools/coredns)
+        export KUBE_ASSETS HELM COREDNS
         ;;
 esac
 # Amazon's VPC CNI: its daemon and its plugin.

@@ -124,10 +124,13 @@ enum Action {
     Occupy { at: SocketAddr },
     #[command(hide = true)]
     Dial {
-        address: Ipv4Addr,
+        /// An address or a name
+        host: String,
         #[arg(long, default_value_t = member::PORT)]
         port: u16,
     },
+    #[command(hide = true)]
+    GetApi { path: String },
     #[command(hide = true)]
     Ask { address: Ipv4Addr },
     #[command(hide = true)]
@@ -164,6 +167,8 @@ enum Action {
 enum Cni {
     /// A bridge on each node
     Bridge,
+    /// A veth of its own for each pod
+    Ptp,
     /// Amazon's VPC CNI, which assigns addresses of the VPC to pods
     Vpc,
 }
@@ -172,6 +177,7 @@ impl Cni {
     fn layout(self) -> Layout {
         match self {
             Self::Bridge => Layout::OneSubnet,
+            Self::Ptp => Layout::Ptp,
             Self::Vpc => Layout::VpcCni,
         }
     }
@@ -231,7 +237,8 @@ fn run(action: Action) -> Outcome {
         Action::Nothing => Ok(()),
         Action::Serve(service) => block_on(member::serve(service)),
         Action::Occupy { at } => block_on(member::occupy(at)),
-        Action::Dial { address, port } => block_on(member::dial(address, port)),
+        Action::Dial { host, port } => block_on(member::dial(&host, port)),
+        Action::GetApi { path } => block_on(member::get_api(&path)),
         Action::Ask { address } => block_on(member::poll_answers(address)),
         Action::Traffic { addresses } => block_on(member::traffic(addresses)),
         Action::Fetch { at, page } => block_on(member::fetch(at, &page)),

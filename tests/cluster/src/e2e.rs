@@ -46,7 +46,7 @@ use tokio::time::{Instant, timeout};
 use crate::Outcome;
 use crate::cli::{print_line, start_cluster};
 use crate::home::Home;
-use crate::install::{Admin, block_on, install, nodes_ready};
+use crate::install::{block_on, install};
 use crate::topology::Layout;
 use crate::up;
 use test_cluster::TestCluster;
@@ -123,7 +123,7 @@ impl TestCluster<'_> {
         let home = self.running.home.sibling(name)?;
         let running = start_cluster(&home, layout, false)?;
         let outcome = async {
-            nodes_ready(&Admin::of(&running).await?).await?;
+            install(&running, true).await?;
             let cluster = TestCluster::new(&running).await?;
             let outcome = test(&cluster).await;
             if outcome.is_err() {
@@ -154,12 +154,14 @@ async fn run_layout(
 ) -> Outcome<(usize, Vec<String>)> {
     let (mut ran, mut failures) = match layout {
         Layout::VpcCni => vpc_cni_scenarios(cluster, wanted).await?,
-        Layout::OneSubnet | Layout::Zones => run_all(cluster, wanted).await?,
+        Layout::OneSubnet | Layout::Ptp | Layout::Zones => run_all(cluster, wanted).await?,
     };
     if !wanted.is_empty() {
         let (long, failed) = match layout {
             Layout::VpcCni => long_vpc_cni_scenarios(cluster, wanted).await?,
-            Layout::OneSubnet | Layout::Zones => long_scenarios(cluster, wanted).await?,
+            Layout::OneSubnet | Layout::Ptp | Layout::Zones => {
+                long_scenarios(cluster, wanted).await?
+            }
         };
         ran += long;
         failures.extend(failed);

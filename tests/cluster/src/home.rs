@@ -11,6 +11,7 @@ use crate::{Outcome, failed};
 pub(crate) const VPCBOX: &str = "vpcbox";
 /// These files exist with the layout of that name.
 const ZONES: &str = "zones";
+const PTP: &str = "ptp";
 const VPC_CNI: &str = "vpc-cni";
 /// Maximum length of a cluster's name.
 const MAX_NAME: usize = 20;
@@ -59,6 +60,8 @@ impl Home {
     pub(crate) fn layout(&self) -> Layout {
         if self.path(ZONES).exists() {
             Layout::Zones
+        } else if self.path(PTP).exists() {
+            Layout::Ptp
         } else if self.path(VPC_CNI).exists() {
             Layout::VpcCni
         } else {
@@ -71,6 +74,7 @@ impl Home {
         let mark = match layout {
             Layout::OneSubnet => return Ok(()),
             Layout::Zones => self.path(ZONES),
+            Layout::Ptp => self.path(PTP),
             Layout::VpcCni => self.path(VPC_CNI),
         };
         fs::write(&mark, "").map_err(failed(mark.display()))

@@ -10,9 +10,10 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::pod_network::{PODS, SERVICES};
 use crate::topology::{CLUSTER, Layout, WORKERS};
 use crate::up::Running;
-use crate::{Outcome, failed, settings};
+use crate::{Outcome, dns, failed, settings};
 
 /// Upper bound of each wait, for a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
@@ -21,9 +22,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const NAMESPACES: [&str; 2] = ["firecamp-system", "prod"];
 /// The EC2 endpoint of the box.
 pub(crate) const ENDPOINT: &str = "http://198.18.0.10";
-
-/// The ranges of the pods and the Services of a cluster.
-pub(crate) const CLUSTER_RANGES: &str = "10.244.0.0/16,10.96.0.0/16";
 
 /// Runs a future to completion on this thread.
 pub(crate) fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
@@ -186,6 +184,7 @@ pub(crate) fn source(path: &str) -> String {
 /// Waits for the nodes and installs FireCamp, unless `bare`.
 pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     let admin = Admin::of(running).await?;
+    dns::install(&admin).await?;
     nodes_ready(&admin).await?;
     if bare {
         return Ok(());
@@ -198,9 +197,9 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     let name = format!("clusterName={CLUSTER}");
     let endpoint = format!("extraEnv[0].value={ENDPOINT}");
     let ranges = match running.home.layout() {
-        Layout::OneSubnet | Layout::Zones => CLUSTER_RANGES,
+        Layout::OneSubnet | Layout::Ptp | Layout::Zones => format!("{PODS},{SERVICES}"),
         // The VPC CNI gives pods addresses of the VPC.
-        Layout::VpcCni => "10.96.0.0/16",
+        Layout::VpcCni => SERVICES.to_owned(),
     };
     let ranges = format!("endpoint.podNetworks.clusterCIDRs={{{ranges}}}");
     let values = [
@@ -216,7 +215,7 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     helm(&admin, &words).await?;
     roll_out(&admin).await?;
     let pool = match running.home.layout() {
-        Layout::OneSubnet => "pool.yaml",
+        Layout::OneSubnet | Layout::Ptp => "pool.yaml",
         Layout::VpcCni => "pool-interfaces.yaml",
         Layout::Zones => "pool-zones.yaml",
     };

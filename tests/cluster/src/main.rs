@@ -4,12 +4,14 @@
 
 mod cgroup;
 mod cli;
+mod dns;
 mod e2e;
 mod home;
 mod images;
 mod install;
 mod member;
 mod node;
+mod pod_network;
 mod rootfs;
 mod settings;
 mod supervise;

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use clap::Args;
+use firecamp_kube::{Source, Timeouts};
+use firecamp_testkit::kubernetes::Api;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, stdin};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
@@ -93,7 +95,7 @@ pub(crate) async fn occupy(at: SocketAddr) -> Outcome {
 
 /// Connects and reads the service's name.
 async fn ask(
-    at: SocketAddr,
+    at: impl ToSocketAddrs,
     patience: Duration,
 ) -> std::io::Result<(BufReader<TcpStream>, String)> {
     let mut stream = BufReader::new(timeout(patience, TcpStream::connect(at)).await??);
@@ -102,10 +104,11 @@ async fn ask(
     Ok((stream, line.trim().to_owned()))
 }
 
-/// Sends one request and prints the answer.
-pub(crate) async fn dial(address: Ipv4Addr, port: u16) -> Outcome {
-    let at = SocketAddr::from((address, port));
-    let (_stream, line) = ask(at, PATIENCE).await.map_err(failed(format!("dial {at}")))?;
+/// Sends one request to an address or a name, and prints the answer.
+pub(crate) async fn dial(host: &str, port: u16) -> Outcome {
+    let what = format!("dial {host}:{port}");
+    let answer = ask((host, port), PATIENCE).await;
+    let (_stream, line) = answer.map_err(failed(what))?;
     print_line(&line)
 }
 
@@ -138,6 +141,14 @@ pub(crate) async fn fetch(at: SocketAddr, page: &str) -> Outcome {
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| format!("{what}: {text}"))?;
     let ok = head.lines().next().is_some_and(|line| line.contains(" 200 "));
     if ok { print_line(body) } else { Err(format!("{what}: {text}")) }
+}
+
+/// Prints what the API server answers to a request with the pod's service account.
+pub(crate) async fn get_api(path: &str) -> Outcome {
+    let client = Source::InCluster.client(Timeouts::default()).await;
+    let api = client.map(Api::new).map_err(|error| format!("{error:?}"))?;
+    let answer = api.get(path).await?;
+    if answer.code == 200 { print_line(&answer.text) } else { Err(answer.text) }
 }
 
 /// Results of client connections.

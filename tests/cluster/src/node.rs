@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::home::Home;
 use crate::topology::{Layout, Worker, worker};
-use crate::{Outcome, cgroup, failed, rootfs, settings};
+use crate::{Outcome, cgroup, failed, pod_network, rootfs, settings};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 /// The name of the kubelet among the programs, and the pause before it is started again.
@@ -95,6 +95,7 @@ struct Program {
 fn start(home: &Home, assets: &Assets, worker: Worker) -> Outcome<BTreeMap<Pid, Program>> {
     let dir = home.worker(worker.name);
     if home.layout() != Layout::VpcCni {
+        pod_network::connect(worker, home.layout())?;
         install(&dir.join("cni.conflist"), Path::new("/etc/cni/net.d/10-pods.conflist"))?;
     }
     let mut running = BTreeMap::new();

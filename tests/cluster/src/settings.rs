@@ -6,12 +6,10 @@ use firecamp_core::contract::cluster::STARTUP_TAINT;
 use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User};
 use serde_json::{Value, json};
 
+use crate::dns::{self, COREDNS};
 use crate::home::Home;
 use crate::topology::{API_PORT, CONTROL_ADDRESS, Layout, WORKERS, Worker, api_url};
-use crate::{Outcome, failed, vpc_cni};
-
-/// The bridge of a node's pods.
-pub(crate) const BRIDGE: &str = "pods0";
+use crate::{Outcome, failed, pod_network, vpc_cni};
 
 /// Programs of the control plane and the workers.
 pub(crate) const PROGRAMS: [&str; 7] = [
@@ -25,8 +23,8 @@ pub(crate) const PROGRAMS: [&str; 7] = [
 ];
 
 /// The components of the control plane, in start order.
-pub(crate) const COMPONENTS: [&str; 4] =
-    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+pub(crate) const COMPONENTS: [&str; 5] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", COREDNS];
 
 const MANAGER: User<'static> = User {
     token: "controller-manager-of-this-test",
@@ -46,7 +44,7 @@ pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
     let named = WORKERS
         .map(|worker| (format!("kubelet-{}", worker.name), format!("system:node:{}", worker.name)));
     let kubelets = named.iter().map(|(token, name)| User { token, name, group: "system:nodes" });
-    let mut users = vec![ADMIN, MANAGER, SCHEDULER, PROXY];
+    let mut users = vec![ADMIN, MANAGER, SCHEDULER, PROXY, dns::USER];
     users.extend(kubelets);
     let keys = Keys::make(&home.control(), &users)?;
     let url = api_url();
@@ -57,6 +55,7 @@ pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
     let external = format!("https://127.0.0.1:{port}");
     let at = Server { url: &external, name: Some("kubernetes.default.svc") };
     keys.write("audit-policy.yaml", &audit_policy().to_string())?;
+    keys.write("Corefile", &dns::corefile(home))?;
     let path = keys.kubeconfig("default", ADMIN.token, at)?;
     let to = home.path("kubeconfig");
     std::fs::rename(path, &to).map_err(failed(to.display()))
@@ -88,6 +87,11 @@ pub(crate) fn kubeconfig(home: &Home, name: &str) -> String {
     home.control().join(format!("{name}.kubeconfig")).display().to_string()
 }
 
+/// The program of a component of the control plane.
+pub(crate) fn program(assets: &Assets, component: &str) -> Outcome<PathBuf> {
+    if component == COREDNS { dns::program() } else { Ok(assets.program(component)) }
+}
+
 /// The flags of a component of the control plane.
 pub(crate) fn flags(home: &Home, assets: &Assets, component: &str) -> Outcome<Vec<String>> {
     let at = |name: &str| home.control().join(name).display().to_string();
@@ -108,6 +112,7 @@ pub(crate) fn flags(home: &Home, assets: &Assets, component: &str) -> Outcome<Ve
             "--node-monitor-period=1s".to_owned(),
             "--node-monitor-grace-period=9s".to_owned(),
         ],
+        COREDNS => vec!["-conf".to_owned(), at("Corefile")],
         _ => vec![
             format!("--kubeconfig={}", kubeconfig(home, "kube-scheduler")),
             "--leader-elect=false".to_owned(),
@@ -141,7 +146,7 @@ pub(crate) fn write_worker(home: &Home, worker: Worker) -> Outcome {
     let mut files = vec![
         ("containerd.toml", containerd(&dir)),
         ("kubelet.yaml", kubelet(home, worker).to_string()),
-        ("kube-proxy.yaml", proxy(home, worker).to_string()),
+        ("kube-proxy.yaml", proxy(home, worker)?.to_string()),
         ("cni.conflist", network(home, worker).to_string()),
     ];
     if home.layout() == Layout::VpcCni {
@@ -182,6 +187,9 @@ fn kubelet(home: &Home, worker: Worker) -> Value {
         "failSwapOn": false,
         // From 1.35 on it refuses cgroup v1 otherwise.
         "failCgroupV1": false,
+        "clusterDNS": [dns::ADDRESS],
+        "clusterDomain": dns::DOMAIN,
+        // The VPC has no resolver.
         "resolvConf": "",
         "nodeStatusUpdateFrequency": "4s",
         "nodeLeaseDurationSeconds": 20,
@@ -207,11 +215,24 @@ fn kubelet(home: &Home, worker: Worker) -> Value {
     configuration
 }
 
-fn proxy(home: &Home, worker: Worker) -> Value {
-    json!({
+/// `make e2e KUBE_PROXY=iptables`: the mode of kube-proxy. The first one is the default.
+const PROXY_MODE: &str = "KUBE_PROXY";
+const PROXY_MODES: [&str; 2] = ["nftables", "iptables"];
+
+/// The mode of kube-proxy.
+pub(crate) fn proxy_mode() -> Outcome<String> {
+    let mode = std::env::var(PROXY_MODE).unwrap_or_else(|_unset| PROXY_MODES[0].to_owned());
+    if PROXY_MODES.contains(&mode.as_str()) {
+        return Ok(mode);
+    }
+    Err(format!("{PROXY_MODE}: {mode:?} is not one of {}", PROXY_MODES.join(", ")))
+}
+
+fn proxy(home: &Home, worker: Worker) -> Outcome<Value> {
+    Ok(json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
+        "mode": proxy_mode()?,
         "hostnameOverride": worker.name,
         "clientConnection": { "kubeconfig": kubeconfig(home, "kube-proxy") },
         // These sysctls belong to the whole machine: leave them alone.
@@ -221,30 +242,17 @@ fn proxy(home: &Home, worker: Worker) -> Value {
             "tcpEstablishedTimeout": "0s",
             "tcpCloseWaitTimeout": "0s",
         },
-    })
+    }))
 }
 
 /// The CNI configuration for pods outside the host network; a node is not ready without one.
 fn network(home: &Home, worker: Worker) -> Value {
-    if home.layout() == Layout::VpcCni {
-        return vpc_cni::network(home, worker);
+    match home.layout() {
+        Layout::VpcCni => vpc_cni::network(home, worker),
+        layout @ (Layout::OneSubnet | Layout::Ptp | Layout::Zones) => {
+            pod_network::configuration(worker, layout)
+        }
     }
-    json!({
-        "cniVersion": "1.0.0",
-        "name": "pods",
-        "plugins": [{
-            "type": "bridge",
-            "bridge": BRIDGE,
-            "isGateway": true,
-            // As kubenet and flannel set it: a pod reaches itself by its own Service.
-            "hairpinMode": true,
-            "ipam": {
-                "type": "host-local",
-                "ranges": [[{ "subnet": worker.pods }]],
-                "routes": [{ "dst": "0.0.0.0/0" }],
-            },
-        }],
-    })
 }
 
 /// The long-running programs of a worker, with their flags.

@@ -153,8 +153,8 @@ async fn start(home: &Home, assets: &Assets, unit: &Unit) -> Option<Child> {
     let mut vpc = Client::connect(Path::new(&socket)).ok()?;
     let (mut command, log) = match unit {
         Unit::Component(name) => {
-            let mut command =
-                Command::from(vpc.exec(&home.vpcbox(), CONTROL, assets.program(name)));
+            let program = settings::program(assets, name).ok()?;
+            let mut command = Command::from(vpc.exec(&home.vpcbox(), CONTROL, program));
             command.args(settings::flags(home, assets, name).ok()?);
             (command, home.control().join(format!("{name}.log")))
         }

@@ -9,6 +9,8 @@ pub(crate) enum Layout {
     OneSubnet,
     /// Each in a zone of its own.
     Zones,
+    /// In one subnet, with the CNI plugin ptp in place of bridge.
+    Ptp,
     /// In one subnet, with Amazon's VPC CNI: it manages the primary interfaces, and members use
     /// interfaces that FireCamp makes.
     VpcCni,
@@ -77,7 +79,7 @@ impl Worker {
     pub(crate) fn subnet(self, layout: Layout) -> Subnet {
         let [first, ..] = SUBNETS;
         match layout {
-            Layout::OneSubnet | Layout::VpcCni => first,
+            Layout::OneSubnet | Layout::Ptp | Layout::VpcCni => first,
             Layout::Zones => self.own,
         }
     }
@@ -153,7 +155,7 @@ pub(crate) fn spec(layout: Layout) -> String {
     let machines = WORKERS.map(|worker| worker.spec(layout));
     let [first, second, third] = SUBNETS;
     let subnets = match layout {
-        Layout::OneSubnet | Layout::VpcCni => vec![first, OTHER_SUBNET],
+        Layout::OneSubnet | Layout::Ptp | Layout::VpcCni => vec![first, OTHER_SUBNET],
         Layout::Zones => vec![first, second, third],
     };
     format!(

@@ -48,6 +48,7 @@ pub(crate) fn prepare(home: &Home) -> Outcome {
 /// Starts the cluster. If `tied`, the box is killed when this process exits.
 pub(crate) fn start(home: &Home, tied: bool) -> Outcome<Running> {
     let assets = Assets::find(&settings::PROGRAMS)?;
+    settings::proxy_mode()?;
     let listener = TcpListener::bind("127.0.0.1:0").map_err(failed("a port"))?;
     let port = listener.local_addr().map_err(failed("a port"))?.port();
     settings::make_keys(home, port)?;

@@ -74,6 +74,7 @@ async fn keeps_its_address(cluster: &TestCluster<'_>, set: Set) -> Outcome {
     let everybodys = ["selfsubject", "[/", "clustertrustbundles"];
     let none = rules.all(|rule| everybodys.iter().any(|part| rule.starts_with(part)));
     ensure(none && rights.contains("selfsubject"), || rights.clone())?;
+    cluster.wait_api_server_by_name(&first.name).await?;
     // A restart on the same node.
     cluster.cordon(&all_but(&first.node), true).await?;
     let before = cluster.last_call()?;

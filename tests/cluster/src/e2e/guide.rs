@@ -15,9 +15,9 @@ use super::processes::output_of;
 use super::set::NAMESPACE;
 use super::test_cluster::{ADDRESSES, CLAIMS, TestCluster, ensure, text};
 use crate::cli::print_line;
-use crate::install::{CLUSTER_RANGES, ENDPOINT, PATIENCE, helm_program, source};
+use crate::install::{ENDPOINT, PATIENCE, helm_program, source};
 use crate::member::PORT;
-use crate::settings::BRIDGE;
+use crate::pod_network::{BRIDGE, PODS, SERVICES};
 use crate::topology::{CLUSTER, Layout, WORKERS};
 use crate::{Outcome, failed};
 
@@ -134,7 +134,7 @@ impl Guide {
         shell.arg("-euc").arg(script).current_dir(source(".")).kill_on_drop(true);
         shell.env("PATH", format!("{}:{path}", self.programs.display()));
         shell.env("KUBECONFIG", &self.kubeconfig).env("CLUSTER", CLUSTER).env("IMAGES", IMAGES);
-        shell.env("RANGES", CLUSTER_RANGES);
+        shell.env("RANGES", format!("{PODS},{SERVICES}"));
         // This pool has the box's subnets.
         shell.env("POOL", "deploy/examples/pool.yaml");
         let ended = timeout(PATIENCE, shell.output()).await;

@@ -9,7 +9,7 @@ use super::endpoint::with_own_network;
 use super::processes::{output_of, sandbox, send};
 use super::refused::APART;
 use super::set::{Set, Stop, unprivileged};
-use super::test_cluster::{TestCluster, ensure, text};
+use super::test_cluster::{TestCluster, all_but, ensure, text};
 use crate::Outcome;
 use crate::images::MEMBER;
 use crate::install::until;
@@ -35,33 +35,46 @@ impl TestCluster<'_> {
         Ok(text(&pod["status"]["podIP"]))
     }
 
-    /// A pod without the label, which answers with the address of its client.
-    async fn start_visitor(&self, node: &str) -> Outcome<String> {
+    /// A pod without the label, which answers with the address of its client, and its Service.
+    async fn start_visitor(&self, name: &str, node: &str) -> Outcome<String> {
         let words = json!(["/clusterbox", "serve", "0.0.0.0", "--show-client"]);
         let container = json!({ "name": "service", "image": MEMBER, "command": words,
             "securityContext": unprivileged() });
         let spec = json!({ "nodeName": node, "containers": [container],
             "terminationGracePeriodSeconds": 1 });
-        let metadata = json!({ "name": "visitor", "namespace": APART });
+        let metadata = json!({ "name": name, "namespace": APART,
+            "labels": { "app.kubernetes.io/name": name } });
         let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
         self.create_object(&format!("/api/v1/namespaces/{APART}/pods"), &pod).await?;
-        self.wait_ready_in(APART, "visitor", None).await?;
-        self.pod_ip("visitor").await
+        self.create_service(name, "ClusterIP").await?;
+        self.wait_ready_in(APART, name, None).await?;
+        self.pod_ip(name).await
     }
 
-    /// A Service of the member, also at a port of each node: its address and that port.
-    async fn create_node_port(&self, set: &Set) -> Outcome<(String, u16)> {
-        let spec = json!({ "type": "NodePort", "ports": [{ "port": PORT }],
-            "selector": { "app.kubernetes.io/name": set.name } });
-        let metadata = json!({ "name": set.name, "namespace": APART });
+    /// A Service of the pods with this label: its address, and its port on each node if it has one.
+    async fn create_service(&self, name: &str, kind: &str) -> Outcome<(String, u16)> {
+        let spec = json!({ "type": kind, "ports": [{ "port": PORT }],
+            "selector": { "app.kubernetes.io/name": name } });
+        let metadata = json!({ "name": name, "namespace": APART });
         let service =
             json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec });
         let place = format!("/api/v1/namespaces/{APART}/services");
         self.create_object(&place, &service).await?;
-        let made = self.admin.get(&format!("{place}/{}", set.name)).await?;
+        let made = self.admin.get(&format!("{place}/{name}")).await?;
         let port = made["spec"]["ports"][0]["nodePort"].as_u64().unwrap_or_default();
         let port = u16::try_from(port).map_err(|wrong| wrong.to_string())?;
         Ok((text(&made["spec"]["clusterIP"]), port))
+    }
+
+    /// Waits until the API server answers a pod that asks by its name in cluster DNS.
+    pub(super) async fn wait_api_server_by_name(&self, pod: &str) -> Outcome {
+        let words = ["-n", APART, "exec", pod, "-c", "service", "--"];
+        let words = [words.as_slice(), &["/clusterbox", "get-api", "/livez"]].concat();
+        until(&format!("the API server answers {pod}"), || async {
+            let answer = self.admin.kubectl(&words).await?;
+            ensure(answer.trim() == "ok", || answer)
+        })
+        .await
     }
 
     /// Waits until the pod is answered as wanted.
@@ -82,22 +95,28 @@ pub(super) async fn a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the
     let address = cluster.wait_serving(APART, &member, PORT).await?.to_string();
     let own = cluster.pod_ip(&member.name).await?;
     ensure(own != address, || format!("{own} is the pod's own address"))?;
-    // Nothing routes from one node's range of pods to another's.
-    let visitor = cluster.start_visitor(&member.node).await?;
-    let (service, node_port) = cluster.create_node_port(&set).await?;
+    let (service, node_port) = cluster.create_service(set.name, "NodePort").await?;
     let name = format!("{} {} {}", member.name, member.uid, member.node);
     let from = member.name.as_str();
-    // Its own Service, and another pod. The VPC CNI's pods have addresses of the VPC, which see the
-    // static one.
+    // The VPC CNI's pods have addresses of the VPC, which see the static one.
     let source = match cluster.running.home.layout() {
         Layout::VpcCni => &address,
-        Layout::OneSubnet | Layout::Zones => &own,
+        Layout::OneSubnet | Layout::Ptp | Layout::Zones => &own,
     };
-    cluster.wait_answer(from, (&service, PORT), &name).await?;
-    cluster.wait_answer(from, (&visitor, PORT), source).await?;
-    cluster.wait_answer("visitor", (&service, PORT), &name).await?;
-    cluster.wait_answer("visitor", (&own, PORT), &name).await?;
-    cluster.wait_answer("visitor", (&address, PORT), &name).await?;
+    cluster.wait_api_server_by_name(from).await?;
+    // Its own Service by name and address, then pods on its own node and on another one.
+    for at in [set.name, &service] {
+        cluster.wait_answer(from, (at, PORT), &name).await?;
+    }
+    for (visitor, node) in [("near", member.node.as_str()), ("far", all_but(&member.node)[0])] {
+        let at = cluster.start_visitor(visitor, node).await?;
+        for at in [visitor, &at] {
+            cluster.wait_answer(from, (at, PORT), source).await?;
+        }
+        for at in [set.name, &service, &own, &address] {
+            cluster.wait_answer(visitor, (at, PORT), &name).await?;
+        }
+    }
     // Outside of the cluster: the static address is the source, and NodePorts work.
     let outside = cluster.serve_clients_address(CLIENTS_PORT)?;
     cluster.wait_answer(from, (CLIENT, CLIENTS_PORT), &address).await?;

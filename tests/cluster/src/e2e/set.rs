@@ -13,6 +13,8 @@ pub(super) const NAMESPACE: &str = "prod";
 const POOL: &str = "main";
 /// Where a member reads its address that the agent has attached.
 const ADDRESS_FILE: &str = "/run/firecamp.io/address";
+/// The name of the API server in cluster DNS.
+const API_SERVER: &str = "kubernetes.default.svc";
 /// Default terminationGracePeriodSeconds.
 const GRACE: u32 = 20;
 
@@ -196,6 +198,7 @@ impl Set {
             FirecampContainers::Idle => init = idle(),
             FirecampContainers::Real => {}
         }
+        let own_network = self.firecamp == FirecampContainers::OwnNetwork;
         let has_stop = injected || self.firecamp == FirecampContainers::Real;
         match self.stop {
             Stop::Sidecar if has_stop => {
@@ -211,8 +214,8 @@ impl Set {
             Stop::Sidecar | Stop::Hook | Stop::None => {}
         }
         json!({
-            "hostNetwork": self.firecamp != FirecampContainers::OwnNetwork,
-            "dnsPolicy": "Default",
+            "hostNetwork": !own_network,
+            "dnsPolicy": if own_network { "ClusterFirst" } else { "ClusterFirstWithHostNet" },
             "terminationGracePeriodSeconds": self.grace,
             "initContainers": init,
             "containers": containers,
@@ -233,11 +236,14 @@ impl Set {
             FirecampContainers::Idle | FirecampContainers::None => "$(HOST_IP)",
         });
         let mounts: Vec<&Value> = data.into_iter().collect();
+        let mut env = self.env();
+        // It asks the API server by its name.
+        env.push(json!({ "name": "KUBERNETES_SERVICE_HOST", "value": API_SERVER }));
         let mut service = json!({
             "name": "service",
             "image": MEMBER,
             "command": words,
-            "env": self.env(),
+            "env": env,
             "volumeMounts": mounts,
         });
         if self.firecamp == FirecampContainers::OwnNetwork {
