@@ -181,6 +181,9 @@ pub struct StartArguments {
     /// Drop all privileges before it starts.
     #[arg(long)]
     pub unprivileged: bool,
+    /// After creating the mark, wait until no process has an exclusive lock of this file.
+    #[arg(long, value_name = "FILE")]
+    pub gate: Option<PathBuf>,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub command: Vec<OsString>,

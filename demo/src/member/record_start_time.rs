@@ -16,7 +16,7 @@ use crate::failure::Failure;
 
 /// Returns only if it fails.
 pub(crate) fn run(arguments: &StartArguments) -> Failure {
-    let StartArguments { mark, unprivileged, command } = arguments;
+    let StartArguments { mark, unprivileged, gate, command } = arguments;
     let Some((program, rest)) = command.split_first() else {
         return Failure::Usage("no command was given".to_owned());
     };
@@ -26,8 +26,9 @@ pub(crate) fn run(arguments: &StartArguments) -> Failure {
         Ok(file) => file,
         Err(source) => return Failure::file("create", mark, source),
     };
-    let file = match File::open(program) {
-        Ok(file) => file,
+    let open = || Ok((File::open(program)?, gate.as_ref().map(File::open).transpose()?));
+    let (file, gate) = match open() {
+        Ok(opened) => opened,
         Err(source) => return failed(source),
     };
     let mut command = Command::new(program);
@@ -42,6 +43,9 @@ pub(crate) fn run(arguments: &StartArguments) -> Failure {
         for key in std::env::vars_os().map(|(key, _)| key).filter(of_aws) {
             command.env_remove(key);
         }
+    }
+    if let Some(Err(source)) = gate.map(|gate| gate.lock_shared()) {
+        return failed(source);
     }
     let now_us = Clock::with_origin_ns(0).now_us();
     if let Err(source) = write!(written, "{now_us}") {

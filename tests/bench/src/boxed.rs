@@ -54,10 +54,15 @@ pub(crate) fn endpoint(tools: &Tools, runs: u32, seed: u64) -> Result<Samples, F
     in_a_box(&job, &spec::moves(), ("realistic", seed), bound)
 }
 
-/// 150 members at once. EC2 answers without delay, so its token bucket is the limit.
+/// 150 members at once, in direct mode and with init containers that ask the agents. EC2 answers
+/// without delay, so the token bucket is the limit of direct mode.
 pub(crate) fn concurrent(tools: &Tools, seed: u64) -> Result<Samples, Failure> {
-    let job = Job { what: Scenario::Concurrent, tools: tools.clone(), baseline: None };
-    in_a_box(&job, &spec::concurrent(), ("fast", seed), OVERHEAD)
+    let mut samples = Samples::default();
+    for what in [Scenario::Concurrent, Scenario::ConcurrentEndpoint] {
+        let job = Job { what, tools: tools.clone(), baseline: None };
+        samples.join(in_a_box(&job, &spec::concurrent(), ("fast", seed), OVERHEAD)?);
+    }
+    Ok(samples)
 }
 
 /// The agent of an idle node with fifty members.
@@ -122,10 +127,11 @@ pub(crate) fn inside(arguments: &InsideArguments) -> Result<(), Failure> {
         Scenario::Moves { runs } => moves::play(Fixture::set_up(job)?, runs)?,
         Scenario::Endpoint { runs } => {
             let mut fixture = Fixture::set_up(job)?;
-            fixture.endpoint = Some(Endpoint::start(&mut fixture)?);
+            fixture.endpoint = Some(Endpoint::start(&mut fixture, [])?);
             moves::play(fixture, runs)?.prefixed(ENDPOINT)
         }
-        Scenario::Concurrent => concurrent::play(job)?,
+        Scenario::Concurrent => concurrent::direct(Fixture::set_up(job)?)?,
+        Scenario::ConcurrentEndpoint => concurrent::endpoint(Fixture::set_up(job)?)?,
         Scenario::Idle { minutes } => idle::play(job, minutes)?,
     };
     samples.print().map_err(Failure::of("print"))

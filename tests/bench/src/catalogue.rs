@@ -145,8 +145,19 @@ pub(crate) const ALL: &[Entry] = &[
         Unit::Times,
     )
     .max_at_most(1.1),
+    entry(
+        "endpoint.storm.took",
+        CONCURRENT,
+        "until the last member is attached, with the endpoint",
+        Unit::S,
+    )
+    .median_at_most(3.0),
     entry("storm.failed", CONCURRENT, "members that failed", Unit::Count).max_at_most(0.0),
+    entry("endpoint.storm.failed", CONCURRENT, "… with the endpoint", Unit::Count).max_at_most(0.0),
     entry("storm.calls", CONCURRENT, "EC2 calls, including throttled ones", Unit::Count),
+    entry("storm.mutating", CONCURRENT, "… mutating", Unit::Count),
+    entry("endpoint.storm.calls", CONCURRENT, "… with the endpoint", Unit::Count),
+    entry("endpoint.storm.mutating", CONCURRENT, "… mutating", Unit::Count).max_at_most(24.0),
     entry("cpu.same", COST, "CPU time of an init container, same node", Unit::Ms),
     entry("cpu.moved", COST, "… moved", Unit::Ms),
     entry(
@@ -214,6 +225,7 @@ mod tests {
             ("endpoint.init.same", 15.0),
             ("endpoint.init.moved.describe", 25.0),
             ("endpoint.outage.moved", 50.0),
+            ("endpoint.storm.took", 3.0),
         ] {
             assert_eq!(goals(id), (most, Compared::Median), "{id}");
         }
@@ -223,6 +235,8 @@ mod tests {
             ("endpoint.calls.same", 0.0),
             ("endpoint.calls.moved", 2.0),
             ("endpoint.calls.moved.mutating", 1.0),
+            ("endpoint.storm.failed", 0.0),
+            ("endpoint.storm.mutating", 24.0),
         ] {
             assert_eq!(goals(id), (most, Compared::Max), "{id}");
         }

@@ -14,6 +14,7 @@ use vpcbox::clock::Clock;
 
 use super::cluster::Cluster;
 use super::fixture::{Fixture, NAMESPACE, Place, READY};
+use super::records;
 use super::spec::{NODES, POOL, node_name};
 use crate::failure::Failure;
 
@@ -30,8 +31,12 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Starts all agents and waits until they serve pods.
-    pub(crate) fn start(fixture: &mut Fixture) -> Result<Self, Failure> {
+    /// Starts all agents and waits until they serve pods. The addresses of these members are
+    /// parked, as in [`records::fill`].
+    pub(crate) fn start(
+        fixture: &mut Fixture,
+        homes: impl IntoIterator<Item = (u32, String, usize)>,
+    ) -> Result<Self, Failure> {
         let nodes: Vec<String> = (0..NODES).map(node_name).collect();
         let cluster = Cluster::start(fixture, &nodes)?;
         cluster.api.server.set("namespaces", (None, NAMESPACE), json!({ "metadata": {} }));
@@ -40,6 +45,7 @@ impl Endpoint {
                 spec.insert("allowedNamespaces".to_owned(), json!({ "from": "All" }));
             }
         });
+        records::fill(fixture, |_fixture| Ok(cluster.registry()), homes)?;
         let listen = [(env::ENDPOINT_LISTEN, endpoint::DEFAULT)];
         let mut agents = Vec::new();
         for node in &nodes {

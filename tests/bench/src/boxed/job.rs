@@ -30,6 +30,8 @@ pub(crate) enum Scenario {
     },
     /// All members at once.
     Concurrent,
+    /// The same with init containers that ask the agents.
+    ConcurrentEndpoint,
     /// An idle node.
     Idle {
         /// The length of the measurement.

@@ -190,22 +190,55 @@ fn init(
     place: &Place,
     (program, traces): (&Path, &Traces),
 ) -> Result<(Command, PathBuf), Failure> {
+    let mut command;
+    if fixture.endpoint.is_none() {
+        command = fixture.timed(&place.node, program);
+    } else {
+        command = fixture.timed(&place.node, &fixture.tools.bench);
+        command.args(["firecamp", "member-start", "--unprivileged", "--mark"]).arg(&traces.mark);
+        command.arg("--").arg(program);
+    }
+    let file = give_environment(&mut command, fixture, place, traces)?;
+    Ok((command, file))
+}
+
+/// The command of an init container that starts when the gate opens.
+pub(crate) fn init_behind(
+    gate: &Path,
+    fixture: &Fixture,
+    place: &Place,
+    traces: &Traces,
+) -> Result<Command, Failure> {
+    report(fixture, place, Phase::Pending);
+    let mut command = fixture.in_node(&place.node, &["firecamp", "member-start", "--gate"]);
+    command.arg(gate).arg("--mark").arg(&traces.mark);
+    if fixture.endpoint.is_some() {
+        command.arg("--unprivileged");
+    }
+    command.arg("--").arg(&fixture.tools.init);
+    give_environment(&mut command, fixture, place, traces)?;
+    Ok(command)
+}
+
+/// Creates an init container's volumes, adds its environment, and returns the file where it writes
+/// the address.
+fn give_environment(
+    command: &mut Command,
+    fixture: &Fixture,
+    place: &Place,
+    traces: &Traces,
+) -> Result<PathBuf, Failure> {
     let Some(endpoint) = &fixture.endpoint else {
         fixture.make_volume(&place.member)?;
-        let mut command = fixture.timed(&place.node, program);
         command.envs(fixture.environment(place, traces));
-        return Ok((command, fixture.static_ip_file(&place.member)));
+        return Ok(fixture.static_ip_file(&place.member));
     };
     let volumes = endpoint.volumes(fixture, place)?;
-    let mut command = fixture.timed(&place.node, &fixture.tools.bench);
-    command.args(["firecamp", "member-start", "--unprivileged", "--mark"]).arg(&traces.mark);
     command
-        .arg("--")
-        .arg(program)
         .envs(volumes.environment())
         .env(env::LOG_FORMAT, "json")
         .env(env::TERMINATION_LOG, traces.create_termination_message()?);
-    Ok((command, volumes.address))
+    Ok(volumes.address)
 }
 
 fn start_server(
