@@ -21,7 +21,8 @@ pub(crate) enum MadeFor {
     Uid(Option<String>),
 }
 
-/// The owner of each address among the ENIs of all pages.
+/// The owner of each address among the ENIs of all pages. An address that moved between the reads
+/// of two pages, so that two ENIs list it, is left out; if none is left, the look-up fails.
 pub(crate) fn owners(
     what: &str,
     (addresses, subnet): (&[Ipv4Addr], &SubnetId),
@@ -30,6 +31,7 @@ pub(crate) fn owners(
 ) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
     let mut owners: BTreeMap<Ipv4Addr, Owner> =
         addresses.iter().map(|address| (*address, Owner::Unassigned)).collect();
+    let mut ambiguous = BTreeMap::new();
     for eni in enis {
         let mut ignored = true;
         for (address, owner) in &mut owners {
@@ -40,9 +42,9 @@ pub(crate) fn owners(
                 // The same ENI on two pages: it moved between them during the reads.
                 Owner::Eni(known) if known.id == found.id => {}
                 Owner::Eni(known) => {
-                    let both = format!("{} and {}", known.id, found.id);
-                    let detail = format!("{what}: {address} shown on both {both}");
-                    return Err(sdk_error::read_failure(CloudKind::Transient, detail));
+                    let both = format!("{address} shown on both {} and {}", known.id, found.id);
+                    tracing::warn!(%address, both, "address ignored: two ENIs list it");
+                    ambiguous.insert(*address, both);
                 }
                 Owner::Unassigned => *owner = Owner::Eni(found),
             }
@@ -52,7 +54,14 @@ pub(crate) fn owners(
             tracing::warn!(eni, ?addresses, "ENI ignored: it lists none of the addresses");
         }
     }
-    Ok(owners)
+    owners.retain(|address, _| !ambiguous.contains_key(address));
+    match ambiguous.pop_first() {
+        Some((_, both)) if owners.is_empty() => {
+            let detail = format!("{what}: {both}");
+            Err(sdk_error::read_failure(CloudKind::Transient, detail))
+        }
+        Some(_) | None => Ok(owners),
+    }
 }
 
 /// Whether the ENI lists the address, and if so, whether as its primary one.

@@ -214,6 +214,9 @@ pub mod timing {
     /// What must be left of T to send a call; with less, the machine reads the registry again
     /// first.
     pub const CALL_MINIMUM: Duration = Duration::from_secs(2);
+    /// With less than this left of T, a call that waited for others is not sent either: EC2 answers
+    /// an Assign within 1.5 s at the 99th percentile (ec2-semantics, timing model).
+    pub const QUEUED_CALL_MINIMUM: Duration = Duration::from_millis(1_500);
     /// How long to wait after an Assign that IMDS cannot prove, before a Describe that agrees:
     /// EC2's remap takes 2.5 s at the 99th percentile (ec2-semantics, timing model).
     pub const SETTLE: Duration = Duration::from_secs(3);

@@ -63,6 +63,7 @@ pub trait Cloud: Send + Sync {
     ) -> impl Future<Output = Result<BTreeSet<Ipv4Addr>, CloudFailure>> + Send;
 
     /// The owner of each of the addresses in this subnet: one DescribeNetworkInterfaces by filter.
+    /// An address without an entry has no owner that is certain.
     fn owners(
         &self,
         addresses: &[Ipv4Addr],
@@ -80,7 +81,7 @@ pub trait Cloud: Send + Sync {
             owners.remove(&address).ok_or_else(|| CloudFailure {
                 kind: CloudKind::Transient,
                 effect: Effect::None,
-                detail: format!("the answer about the owner of {address} is about others"),
+                detail: format!("EC2 shows no single owner of {address}"),
             })
         }
     }

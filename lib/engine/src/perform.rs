@@ -80,7 +80,7 @@ impl MemberFile for ClientsFile {
 }
 
 /// The longest that a registry request, a metadata read or a Describe may take.
-const READ_BOUND: Duration = Duration::from_secs(5);
+pub(crate) const READ_BOUND: Duration = Duration::from_secs(5);
 /// The longest that a kernel operation may take, including its wait for the node-local lock.
 const HOST_BOUND: Duration = Duration::from_secs(10);
 /// The longest that a disk operation may take: EBS stalls for seconds when it fails over.

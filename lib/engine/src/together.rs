@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use firecamp_core::endpoint::batches::{Batch, Batches, Due, Rule, Waiting};
+use firecamp_core::endpoint::batches::{Batch, Batches, Due, Others, Refusal, Rule, Waiting};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, Mac, SubnetId};
 use firecamp_core::node_identity::NodeIdentity;
@@ -17,26 +17,34 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-/// Pause after a throttled request: the bucket gains a token within 200 ms.
+use crate::perform::READ_BOUND;
+
+/// How long a call waits for the answer to the request before it. EC2 answers an Assign in 250 ms
+/// and a Describe in 60 ms at the median (ec2-semantics, timing model).
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Pause after a throttled request. EC2's bucket of mutating requests gains a token in 200 ms
+/// (ec2-semantics, throttling).
 const THROTTLED: Duration = Duration::from_millis(500);
-/// EC2 accepts more addresses in a request, but one that is refused concerns all of them.
+/// EC2 performs a request for all of its addresses or for none, so a refused one is sent again in
+/// parts: the more addresses, the more parts.
 const ASSIGNS: Rule = Rule {
     most: 10,
     gather: Duration::from_millis(50),
-    // EC2 answers in 400 ms at the median.
-    patience: Duration::from_millis(500),
+    patience: PATIENCE,
     throttled: THROTTLED,
+    refusal: Refusal::OfOneAddress,
 };
-/// A filter takes 200 values; a node with that many members does not exist.
+/// Far below the 200 values that a filter takes, so that the answer fits a page.
 const LOOKUPS: Rule = Rule {
     most: 50,
     gather: Duration::from_millis(25),
-    // EC2 answers in 60 ms at the median.
-    patience: Duration::from_millis(100),
+    patience: PATIENCE,
     throttled: THROTTLED,
+    refusal: Refusal::OfAll,
 };
-/// The time for a look-up that nothing else limits.
-const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
+/// An attach that has not assigned after this long waits for something else, such as a
+/// predecessor, and others do not wait for it.
+const EXPECTED_FOR: Duration = Duration::from_secs(1);
 /// Calls that have not reached the queue yet.
 const BUFFER: usize = 64;
 
@@ -48,7 +56,7 @@ type Answer<A> = Result<A, CloudFailure>;
 #[derive(Debug)]
 struct Call<K, A> {
     key: K,
-    expected: bool,
+    others: Others,
     waiting: Waiting<oneshot::Sender<Answer<A>>>,
 }
 
@@ -57,9 +65,16 @@ struct Call<K, A> {
 pub struct Queues {
     assigns: mpsc::Sender<Call<AssignKey, ()>>,
     lookups: mpsc::Sender<Call<SubnetId, Owner>>,
-    /// Attaches that run and have not assigned yet.
-    expected: AtomicUsize,
+    expected: Mutex<Expected>,
     origin: Instant,
+}
+
+/// Attaches that have not assigned yet.
+#[derive(Debug, Default)]
+struct Expected {
+    /// When they began, by number.
+    began: BTreeMap<u64, Instant>,
+    numbers: u64,
 }
 
 /// The calls that wait in [`Queues`].
@@ -73,7 +88,7 @@ pub struct Queued {
 impl Queues {
     /// Empty queues, and what sends their calls.
     pub fn new() -> (Self, Queued) {
-        let (origin, expected) = (Instant::now(), AtomicUsize::default());
+        let (origin, expected) = (Instant::now(), Mutex::default());
         let (assigns, assigned) = mpsc::channel(BUFFER);
         let (lookups, looked_up) = mpsc::channel(BUFFER);
         let queued = Queued { assigns: assigned, lookups: looked_up, origin };
@@ -82,27 +97,37 @@ impl Queues {
 
     /// EC2 for one attach. Until its first Assign, the calls of others wait for it a little.
     pub fn cloud<'a, C>(&'a self, cloud: &'a C) -> SharedCloud<'a, C> {
-        self.expected.fetch_add(1, Ordering::Relaxed);
-        SharedCloud { cloud, queues: self, expected: AtomicBool::new(true) }
+        let mut expected = self.expected();
+        expected.numbers = expected.numbers.saturating_add(1);
+        let number = expected.numbers;
+        expected.began.insert(number, Instant::now());
+        SharedCloud { cloud, queues: self, number }
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Expected> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether other attaches than this one will probably send such a call soon.
+    fn others(&self, number: u64) -> Others {
+        let expected = self.expected();
+        let mut others = expected.began.iter().filter(|(other, _)| **other != number);
+        let soon = others.any(|(_, began)| began.elapsed() < EXPECTED_FOR);
+        if soon { Others::Expected } else { Others::NotExpected }
     }
 
     /// Puts a call into its queue and waits for the answer.
     async fn call<K, A>(
         &self,
         queue: &mpsc::Sender<Call<K, A>>,
-        (key, address): (K, Ipv4Addr),
+        (key, address, others): (K, Ipv4Addr, Others),
         within: Duration,
     ) -> Answer<A> {
         let (caller, answer) = oneshot::channel();
         let not_after = Moment(self.origin.elapsed()).plus(within);
-        let expected = self.expected.load(Ordering::Relaxed) > 0;
-        let call = Call { key, expected, waiting: Waiting { address, not_after, caller } };
-        // Both fail only while the agent ends.
-        let ended = |effect| CloudFailure {
-            kind: CloudKind::Transient,
-            effect,
-            detail: format!("the call about {address} has no answer, because the agent ends"),
-        };
+        let call = Call { key, others, waiting: Waiting { address, not_after, caller } };
+        // Both fail only while the process shuts down.
+        let ended = |effect| failure(effect, format!("{address}: shut down before EC2's response"));
         queue.send(call).await.map_err(|_closed| ended(Effect::None))?;
         answer.await.unwrap_or_else(|_closed| Err(ended(Effect::Unknown)))
     }
@@ -113,15 +138,13 @@ impl Queues {
 pub struct SharedCloud<'a, C> {
     cloud: &'a C,
     queues: &'a Queues,
-    /// Whether it counts as one that may assign soon.
-    expected: AtomicBool,
+    /// Its number among those that have not assigned yet.
+    number: u64,
 }
 
 impl<C> SharedCloud<'_, C> {
     fn expect_no_more(&self) {
-        if self.expected.swap(false, Ordering::Relaxed) {
-            self.queues.expected.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.queues.expected().began.remove(&self.number);
     }
 }
 
@@ -146,8 +169,8 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
         subnet: &SubnetId,
     ) -> Answer<BTreeMap<Ipv4Addr, Owner>> {
         let [address] = addresses else { return self.cloud.owners(addresses, subnet).await };
-        let call = (subnet.clone(), *address);
-        let owner = self.queues.call(&self.queues.lookups, call, LOOKUP_WITHIN).await?;
+        let call = (subnet.clone(), *address, self.queues.others(self.number));
+        let owner = self.queues.call(&self.queues.lookups, call, READ_BOUND).await?;
         Ok(BTreeMap::from([(*address, owner)]))
     }
 
@@ -162,7 +185,7 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
         let [address] = addresses else {
             return self.cloud.assign(eni, addresses, force, within).await;
         };
-        let call = ((eni.clone(), force), *address);
+        let call = ((eni.clone(), force), *address, self.queues.others(self.number));
         self.queues.call(&self.queues.assigns, call, within).await
     }
 
@@ -210,8 +233,8 @@ async fn send_together<K: Ord + Clone, A>(
         let mut due = Due::default();
         tokio::select! {
             call = calls.recv() => {
-                let Some(Call { key, expected, waiting }) = call else { return };
-                batches.add(key, waiting, expected, now());
+                let Some(Call { key, others, waiting }) = call else { return };
+                batches.add(key, waiting, others, now());
             }
             Some(answered) = open.next() => {
                 let (batch, answer): Answered<K, A> = answered;
@@ -224,7 +247,7 @@ async fn send_together<K: Ord + Clone, A>(
         due.append(batches.due(now()));
         due.expired.into_iter().for_each(answer_unsent);
         for mut batch in due.requests {
-            // Who no longer waits has ended its run.
+            // An attach that has ended takes no answer, and its call is not sent.
             batch.calls.retain(|call| !call.caller.is_closed());
             if batch.calls.is_empty() {
                 batches.answered(batch, None, now());
@@ -244,28 +267,30 @@ async fn sleep_until_due(due: Option<Moment>, origin: Instant) {
 
 fn answer_each<A>(
     calls: Vec<Waiting<oneshot::Sender<Answer<A>>>>,
-    answer: Answer<BTreeMap<Ipv4Addr, A>>,
+    mut answer: Answer<BTreeMap<Ipv4Addr, A>>,
 ) {
-    let mut answer = answer;
+    let several = calls.len() > 1;
     for Waiting { address, caller, .. } in calls {
+        let absent =
+            || failure(Effect::Unknown, format!("EC2's response has nothing of {address}"));
         let own = match &mut answer {
-            Ok(each) => each.remove(&address).ok_or_else(|| CloudFailure {
-                kind: CloudKind::Transient,
-                effect: Effect::Unknown,
-                detail: format!("the answer about {address} is about others"),
-            }),
+            Ok(each) => each.remove(&address).ok_or_else(absent),
             Err(why) => Err(why.clone()),
         };
-        // A run that has ended needs no answer.
-        drop(caller.send(own));
+        let named = |why: CloudFailure| CloudFailure {
+            detail: if several { format!("{address}: {}", why.detail) } else { why.detail },
+            ..why
+        };
+        // An attach that has ended takes no answer.
+        drop(caller.send(own.map_err(named)));
     }
 }
 
 fn answer_unsent<A>(Waiting { address, caller, .. }: Waiting<oneshot::Sender<Answer<A>>>) {
-    let late = CloudFailure {
-        kind: CloudKind::Transient,
-        effect: Effect::None,
-        detail: format!("{address}: not sent, because the read that authorised it is too old"),
-    };
-    drop(caller.send(Err(late)));
+    let late = format!("{address}: not sent to EC2 before its deadline");
+    drop(caller.send(Err(failure(Effect::None, late))));
+}
+
+fn failure(effect: Effect, detail: String) -> CloudFailure {
+    CloudFailure { kind: CloudKind::Transient, effect, detail }
 }

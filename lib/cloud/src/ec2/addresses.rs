@@ -90,8 +90,12 @@ impl Ec2 {
     }
 }
 
+/// For messages: who asks for one of several addresses need not learn the others.
 fn list(addresses: &[Ipv4Addr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    match addresses {
+        [address] => address.to_string(),
+        _ => format!("{} addresses", addresses.len()),
+    }
 }
 
 /// A 2xx is a success. The documentation does not guarantee that the body contains the addresses,
@@ -108,7 +112,7 @@ fn confirm(
     let other_eni = answer.network_interface_id().is_some_and(|id| id != eni.as_str());
     if other_eni || (!assigned.is_empty() && lacks) {
         let detail =
-            format!("{what}: the response names other addresses or another ENI: {answer:?}");
+            format!("{what}: the response lacks an address or names another ENI: {answer:?}");
         let detail = sdk_error::clean(&detail);
         return Err(CloudFailure { kind: CloudKind::Unknown, effect: Effect::Unknown, detail });
     }

@@ -115,6 +115,27 @@ fn f046_two_owners_at_once_are_a_lagging_response_that_names_both() {
 }
 
 #[test]
+fn each_of_several_addresses_has_its_own_owner() {
+    let address = |last| Ipv4Addr::new(10, 0, 1, last);
+    let tag = Tag::builder().key("firecamp.io/cluster").value("prod").build();
+    let mut own = eni(ENI, "10.0.1.4", &["10.0.1.8", "10.0.1.9", "10.0.1.12"]);
+    own.tag_set = Some(vec![tag]);
+    let foreign = eni(OTHER, "10.0.1.5", &["10.0.1.10", "10.0.1.12"]);
+    let asked = [8, 9, 10, 11, 5, 12].map(address);
+    let all = [foreign, own];
+    let owners = owners("lookup", (&asked, &subnet()), &MadeFor::AnyOfTheName, &all).unwrap();
+    let of = |last| match owners.get(&address(last)) {
+        Some(Owner::Eni(eni)) => Some((eni.id.as_str(), eni.primary, eni.cluster.as_deref())),
+        Some(Owner::Unassigned) => None,
+        None => panic!("no entry for {last}"),
+    };
+    assert_eq!((of(8), of(9)), (Some((ENI, false, Some("prod"))), of(8)));
+    assert_eq!((of(10), of(5)), (Some((OTHER, false, None)), Some((OTHER, true, None))));
+    assert_eq!(of(11), None);
+    assert!(!owners.contains_key(&address(12)), "two ENIs list it: its owner is not certain");
+}
+
+#[test]
 fn one_eni_on_two_pages_is_one_owner() {
     let twice = eni(ENI, "10.0.1.4", &["10.0.1.9"]);
     assert_eq!(found(&[twice.clone(), twice]).id.as_str(), ENI);

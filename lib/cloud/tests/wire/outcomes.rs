@@ -1,6 +1,8 @@
 //! Every outcome of an EC2 request: its class and effect, exactly one request, and a result before
 //! the deadline.
 
+use std::net::Ipv4Addr;
+
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudKind::{Auth, HeldElsewhere, Throttled, Transient, Unknown};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
@@ -227,6 +229,18 @@ async fn an_assign_without_force_sets_allow_reassignment_to_false() {
     ec2(&server.url).assign(&eni(), &[ADDRESS], false, PATIENT).await.unwrap();
     let field = server.requests()[0].field("AllowReassignment");
     assert_eq!(field.as_deref(), Some("false"));
+}
+
+#[tokio::test]
+async fn an_assign_response_that_lacks_one_of_several_addresses_is_unknown() {
+    let server = Server::always(assigned(&set("10.0.1.9"))).await;
+    let both = [ADDRESS, Ipv4Addr::new(10, 0, 1, 10)];
+    let answer = ec2(&server.url).assign(&eni(), &both, true, PATIENT).await;
+    let failure = answer.unwrap_err();
+    assert_eq!((failure.kind, failure.effect), (Unknown, Effect::Unknown), "{failure}");
+    let field = |name: &str| server.requests()[0].field(name);
+    assert_eq!(field("PrivateIpAddress.1").as_deref(), Some("10.0.1.9"));
+    assert_eq!(field("PrivateIpAddress.2").as_deref(), Some("10.0.1.10"));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::contract::timing::CALL_MINIMUM;
+use crate::contract::timing::QUEUED_CALL_MINIMUM;
 use crate::failure::{CloudFailure, CloudKind, Effect};
 use crate::time::Moment;
 
@@ -25,10 +25,27 @@ pub struct Rule {
     pub patience: Duration,
     /// How long the calls wait after a throttled request.
     pub throttled: Duration,
+    /// Whose a refusal is.
+    pub refusal: Refusal,
 }
 
-/// With less than this left of its authorisation a call is not sent.
-const LEFT_MINIMUM: Duration = Duration::from_secs(CALL_MINIMUM.as_secs() / 2);
+/// Whom a refused request concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Perhaps only one of the addresses: the request is split.
+    OfOneAddress,
+    /// All callers.
+    OfAll,
+}
+
+/// Whether other calls with the same key will arrive soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// None that is known of.
+    NotExpected,
+    /// Attaches run that have not sent theirs.
+    Expected,
+}
 
 /// A call that waits.
 #[derive(Debug)]
@@ -144,7 +161,7 @@ fn split_expired<T>(
     calls: impl IntoIterator<Item = Waiting<T>>,
     now: Moment,
 ) -> (Vec<Waiting<T>>, Vec<Waiting<T>>) {
-    calls.into_iter().partition(|call| call.not_after.since(now) >= LEFT_MINIMUM)
+    calls.into_iter().partition(|call| call.not_after.since(now) >= QUEUED_CALL_MINIMUM)
 }
 
 /// The waiting calls of one kind.
@@ -161,11 +178,13 @@ impl<K: Ord + Clone, T> Batches<K, T> {
         Self { rule, queues: BTreeMap::new(), requests: 0 }
     }
 
-    /// A call arrives. If others are `expected` soon, it waits for them a little.
-    pub fn add(&mut self, key: K, call: Waiting<T>, expected: bool, now: Moment) {
+    /// A call arrives. It waits a little for others that are expected.
+    pub fn add(&mut self, key: K, call: Waiting<T>, others: Others, now: Moment) {
         let queue = self.queues.entry(key).or_default();
-        if queue.waiting.is_empty() {
-            queue.gather_until = if expected { now.plus(self.rule.gather) } else { now };
+        if others == Others::NotExpected {
+            queue.gather_until = now;
+        } else if queue.waiting.is_empty() {
+            queue.gather_until = now.plus(self.rule.gather);
         }
         queue.waiting.push_back(call);
     }
@@ -209,11 +228,17 @@ impl<K: Ord + Clone, T> Batches<K, T> {
             !queue.waiting.is_empty() || queue.open.is_some() || queue.held_until > now
         });
         match failure {
-            Some(failure) if batch.calls.len() > 1 && is_about_one_address(failure) => {
+            Some(failure) if batch.calls.len() > 1 && self.splits(failure) => {
                 (self.halves(batch, now), Vec::new())
             }
             Some(_) | None => (Due::default(), batch.calls),
         }
+    }
+
+    fn splits(&self, failure: &CloudFailure) -> bool {
+        self.rule.refusal == Refusal::OfOneAddress
+            && failure.effect == Effect::None
+            && is_about_one_address(failure.kind)
     }
 
     /// The halves of a refused request, to be sent at once.
@@ -232,11 +257,8 @@ impl<K: Ord + Clone, T> Batches<K, T> {
 }
 
 /// Whether EC2 may accept the other addresses of a refused request.
-fn is_about_one_address(failure: &CloudFailure) -> bool {
-    if failure.effect == Effect::Unknown {
-        return false;
-    }
-    match failure.kind {
+fn is_about_one_address(kind: CloudKind) -> bool {
+    match kind {
         CloudKind::HeldElsewhere
         | CloudKind::NotOnInterface
         | CloudKind::CapacityExceeded

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::endpoint::batches::{Batch, Batches, Due, Rule, Waiting};
+use firecamp_core::contract::timing;
+use firecamp_core::endpoint::batches::{Batch, Batches, Due, Others, Refusal, Rule, Waiting};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::time::Moment;
 use proptest::prelude::*;
@@ -14,6 +15,7 @@ const RULE: Rule = Rule {
     gather: Duration::from_millis(50),
     patience: Duration::from_millis(500),
     throttled: Duration::from_millis(500),
+    refusal: Refusal::OfOneAddress,
 };
 
 type Calls = Batches<&'static str, u32>;
@@ -43,7 +45,7 @@ fn sizes<K>(due: &Due<K, u32>) -> Vec<usize> {
 #[test]
 fn call_goes_at_once_if_no_other_is_expected() {
     let mut calls = Calls::new(RULE);
-    calls.add("eni-1", call(1, at(0)), false, at(0));
+    calls.add("eni-1", call(1, at(0)), Others::NotExpected, at(0));
     assert_eq!(calls.next_due(), Some(at(0)));
     assert_eq!(sizes(&calls.due(at(0))), [1]);
     assert_eq!(calls.next_due(), None);
@@ -53,7 +55,7 @@ fn call_goes_at_once_if_no_other_is_expected() {
 fn calls_of_members_that_start_together_go_together() {
     let mut calls = Calls::new(RULE);
     for caller in 0..4 {
-        calls.add("eni-1", call(caller, at(0)), true, at(u64::from(caller) * 10));
+        calls.add("eni-1", call(caller, at(0)), Others::Expected, at(u64::from(caller) * 10));
         assert!(calls.due(at(u64::from(caller) * 10)).requests.is_empty());
     }
     assert_eq!(calls.next_due(), Some(at(50)), "the first one waits for no longer");
@@ -64,7 +66,7 @@ fn calls_of_members_that_start_together_go_together() {
 fn interfaces_and_force_do_not_share_a_request() {
     let mut calls = Batches::new(RULE);
     for (caller, key) in [(1, ("eni-1", true)), (2, ("eni-1", false)), (3, ("eni-2", true))] {
-        calls.add(key, call(caller, at(0)), false, at(0));
+        calls.add(key, call(caller, at(0)), Others::NotExpected, at(0));
     }
     assert_eq!(sizes(&calls.due(at(0))), [1, 1, 1]);
 }
@@ -73,7 +75,7 @@ fn interfaces_and_force_do_not_share_a_request() {
 fn two_calls_about_one_address_never_share_a_request() {
     let mut calls = Calls::new(RULE);
     for caller in [1, 2] {
-        calls.add("eni-1", Waiting { caller, ..call(7, at(0)) }, true, at(0));
+        calls.add("eni-1", Waiting { caller, ..call(7, at(0)) }, Others::Expected, at(0));
     }
     let due = calls.due(at(50));
     assert_eq!(sizes(&due), [1], "the second one waits for the answer to the first");
@@ -83,16 +85,16 @@ fn two_calls_about_one_address_never_share_a_request() {
 #[test]
 fn calls_wait_for_the_answer_to_the_previous_request_but_not_for_one_that_hangs() {
     let mut calls = Calls::new(RULE);
-    calls.add("eni-1", call(0, at(0)), false, at(0));
+    calls.add("eni-1", call(0, at(0)), Others::NotExpected, at(0));
     let first = calls.due(at(0)).requests.remove(0);
-    calls.add("eni-1", call(1, at(10)), false, at(10));
-    calls.add("eni-1", call(2, at(20)), false, at(20));
+    calls.add("eni-1", call(1, at(10)), Others::NotExpected, at(10));
+    calls.add("eni-1", call(2, at(20)), Others::NotExpected, at(20));
     assert!(calls.due(at(400)).requests.is_empty());
     assert_eq!(calls.next_due(), Some(at(500)));
     let mut hanging = calls.due(at(500));
     assert_eq!(sizes(&hanging), [2]);
     // The answer to the first one frees nobody who waits for the second one.
-    calls.add("eni-1", call(3, at(510)), false, at(510));
+    calls.add("eni-1", call(3, at(510)), Others::NotExpected, at(510));
     let (again, answered) = calls.answered(first, None, at(520));
     assert_eq!((again.requests.len(), answered.len()), (0, 1));
     assert!(calls.due(at(520)).requests.is_empty());
@@ -105,7 +107,7 @@ fn nineteen_members_need_two_requests() {
     let mut calls = Calls::new(RULE);
     let mut sent = Vec::new();
     for caller in 0..19 {
-        calls.add("eni-1", call(caller, at(0)), true, at(0));
+        calls.add("eni-1", call(caller, at(0)), Others::Expected, at(0));
         sent.extend(sizes(&calls.due(at(0))));
     }
     assert_eq!(sent, [10], "a full request waits for nothing");
@@ -113,16 +115,37 @@ fn nineteen_members_need_two_requests() {
 }
 
 #[test]
+fn calls_go_once_no_other_is_expected_any_more() {
+    let mut calls = Calls::new(RULE);
+    calls.add("eni-1", call(0, at(0)), Others::Expected, at(0));
+    assert!(calls.due(at(4)).requests.is_empty());
+    calls.add("eni-1", call(1, at(5)), Others::NotExpected, at(5));
+    assert_eq!(sizes(&calls.due(at(5))), [2]);
+}
+
+#[test]
+fn refused_look_up_is_not_split() {
+    let mut calls = Calls::new(Rule { refusal: Refusal::OfAll, ..RULE });
+    for caller in 0..10 {
+        calls.add("subnet-1", call(caller, at(0)), Others::NotExpected, at(0));
+    }
+    let due = calls.due(at(0));
+    let refused = |_asked: &[u32]| Some(failure(CloudKind::Unknown, Effect::None));
+    let (learnt, sent) = play(&mut calls, due, refused);
+    assert_eq!((learnt.len(), sent), (10, 1));
+}
+
+#[test]
 fn after_a_throttle_the_calls_gather() {
     let mut calls = Calls::new(RULE);
-    calls.add("eni-1", call(0, at(0)), false, at(0));
+    calls.add("eni-1", call(0, at(0)), Others::NotExpected, at(0));
     let first = calls.due(at(0)).requests.remove(0);
     let throttled = failure(CloudKind::Throttled, Effect::None);
     let (again, answered) = calls.answered(first, Some(&throttled), at(100));
     assert!(again.requests.is_empty(), "the caller backs off, not the queue");
     assert_eq!(answered.len(), 1);
     for caller in 1..=12 {
-        calls.add("eni-1", call(caller, at(100)), false, at(100));
+        calls.add("eni-1", call(caller, at(100)), Others::NotExpected, at(100));
     }
     assert!(calls.due(at(599)).requests.is_empty(), "not even a full one");
     assert_eq!(sizes(&calls.due(at(600))), [10]);
@@ -131,10 +154,15 @@ fn after_a_throttle_the_calls_gather() {
 #[test]
 fn call_whose_authorisation_ages_in_the_queue_is_not_sent() {
     let mut calls = Calls::new(RULE);
-    calls.add("eni-1", call(0, at(0)), false, at(0));
+    calls.add("eni-1", call(0, at(0)), Others::NotExpected, at(0));
     let _hanging = calls.due(at(0));
-    calls.add("eni-1", Waiting { not_after: at(1_400), ..call(1, at(0)) }, false, at(0));
-    calls.add("eni-1", call(2, at(0)), false, at(0));
+    calls.add(
+        "eni-1",
+        Waiting { not_after: at(1_900), ..call(1, at(0)) },
+        Others::NotExpected,
+        at(0),
+    );
+    calls.add("eni-1", call(2, at(0)), Others::NotExpected, at(0));
     let due = calls.due(at(500));
     assert_eq!(due.expired.iter().map(|call| call.caller).collect::<Vec<_>>(), [1]);
     assert_eq!(callers(&due.requests[0]), [2]);
@@ -145,7 +173,7 @@ fn request_ends_with_the_authorisation_that_ends_first() {
     let mut calls = Calls::new(RULE);
     for (caller, not_after) in [(1, 5_000), (2, 3_000), (3, 4_000)] {
         let call = Waiting { not_after: at(not_after), ..call(caller, at(0)) };
-        calls.add("eni-1", call, true, at(0));
+        calls.add("eni-1", call, Others::Expected, at(0));
     }
     assert_eq!(calls.due(at(50)).requests[0].not_after(), at(3_000));
 }
@@ -174,7 +202,7 @@ fn play(
 fn ten() -> (Calls, Due<&'static str, u32>) {
     let mut calls = Calls::new(RULE);
     for caller in 0..10 {
-        calls.add("eni-1", call(caller, at(0)), true, at(0));
+        calls.add("eni-1", call(caller, at(0)), Others::Expected, at(0));
     }
     let due = calls.due(at(50));
     (calls, due)
@@ -234,7 +262,7 @@ enum Occurrence {
 
 fn occurrence() -> impl Strategy<Value = Occurrence> {
     prop_oneof![
-        3 => (0..2_u8, 0..12_u8, 1_000..5_000_u64, any::<bool>()).prop_map(
+        3 => (0..2_u8, 0..12_u8, 1_500..5_000_u64, any::<bool>()).prop_map(
             |(interface, address, left, expected)| {
                 Occurrence::Arrives { interface, address, left, expected }
             }
@@ -284,7 +312,7 @@ impl Watched {
             assert_eq!(addresses.len(), batch.calls.len(), "one address twice");
             assert!((1..=RULE.most).contains(&batch.calls.len()));
             let left = batch.not_after().since(at(self.now));
-            assert!(left >= Duration::from_secs(1), "only {left:?} left");
+            assert!(left >= timing::QUEUED_CALL_MINIMUM, "only {left:?} left");
             for call in &batch.calls {
                 assert_eq!(self.waiting.get(&call.caller), Some(&batch.key), "another queue's");
                 let sent = self.open.iter().any(|open| callers(open).contains(&call.caller));
@@ -302,7 +330,8 @@ impl Watched {
                 let address = Ipv4Addr::new(10, 0, 1, address);
                 self.waiting.insert(caller, interface);
                 let call = Waiting { address, not_after: at(self.now + left), caller };
-                self.calls().add(interface, call, expected, now);
+                let others = if expected { Others::Expected } else { Others::NotExpected };
+                self.calls().add(interface, call, others, now);
             }
             Occurrence::Answered { which, how } if !self.open.is_empty() => {
                 let batch = self.open.swap_remove(which % self.open.len());
@@ -329,9 +358,11 @@ proptest! {
         for what in &all {
             watched.occurs(what);
         }
-        while !watched.waiting.is_empty() {
+        // Each round answers a request, and no call of a queue waits for more than two of them.
+        for _round in 0..=2 * all.len() {
             watched.occurs(&Occurrence::Answered { which: 0, how: 5 });
             watched.occurs(&Occurrence::Passes(500));
         }
+        assert!(watched.waiting.is_empty(), "without an answer: {:?}", watched.waiting);
     }
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::Reply;
-use firecamp_core::endpoint::batches::{Batch, Batches, Due, Rule, Waiting};
+use firecamp_core::endpoint::batches::{Batch, Batches, Due, Others, Refusal, Rule, Waiting};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect as ReportedEffect};
 use firecamp_core::time::Moment;
 
@@ -30,6 +30,7 @@ const RULE: Rule = Rule {
     gather: Duration::from_millis(1_500),
     patience: Duration::from_millis(400),
     throttled: Duration::from_millis(500),
+    refusal: Refusal::OfOneAddress,
 };
 /// In calm histories, as in the product.
 const CALM: Duration = Duration::from_millis(50);
@@ -66,7 +67,9 @@ pub(super) struct Queues {
 }
 
 impl Model<'_> {
-    /// The agent whose requests an attach shares, if it does.
+    /// The agent whose requests an attach shares, if it does. The enumeration of crashes needs no
+    /// shared requests: an agent that dies with a call in its queue has sent nothing, like one that
+    /// dies before its Assign.
     pub(super) fn shares_requests(&mut self, slot: Slot) -> Option<Slot> {
         let process = &self.processes[slot.at()];
         let agent = process.agent?;
@@ -86,7 +89,8 @@ impl Model<'_> {
         self.coverage.expect(&["endpoint: assigned together", "endpoint: split"]);
         self.next_generation(slot);
         let gather = if self.scenario.is_calm() { CALM } else { RULE.gather };
-        let others = self.process(slot).rng.once_in(2);
+        let expected = self.process(slot).rng.once_in(2);
+        let others = if expected { Others::Expected } else { Others::NotExpected };
         let rule = Rule { gather, ..RULE };
         let queue = self.together.queues.entry(agent.0).or_insert_with(|| Batches::new(rule));
         let call = Waiting { address, not_after, caller: slot };

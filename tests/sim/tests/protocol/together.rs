@@ -97,6 +97,14 @@ async fn all(started: Vec<JoinHandle<Ended>>) -> Vec<Ended> {
     ended
 }
 
+async fn all_but_aborted(started: Vec<JoinHandle<Ended>>) -> Vec<Ended> {
+    let mut ended = Vec::new();
+    for one in started {
+        ended.extend(one.await.ok());
+    }
+    ended
+}
+
 /// 150 pods move to other nodes in the same moment. Returns how long that takes.
 async fn move_150(profile: Profile) -> Duration {
     const MEMBERS: u32 = 150;
@@ -182,6 +190,74 @@ async fn f144_address_that_ec2_refuses_fails_its_own_member_alone() {
             }
         }
         fixture.cluster.audit();
+    })
+    .await;
+}
+
+/// The look-ups go together, too: somebody else's interface has one of the addresses.
+#[tokio::test(start_paused = true)]
+async fn f144_address_of_a_foreign_interface_fails_its_own_member_alone() {
+    in_local_set(async {
+        let fixture = Fixture::new(Profile::fast());
+        fixture.release(10, Release::default(), |_member| 0).await;
+        fixture.cluster.act(&Act::Reassign { address: fixture.address(4), to: None });
+        sleep(Duration::from_secs(1)).await;
+        let since = fixture.cluster.last_call();
+        let started = (0..10).map(|member| fixture.start(pod(member, 1), 1)).collect();
+        for (member, one) in (0..10).zip(all(started).await) {
+            if member == 4 {
+                assert_eq!(failed(one).exit, Exit::AddressUnavailable);
+            } else {
+                attached(one);
+                assert!(fixture.is_on(member, 1), "redis-{member}");
+            }
+        }
+        let costs = fixture.cluster.costs(since);
+        assert_eq!((costs.calls, costs.mutating), (2, 1), "one Describe and one Assign");
+        fixture.cluster.audit();
+    })
+    .await;
+}
+
+/// A container is killed while its Assign waits for those of others.
+#[tokio::test(start_paused = true)]
+async fn f145_call_of_a_client_that_is_gone_is_not_sent() {
+    in_local_set(async {
+        let fixture = Fixture::new(Profile::fast());
+        fixture.release(3, Release::default(), |_member| 0).await;
+        let since = fixture.cluster.last_call();
+        let started: Vec<_> = (0..3).map(|member| fixture.start(pod(member, 1), 1)).collect();
+        while fixture.cluster.record(fixture.address(2)).pending_mutations.is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        // The look-up is answered within 10 ms, and the Assign then waits for those of the others.
+        sleep(Duration::from_millis(40)).await;
+        assert_eq!(fixture.cluster.costs(since).mutating, 0, "it still waits");
+        started[2].abort();
+        let mut ended = all_but_aborted(started).await;
+        assert_eq!(ended.len(), 2);
+        ended.drain(..).for_each(|one| drop(attached(one)));
+        assert!(fixture.is_on(0, 1) && fixture.is_on(1, 1));
+        assert!(fixture.is_on(2, 0), "its address has not moved");
+        assert_eq!(fixture.cluster.costs(since).mutating, 1);
+        fixture.cluster.audit();
+    })
+    .await;
+}
+
+/// A member that starts alone waits for no other one.
+#[tokio::test(start_paused = true)]
+async fn call_of_a_single_attach_goes_at_once() {
+    in_local_set(async {
+        let fixture = Fixture::new(Profile::fast());
+        fixture.release(2, Release::default(), |_member| 0).await;
+        let begun = Instant::now();
+        attached(pod(0, 1).init(&fixture.cluster).await);
+        let direct = begun.elapsed();
+        let begun = Instant::now();
+        attached(fixture.start(pod(1, 1), 1).await.expect("the attach ends"));
+        let alone = begun.elapsed();
+        assert!(alone < direct + Duration::from_millis(20), "{alone:?}; direct mode {direct:?}");
     })
     .await;
 }
