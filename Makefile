@@ -153,9 +153,16 @@ e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --time
 	$(if $(PROFILE),VPCBOX_PROFILE=$(PROFILE)) $(if $(MEMBERS),CLUSTERBOX_MEMBERS=$(MEMBERS)) \
 	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(if $(CNI),--cni $(CNI)) $(ARGS)
 
+# Members with networks of their own, and scenarios in which members of any kind move.
+OWN_NETWORK := network_of_its_own f129
+MOVES := a_restart_on draining_a_node twenty_members powered_off rebooted
+
 # Each name contains "_": that selects all scenarios, also those that only run if they are named.
-e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (1 hour)
+e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (70 min)
 	$(MAKE) e2e ARGS="interface_without_tag interface_of_its_pool fifty_restarts"
+	$(MAKE) e2e KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
+	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
+	$(MAKE) e2e CNI=ptp MEMBERS=own-network ARGS="$(OWN_NETWORK) $(MOVES)"
 	$(MAKE) e2e CNI=vpc ARGS=_
 
 test-cloudformation: ## Check the CloudFormation template with cfn-lint (needs python3)
