@@ -101,6 +101,7 @@ const CASES: &[Case] = cases![
         kernel_that_keeps_no_tags_is_refused_for_a_pod,
         f132_a_pod_is_served_once_the_interface_has_an_address_of_its_own,
         f133_a_plugin_that_rewrites_sources_does_not_rewrite_a_members,
+        f133_a_plugin_that_rewrites_sources_does_not_hide_clients,
         f133_the_source_is_kept_on_the_interface_that_has_the_address_now,
         two_pods_share_one_table,
     },

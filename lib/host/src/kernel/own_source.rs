@@ -1,9 +1,11 @@
 //! FireCamp's table of nf_tables. It keeps the source address of what members in networks of their
-//! own send through the ENI: the chain comes before those of other programs, and the first chain
-//! that rewrites the source of a connection decides it.
+//! own send through the ENI, and of what clients send to them: the chain comes before those of
+//! other programs, and the first chain that rewrites the source of a connection decides it.
 //!
 //! Without it the VPC CNI rewrites what leaves the VPC to the node's address, which EC2 drops on an
-//! ENI that does not have this address (its `AWS_VPC_K8S_CNI_EXTERNALSNAT`).
+//! ENI that does not have this address (its `AWS_VPC_K8S_CNI_EXTERNALSNAT`). And a plugin that
+//! masquerades whatever does not go to the cluster's ranges, as kubenet does, hides the clients:
+//! the static address is in none of these ranges.
 //!
 //! As `nft` shows it:
 //!
@@ -13,6 +15,7 @@
 //!   chain postrouting {
 //!     type nat hook postrouting priority srcnat - 1; policy accept;
 //!     ip saddr . oif @addresses snat to ip saddr
+//!     ip daddr . iif @addresses snat to ip saddr
 //!   }
 //! }
 //! ```
@@ -20,7 +23,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use netlink_packet_core::NLM_F_CREATE;
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 use nix::libc::{EBUSY, ENOENT};
 
 use super::{Attributes, Raw, cut, elements, failed, nat};
@@ -31,6 +34,7 @@ use crate::netlink::Netlink;
 pub(crate) const TABLE: &str = "firecamp_members";
 const SET: &str = "addresses";
 const CHAIN: &str = "postrouting";
+const RULES: usize = 2;
 /// Before `NF_IP_PRI_NAT_SRC` (100), where iptables and the chains of others are.
 const PRIORITY: u32 = 99;
 
@@ -61,7 +65,8 @@ const KEY_TYPE: u32 = 7 * 64 + 20;
 const KEY_LENGTH: u32 = 8;
 const ELEMENTS: u16 = 3;
 
-/// Packets with this source that leave through this link keep it.
+/// Packets with this source that leave through this link keep it, and so do packets to this address
+/// that arrive there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kept {
     pub(crate) address: Ipv4Addr,
@@ -86,8 +91,9 @@ pub(crate) async fn list(netlink: &mut Netlink) -> Result<Option<BTreeSet<Kept>>
     let present = entries(netlink).await?;
     match netlink.dump(GET_RULES, &of_table().text(2, CHAIN)).await {
         Err(why) if why.errno() == Some(ENOENT) => Ok(present.map(|_| BTreeSet::new())),
-        Ok(found) if found.is_empty() => Ok(present.map(|_| BTreeSet::new())),
-        Ok(_rule) => Ok(present),
+        // An agent of an earlier version made one rule.
+        Ok(found) if found.len() < RULES => Ok(present.map(|_| BTreeSet::new())),
+        Ok(_rules) => Ok(present),
         Err(_unsupported) if present.is_none() => Ok(None),
         Err(why) => Err(failed("list", "the rules of FireCamp's table")(why)),
     }
@@ -133,12 +139,14 @@ pub(crate) async fn keep(netlink: &mut Netlink, wanted: Kept) -> Result<bool, Ho
         return Ok(false);
     }
     if !working.contains(&wanted) {
+        let [outgoing, incoming] = rules();
         let changes = [
             (NEW_TABLE, NLM_F_CREATE, of_table().number(2, 0)),
             (NEW_CHAIN, NLM_F_CREATE, chain()),
             (NEW_SET, NLM_F_CREATE, set()),
             (DELETE_RULES, 0, of_table().text(2, CHAIN)),
-            (NEW_RULE, NLM_F_CREATE, rule()),
+            (NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, outgoing),
+            (NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, incoming),
             (NEW_ELEMENTS, NLM_F_CREATE, of_set(&[wanted])),
         ];
         transact(netlink, &changes, "keep the source address").await?;
@@ -214,20 +222,31 @@ fn of_set(entries: &[Kept]) -> Raw {
     of_table().text(2, SET).number(4, 1).nested(ELEMENTS, &list)
 }
 
-/// `ip saddr . oif @addresses snat to ip saddr`, in the expressions of nf_tables. The first
-/// register is of 16 bytes; the second word of the key is in register 9.
-fn rule() -> Raw {
-    const NETWORK_HEADER: u32 = 1;
-    const SOURCE: u32 = 12;
+/// The rules of the table. A forwarded packet still has its incoming link in this hook since Linux
+/// 5.7 (its change "netfilter: Support iif matches in POSTROUTING").
+fn rules() -> [Raw; RULES] {
+    const META_IIF: u32 = 4;
     const META_OIF: u32 = 5;
+    [rule(SOURCE, META_OIF), rule(DESTINATION, META_IIF)]
+}
+
+/// The offsets of the addresses in an IPv4 header.
+const SOURCE: u32 = 12;
+const DESTINATION: u32 = 16;
+
+/// `ip saddr . oif @addresses snat to ip saddr`, or the same of another address and link, in the
+/// expressions of nf_tables. The first register is of 16 bytes; the second word of the key is in
+/// register 9.
+fn rule(address: u32, link: u32) -> Raw {
+    const NETWORK_HEADER: u32 = 1;
     const IPV4_FAMILY: u32 = 2;
     let none = || Raw(Vec::new());
-    let load = none().number(1, 1).number(2, NETWORK_HEADER).number(3, SOURCE).number(4, 4);
+    let load = |at| none().number(1, 1).number(2, NETWORK_HEADER).number(3, at).number(4, 4);
     let expressions = [
-        ("payload", load.clone()),
-        ("meta", none().number(2, META_OIF).number(1, 9)),
+        ("payload", load(address)),
+        ("meta", none().number(2, link).number(1, 9)),
         ("lookup", none().number(2, 1).text(1, SET).number(4, 1)),
-        ("payload", load),
+        ("payload", load(SOURCE)),
         ("nat", none().number(1, 0).number(2, IPV4_FAMILY).number(3, 1)),
     ];
     let list = expressions

@@ -344,6 +344,18 @@ pub(crate) fn f133_a_plugin_that_rewrites_sources_does_not_rewrite_a_members() {
     );
 }
 
+pub(crate) fn f133_a_plugin_that_rewrites_sources_does_not_hide_clients() {
+    let fixture = Fixture::new(Cni::Veth);
+    let pod = fixture.pod("1", POD);
+    let Fixture { node, .. } = &fixture;
+    let link = node.net.index("veth1");
+    node.net.run(|| masquerade(link));
+    fixture.attach(&pod, &holder("pod", 1));
+    assert_eq!(dials(&node.router, &pod.net, ADDRESS), GATEWAY);
+    node.net.run(|| delete_table("firecamp_members"));
+    assert_eq!(dials(&node.router, &pod.net, ADDRESS), NEXT_HOP, "the plugin's rule works");
+}
+
 pub(crate) fn f133_the_source_is_kept_on_the_interface_that_has_the_address_now() {
     let fixture = Fixture::new(Cni::Veth);
     let (pod, by) = (fixture.pod("1", POD), holder("pod", 1));
