@@ -9,6 +9,7 @@ mod endpoint;
 mod evict;
 mod handover;
 mod harness;
+mod hostile_clients;
 mod instance;
 mod interfaces;
 mod leader;

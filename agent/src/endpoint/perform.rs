@@ -18,7 +18,7 @@ use firecamp_host::EniListFile;
 use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::container_events;
 use firecamp_run::endpoint::{
-    AddressResponse, AttachRequest, DrainScope, Outcome, ReleaseRequest, ResponseLine,
+    AddressResponse, Asked, AttachRequest, DrainScope, Outcome, ReleaseRequest, ResponseLine,
 };
 use firecamp_run::report::Report;
 use http_body_util::Either;
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::connection::{Body, Job};
-use super::request::{Admitted, Asked, LINES, Refusal, complete};
+use super::request::{Admitted, LINES, Refusal, complete};
 use super::{Endpoint, Served};
 use crate::ports::Environment;
 

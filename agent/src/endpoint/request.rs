@@ -1,27 +1,21 @@
-//! Reads a request, and finds out which pod it comes from and whether it is served.
+//! Finds out which pod a request comes from, and whether it is served.
 
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use bytes::Bytes;
-use firecamp_core::contract::endpoint::{
-    ADDRESS, ATTACH, LONGEST_BODY, LONGEST_TOKEN, RELEASE, REQUEST_WITHIN,
-};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::endpoint::{Arrival, Request, admit};
-use firecamp_core::failure::{HostFailure, RegistryFailure, RegistryKind};
+use firecamp_core::failure::{HostFailure, RegistryFailure, RegistryKind, chain};
 use firecamp_core::ids::PoolName;
 use firecamp_core::machine::Failure;
 use firecamp_core::ports::{AskingPod, PodAuthority as _, Review, ReviewedPod};
 use firecamp_run::connect::AnyRegistry;
-use firecamp_run::endpoint::{AttachRequest, Outcome, ReleaseRequest, ResponseLine};
+use firecamp_run::endpoint::{Asked, BadRequest, Outcome, ResponseLine, read_request};
 use firecamp_run::report::Report;
-use http_body_util::{BodyExt as _, Either, Full, Limited};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Response, StatusCode};
-use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
 
 use super::connection::Body;
 use super::{Endpoint, Peer, Served};
@@ -30,14 +24,6 @@ use crate::ports::Environment;
 
 /// The media type of all responses.
 pub(super) const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
-
-/// What a pod asks for, with its parameters.
-#[derive(Debug, Clone)]
-pub(super) enum Asked {
-    Attach(AttachRequest),
-    Release(ReleaseRequest),
-    Address,
-}
 
 /// A request that is served.
 pub(super) struct Admitted<W: Environment<Registry = AnyRegistry>> {
@@ -71,6 +57,20 @@ pub(super) struct Refusal {
 impl Refusal {
     fn new(status: StatusCode, exit: Exit, message: impl Into<String>) -> Self {
         Self { status, report: Report::new(exit, message) }
+    }
+
+    /// It cannot be served, whoever asks.
+    fn bad(why: &BadRequest) -> Self {
+        let (status, exit) = match why {
+            BadRequest::NotServed => (StatusCode::NOT_FOUND, Exit::VersionMismatch),
+            BadRequest::NoToken | BadRequest::LongToken | BadRequest::NotAToken => {
+                (StatusCode::UNAUTHORIZED, Exit::TokenRefused)
+            }
+            BadRequest::Incomplete | BadRequest::Unread(_) | BadRequest::Invalid(_) => {
+                (StatusCode::BAD_REQUEST, Exit::Usage)
+            }
+        };
+        Self::new(status, exit, chain(why))
     }
 
     /// A read failed. If the API server could not be asked, the client repeats the request.
@@ -114,24 +114,19 @@ pub(super) fn complete(status: StatusCode, line: Vec<u8>) -> Response<Body> {
     response
 }
 
-/// Reads the request and decides whether it is served.
+/// Reads the request and decides whether it is served. Only what can be a token is reviewed.
 pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
     endpoint: &Rc<Endpoint<W>>,
     request: hyper::Request<Incoming>,
     from: Peer,
 ) -> Result<Admitted<W>, Refusal> {
-    let (kind, token) = (kind(request.method(), request.uri().path())?, token(&request)?);
-    let body = body(request.into_body()).await?;
-    let asked = match kind {
-        Request::Attach => Asked::Attach(parsed(&body)?),
-        Request::Release => Asked::Release(parsed(&body)?),
-        Request::Address => Asked::Address,
-    };
+    let (asked, token) = read_request(request).await.map_err(|why| Refusal::bad(&why))?;
+    let kind = asked.request();
     if !endpoint.limits.borrow_mut().review(from.source, endpoint.now()) {
         return Err(Refusal::busy("this source shows too many tokens"));
     }
     let registry = &endpoint.systems.registry;
-    let by = match registry.review(&token).await.map_err(|why| Refusal::unread(&why))? {
+    let by = match registry.review(token.as_str()).await.map_err(|why| Refusal::unread(&why))? {
         Review::Pod(pod) => pod,
         Review::Refused(why) => {
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, Exit::TokenRefused, why));
@@ -166,41 +161,4 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
         found.map_err(unread)?.map_err(unclear)?;
     }
     Ok(Admitted { asked, by, pod, pool, turn })
-}
-
-fn kind(method: &Method, path: &str) -> Result<Request, Refusal> {
-    match (method, path) {
-        (&Method::POST, ATTACH) => Ok(Request::Attach),
-        (&Method::POST, RELEASE) => Ok(Request::Release),
-        (&Method::GET, ADDRESS) => Ok(Request::Address),
-        _ => {
-            let known = format!("POST {ATTACH}, POST {RELEASE} or GET {ADDRESS}");
-            let text = format!("this agent serves only {known}");
-            Err(Refusal::new(StatusCode::NOT_FOUND, Exit::VersionMismatch, text))
-        }
-    }
-}
-
-fn token(request: &hyper::Request<Incoming>) -> Result<String, Refusal> {
-    let refused = |why: &str| Refusal::new(StatusCode::UNAUTHORIZED, Exit::TokenRefused, why);
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
-    match token {
-        None | Some("") => Err(refused("the request has no bearer token")),
-        Some(token) if token.len() > LONGEST_TOKEN => Err(refused("the token is too long")),
-        Some(token) => Ok(token.to_owned()),
-    }
-}
-
-async fn body(body: Incoming) -> Result<Bytes, Refusal> {
-    let refused = |why: String| Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, why);
-    let read = timeout(REQUEST_WITHIN, Limited::new(body, LONGEST_BODY).collect()).await;
-    let read = read.map_err(|_elapsed| refused("the request is not complete".to_owned()))?;
-    Ok(read.map_err(|why| refused(format!("failed to read the request: {why}")))?.to_bytes())
-}
-
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|why| {
-        Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, format!("invalid request: {why}"))
-    })
 }

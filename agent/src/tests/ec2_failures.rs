@@ -10,7 +10,7 @@ use firecamp_testkit::sim::Tag;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::harness::{ADDRESS, Node, Running, until};
+use super::harness::{ADDRESS, Node, POD, Running, until};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -38,6 +38,25 @@ async fn f007_address_moved_by_a_late_call_is_reasserted_once_and_reported() {
         sleep(HOUR).await;
         assert_eq!((node.cloud.mutations(), reasserts(&agent)), (1, 1), "once");
         assert_eq!(agent.notices(), [Notice::Reasserted(ADDRESS)]);
+        is_untouched(&node).await;
+    })
+    .await;
+}
+
+/// Anyone with the token of an agent can write such a record.
+#[tokio::test(start_paused = true)]
+async fn f103_an_address_is_not_reasserted_for_a_pod_of_another_node() {
+    let node = Node::new().await;
+    let spec = json!({ "nodeName": "node-2" });
+    let status = json!({ "phase": "Running" });
+    let pod = json!({ "metadata": { "uid": POD }, "spec": spec, "status": status });
+    node.server.set_pod("prod", "redis-0", pod);
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.moves_away(ADDRESS);
+        sleep(HOUR).await;
+        assert_eq!((node.cloud.mutations(), reasserts(&agent)), (0, 0));
+        assert_eq!(agent.notices(), []);
         is_untouched(&node).await;
     })
     .await;

@@ -224,14 +224,28 @@ fn restore(observed: &ObservedAddress, attachment: &Attachment) -> Option<Operat
         .then_some(Operation::Restore { target, holder })
 }
 
-/// Once for each observed loss, and not before a read that shows the effect of the last one.
+/// Once for each observed loss, and not before a read that shows the effect of the last one. Only
+/// for a pod that runs here: anyone with an agent's token can write a record that names this node.
 fn reassert(observed: &ObservedAddress, attachment: &Attachment, now: Moment) -> Option<Operation> {
     observed.misplaced?;
     let pause = timing::REASSERT_PAUSE;
     let recently = observed.reasserted.is_some_and(|at| now.since(at) < pause);
     let eni = attachment.eni.clone()?;
     let (address, epoch) = (observed.record.address, observed.record.epoch);
-    (!recently).then_some(Operation::Reassert { address, epoch, eni })
+    (!recently && runs_on(&attachment.node, &observed.pod)).then_some(Operation::Reassert {
+        address,
+        epoch,
+        eni,
+    })
+}
+
+/// Whether the pod runs on this node, which never changes. A file registry has no pods.
+fn runs_on(node: &NodeName, pod: &PodView) -> bool {
+    match pod {
+        PodView::Vouched => true,
+        PodView::Absent => false,
+        PodView::Present { node: at, .. } => at.as_ref() == Some(node),
+    }
 }
 
 /// How long an operation may take before the agent plans again.

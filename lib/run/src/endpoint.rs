@@ -3,8 +3,12 @@
 
 mod client;
 mod protocol;
+mod request;
+mod response;
 
 pub use self::client::EndpointClient;
 pub use self::protocol::{
     AddressResponse, AttachRequest, DrainScope, Outcome, ReleaseRequest, ResponseLine,
 };
+pub use self::request::{Asked, BadRequest, ClientToken, read_request};
+pub use self::response::{LongLine, ResponseReader};

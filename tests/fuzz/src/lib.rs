@@ -7,6 +7,8 @@ mod carrier;
 mod changes;
 mod draw;
 mod ec2;
+mod endpoint_request;
+mod endpoint_response;
 mod file_registry;
 mod flags;
 mod imds;
@@ -17,6 +19,8 @@ mod yaml;
 
 pub use changes::Changes;
 pub use ec2::ec2;
+pub use endpoint_request::endpoint_request;
+pub use endpoint_response::endpoint_response;
 pub use file_registry::file_registry;
 pub use flags::flags;
 pub use imds::imds;
@@ -35,8 +39,10 @@ pub struct Target {
 }
 
 /// All fuzz targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "ec2", run: ec2 },
+    Target { name: "endpoint_request", run: endpoint_request },
+    Target { name: "endpoint_response", run: endpoint_response },
     Target { name: "file_registry", run: file_registry },
     Target { name: "flags", run: flags },
     Target { name: "imds", run: imds },

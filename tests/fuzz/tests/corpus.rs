@@ -64,7 +64,10 @@ macro_rules! targets {
     };
 }
 
-targets! { ec2 file_registry flags imds netlink static_ip_file texts yaml }
+targets! {
+    ec2 endpoint_request endpoint_response file_registry
+    flags imds netlink static_ip_file texts yaml
+}
 
 #[test]
 fn every_target_has_a_binary_a_corpus_and_a_replay() {

@@ -216,15 +216,17 @@ impl Observed {
             return observation;
         };
         for (address, record) in &listing.records {
-            // An unknown pod counts as vouched for: nothing is released.
-            let pod = listing.pods.get(&record.member).cloned().unwrap_or(PodView::Vouched);
+            // An unknown pod counts as vouched for: nothing is released. Nor is anything
+            // re-asserted until the agent knows where the pod runs.
+            let pod = listing.pods.get(&record.member);
+            let place = self.places.get(address).filter(|_| pod.is_some());
             let readings = AddressReadings {
                 record,
                 lock: kernel_snapshot.locks.get(address),
                 in_kernel: kernel_snapshot.kernel.get(address) == Some(&KernelOwner::Ours),
                 kernel: self.views.get(address).cloned(),
-                pod,
-                in_place: self.places.get(address).and_then(|place| place.in_place),
+                pod: pod.cloned().unwrap_or(PodView::Vouched),
+                in_place: place.and_then(|place| place.in_place),
             };
             observation.add(readings, self.memories.entry(*address).or_default(), now);
         }

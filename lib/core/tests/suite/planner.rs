@@ -1,5 +1,7 @@
 //! The agent's planner, one observation at a time: what it does, and what it must leave alone.
 
+mod reassert;
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -7,7 +9,6 @@ use std::time::Duration;
 use firecamp_core::agent::{
     AddressReadings, Memory, Observation, ObservedAddress, Operation, plan,
 };
-use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid};
 use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{Holder, KernelTarget, KernelView, PodLifecycle, PodView};
@@ -185,31 +186,6 @@ fn f077_the_leader_releases_only_for_lost_nodes() {
     };
     assert_eq!(operations(away("there")), []);
     assert_eq!(operations(away("dead")), release(Releaser::AgentElsewhere));
-}
-
-#[test]
-fn f007_an_address_that_ec2_shows_elsewhere_is_re_asserted_once() {
-    let lost = ObservedAddress { misplaced: Some(now()), ..calm() };
-    let again = Operation::Reassert { address: ADDRESS, epoch: Epoch(5), eni: eni() };
-    assert_eq!(operations(lost.clone()), std::slice::from_ref(&again));
-    let just = ObservedAddress { reasserted: Some(now()), ..lost.clone() };
-    assert_eq!(operations(just), [], "before a read can show the effect of the last one");
-    let before = Moment(now().0.saturating_sub(timing::REASSERT_PAUSE));
-    assert_eq!(operations(ObservedAddress { reasserted: Some(before), ..lost }), [again]);
-}
-
-#[test]
-fn an_address_that_is_not_attached_is_not_re_asserted() {
-    for state in [State::Attaching, State::Parked, State::Releasing, State::Released] {
-        let seen = ObservedAddress {
-            record: record(state, "u1", "here"),
-            lock: None,
-            in_kernel: false,
-            misplaced: Some(now()),
-            ..calm()
-        };
-        assert_eq!(operations(seen), [], "{state:?}");
-    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::endpoint::{Asking, NoOutcome};
 use firecamp_core::failure::chain;
 use firecamp_core::time::Moment;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -27,15 +27,14 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::protocol::{AddressResponse, AttachRequest, ReleaseRequest, ResponseLine};
+use super::protocol::{AddressResponse, AttachRequest, ReleaseRequest};
+use super::response::{LONGEST_LINE, LongLine, ResponseReader};
 use crate::report::Report;
 
 /// A connection to this node's own agent takes less than a millisecond.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// The time of [`Asking`] counts from the first request.
 const START: Moment = Moment(Duration::ZERO);
-/// A line of the response is never longer.
-const LONGEST_LINE: usize = 64 * 1024;
 
 /// A client of the endpoint with the token of its pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,42 +211,27 @@ impl EndpointClient {
 /// Reads which epoch the pod holds. Whatever else the agent says, it is asked again.
 async fn held_epoch(response: Response<Incoming>) -> Result<Option<u64>, Failed> {
     let is_known = response.status().is_success();
-    let body = response.into_body().collect().await?.to_bytes();
-    let held = serde_json::from_slice::<AddressResponse>(&body).map_err(|_other| Failed::Cut)?;
+    let body = Limited::new(response.into_body(), LONGEST_LINE).collect().await;
+    let body = body.map_err(|_long_or_cut| Failed::Cut)?.to_bytes();
+    let held = AddressResponse::from_bytes(&body).ok_or(Failed::Cut)?;
     if is_known { Ok(held.epoch) } else { Err(Failed::Cut) }
 }
 
 /// Reads the lines of a response up to the outcome.
 async fn outcome(response: Response<Incoming>) -> Result<Report, Failed> {
     let status = response.status().as_u16();
-    let mut body = response.into_body();
-    let mut text = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { break };
-        text.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = text.drain(..=end).collect();
-            let Some(outcome) = read(&line).and_then(ResponseLine::outcome_or_log) else {
-                continue;
-            };
-            let report = Report::from(outcome);
-            return match status {
-                429 | 503 => Err(Failed::Busy(report)),
-                401 => Err(Failed::Refused(report)),
-                _ => Ok(report),
-            };
-        }
-        if text.len() > LONGEST_LINE {
-            break;
-        }
+    let (mut body, mut reader) = (response.into_body(), ResponseReader::default());
+    while let Some(Ok(frame)) = body.frame().await {
+        let part: &[u8] = frame.data_ref().map_or(&[], |data| data);
+        let Some(outcome) = reader.read(part).map_err(|LongLine| Failed::Cut)? else { continue };
+        let report = Report::from(outcome);
+        return match status {
+            429 | 503 => Err(Failed::Busy(report)),
+            401 => Err(Failed::Refused(report)),
+            _ => Ok(report),
+        };
     }
     Err(Failed::Cut)
-}
-
-/// A newer agent may send lines that are unknown here.
-fn read(line: &[u8]) -> Option<ResponseLine> {
-    let unknown = |why: &serde_json::Error| tracing::debug!(error = %why, "unknown line ignored");
-    serde_json::from_slice(line).inspect_err(unknown).ok()
 }
 
 fn millis(time: Duration) -> u64 {

@@ -268,9 +268,30 @@ pub(super) async fn f138_members_that_ask_the_agents_have_no_permission(
     let direct = api(&deployed(cluster, Who::Member).await?).await?;
     let found = special_rule(&direct, "prod").await?;
     ensure(found.is_some(), || "a member in direct mode has no permission".to_owned())?;
-    let asking = api(&cluster.account("test", "redis").await?).await?;
-    let found = special_rule(&asking, "test").await?;
-    ensure(found.is_none(), || format!("{found:?}"))?;
+    // The token that Kubernetes mounts into the containers of a labelled pod.
+    let pods = "/api/v1/namespaces/test/pods";
+    let pod = json!({
+        "metadata": { "name": "redis-0", "labels": { "firecamp.io/pool": "pool" } },
+        "spec": {
+            "nodeName": "node-a",
+            "serviceAccountName": "redis",
+            "containers": [{ "name": "c", "image": "none" }],
+        },
+    });
+    let made = cluster.api.post(pods, &pod).await?;
+    ensure(made.code == 201, || made.text.clone())?;
+    let made = made.json();
+    let uid = made["metadata"]["uid"].as_str().unwrap_or_default();
+    let of_pod = cluster.pod("test", "redis", ("redis-0", uid)).await?;
+    for source in [of_pod, cluster.account("test", "redis").await?] {
+        let asking = api(&source).await?;
+        for namespace in ["test", "prod", "firecamp-system"] {
+            let found = special_rule(&asking, namespace).await?;
+            ensure(found.is_none(), || format!("in {namespace}: {found:?}"))?;
+        }
+    }
+    let gone = cluster.api.delete(&format!("{pods}/redis-0?gracePeriodSeconds=0")).await?;
+    ensure(gone.code == 200, || gone.text)?;
     // Nor does the API server accept the token that such a member shows to its agent.
     let own = api(&cluster.for_agents("test", "redis").await?).await?;
     let answer = own.get("/api").await?;

@@ -65,6 +65,9 @@ fn claims() -> Vec<Cell> {
         create(Who::MemberWithoutPod, "make a claim", "redis-0").refused("not bound to a pod"),
         bind(Who::MemberWithoutPod, "bind a claim").refused("not bound to a pod"),
         create(Who::Operator, "make a claim for others", "redis-9"),
+        create(Who::Creator, "make a claim for others", "redis-9").refused("not bound to a pod"),
+        create(Who::Person, "make a claim for others", "redis-9"),
+        bind(Who::Person, "bind a member's claim"),
         bound(own, "bind its claim to another set", json!("other")).refused(words),
         bound(own, "unbind its claim", Value::Null).refused(words),
         Cell::new(own, "change other fields", (Method::PATCH, &format!("{CLAIMS}/{BOUND}")), keeps),
@@ -75,10 +78,11 @@ fn claims() -> Vec<Cell> {
 
 fn addresses(uid: &str) -> Vec<Cell> {
     let who = Who::Member;
-    let allocate = |what, namespace, name| {
+    let allocated = |who, what, namespace, name| {
         let path = format!("{GROUP}/staticips");
         Cell::new(who, what, (Method::POST, &path), allocation(namespace, name))
     };
+    let allocate = |what, namespace, name| allocated(who, what, namespace, name);
     let patch = |who, what, address: &str, body| {
         Cell::new(who, what, (Method::PATCH, &format!("{GROUP}/staticips/{address}")), body)
     };
@@ -90,6 +94,10 @@ fn addresses(uid: &str) -> Vec<Cell> {
         allocate("allocate for itself", "prod", "redis-0"),
         allocate("allocate for its neighbour", "prod", "redis-1").refused("belongs to"),
         allocate("allocate for its namesake", "test", "redis-0").refused("belongs to"),
+        allocated(Who::Operator, "allocate for others", "prod", "redis-9"),
+        allocated(Who::Creator, "allocate for others", "prod", "redis-9")
+            .refused("not bound to a pod"),
+        patch(Who::Person, "give an address to a pod", OTHER, take("u-2", "node-a")),
         patch(who, "take its address", LEFT, take(uid, "node-a")),
         patch(who, "take it for another pod", LEFT, take("u-2", "node-a")).refused("only pod"),
         patch(who, "take it for another node", LEFT, take(uid, "node-b")).refused("only pod"),

@@ -16,27 +16,38 @@ use crate::samples::{GROUP, gated_pod, node_interface, static_ip, with};
 
 /// The addresses: the live pod of `redis-0` on `node-a` holds `OWN`, an earlier pod of it on
 /// `node-b` holds `LEFT`, `redis-1` on `node-b` holds `OTHER`, `PARKED` is parked on `node-a`, and
-/// `GONE` is out of EC2.
+/// `GONE` and `LEAVING` are out of EC2. An attach of `BEGUN` has begun on `node-a`, and no pod has
+/// acquired `NEW`. `LEAVING` and `BEGUN` have FireCamp's finalizer.
 pub(super) const OWN: &str = "10.1.0.20";
 pub(super) const OTHER: &str = "10.1.0.21";
 pub(super) const LEFT: &str = "10.1.0.22";
 pub(super) const GONE: &str = "10.1.0.23";
 pub(super) const PARKED: &str = "10.1.0.24";
+pub(super) const BEGUN: &str = "10.1.0.26";
+pub(super) const NEW: &str = "10.1.0.27";
+pub(super) const LEAVING: &str = "10.1.0.28";
 /// The claim whose volume condition the agent of `node-b` has set.
 pub(super) const REPORTED: &str = "redis-8";
+/// A claim that has an address.
+pub(super) const NAMED: &str = "redis-5";
 /// A claim of a member on `node-a` that is bound to a StatefulSet.
 pub(super) const BOUND: &str = "redis-7";
 /// A pod with FireCamp's scheduling gate and another one.
 pub(super) const GATED: &str = "redis-6";
 /// An address without a StaticIP.
 pub(super) const FREE: &str = "10.1.0.25";
-/// The records of an interface that is removed from `node-a`, and of one of `node-b`.
+/// The records of an interface that is removed from `node-a`, of one of `node-b`, and of one of
+/// `node-a` that is detached.
 pub(super) const MADE: &str = "i-0000000c-0";
 pub(super) const MADE_ELSEWHERE: &str = "i-0000000d-0";
+pub(super) const DELETED: &str = "i-0000000f-0";
 pub(super) const INTERFACES: &str = "/apis/firecamp.io/v1alpha1/nodeinterfaces";
-const NODES: &str = "/api/v1/nodes";
+pub(super) const NODES: &str = "/api/v1/nodes";
 pub(super) const PODS: &str = "/api/v1/namespaces/prod/pods";
-const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
+pub(super) const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
+
+/// The taint that agents remove; both nodes have it.
+pub(super) const TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/firecamp";
 
 /// The user of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,10 +58,18 @@ pub(super) enum Who {
     MemberWithoutPod,
     /// The pod whose claim is `BOUND`.
     BoundMember,
-    /// A service account that manages claims.
+    /// A service account that manages claims and addresses.
     Operator,
+    /// A service account that may create claims and addresses, but does not manage them.
+    Creator,
+    /// An administrator.
+    Person,
     /// The agent of `node-a`.
     Agent,
+    /// The agent of `node-b`, which is the leader.
+    AgentOfB,
+    /// The agent of `node-c`, which has no object yet.
+    AgentOfC,
     /// The agents' service account, with a token that names no pod.
     AgentWithoutPod,
 }
@@ -60,6 +79,8 @@ pub(super) struct Scene<'a> {
     own: BTreeMap<Who, Api>,
     /// The UID of `redis-0`.
     pub(super) uid: String,
+    /// The UID of `redis-1`, which runs on `node-b`.
+    pub(super) elsewhere: String,
 }
 
 impl<'a> Scene<'a> {
@@ -68,6 +89,7 @@ impl<'a> Scene<'a> {
         of_agents(cluster).await?;
         let site = Site::new(cluster).await?;
         let member = site.pod("redis-0", "node-a").await?;
+        let elsewhere = site.pod("redis-1", "node-b").await?.uid.to_string();
         let mut own = BTreeMap::new();
         let mut add = async |who, source: Source| -> Outcome {
             own.insert(who, api(&source).await?);
@@ -76,11 +98,15 @@ impl<'a> Scene<'a> {
         add(Who::Member, member.source(cluster).await?).await?;
         add(Who::BoundMember, site.pod(BOUND, "node-a").await?.source(cluster).await?).await?;
         add(Who::MemberWithoutPod, cluster.account("prod", ACCOUNT).await?).await?;
-        add(Who::Operator, operator(cluster).await?).await?;
+        add(Who::Operator, creator(cluster, "operator", &["create", "manage"]).await?).await?;
+        add(Who::Creator, creator(cluster, "creator", &["create"]).await?).await?;
         add(Who::Agent, agent(cluster, "node-a").await?).await?;
+        add(Who::AgentOfB, agent(cluster, "node-b").await?).await?;
+        add(Who::AgentOfC, agent(cluster, "node-c").await?).await?;
         let bare = cluster.account("firecamp-system", "firecamp-agent").await?;
         add(Who::AgentWithoutPod, bare).await?;
-        let scene = Self { cluster, own, uid: member.uid.to_string() };
+        own.insert(Who::Person, cluster.api.clone());
+        let scene = Self { cluster, own, uid: member.uid.to_string(), elsewhere };
         scene.objects().await?;
         Ok(scene)
     }
@@ -90,38 +116,76 @@ impl<'a> Scene<'a> {
     }
 
     async fn objects(&self) -> Outcome {
+        self.addresses().await?;
+        self.claims().await?;
+        self.cluster.api.delete(&format!("{PODS}/{GATED}?gracePeriodSeconds=0")).await?;
+        self.make(PODS, &gated_pod(GATED, &["firecamp.io/zone", "example.com/quota"])).await?;
+        self.nodes().await?;
+        self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
+        let lease = json!({
+            "metadata": { "name": "firecamp-agents" },
+            "spec": { "holderIdentity": "node-b_run", "leaseDurationSeconds": 60,
+                "renewTime": "2026-11-20T15:00:00.000000Z" },
+        });
+        self.make(LEASES, &lease).await
+    }
+
+    async fn addresses(&self) -> Outcome {
         let held = |address, node, member, uid: &str| {
             with(static_ip(address, node, member), &[("/spec/attachment/podUID", json!(uid))])
         };
-        let own = held(OWN, "node-a", "redis-0", &self.uid);
-        let parked = held(PARKED, "node-a", "redis-0", &self.uid);
-        let parked = with(parked, &[("/spec/attachment/state", json!("Parked"))]);
-        let gone = with(
-            held(GONE, "node-b", "redis-1", "earlier"),
-            &[("/spec/attachment/state", json!("Released")), ("/spec/attachment/eni", Value::Null)],
-        );
-        let left = held(LEFT, "node-b", "redis-0", "earlier");
-        let other = held(OTHER, "node-b", "redis-1", "u-1");
-        for object in [own, other, left, gone, parked] {
+        let out = |address, node| {
+            let changes = [
+                ("/spec/attachment/state", json!("Released")),
+                ("/spec/attachment/eni", Value::Null),
+            ];
+            with(held(address, node, "redis-1", "earlier"), &changes)
+        };
+        let finalizer = ("/metadata/finalizers", json!(["firecamp.io/address"]));
+        let in_state =
+            |object, state: &str| with(object, &[("/spec/attachment/state", json!(state))]);
+        let unattached = [
+            ("/spec/attachment", Value::Null),
+            ("/spec/reservedOn", Value::Null),
+            ("/spec/pendingMutations", json!([])),
+            ("/spec/epoch", json!(0)),
+        ];
+        let all = [
+            held(OWN, "node-a", "redis-0", &self.uid),
+            held(OTHER, "node-b", "redis-1", "u-1"),
+            held(LEFT, "node-b", "redis-0", "earlier"),
+            out(GONE, "node-b"),
+            with(out(LEAVING, "node-a"), &[finalizer.clone()]),
+            in_state(held(PARKED, "node-a", "redis-0", &self.uid), "Parked"),
+            with(in_state(held(BEGUN, "node-a", "redis-2", "u-2"), "Attaching"), &[finalizer]),
+            with(static_ip(NEW, "node-a", "redis-3"), &unattached),
+        ];
+        for object in all {
             self.make(&format!("{GROUP}/staticips"), &object).await?;
         }
-        let claim = json!({ "metadata": { "name": "redis-1" }, "spec": { "pool": "pool" } });
-        self.make(
-            &format!("{GROUP}/namespaces/prod/staticipclaims"),
-            &kind(claim, "StaticIPClaim"),
-        )
-        .await?;
-        let bound = json!({
-            "metadata": { "name": BOUND, "annotations": { "firecamp.io/statefulset": "redis" } },
-            "spec": { "pool": "pool" },
-        });
+        Ok(())
+    }
+
+    async fn claims(&self) -> Outcome {
         let claims = format!("{GROUP}/namespaces/prod/staticipclaims");
-        self.make(&claims, &kind(bound, "StaticIPClaim")).await?;
-        self.volume_condition().await?;
-        self.cluster.api.delete(&format!("{PODS}/{GATED}?gracePeriodSeconds=0")).await?;
-        self.make(PODS, &gated_pod(GATED, &["firecamp.io/zone", "example.com/quota"])).await?;
+        let bound = json!({ "name": BOUND, "annotations": { "firecamp.io/statefulset": "redis" } });
+        for (metadata, spec) in [
+            (json!({ "name": "redis-1" }), json!({ "pool": "pool" })),
+            (bound, json!({ "pool": "pool" })),
+            (json!({ "name": NAMED }), json!({ "pool": "pool", "address": OWN })),
+        ] {
+            let claim = json!({ "metadata": metadata, "spec": spec });
+            self.make(&claims, &kind(claim, "StaticIPClaim")).await?;
+        }
+        self.volume_condition().await
+    }
+
+    async fn nodes(&self) -> Outcome {
         for name in ["node-a", "node-b"] {
-            let node = json!({ "metadata": { "name": name }, "status": {
+            let taint = |key: &str| json!({ "key": key, "effect": "NoSchedule" });
+            let node = json!({ "metadata": { "name": name }, "spec": {
+                "taints": [taint(TAINT), taint("example.com/kept")],
+            }, "status": {
                 "capacity": { "cpu": "2" },
                 "conditions": [{ "type": "Ready", "status": "True" }],
             }});
@@ -130,9 +194,11 @@ impl<'a> Scene<'a> {
             let attachments = kind(json!({ "metadata": { "name": name } }), "NodeAttachments");
             self.make(&format!("{GROUP}/nodeattachments"), &attachments).await?;
         }
-        for (name, node, phase) in
-            [(MADE, "node-a", "Draining"), (MADE_ELSEWHERE, "node-b", "Attached")]
-        {
+        for (name, node, phase) in [
+            (MADE, "node-a", "Draining"),
+            (MADE_ELSEWHERE, "node-b", "Attached"),
+            (DELETED, "node-a", "Deleting"),
+        ] {
             let made = with(
                 node_interface(name.trim_end_matches("-0")),
                 &[("/spec/nodeName", json!(node)), ("/spec/phase", json!(phase))],
@@ -140,12 +206,14 @@ impl<'a> Scene<'a> {
             self.remove_interface(name).await?;
             self.make(INTERFACES, &made).await?;
         }
-        self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
-        let lease = json!({
-            "metadata": { "name": "firecamp-agents" },
-            "spec": { "holderIdentity": "node-b_run" },
-        });
-        self.make(LEASES, &lease).await
+        Ok(())
+    }
+
+    /// The taints of the nodes but that of FireCamp. The API server adds one of its own.
+    pub(super) async fn other_taints(&self) -> Result<Vec<Value>, String> {
+        let node = self.cluster.api.get(&format!("{NODES}/node-a")).await?.json();
+        let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+        Ok(taints.into_iter().filter(|taint| taint["key"] != TAINT).collect())
     }
 
     async fn volume_condition(&self) -> Outcome {
@@ -178,7 +246,7 @@ impl<'a> Scene<'a> {
         for node in ["node-a", "node-b"] {
             self.cluster.api.delete(&format!("{NODES}/{node}")).await?;
         }
-        for name in [MADE, MADE_ELSEWHERE] {
+        for name in [MADE, MADE_ELSEWHERE, DELETED] {
             self.remove_interface(name).await?;
         }
         self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
@@ -215,24 +283,24 @@ pub(super) async fn agent(cluster: &Cluster, node: &str) -> Result<Source, Strin
     cluster.pod("firecamp-system", "firecamp-agent", (&name, uid)).await
 }
 
-/// A service account that may create claims for others.
-async fn operator(cluster: &Cluster) -> Result<Source, String> {
+/// A service account with these verbs on claims and addresses.
+async fn creator(cluster: &Cluster, name: &str, verbs: &[&str]) -> Result<Source, String> {
     let version = "rbac.authorization.k8s.io/v1";
     let role = json!({
-        "apiVersion": version, "kind": "ClusterRole", "metadata": { "name": "operator" },
+        "apiVersion": version, "kind": "ClusterRole", "metadata": { "name": name },
         "rules": [{
             "apiGroups": ["firecamp.io"],
-            "resources": ["staticipclaims"],
-            "verbs": ["create", "manage"],
+            "resources": ["staticipclaims", "staticips"],
+            "verbs": verbs,
         }],
     });
     let binding = json!({
-        "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": { "name": "operator" },
-        "subjects": [{ "kind": "ServiceAccount", "namespace": "test", "name": "operator" }],
+        "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": { "name": name },
+        "subjects": [{ "kind": "ServiceAccount", "namespace": "test", "name": name }],
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
-            "name": "operator" },
+            "name": name },
     });
     apply(cluster, &role).await?;
     apply(cluster, &binding).await?;
-    cluster.account("test", "operator").await
+    cluster.account("test", name).await
 }
