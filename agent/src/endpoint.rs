@@ -167,6 +167,8 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
 
     fn accepted(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, open: &mut JoinSet<Source>) {
         let source = self.source(from.ip());
+        // Otherwise a line may wait until the client has acknowledged the one before.
+        stream.set_nodelay(true).ok();
         let (SocketAddr::V4(its), Ok(SocketAddr::V4(own))) = (from, stream.local_addr()) else {
             return tracing::debug!(%from, "connection is gone");
         };

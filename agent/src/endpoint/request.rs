@@ -6,10 +6,10 @@ use std::rc::Rc;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::endpoint::{Arrival, Request, admit};
 use firecamp_core::failure::{HostFailure, RegistryFailure, RegistryKind, chain};
-use firecamp_core::ids::PoolName;
+use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::machine::Failure;
 use firecamp_core::ports::{AskingPod, PodAuthority as _, Review, ReviewedPod};
-use firecamp_run::connect::AnyRegistry;
+use firecamp_run::connect::{AnyRegistry, OpenRegistry};
 use firecamp_run::endpoint::{Asked, BadRequest, Outcome, ResponseLine, read_request};
 use firecamp_run::report::Report;
 use http_body_util::{Either, Full};
@@ -132,7 +132,11 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, Exit::TokenRefused, why));
         }
     };
-    let pod = registry.asking_pod(&by.member).await.map_err(|why| Refusal::unread(&why))?;
+    let claimed = async {
+        if kind == Request::Attach { has_claim(registry, &by.member).await } else { Ok(false) }
+    };
+    let (pod, claimed) = tokio::join!(registry.asking_pod(&by.member), claimed);
+    let pod = pod.map_err(|why| Refusal::unread(&why))?;
     let Served { node, pod_networks, .. } = &endpoint.served;
     let at = Arrival { node, from: IpAddr::V4(*from.ends.0.ip()), pod_networks: *pod_networks };
     admit(kind, &by, pod.as_ref(), at).map_err(Refusal::not_admitted)?;
@@ -140,9 +144,8 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
     let pool = if kind == Request::Attach {
         let wrong = |why| Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, why);
         let pool = labelled.map_err(wrong)?;
-        let forbidden = registry.forbidden(&by.member, pool.as_ref()).await;
-        if let Some(why) = forbidden.map_err(|why| Refusal::unread(&why))? {
-            return Err(Refusal::new(StatusCode::FORBIDDEN, Exit::NamespaceNotAllowed, why));
+        if !claimed.map_err(|why| Refusal::unread(&why))? {
+            allowed(registry, &by.member, pool.as_ref()).await?;
         }
         pool
     } else {
@@ -161,4 +164,26 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
         found.map_err(unread)?.map_err(unclear)?;
     }
     Ok(Admitted { asked, by, pod, pool, turn })
+}
+
+/// Whether the member has a claim, and with it the right to its address. This is read beside the
+/// pod, because most requests are of such members.
+async fn has_claim(registry: &AnyRegistry, member: &Member) -> Result<bool, RegistryFailure> {
+    match registry.get().await? {
+        OpenRegistry::Kube(registry) => Ok(Box::pin(registry.claim(member)).await?.is_some()),
+        OpenRegistry::File(_) => Ok(false),
+    }
+}
+
+/// Whether a member without a claim may have an address of the pool.
+async fn allowed(
+    registry: &AnyRegistry,
+    member: &Member,
+    pool: Option<&PoolName>,
+) -> Result<(), Refusal> {
+    let forbidden = registry.forbidden(member, pool).await;
+    match forbidden.map_err(|why| Refusal::unread(&why))? {
+        Some(why) => Err(Refusal::new(StatusCode::FORBIDDEN, Exit::NamespaceNotAllowed, why)),
+        None => Ok(()),
+    }
 }

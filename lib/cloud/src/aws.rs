@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
@@ -27,7 +28,7 @@ use crate::identity::{Instance, SkippedInterfaces};
 use crate::metadata::Metadata;
 use crate::{identity, sdk_error};
 
-/// An identity takes three rounds of reads: the constant values, the MACs, their keys.
+/// The first identity takes three rounds of reads: the constant values, the MACs, their keys.
 const ROUNDS: u32 = 3;
 
 /// EC2 and the metadata service of this instance.
@@ -37,6 +38,9 @@ pub struct AwsCloud {
     ec2: Ec2,
     skews: ClockSkews,
     instance: OnceCell<Instance>,
+    /// The interfaces of the last identity. The keys of those that are still listed are read beside
+    /// the list, which saves a round of reads.
+    known: Mutex<BTreeSet<Mac>>,
     skipped: SkippedInterfaces,
     identity_within: Duration,
 }
@@ -52,14 +56,23 @@ impl AwsCloud {
         let metadata = Metadata::new(&config, skews.clone())?;
         let identity_within = config.imds_within.saturating_mul(ROUNDS);
         let ec2 = Ec2::new(config, &skews);
-        let (instance, skipped) = (OnceCell::new(), SkippedInterfaces::default());
-        Ok(Self { metadata, ec2, skews, instance, skipped, identity_within })
+        let (instance, known) = (OnceCell::new(), Mutex::default());
+        let skipped = SkippedInterfaces::default();
+        Ok(Self { metadata, ec2, skews, instance, known, skipped, identity_within })
     }
 
     async fn read_identity(&self) -> Result<NodeIdentity, CloudFailure> {
         let instance = self.instance.get_or_try_init(|| identity::instance(&self.metadata));
-        let (instance, macs) = tokio::try_join!(instance, identity::macs(&self.metadata))?;
-        identity::identity(&self.metadata, &self.skipped, instance, macs).await
+        let known = self.known().clone();
+        let early = async { Ok::<_, CloudFailure>(identity::early(&self.metadata, known).await) };
+        let macs = identity::macs(&self.metadata);
+        let (instance, macs, early) = tokio::try_join!(instance, macs, early)?;
+        self.known().clone_from(&macs);
+        identity::identity(&self.metadata, &self.skipped, instance, (macs, early)).await
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<Mac>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

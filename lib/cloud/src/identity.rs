@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, InstanceId, Mac, SubnetId, Zone, parse_address};
 use firecamp_core::node_identity::{Eni, NodeIdentity};
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use ipnet::Ipv4Net;
 
 use crate::classify::classify_metadata;
@@ -71,16 +71,34 @@ pub(crate) async fn region(metadata: &Metadata) -> Result<String, CloudFailure> 
     })
 }
 
-/// The instance with the ENIs that the metadata service shows completely, ordered by network card
-/// and device index.
+/// The answers about interfaces that are read before it is known whether they are still listed.
+pub(crate) type Early = BTreeMap<Mac, Result<Result<Eni, &'static str>, CloudFailure>>;
+
+/// Reads the keys of these interfaces.
+pub(crate) async fn early(metadata: &Metadata, macs: BTreeSet<Mac>) -> Early {
+    let read = async |mac| (mac, eni(metadata, mac).await);
+    join_all(macs.into_iter().map(read)).await.into_iter().collect()
+}
+
+/// The instance with the listed ENIs that the metadata service shows completely, ordered by network
+/// card and device index.
 pub(crate) async fn identity(
     metadata: &Metadata,
     skipped: &SkippedInterfaces,
     instance: &Instance,
-    macs: Vec<Mac>,
+    (macs, mut early): (BTreeSet<Mac>, Early),
 ) -> Result<NodeIdentity, CloudFailure> {
     let Instance { id, kind, zone, region, primary } = instance.clone();
-    let found = try_join_all(macs.iter().map(|mac| eni(metadata, *mac))).await?;
+    let shown = macs.iter().map(|mac| {
+        let known = early.remove(mac);
+        async move {
+            match known {
+                Some(read) => read,
+                None => eni(metadata, *mac).await,
+            }
+        }
+    });
+    let found = try_join_all(shown).await?;
     let left_out =
         macs.iter().zip(&found).filter_map(|(mac, eni)| Some((*mac, *eni.as_ref().err()?)));
     for (mac, why) in skipped.note(left_out.collect()) {
@@ -94,14 +112,14 @@ pub(crate) async fn identity(
 }
 
 /// One MAC per line, in lower case with a trailing slash.
-pub(crate) async fn macs(metadata: &Metadata) -> Result<Vec<Mac>, CloudFailure> {
+pub(crate) async fn macs(metadata: &Metadata) -> Result<BTreeSet<Mac>, CloudFailure> {
     let text = metadata.get(MACS).await?;
     let parse = |line: &str| Mac::from_str(line.trim_end_matches('/'));
     let macs: BTreeSet<Mac> = lines(MACS, &text, parse)?.into_iter().collect();
     if macs.len() > ENIS_MAX {
         return Err(malformed(&format!("{MACS} lists {} interfaces", macs.len())));
     }
-    Ok(macs.into_iter().collect())
+    Ok(macs)
 }
 
 /// The addresses of the ENI with this MAC, the primary one first.

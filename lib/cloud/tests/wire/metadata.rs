@@ -207,6 +207,26 @@ async fn f047_a_ghost_or_incomplete_eni_is_skipped() {
     assert_eq!(macs(&identity(&server).await), [PRIMARY]);
 }
 
+/// Each ENI has seven keys.
+#[tokio::test]
+async fn keys_of_known_enis_are_read_beside_the_list_which_decides() {
+    let server = Imds::start(&[PRIMARY, SECOND]).await;
+    let cloud = imds(&server.server.url);
+    assert_eq!(macs(&cloud.identity().await.unwrap()), [PRIMARY, SECOND]);
+    server.list(&[PRIMARY]);
+    for (reads, what) in [(1 + 14, "known, not listed"), (1 + 7, "forgotten")] {
+        let before = server.reads().len();
+        assert_eq!(macs(&cloud.identity().await.unwrap()), [PRIMARY], "{what}");
+        assert_eq!(server.reads().len() - before, reads, "{what}");
+    }
+    server.eni(SECOND, "device-number", Reply::text(503, "busy"));
+    server.list(&[PRIMARY, SECOND]);
+    assert!(cloud.identity().await.is_err());
+    server.list(&[PRIMARY]);
+    let listed = cloud.identity().await.unwrap();
+    assert_eq!(macs(&listed), [PRIMARY], "an ENI that is not listed any more fails nothing");
+}
+
 #[tokio::test]
 async fn f047_an_incomplete_primary_interface_is_a_failure() {
     let server = Imds::start(&[PRIMARY, SECOND]).await;
