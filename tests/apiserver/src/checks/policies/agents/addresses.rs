@@ -12,8 +12,9 @@ const ENI: &str = "eni-0123456789abcdef0";
 const OTHER_ENI: &str = "eni-0123456789abcdef9";
 
 pub(super) fn cells(live_elsewhere: &str) -> Vec<Cell> {
-    let written = [acquisitions(live_elsewhere), releases(), others(), adoptions()].concat();
-    [written, finalizers(), statuses(), deletions()].concat()
+    let written =
+        [acquisitions(live_elsewhere), unlike_acquisitions(), releases(), others()].concat();
+    [written, adoptions(), finalizers(), statuses(), deletions()].concat()
 }
 
 fn address(what: &'static str, address: &str, spec: &Value) -> Cell {
@@ -45,11 +46,7 @@ fn acquired_with(changes: &[(&str, Value)]) -> Value {
 
 fn acquisitions(live_elsewhere: &str) -> Vec<Cell> {
     let pod = "/attachment/podUID";
-    let eni = "/pendingMutations/0/eni";
-    let run = "/pendingMutations/0/run";
-    let two = json!([{ "mutation": "Assign", "eni": ENI, "run": "agent-1" },
-        { "mutation": "Assign", "eni": ENI, "run": "agent-2" }]);
-    let mut accepted = vec![
+    vec![
         address("acquire a parked address of its node", PARKED, &acquired("node-a", 4)),
         address("acquire an address of another node", OTHER, &acquired("node-a", 4)),
         address("acquire an address without an attachment", NEW, &acquired("node-a", 1)),
@@ -68,7 +65,15 @@ fn acquisitions(live_elsewhere: &str) -> Vec<Cell> {
         ),
         attachment("complete an attach", BEGUN, "state", "Attached"),
         address("restore the record from before an acquisition", BEGUN, &before_acquisition()),
-    ];
+    ]
+}
+
+/// What is no acquisition.
+fn unlike_acquisitions() -> Vec<Cell> {
+    let eni = "/pendingMutations/0/eni";
+    let run = "/pendingMutations/0/run";
+    let two = json!([{ "mutation": "Assign", "eni": ENI, "run": "agent-1" },
+        { "mutation": "Assign", "eni": ENI, "run": "agent-2" }]);
     let not_acquired: [(&str, &str, Value); 9] = [
         ("acquire it for another node", PARKED, acquired("node-b", 4)),
         ("acquire it with the old epoch", PARKED, acquired("node-a", 3)),
@@ -104,15 +109,13 @@ fn acquisitions(live_elsewhere: &str) -> Vec<Cell> {
             acquired_with(&[("/attachment/served", json!(true))]),
         ),
     ];
-    let not_acquired = not_acquired
+    let last = acquired("node-a", i64::MAX as u64);
+    let last =
+        address("acquire it with the last epoch", PARKED, &last).refused("a million at most");
+    let refused = not_acquired
         .into_iter()
         .map(|(what, which, spec)| address(what, which, &spec).refused("the pod or the node"));
-    accepted.extend(not_acquired);
-    accepted.push(
-        address("acquire it with the last epoch", PARKED, &acquired("node-a", i64::MAX as u64))
-            .refused("a million at most"),
-    );
-    accepted
+    refused.chain([last]).collect()
 }
 
 /// The pending mutation of the sample.
