@@ -9,9 +9,10 @@ use vpcbox::client::Client;
 use vpcbox::protocol::Call;
 
 use super::set::{NAMESPACE, Set};
+use super::vpc_cni::is_firecamps;
 use crate::cli::print_line;
 use crate::install::{Admin, is_condition_true, until};
-use crate::topology::WORKERS;
+use crate::topology::{Layout, WORKERS};
 use crate::up::Running;
 use crate::{Outcome, failed};
 
@@ -188,10 +189,12 @@ impl<'a> TestCluster<'a> {
         Ok(all.last().map_or(0, |call| call.seq))
     }
 
-    /// Mutating EC2 calls after call number `since`.
+    /// Mutating EC2 calls after call number `since`, without those of the VPC CNI.
     pub(super) fn mutations(&self, since: u64) -> Outcome<Vec<Call>> {
         let mut all = self.vpc(|vpc| vpc.calls(since))?;
-        all.retain(|call| call.mutating && !self.is_allowed_unassign(call));
+        let alone = self.running.home.layout() != Layout::VpcCni;
+        all.retain(|call| call.mutating && (alone || is_firecamps(call)));
+        all.retain(|call| !self.is_allowed_unassign(call));
         Ok(all)
     }
 

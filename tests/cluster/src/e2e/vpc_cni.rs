@@ -223,7 +223,7 @@ fn later(a: &Value, b: &Value) -> Outcome<Timestamp> {
     Ok(instant(&text(a))?.max(instant(&text(b))?))
 }
 
-fn is_firecamps(call: &Call) -> bool {
+pub(super) fn is_firecamps(call: &Call) -> bool {
     call.app.contains("firecamp-")
 }
 
