@@ -98,8 +98,8 @@ pub(super) async fn a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the
     let (service, node_port) = cluster.create_service(set.name, "NodePort").await?;
     let name = format!("{} {} {}", member.name, member.uid, member.node);
     let from = member.name.as_str();
-    // The VPC CNI's pods have addresses of the VPC, which see the static one if dialled there. Behind
-    // their Services they see the member's own.
+    // The VPC CNI's pods have addresses of the VPC: dialled there, they see the static one, and
+    // behind their Services the member's own one.
     let source = match cluster.running.home.layout() {
         Layout::VpcCni => &address,
         Layout::OneSubnet | Layout::Ptp | Layout::Zones => &own,
