@@ -231,8 +231,8 @@ async fn f123_changed_requests_cause_no_more_reviews_than_their_limit() {
         }
         let responses = open.join_all().await;
         let granted = REVIEWS + REVIEWS_A_SECOND * begun.elapsed().as_secs_f64();
-        let reviewed = reviews(&asking);
-        assert!(reviewed > 0 && reviewed as f64 <= granted, "{reviewed} of {granted}");
+        let reviewed = u32::try_from(reviews(&asking)).unwrap();
+        assert!(reviewed > 0 && f64::from(reviewed) <= granted, "{reviewed} of {granted}");
         for response in responses {
             assert!(is_refusal(&response), "{:?}", String::from_utf8_lossy(&response));
         }
@@ -244,7 +244,7 @@ async fn f123_changed_requests_cause_no_more_reviews_than_their_limit() {
 
 #[tokio::test]
 async fn f123_endless_and_slow_clients_are_cut_off() {
-    asking(async |asking| {
+    let test = asking(async |asking| {
         let attach = || b"POST /v1/attach HTTP/1.1\r\nauthorization: Bearer a b\r\n".to_vec();
         let body = |header: &[u8]| {
             [b"POST /v1/attach HTTP/1.1\r\nauthorization: Bearer a.b.c\r\n", header].concat()
@@ -271,11 +271,11 @@ async fn f123_endless_and_slow_clients_are_cut_off() {
                 ),
             )
         };
-        let (_ended, report) = tokio::join!(clients, asking.attach(TOKEN));
+        let (_ended, report) = tokio::join!(Box::pin(clients), asking.attach(TOKEN));
         assert_eq!(report.exit, Exit::Success, "{report:?}");
         assert_eq!(reviews(&asking), 1, "no other request was complete");
-    })
-    .await;
+    });
+    Box::pin(test).await;
 }
 
 #[tokio::test]

@@ -58,7 +58,8 @@ async fn exchange(how: u8, sent: &[u8]) -> (Vec<Read>, Vec<u8>, Duration) {
     let service = service_fn(|request| {
         let read = &read;
         async move {
-            read.borrow_mut().push(read_request(request).await);
+            let one = read_request(request).await;
+            read.borrow_mut().push(one);
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         }
     });
@@ -67,12 +68,12 @@ async fn exchange(how: u8, sent: &[u8]) -> (Vec<Read>, Vec<u8>, Duration) {
         .header_read_timeout(REQUEST_WITHIN)
         .max_buf_size(LONGEST_HEAD)
         .keep_alive(false);
-    let served = async {
+    let exchange = async {
         // Dropping the connection closes it.
         http.serve_connection(TokioIo::new(server), service).await.ok();
         begun.elapsed()
     };
-    let (took, response) = tokio::join!(served, asked(client, how, sent));
+    let (took, response) = tokio::join!(exchange, asked(client, how, sent));
     (read.into_inner(), response, took)
 }
 
@@ -99,7 +100,7 @@ async fn asked(client: DuplexStream, how: u8, sent: &[u8]) -> Vec<u8> {
 fn check(asked: &Asked, token: &ClientToken, sent: &[u8]) {
     let token = token.as_str().as_bytes();
     assert!(!token.is_empty() && token.len() <= LONGEST_TOKEN);
-    assert!(token.iter().all(|byte| byte.is_ascii_graphic()), "{token:?}");
+    assert!(token.iter().all(u8::is_ascii_graphic), "{token:?}");
     assert!(sent.windows(token.len()).any(|part| part == token), "nobody sent {token:?}");
     match asked {
         Asked::Attach(request) => survives(request),

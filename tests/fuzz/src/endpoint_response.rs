@@ -23,7 +23,7 @@ pub fn endpoint_response(input: &[u8]) {
     assert_eq!(read(&body.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
     if let Ok(found) = whole {
         assert_eq!(found, expected(body));
-        found.into_iter().for_each(check);
+        found.iter().for_each(check);
     }
     if let Some(held) = AddressResponse::from_bytes(body) {
         let again = serde_json::to_vec(&held).expect("plain fields");
@@ -48,7 +48,7 @@ fn expected(body: &[u8]) -> Option<Outcome> {
     read.find_map(|line| if let ResponseLine::Outcome(end) = line { Some(end) } else { None })
 }
 
-fn check(outcome: Outcome) {
+fn check(outcome: &Outcome) {
     let report = Report::from(outcome.clone());
     assert_eq!(report.exit == Exit::Success, outcome.reason == Exit::Success.reason());
     assert!(report.message.contains(&outcome.message), "{report:?}");

@@ -155,7 +155,7 @@ impl<'a> Scene<'a> {
             held(OTHER, "node-b", "redis-1", "u-1"),
             held(LEFT, "node-b", "redis-0", "earlier"),
             out(GONE, "node-b"),
-            with(out(LEAVING, "node-a"), &[finalizer.clone()]),
+            with(out(LEAVING, "node-a"), std::slice::from_ref(&finalizer)),
             in_state(held(PARKED, "node-a", "redis-0", &self.uid), "Parked"),
             with(in_state(held(BEGUN, "node-a", "redis-2", "u-2"), "Attaching"), &[finalizer]),
             with(static_ip(NEW, "node-a", "redis-3"), &unattached),
