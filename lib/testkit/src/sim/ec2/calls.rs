@@ -163,7 +163,9 @@ impl Cloud for SimEc2 {
     ) -> Result<(), CloudFailure> {
         let hook = self.assign_hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(hook) = hook {
-            addresses.iter().for_each(|address| hook(*address));
+            for address in addresses {
+                hook(*address);
+            }
         }
         let refused = self.sent();
         while self.account().faults.assigns_hang {
