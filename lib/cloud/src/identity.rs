@@ -76,7 +76,7 @@ pub(crate) type Early = BTreeMap<Mac, Result<Result<Eni, &'static str>, CloudFai
 
 /// Reads the keys of these interfaces.
 pub(crate) async fn early(metadata: &Metadata, macs: BTreeSet<Mac>) -> Early {
-    let read = async |mac| (mac, eni(metadata, mac).await);
+    let read = async |mac| (mac, Box::pin(eni(metadata, mac)).await);
     join_all(macs.into_iter().map(read)).await.into_iter().collect()
 }
 
@@ -94,7 +94,7 @@ pub(crate) async fn identity(
         async move {
             match known {
                 Some(read) => read,
-                None => eni(metadata, *mac).await,
+                None => Box::pin(eni(metadata, *mac)).await,
             }
         }
     });

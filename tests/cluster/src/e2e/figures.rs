@@ -143,7 +143,7 @@ impl TestCluster<'_> {
     /// address, so there is one pod at a time.
     async fn measure_returns(&self, runs: u32, variant: &Variant) -> Outcome<Returns> {
         let Variant { name, firecamp, stop, .. } = *variant;
-        let set = Set { firecamp, stop, ..Set::new(name, 1) };
+        let set = Set { stop, firecamp, ..Set::new(name, 1) };
         self.create(&set).await?;
         let name = format!("{name}-0");
         let mut node = self.wait_ready(&name, None).await?.node;

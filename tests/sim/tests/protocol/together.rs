@@ -38,12 +38,12 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new(profile: Profile) -> Rc<Self> {
-        let cluster = Cluster::wide(NODES, profile);
+    fn new(profile: &Profile) -> Rc<Self> {
+        let cluster = Cluster::wide(NODES, *profile);
         let agents = (0..NODES).map(|number| {
-            let (queues, queued) = Queues::new();
+            let (queues, calls) = Queues::new();
             let sends = cluster.node(&node(number)).cloud();
-            tokio::task::spawn_local(async move { queued.send(&sends).await });
+            tokio::task::spawn_local(async move { calls.send(&sends).await });
             let cloud = cluster.node(&node(number)).cloud();
             (number, Rc::new(Agent { cloud, queues }))
         });
@@ -53,7 +53,8 @@ impl Fixture {
 
     /// The pod's attach, run by the agent of its node.
     fn start(self: &Rc<Self>, pod: Pod, number: u32) -> JoinHandle<Ended> {
-        let (fixture, agent) = (Rc::clone(self), Rc::clone(&self.agents[&number]));
+        let agent = self.agents.get(&number).expect("an agent");
+        let (fixture, agent) = (Rc::clone(self), Rc::clone(agent));
         tokio::task::spawn_local(async move {
             pod.attach(&fixture.cluster, agent.queues.cloud(&agent.cloud)).await
         })
@@ -85,8 +86,8 @@ impl Fixture {
     }
 }
 
-async fn in_local_set(body: impl Future<Output = ()>) {
-    LocalSet::new().run_until(body).await;
+async fn in_local_set<F: Future<Output = ()>>(body: impl FnOnce() -> F) {
+    LocalSet::new().run_until(Box::pin(body())).await;
 }
 
 async fn all(started: Vec<JoinHandle<Ended>>) -> Vec<Ended> {
@@ -106,7 +107,7 @@ async fn all_but_aborted(started: Vec<JoinHandle<Ended>>) -> Vec<Ended> {
 }
 
 /// 150 pods move to other nodes in the same moment. Returns how long that takes.
-async fn move_150(profile: Profile) -> Duration {
+async fn move_150(profile: &Profile) -> Duration {
     const MEMBERS: u32 = 150;
     let fixture = Fixture::new(profile);
     fixture.release(MEMBERS, Release::default(), |member| member % NODES).await;
@@ -115,7 +116,6 @@ async fn move_150(profile: Profile) -> Duration {
     let start = |member| fixture.start(pod(member, target(member)), target(member));
     let ended = all((0..MEMBERS).map(start).collect()).await;
     let (took, costs) = (begun.elapsed(), fixture.cluster.costs(since));
-    println!("{MEMBERS} members in {took:?}; {costs:?}");
     for (member, one) in (0..MEMBERS).zip(ended) {
         attached(one);
         assert!(fixture.is_on(member, target(member)), "redis-{member}");
@@ -127,8 +127,8 @@ async fn move_150(profile: Profile) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn f143_150_members_of_agents_move_at_once_with_24_changes_of_ec2() {
-    in_local_set(async {
-        let took = move_150(Profile::fast()).await;
+    in_local_set(|| async {
+        let took = move_150(&Profile::fast()).await;
         assert!(took <= Duration::from_secs(3), "{took:?}");
     })
     .await;
@@ -137,8 +137,8 @@ async fn f143_150_members_of_agents_move_at_once_with_24_changes_of_ec2() {
 /// In a VPC that takes as long as AWS, which alone takes seconds.
 #[tokio::test(start_paused = true)]
 async fn f143_slow_ec2_costs_time_but_no_more_changes() {
-    in_local_set(async {
-        move_150(Profile::realistic()).await;
+    in_local_set(|| async {
+        move_150(&Profile::realistic()).await;
     })
     .await;
 }
@@ -146,8 +146,8 @@ async fn f143_slow_ec2_costs_time_but_no_more_changes() {
 /// The bucket is empty when the pods start: their calls gather until EC2 accepts one.
 #[tokio::test(start_paused = true)]
 async fn f143_calls_gather_behind_a_throttle() {
-    in_local_set(async {
-        let fixture = Fixture::new(Profile::fast());
+    in_local_set(|| async {
+        let fixture = Fixture::new(&Profile::fast());
         fixture.release(20, Release::default(), |_member| 0).await;
         let throttled = Selector { op: Some(ASSIGN.to_owned()), ..Selector::default() };
         let storm = Fault::ThrottleStorm { form: ThrottleForm::default(), retry_after_ms: None };
@@ -171,8 +171,8 @@ async fn f143_calls_gather_behind_a_throttle() {
 /// Somebody else's interface has the address of one of ten members.
 #[tokio::test(start_paused = true)]
 async fn f144_address_that_ec2_refuses_fails_its_own_member_alone() {
-    in_local_set(async {
-        let fixture = Fixture::new(Profile::fast());
+    in_local_set(|| async {
+        let fixture = Fixture::new(&Profile::fast());
         fixture.release(10, Release { unassign: true }, |_member| 0).await;
         let late = Selector { op: Some(ASSIGN.to_owned()), nth: Some(1), ..Selector::default() };
         let landing = Fault::LateLanding { after_ms: 300, silent: false };
@@ -197,8 +197,8 @@ async fn f144_address_that_ec2_refuses_fails_its_own_member_alone() {
 /// The look-ups go together, too: somebody else's interface has one of the addresses.
 #[tokio::test(start_paused = true)]
 async fn f144_address_of_a_foreign_interface_fails_its_own_member_alone() {
-    in_local_set(async {
-        let fixture = Fixture::new(Profile::fast());
+    in_local_set(|| async {
+        let fixture = Fixture::new(&Profile::fast());
         fixture.release(10, Release::default(), |_member| 0).await;
         fixture.cluster.act(&Act::Reassign { address: fixture.address(4), to: None });
         sleep(Duration::from_secs(1)).await;
@@ -222,8 +222,8 @@ async fn f144_address_of_a_foreign_interface_fails_its_own_member_alone() {
 /// A container is killed while its Assign waits for those of others.
 #[tokio::test(start_paused = true)]
 async fn f145_call_of_a_client_that_is_gone_is_not_sent() {
-    in_local_set(async {
-        let fixture = Fixture::new(Profile::fast());
+    in_local_set(|| async {
+        let fixture = Fixture::new(&Profile::fast());
         fixture.release(3, Release::default(), |_member| 0).await;
         let since = fixture.cluster.last_call();
         let started: Vec<_> = (0..3).map(|member| fixture.start(pod(member, 1), 1)).collect();
@@ -233,7 +233,7 @@ async fn f145_call_of_a_client_that_is_gone_is_not_sent() {
         // The look-up is answered within 10 ms, and the Assign then waits for those of the others.
         sleep(Duration::from_millis(40)).await;
         assert_eq!(fixture.cluster.costs(since).mutating, 0, "it still waits");
-        started[2].abort();
+        started.last().expect("the third").abort();
         let mut ended = all_but_aborted(started).await;
         assert_eq!(ended.len(), 2);
         ended.drain(..).for_each(|one| drop(attached(one)));
@@ -248,8 +248,8 @@ async fn f145_call_of_a_client_that_is_gone_is_not_sent() {
 /// A member that starts alone waits for no other one.
 #[tokio::test(start_paused = true)]
 async fn call_of_a_single_attach_goes_at_once() {
-    in_local_set(async {
-        let fixture = Fixture::new(Profile::fast());
+    in_local_set(|| async {
+        let fixture = Fixture::new(&Profile::fast());
         fixture.release(2, Release::default(), |_member| 0).await;
         let begun = Instant::now();
         attached(pod(0, 1).init(&fixture.cluster).await);
@@ -265,8 +265,8 @@ async fn call_of_a_single_attach_goes_at_once() {
 /// The answer to a request for several addresses is lost after it took effect.
 #[tokio::test(start_paused = true)]
 async fn f145_lost_answer_about_several_addresses_is_recovered_for_each() {
-    in_local_set(async {
-        let fixture = Fixture::new(Profile::fast());
+    in_local_set(|| async {
+        let fixture = Fixture::new(&Profile::fast());
         fixture.release(10, Release::default(), |_member| 0).await;
         let first = Selector { op: Some(ASSIGN.to_owned()), nth: Some(1), ..Selector::default() };
         fixture.cluster.fault_when(Fault::LostResponse { after_commit: true }, first);

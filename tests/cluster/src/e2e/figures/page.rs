@@ -26,6 +26,9 @@ the work of the containers. On another node EC2 moves the address, which takes i
 median. A pod with a network of its own also gets a sandbox from the network plugin.
 ";
 
+/// The times of one kind.
+type Pick = fn(&Returns) -> &[Duration];
+
 /// The whole page.
 pub(super) fn text(figures: &Figures) -> String {
     let one = |took: Duration| vec![took.as_secs_f64()];
@@ -37,7 +40,7 @@ pub(super) fn text(figures: &Figures) -> String {
         row("`helm install` until every agent is ready, s", &one(figures.agents)),
         row("… until the first member answers at its address, s", &one(figures.reachable)),
     ];
-    let kinds: [(&str, fn(&Returns) -> &[Duration]); 2] =
+    let kinds: [(&str, Pick); 2] =
         [("the same node", |it| &it.same), ("another node", |it| &it.other)];
     for (node, pick) in kinds {
         for (variant, returns) in VARIANTS.iter().zip(&figures.returns) {
