@@ -61,7 +61,7 @@ impl Cluster {
     pub(crate) fn create_pod(&self, place: &Place) {
         let pod = json!({
             "metadata": { "uid": place.uid },
-            "spec": { "nodeName": place.node },
+            "spec": { "nodeName": place.node, "hostNetwork": true },
             "status": { "phase": "Running" },
         });
         self.api.server.set_pod(NAMESPACE, &place.member, pod);

@@ -64,7 +64,7 @@ impl<'w> Cluster<'w> {
         }
         let object = json!({
             "metadata": metadata,
-            "spec": { "nodeName": pod.node },
+            "spec": { "nodeName": pod.node, "hostNetwork": true },
             "status": { "phase": "Running" },
         });
         self.api.set_pod(NAMESPACE, &pod.member, object);
