@@ -40,7 +40,7 @@ pub struct Expected {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "(String, String, String)")]
 pub struct Test {
-    /// The package with the test in its library.
+    /// The package with the test in its library, or `PACKAGE/PROGRAM` of its `tests`.
     pub package: String,
     /// The path of the test.
     pub name: String,

@@ -66,8 +66,12 @@ impl TreeCopy {
     /// The tests in a package's library.
     fn tests(&self, package: &str) -> Result<PathBuf, Failure> {
         let format = "--message-format=json-render-diagnostics";
-        let args = ["test", "--locked", "--quiet", "--no-run", format, "--lib", "--package"];
-        let output = self.cargo(&[args.as_slice(), &[package]].concat())?;
+        let args = ["test", "--locked", "--quiet", "--no-run", format, "--package"];
+        let chosen = match package.split_once('/') {
+            Some((package, program)) => vec![package, "--test", program],
+            None => vec![package, "--lib"],
+        };
+        let output = self.cargo(&[args.as_slice(), &chosen].concat())?;
         let program = |line: &str| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
             message.get("executable")?.as_str().map(PathBuf::from)

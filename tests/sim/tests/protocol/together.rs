@@ -106,8 +106,9 @@ async fn all_but_aborted(started: Vec<JoinHandle<Ended>>) -> Vec<Ended> {
     ended
 }
 
-/// 150 pods move to other nodes in the same moment. Returns how long that takes.
-async fn move_150(profile: &Profile) -> Duration {
+/// 150 pods move to other nodes in the same moment, with `most` mutating requests. Returns how long
+/// that takes.
+async fn move_150(profile: &Profile, most: usize) -> Duration {
     const MEMBERS: u32 = 150;
     let fixture = Fixture::new(profile);
     fixture.release(MEMBERS, Release::default(), |member| member % NODES).await;
@@ -116,29 +117,33 @@ async fn move_150(profile: &Profile) -> Duration {
     let start = |member| fixture.start(pod(member, target(member)), target(member));
     let ended = all((0..MEMBERS).map(start).collect()).await;
     let (took, costs) = (begun.elapsed(), fixture.cluster.costs(since));
+    // The data path follows the slowest of 150 answers after 30 s at most. Where the metadata
+    // service is as slow, an attach relies on Describe after 15 s.
+    sleep(Duration::from_secs(30)).await;
     for (member, one) in (0..MEMBERS).zip(ended) {
         attached(one);
         assert!(fixture.is_on(member, target(member)), "redis-{member}");
     }
-    assert!(costs.mutating <= 24, "{costs:?}");
+    assert!(costs.mutating <= most, "{costs:?}");
     fixture.cluster.audit();
     took
 }
 
 #[tokio::test(start_paused = true)]
-async fn f143_150_members_of_agents_move_at_once_with_24_changes_of_ec2() {
+async fn f143_150_members_of_agents_move_at_once_with_24_mutating_requests() {
     in_local_set(|| async {
-        let took = move_150(&Profile::fast()).await;
+        let took = move_150(&Profile::fast(), 24).await;
         assert!(took <= Duration::from_secs(3), "{took:?}");
     })
     .await;
 }
 
-/// In a VPC that takes as long as AWS, which alone takes seconds.
+/// In a VPC that takes as long as AWS. One request in a hundred has no answer within T there, and
+/// each of its ten addresses asks again.
 #[tokio::test(start_paused = true)]
-async fn f143_slow_ec2_costs_time_but_no_more_changes() {
+async fn f143_slow_ec2_costs_time_and_a_request_for_each_lost_answer() {
     in_local_set(|| async {
-        move_150(&Profile::realistic()).await;
+        move_150(&Profile::realistic(), 24 + 2 * 10).await;
     })
     .await;
 }
@@ -213,7 +218,8 @@ async fn f144_address_of_a_foreign_interface_fails_its_own_member_alone() {
             }
         }
         let costs = fixture.cluster.costs(since);
-        assert_eq!((costs.calls, costs.mutating), (2, 1), "one Describe and one Assign");
+        assert_eq!(costs.mutating, 1);
+        assert!(costs.calls <= 3, "two Describes at most: {costs:?}");
         fixture.cluster.audit();
     })
     .await;
@@ -226,11 +232,14 @@ async fn f145_call_of_a_client_that_is_gone_is_not_sent() {
         let fixture = Fixture::new(&Profile::fast());
         fixture.release(3, Release::default(), |_member| 0).await;
         let since = fixture.cluster.last_call();
+        // An attach that does not come this far: the calls of the others wait for it.
+        let agent = Rc::clone(fixture.agents.get(&1).expect("an agent"));
+        let _expected = agent.queues.cloud(&agent.cloud);
         let started: Vec<_> = (0..3).map(|member| fixture.start(pod(member, 1), 1)).collect();
         while fixture.cluster.record(fixture.address(2)).pending_mutations.is_empty() {
             sleep(Duration::from_millis(1)).await;
         }
-        // The look-up is answered within 10 ms, and the Assign then waits for those of the others.
+        // The look-ups are answered about 30 ms after they began, then the Assigns wait for 50 ms.
         sleep(Duration::from_millis(40)).await;
         assert_eq!(fixture.cluster.costs(since).mutating, 0, "it still waits");
         started.last().expect("the third").abort();
