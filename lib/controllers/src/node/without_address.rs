@@ -36,17 +36,17 @@ impl WithoutAddress {
         let records = listing.records.values().filter_map(|record| record.attachment.as_ref());
         let holders = records.filter(held).map(|held| &held.pod).chain(locked);
         let holders: BTreeSet<&PodUid> = holders.collect();
-        let lacking = pods.iter().filter(|(_, pod)| {
+        let without = pods.iter().filter(|(_, pod)| {
             pod.expects_address
                 && pod.lifecycle == PodLifecycle::Running
                 && !holders.contains(&pod.pod)
         });
-        let lacking: BTreeMap<&PodUid, &Member> =
-            lacking.map(|(member, pod)| (&pod.pod, member)).collect();
-        self.since.retain(|pod, _| lacking.contains_key(pod));
-        self.reported.retain(|pod| lacking.contains_key(pod));
+        let without: BTreeMap<&PodUid, &Member> =
+            without.map(|(member, pod)| (&pod.pod, member)).collect();
+        self.since.retain(|pod, _| without.contains_key(pod));
+        self.reported.retain(|pod| without.contains_key(pod));
         let mut due = Vec::new();
-        for (pod, member) in lacking {
+        for (pod, member) in without {
             let since = *self.since.entry(pod.clone()).or_insert(now);
             if now.since(since) >= PATIENCE && self.reported.insert(pod.clone()) {
                 due.push((member.clone(), pod.clone()));

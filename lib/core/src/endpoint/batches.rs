@@ -25,7 +25,7 @@ pub struct Rule {
     pub patience: Duration,
     /// How long the calls wait after a throttled request.
     pub throttled: Duration,
-    /// Whose a refusal is.
+    /// Whom a refused request concerns.
     pub refusal: Refusal,
 }
 
