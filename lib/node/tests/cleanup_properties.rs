@@ -27,18 +27,26 @@ fn table() -> impl Strategy<Value = u32> {
     prop::sample::select(vec![254, 19_999, 20_000, 20_001, 29_999, 30_000])
 }
 
+/// Rules of any form, and the three of this version, which chance alone meets too rarely.
 fn rule() -> impl Strategy<Value = Rule> {
+    let whole = || address().prop_map(Ipv4Net::from);
+    let range = || Just("10.96.0.0/12".parse::<Ipv4Net>().unwrap());
     let source = prop::option::weighted(0.9, address());
-    let whole = address().prop_map(Ipv4Net::from);
-    let range = Just("10.96.0.0/12".parse().unwrap());
-    let to = prop::option::weighted(0.3, prop_oneof![whole, range]);
-    let priority = prop::sample::select(vec![700, 700, 690, 695, 800]);
-    (source, to, table(), priority).prop_map(|(source, to, table, priority)| Rule {
-        source,
-        to,
-        table,
-        priority,
-    })
+    let to = prop::option::weighted(0.3, prop_oneof![whole(), range()]);
+    let any = (source, to, table(), prop::sample::select(vec![700, 690, 695, 800]));
+    let of_member = (address().prop_map(Some), Just(None), table(), Just(700));
+    let delivery = (Just(None), whole().prop_map(Some), Just(254), Just(690));
+    let cluster = (address().prop_map(Some), range().prop_map(Some), Just(254), Just(695));
+    let all = prop_oneof![2 => any, 2 => of_member, 1 => delivery, 1 => cluster];
+    all.prop_map(|(source, to, table, priority)| Rule { source, to, table, priority })
+}
+
+/// Default routes of any table, and routes to an address in a pod's own network.
+fn route() -> impl Strategy<Value = Route> {
+    let default =
+        table().prop_map(|table| Route { table, to: (Ipv4Addr::UNSPECIFIED, 0), via: None });
+    let to_pod = address().prop_map(|at| Route { table: 254, to: (at, 32), via: None });
+    prop_oneof![3 => default, 1 => to_pod]
 }
 
 fn lock() -> impl Strategy<Value = Lock> {
@@ -60,8 +68,7 @@ fn kernel() -> impl Strategy<Value = Kernel> {
         all.into_iter().map(one).collect()
     });
     let rules = btree_set(rule(), 0..5).prop_map(|all| all.into_iter().collect());
-    let to = |table| Route { table, to: (Ipv4Addr::UNSPECIFIED, 0), via: None };
-    let routes = btree_set(table(), 0..4).prop_map(move |all| all.into_iter().map(to).collect());
+    let routes = btree_set(route(), 0..4).prop_map(|all| all.into_iter().collect());
     let own = Address { address: OWN, prefix: 32, link: link() };
     let interfaces = prop::sample::select(vec![vec![], vec![own]]);
     let addresses = (addresses, interfaces);
@@ -175,8 +182,8 @@ proptest! {
         let Kernel { addresses, rules, routes, .. } = &seen.kernel;
         let known = |object: &Object| match object {
             Object::Address(one) => one.prefix == 32,
-            Object::Rule(one) => one.source.is_some() && one.priority == 700 && ours(one.table),
-            Object::Route(one) => ours(one.table),
+            Object::Rule(one) => is_of_this_version(one),
+            Object::Route(one) => ours(one.table) || (one.table == 254 && one.to.1 == 32),
         };
         let ours = addresses.iter().cloned().map(Object::Address);
         let ours = ours.chain(rules.iter().copied().map(Object::Rule));
@@ -198,7 +205,8 @@ proptest! {
     #[test]
     fn f099_a_route_stays_while_a_rule_looks_up_its_table(seen in observation(), gone: bool) {
         let left = without(&seen, &plan(&seen, gone));
-        for rule in &left.kernel.rules {
+        // The main table is the node's; a pod's route in it goes with its address.
+        for rule in left.kernel.rules.iter().filter(|one| one.table != 254) {
             let of = |routes: &[Route]| routes.iter().filter(|one| one.table == rule.table).count();
             prop_assert_eq!(of(&left.kernel.routes), of(&seen.kernel.routes));
         }
@@ -213,4 +221,14 @@ proptest! {
 
 fn ours(table: u32) -> bool {
     (20_000..30_000).contains(&table)
+}
+
+/// The three forms: a member's rule, and the two for a pod's own network.
+fn is_of_this_version(Rule { source, to, table, priority }: &Rule) -> bool {
+    match priority {
+        700 => source.is_some() && to.is_none() && ours(*table),
+        690 => source.is_none() && to.is_some_and(|to| to.prefix_len() == 32) && *table == 254,
+        695 => source.is_some() && to.is_some() && *table == 254,
+        _other => false,
+    }
 }
