@@ -6,6 +6,7 @@
 
 mod connection;
 mod limits;
+mod look_ahead;
 mod perform;
 mod request;
 
@@ -29,9 +30,11 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::limits::{Limits, Source};
+use self::look_ahead::EarlyLookUps;
 use self::perform::PodEvent;
 use crate::kernel::PodKernel as _;
 use crate::ports::{Environment, SystemsOf};
+use crate::source::BoundPod;
 use crate::status::EndpointMetrics;
 
 /// Pause after a failure to listen.
@@ -73,28 +76,33 @@ pub(crate) struct Endpoint<W: Environment<Registry = AnyRegistry>> {
     limits: RefCell<Limits>,
     origin: Instant,
     events: mpsc::Sender<PodEvent>,
+    early: EarlyLookUps,
 }
 
 impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
-    /// Serves until `end`. If it cannot listen, tries again: the agent works without it.
+    /// Serves until `end`. If it cannot listen, tries again: the agent works without it. For pods
+    /// that are bound to this node it looks up the owner before they ask.
     pub(crate) async fn serve(
         at: SocketAddrV4,
         served: Served,
         (systems, metrics): (Arc<SystemsOf<W>>, EndpointMetrics),
+        bound: mpsc::Receiver<BoundPod>,
         end: &CancellationToken,
     ) {
         let (events, due) = mpsc::channel(EVENTS);
-        let (limits, origin) = (RefCell::default(), Instant::now());
+        let (limits, early, origin) = (RefCell::default(), EarlyLookUps::default(), Instant::now());
         let written = perform::write_events(systems.registry.clone(), served.node.clone(), due);
         let (queues, calls) = Queues::new();
         let shared = Arc::clone(&systems);
         let sent = Box::pin(calls.send(&shared.cloud));
         let own = *at.ip();
-        let endpoint = Self { systems, queues, served, at: own, metrics, limits, origin, events };
+        let endpoint =
+            Self { systems, queues, served, at: own, metrics, limits, origin, events, early };
         let endpoint = Rc::new(endpoint);
         let accepted = async {
             let listener = endpoint.listen(at).await;
-            tokio::join!(endpoint.accept(&listener), endpoint.keep_link(at));
+            let ahead = endpoint.look_ahead(bound);
+            tokio::join!(endpoint.accept(&listener), endpoint.keep_link(at), ahead);
         };
         tokio::select! {
             () = end.cancelled() => {}
@@ -213,11 +221,17 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
     fn closed(&self, closed: Result<Source, JoinError>) {
         match closed {
             Ok(from) => self.limits.borrow_mut().disconnect(from),
-            // A bug: let it end the process like any other panic.
-            Err(why) if why.is_panic() => std::panic::resume_unwind(why.into_panic()),
-            Err(why) => tracing::error!(error = %why, "connection cancelled"),
+            Err(why) => Self::task_failed(why),
         }
         self.count_connections();
+    }
+
+    /// A bug: a panic ends the process like any other.
+    fn task_failed(why: JoinError) {
+        if why.is_panic() {
+            std::panic::resume_unwind(why.into_panic());
+        }
+        tracing::error!(error = %why, "task of the endpoint cancelled");
     }
 
     fn count_connections(&self) {

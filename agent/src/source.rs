@@ -10,9 +10,10 @@ use std::net::Ipv4Addr;
 
 use firecamp_controllers::node::Listing;
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::ids::NodeName;
+use firecamp_core::ids::{Member, NodeName, PodUid};
 use firecamp_registry::RegistryUrl;
 use firecamp_run::connect::AnyRegistry;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::file_registry::FileSource;
@@ -38,6 +39,13 @@ pub(crate) trait Source: 'static {
     fn is_synced(&self) -> bool;
 }
 
+/// A pod with a pool's label that was bound to this node and has not started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BoundPod {
+    pub(crate) member: Member,
+    pub(crate) pod: PodUid,
+}
+
 /// The source of a registry.
 pub(crate) enum AnySource {
     File(Box<FileSource>),
@@ -45,11 +53,17 @@ pub(crate) enum AnySource {
 }
 
 impl AnySource {
-    pub(crate) fn new(url: &RegistryUrl, node: NodeName, registry: AnyRegistry) -> Self {
+    /// A source that tells `bound` of each pod that waits for its address on this node.
+    pub(crate) fn new(
+        url: &RegistryUrl,
+        node: NodeName,
+        registry: AnyRegistry,
+        bound: mpsc::Sender<BoundPod>,
+    ) -> Self {
         match url {
             RegistryUrl::File(_) => Self::File(Box::new(FileSource::new(registry))),
             RegistryUrl::InCluster | RegistryUrl::Kubeconfig(_) => {
-                Self::Kube(Box::new(KubeSource::new(node, registry)))
+                Self::Kube(Box::new(KubeSource::new(node, registry, bound)))
             }
         }
     }

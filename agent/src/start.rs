@@ -18,6 +18,7 @@ use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::recent_log::Recent;
 use firecamp_run::report::Report;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -31,9 +32,12 @@ use crate::leader;
 use crate::metrics_server;
 use crate::ports::{Environment, MeteredCloud, Ports, SystemsOf};
 use crate::publish::{self, SharedStatus};
-use crate::source::AnySource;
+use crate::source::{AnySource, BoundPod};
 use crate::status::{EndpointMetrics, Status};
 use crate::volumes;
+
+/// Pods that were bound to this node and wait for their look-up; further ones get none.
+const BOUND: usize = 256;
 
 /// The systems of a real node.
 struct NodeEnvironment;
@@ -74,7 +78,9 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     let host = LinuxHost::new(&config.places.run_dir, HostTimeouts::default());
     let host = host.with_pod_networks(config.pod_networks.clone().map(networks));
     let registry = AnyRegistry::new(config.places.registry.clone());
-    let source = AnySource::new(&config.places.registry, config.node.clone(), registry.clone());
+    let (bound, told) = mpsc::channel(BOUND);
+    let (url, node) = (&config.places.registry, config.node.clone());
+    let source = AnySource::new(url, node, registry.clone(), bound);
     let in_cluster = !matches!(config.places.registry, RegistryUrl::File(_));
     let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
     let files = files.with_kernel(host.clone());
@@ -87,7 +93,7 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     };
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);
     let kube_status = kube_status(&config, &registry);
-    let asked = asked(&config, (ports.systems(), status.endpoint.clone()), end);
+    let asked = asked(&config, (ports.systems(), status.endpoint.clone()), told, end);
     let AgentConfig { node, cluster, eni, listen, metrics, .. } = config;
     tracing::info!(%node, %cluster, %listen, "agent started");
     let span = tracing::info_span!("agent", %node);
@@ -116,6 +122,7 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
 fn asked<'a>(
     config: &AgentConfig,
     (systems, metrics): (Arc<SystemsOf<NodeEnvironment>>, EndpointMetrics),
+    bound: mpsc::Receiver<BoundPod>,
     end: &'a CancellationToken,
 ) -> impl Future<Output = ()> + use<'a> {
     let AgentConfig { node, cluster, eni, places, endpoint, .. } = config;
@@ -124,7 +131,7 @@ fn asked<'a>(
     let (at, served) = (*endpoint, Served { node, cluster, rule: *eni, run_dir, pod_networks });
     async move {
         if let Some(at) = at {
-            Endpoint::<NodeEnvironment>::serve(at, served, (systems, metrics), end).await;
+            Endpoint::<NodeEnvironment>::serve(at, served, (systems, metrics), bound, end).await;
         }
     }
 }

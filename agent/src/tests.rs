@@ -3,6 +3,7 @@
 
 mod adopt;
 mod api_server_outage;
+mod asking;
 mod ec2;
 mod ec2_failures;
 mod endpoint;
@@ -13,6 +14,7 @@ mod hostile_clients;
 mod instance;
 mod interfaces;
 mod leader;
+mod look_ahead;
 mod metrics;
 mod own_network;
 mod partition;

@@ -30,6 +30,7 @@ pub(crate) fn input(config: &InitConfig) -> AttachInput {
         run: Rng::default().run_id(),
         deadline: config.address.timeout,
         predecessor_grace: config.address.predecessor_grace,
+        looked_up: None,
     }
 }
 

@@ -13,7 +13,7 @@ use firecamp_core::ids::{Epoch, NodeName};
 use firecamp_core::ports::{AskingPod, Cloud, Registry as _, ReviewedPod, SocketScope};
 use firecamp_core::record::{MemberRecords, State, StaticIp};
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
-use firecamp_engine::{Begin, ClientsFile, Ended, Rng, Run, Signal, Systems};
+use firecamp_engine::{Begin, ClientsFile, Ended, Prepared, Rng, Run, Signal, Systems};
 use firecamp_host::EniListFile;
 use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::container_events;
@@ -141,8 +141,9 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
                     ..attach_input(&endpoint.served, (&by, pod.as_ref()), request)
                 };
                 let cloud = endpoint.queues.cloud(&endpoint.systems.cloud);
+                let prepared = Prepared { input, early: endpoint.early.take(&by.pod) };
                 let run = run(pool);
-                Some((api::INIT, endpoint.run(&cloud, input, &run).await))
+                Some((api::INIT, endpoint.run(&cloud, prepared, &run).await))
             }
             Asked::Release(request) => {
                 let (run, input) = (run(None), release_input(&by, request));
@@ -220,6 +221,7 @@ fn attach_input(
         run: Rng::default().run_id(),
         deadline: Duration::from_millis(request.timeout_ms).min(timing::LONGEST_ATTACH),
         predecessor_grace: pod.map_or(timing::PREDECESSOR_GRACE, |pod| pod.grace),
+        looked_up: None,
     }
 }
 

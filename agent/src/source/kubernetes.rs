@@ -12,17 +12,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use firecamp_controllers::node::{Listing, LocalPod, LocalPods};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName};
-use firecamp_core::ports::{PodView, Registry};
+use firecamp_core::ports::{PodLifecycle, PodView, Registry};
 use firecamp_core::record::{Pool, State, StaticIp};
 use firecamp_kube::{Event, Item, Key, KubeRegistry, NodePod, WatchedPool};
 use firecamp_run::connect::{AnyRegistry, OpenRegistry};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::Source;
 use super::cache::{Cache, Known};
 use super::follow::{Pause, Reported, follow};
+use super::{BoundPod, Source};
 use crate::outage::Outage;
 
 /// Maximum number of fresh reads per list; the others follow with the next list.
@@ -34,6 +34,7 @@ pub(crate) struct KubeSource {
     registry: AnyRegistry,
     state: Mutex<WatchState>,
     events: Notify,
+    bound: mpsc::Sender<BoundPod>,
 }
 
 /// The caches and the state of fresh reads.
@@ -50,7 +51,11 @@ struct WatchState {
 }
 
 impl KubeSource {
-    pub(crate) fn new(node: NodeName, registry: AnyRegistry) -> Self {
+    pub(crate) fn new(
+        node: NodeName,
+        registry: AnyRegistry,
+        bound: mpsc::Sender<BoundPod>,
+    ) -> Self {
         let state = WatchState {
             static_ips: Cache::new(|old: &StaticIp, new| new.epoch < old.epoch),
             pods: Cache::new(|_old, _new| false),
@@ -60,7 +65,7 @@ impl KubeSource {
             pause: Pause::default(),
             outage: Outage::new("fresh reads of StaticIPs and pods"),
         };
-        Self { node, registry, state: Mutex::new(state), events: Notify::new() }
+        Self { node, registry, state: Mutex::new(state), events: Notify::new(), bound }
     }
 
     /// Locks the state. Nothing panics while it holds the lock.
@@ -124,6 +129,22 @@ impl KubeSource {
         }
     }
 
+    /// Tells of a pod that awaits its address, when it appears. It is only an advance notice, so
+    /// what finds no room is dropped.
+    fn tell_bound(&self, item: &Item<NodePod>) {
+        let (Some(member), Ok(NodePod { view, awaits_address: true, .. })) =
+            (member(&item.key), &item.object)
+        else {
+            return;
+        };
+        let PodView::Present { pod, lifecycle: PodLifecycle::Running, .. } = view else { return };
+        let is_same = |known: &NodePod| matches!(&known.view, PodView::Present { pod: uid, .. } if uid == pod);
+        let known = matches!(self.lock().pods.known(&member), Known::Present(one) if is_same(one));
+        if !known {
+            self.bound.try_send(BoundPod { member, pod: pod.clone() }).ok();
+        }
+    }
+
     /// Makes the fresh reads that are due and stores the results.
     async fn read_doubtful(&self, registry: &KubeRegistry, known: &BTreeSet<Ipv4Addr>) {
         let (addresses, members) = self.lock().doubtful(&self.node, known);
@@ -151,6 +172,10 @@ impl KubeSource {
         }
         self.lock().reads_ended(failed.as_ref(), &self.node, known);
     }
+}
+
+fn member(key: &Key) -> Option<Member> {
+    Member::new(key.namespace.as_deref()?, &key.name).ok()
 }
 
 /// Whether other reads would fail as well, each after its deadline.
@@ -292,7 +317,6 @@ impl Source for KubeSource {
         let watches = async {
             let registry = self.connected().await;
             let address = |key: &Key| key.name.parse::<Ipv4Addr>().ok();
-            let member = |key: &Key| Member::new(key.namespace.as_deref()?, &key.name).ok();
             let pool = |key: &Key| PoolName::new(&key.name).ok();
             let (static_ips, pods) =
                 (registry.static_ips_of(&self.node), registry.pods_of(&self.node));
@@ -304,12 +328,12 @@ impl Source for KubeSource {
                     |kept| &mut kept.static_ips,
                     address
                 )),
-                follow(&pods, |reported| self.reported(
-                    "pods",
-                    reported,
-                    |kept| &mut kept.pods,
-                    member
-                )),
+                follow(&pods, |reported| {
+                    if let Reported::One(Event::Set(item)) = &reported {
+                        self.tell_bound(item);
+                    }
+                    self.reported("pods", reported, |kept| &mut kept.pods, member);
+                }),
                 follow(&pools, |reported| self.reported(
                     "pools",
                     reported,

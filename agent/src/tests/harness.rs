@@ -23,7 +23,7 @@ use firecamp_registry::conformance;
 use firecamp_run::connect::AnyRegistry;
 use firecamp_testkit::sim::{SimEc2, SimHost, SimVolumes, Tag};
 use serde_json::json;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -295,11 +295,14 @@ impl Node {
 
     /// The systems of an endpoint.
     pub(crate) fn systems(&self, status: &Status) -> Arc<SystemsOf<SimEnvironment>> {
+        self.ports(status).systems()
+    }
+
+    fn ports(&self, status: &Status) -> Ports<SimEnvironment> {
         let registry = AnyRegistry::from(self.registry.clone());
-        let source = KubeSource::new(NODE.parse().unwrap(), registry.clone());
+        let source = KubeSource::new(NODE.parse().unwrap(), registry.clone(), channel(1).0);
         let cloud = MeteredCloud { inner: self.cloud.clone(), observer: status.ec2_calls.clone() };
-        let host = self.host.clone();
-        Ports::<SimEnvironment>::new(cloud, host, registry, source, self.cloud.clone()).systems()
+        Ports::new(cloud, self.host.clone(), registry, source, self.cloud.clone())
     }
 
     /// Runs an agent, meanwhile `body`, and then ends the agent.
@@ -315,11 +318,8 @@ impl Node {
     async fn run(&self, reports: bool, body: impl AsyncFnOnce(Running<'_>)) {
         let status = Status::default();
         let registry = AnyRegistry::from(self.registry.clone());
-        let source = KubeSource::new(NODE.parse().unwrap(), registry.clone());
-        let kube_status = Rc::new(KubeStatus::new(registry.clone(), NODE.parse().unwrap()));
-        let cloud = MeteredCloud { inner: self.cloud.clone(), observer: status.ec2_calls.clone() };
-        let host = self.host.clone();
-        let ports = Ports::<SimEnvironment>::new(cloud, host, registry, source, self.cloud.clone());
+        let kube_status = Rc::new(KubeStatus::new(registry, NODE.parse().unwrap()));
+        let ports = self.ports(&status);
         let keep = AgentFiles::open(self.run_dir.path()).unwrap();
         let names = (NODE.parse().unwrap(), "prod".parse().unwrap(), EniRule::Auto);
         let shared_status = SharedStatus::default();

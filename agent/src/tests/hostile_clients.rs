@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::endpoint::{Asking, TOKEN, asking};
+use super::asking::{Asking, TOKEN, asking};
 
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Frames of the mass, and how many of them have a connection at once: fewer than the limit, so

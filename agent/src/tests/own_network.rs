@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
-use super::endpoint::{TOKEN, WITHIN, asking, asking_of, raw};
+use super::asking::{TOKEN, WITHIN, asking, asking_of, raw};
 use super::harness::{ELSEWHERE, POD};
 
 fn own() -> Value {

@@ -17,7 +17,7 @@ mod messages;
 mod refused_addresses;
 mod undo;
 
-pub use self::input::AttachInput;
+pub use self::input::{AttachInput, LookedUp};
 
 use std::net::Ipv4Addr;
 
@@ -119,7 +119,7 @@ impl Attach {
             return Ok(());
         }
         let barrier = held.take.barrier;
-        self.stage = Stage::Assign(Box::new(Assign::new(held)));
+        self.stage = Stage::Assign(Box::new(Assign::new(held, &self.input)));
         if barrier {
             return Err(takeover_wait::begin());
         }

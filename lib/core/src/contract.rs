@@ -211,6 +211,9 @@ pub mod timing {
 
     /// Assumption A1: a call takes effect within T of the read that authorised it, or never.
     pub const CALL_BOUND: Duration = Duration::from_secs(5);
+    /// How long an owner look-up from before an attach is used: half of T, so that the other half
+    /// is left for the Assign.
+    pub const EARLY_LOOK_UP: Duration = Duration::from_millis(2_500);
     /// What must be left of T to send a call; with less, the machine reads the registry again
     /// first.
     pub const CALL_MINIMUM: Duration = Duration::from_secs(2);

@@ -179,6 +179,13 @@ pub struct StaticIp {
 }
 
 impl StaticIp {
+    /// Whether an attach on this node looks up the owner in any case: the last holder was on another
+    /// node, and nothing is pending.
+    pub fn rests_elsewhere(&self, node: &NodeName) -> bool {
+        self.attachment.as_ref().is_some_and(|held| held.node != *node)
+            && self.pending_mutations.is_empty()
+    }
+
     /// Whether EC2 is known to have the address on `eni`: it was last reported there, the current
     /// attachment is there, and no mutation is pending. An attach of a settled record sends no call
     /// and records no pending mutation, so the record stays settled if it crashes.

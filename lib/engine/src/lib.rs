@@ -12,7 +12,7 @@ mod stop_signal;
 mod together;
 mod trace;
 
-pub use input::Begin;
+pub use input::{Begin, EarlyLookUp, Prepared};
 pub use perform::{ClientsFile, NoFile, Systems};
 pub use preview::preview;
 pub use progress::ProgressEvent;

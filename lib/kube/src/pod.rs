@@ -105,6 +105,8 @@ pub struct NodePod {
     pub own_network: bool,
     /// It has the label of a pool, and its containers have started (phase Running).
     pub expects_address: bool,
+    /// It has the label of a pool, and its containers have not started (phase Pending).
+    pub awaits_address: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -131,10 +133,8 @@ pub(crate) fn fresh(
     names: (&str, &str),
     date: Option<&str>,
 ) -> Result<NodePod, String> {
-    let pod = named(body, names)?;
-    let (own_network, expects_address) = (!pod.spec.host_network, pod.expects_address());
-    let (view, requested) = (pod.view(date)?, ResourceList::new());
-    Ok(NodePod { view, requested, own_network, expects_address })
+    let pod = named(body, names)?.of_node(date)?;
+    Ok(NodePod { requested: ResourceList::new(), ..pod })
 }
 
 /// The pod `NAMESPACE/NAME` as one that asks for its address.
@@ -176,13 +176,7 @@ fn node(spec: &PodSpec) -> Result<Option<NodeName>, String> {
 /// Parses a watched pod.
 pub(crate) fn read(object: &str) -> Result<NodePod, String> {
     let pod: Pod = serde_json::from_str(object).map_err(|wrong| wrong.to_string())?;
-    let (mut requested, own_network) = (pod.spec.requested(), !pod.spec.host_network);
-    let expects_address = pod.expects_address();
-    let view = pod.view(None)?;
-    if matches!(view, PodView::Present { lifecycle: PodLifecycle::Terminal, .. }) {
-        requested = ResourceList::new();
-    }
-    Ok(NodePod { view, requested, own_network, expects_address })
+    pod.of_node(None)
 }
 
 impl PodSpec {
@@ -221,8 +215,16 @@ impl Container {
 }
 
 impl Pod {
-    fn expects_address(&self) -> bool {
-        self.metadata.labels.contains_key(POOL_LABEL) && self.status.phase == "Running"
+    fn of_node(self, date: Option<&str>) -> Result<NodePod, String> {
+        let (mut requested, own_network) = (self.spec.requested(), !self.spec.host_network);
+        let labelled = self.metadata.labels.contains_key(POOL_LABEL);
+        let expects_address = labelled && self.status.phase == "Running";
+        let awaits_address = labelled && self.status.phase == "Pending";
+        let view = self.view(date)?;
+        if matches!(view, PodView::Present { lifecycle: PodLifecycle::Terminal, .. }) {
+            requested = ResourceList::new();
+        }
+        Ok(NodePod { view, requested, own_network, expects_address, awaits_address })
     }
 
     fn view(self, date: Option<&str>) -> Result<PodView, String> {

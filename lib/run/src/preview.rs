@@ -221,6 +221,7 @@ Expected exit code: 0 (Success): 10.0.1.40 is attached to eni-0a1b2c3d; it was n
             run: RunId::new("this").unwrap(),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,
+            looked_up: None,
         }
     }
 

@@ -116,6 +116,7 @@ impl<'a> Site<'a> {
             run: rng.run_id(),
             deadline,
             predecessor_grace: timing::PREDECESSOR_GRACE,
+            looked_up: None,
         };
         let signal = Signal::Interrupt(CancellationToken::new());
         Box::pin(run(input, &systems, &this(pod, signal, rng))).await

@@ -29,6 +29,7 @@ pub fn attach(scenario: &Scenario, names: &Names, spawn: Spawn, run: u32) -> Att
         run: names.run(ProcessId(run)),
         deadline: shape.deadline(),
         predecessor_grace: shape.predecessor_grace(),
+        looked_up: None,
     }
 }
 

@@ -126,6 +126,7 @@ impl<'a> Model<'a> {
             Event::Poll(slot) => self.poll(slot),
             Event::LeaderTick(slot, number) => self.leader_tick(slot, number),
             Event::HungUp(slot) => self.drop_run(slot),
+            Event::LookAhead(slot) => self.look_ahead(slot),
             Event::RequestsDue(agent) => self.requests_due(agent),
             Event::RequestAnswered(number) => self.request_answered(number),
         }

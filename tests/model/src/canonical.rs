@@ -122,10 +122,11 @@ impl View {
             ["stage", "Complete", .., "authorised"] => Relevance::Unused,
             [.., "Unassign", "authorised"] => call(self.at.ends_with("Unassign.Call")),
             [.., "taken"] => call(self.pending),
-            ["stage", "Assign", "look_up_sent"] => {
-                call(["Assign.Fresh", "Assign.Note", "Assign.Assign"].contains(&self.at.as_str()))
+            ["stage", "Assign", "look_up_until"] => {
+                let used = ["Assign.Fresh", "Assign.Note", "Assign.Assign"];
+                if used.contains(&self.at.as_str()) { Relevance::Due } else { Relevance::Unused }
             }
-            [.., "begun" | "Begun" | "authorised" | "look_up_sent"] => call(true),
+            [.., "Begun" | "authorised" | "look_up_sent"] => call(true),
             [.., "Unanswered"] => Relevance::Age(timing::SETTLE),
             [.., "refused"] => Relevance::Age(timing::DESCRIBE_LAG),
             _ => unreachable!("{path:?} of {}: how long does this moment matter?", self.at),
@@ -136,7 +137,7 @@ impl View {
         match path.as_slice() {
             ["input"] | [_, "input"] | [.., "delay", "length"] => return,
             // Only Assign's first state is decided by it.
-            [.., "crossed" | "furthest"] | [.., "held", "begun"] => *value = Value::Null,
+            [.., "crossed" | "furthest"] | [.., "held", "look_up"] => *value = Value::Null,
             [.., "failures"] | [.., "delay", "limit"] => reset(value),
             [.., "message" | "why"] => *value = "".into(),
             [.., "unread"] => {

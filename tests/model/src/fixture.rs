@@ -169,6 +169,7 @@ impl Fixture {
             run: Self::run(pod, Kind::Init, run),
             deadline: NEVER,
             predecessor_grace: crate::machines::TICK,
+            looked_up: None,
         }
     }
 

@@ -123,6 +123,7 @@ impl Pod {
             run: self.rng.run_id(),
             deadline: self.deadline,
             predecessor_grace: self.predecessor_grace,
+            looked_up: None,
         };
         let signal = Signal::Interrupt(self.interrupt.clone());
         run(input, &systems, &self.run(signal)).await

@@ -109,7 +109,7 @@ impl Acquire {
             taken: span.now,
             listed: self.listed() || self.bound.recently_assigned,
             recently_assigned: self.bound.recently_assigned,
-            begun: self.bound.begun,
+            look_up: self.bound.look_up,
         }
     }
 

@@ -4,8 +4,8 @@
 
 mod proof;
 
-use super::held::{Acquired, Assigned, still_ours};
-use super::input::AttachInput;
+use super::held::{Acquired, Assigned, LookUp, still_ours};
+use super::input::{AttachInput, LookedUp};
 use super::messages::foreign;
 use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
@@ -57,8 +57,8 @@ pub(super) struct Assign {
     at: At,
     held: Acquired,
     plain_first: bool,
-    /// When the last look-up was sent. A forced Assign follows its answer within T.
-    look_up_sent: Moment,
+    /// Until when a forced Assign may follow the last look-up: T after it was sent.
+    look_up_until: Moment,
     /// We sent a call. It is not repeated without a fresh read.
     sent: bool,
     /// An Assign of ours took effect at this moment or before.
@@ -69,22 +69,45 @@ pub(super) struct Assign {
 }
 
 impl Assign {
-    pub(super) fn new(held: Acquired) -> Self {
-        let at = match held.begun {
+    pub(super) fn new(held: Acquired, input: &AttachInput) -> Self {
+        let at = match held.look_up {
             _ if held.take.barrier => At::Relisted,
-            Some(begun) if held.taken.since(begun) < timing::CALL_BOUND => At::Begun(begun),
-            Some(_) | None => At::Owner,
+            LookUp::Begun(begun) if held.taken.since(begun) < timing::CALL_BOUND => {
+                At::Begun(begun)
+            }
+            LookUp::None | LookUp::Begun(_) | LookUp::Known => At::Owner,
         };
-        Self {
+        let known = matches!((&at, held.look_up), (At::Owner, LookUp::Known));
+        let mut first = Self {
             at,
-            look_up_sent: held.taken,
+            look_up_until: held.taken,
             plain_first: held.take.plain_first,
             held,
             sent: false,
             assigned: None,
             refused: None,
             unanswered: None,
+        };
+        if let Some(known) = input.looked_up.as_ref().filter(|_| known) {
+            first.skip_look_up(input, known);
         }
+        first
+    }
+
+    /// A look-up from before the run only saves time: what it does not allow is looked up now.
+    fn skip_look_up(&mut self, input: &AttachInput, known: &LookedUp) {
+        let now = self.held.taken;
+        if let Verdict::Assign { force } = self.verdict(input, &known.owner)
+            && now < known.until
+        {
+            self.look_up_until = known.until;
+            self.approach(force, now);
+        }
+    }
+
+    fn verdict(&self, input: &AttachInput, owner: &Owner) -> Verdict {
+        let Acquired { before, eni, .. } = &self.held;
+        decide::verdict(before, &eni.id, &input.cluster, owner, self.plain_first)
     }
 
     pub(super) fn held(&self) -> &Acquired {
@@ -133,7 +156,8 @@ impl Assign {
                 Ok(None)
             }
             (at @ (At::Begun(_) | At::Owner), Reply::Owner(read)) => {
-                self.look_up_sent = if let At::Begun(sent) = at { sent } else { span.requested };
+                let sent = if let At::Begun(sent) = at { sent } else { span.requested };
+                self.look_up_until = sent.plus(timing::CALL_BOUND);
                 self.at = At::Owner;
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
                 self.after_owner(input, &owner, span.now)
@@ -183,14 +207,7 @@ impl Assign {
         if let (true, Some(refused)) = (here, self.refused) {
             return self.already_here(refused, now);
         }
-        let decided = decide::verdict(
-            &self.held.before,
-            &self.held.eni.id,
-            &input.cluster,
-            owner,
-            self.plain_first,
-        );
-        match decided {
+        match self.verdict(input, owner) {
             Verdict::Here => Ok(Some(self.moved(Path::SameNode))),
             Verdict::Refuse(holder) => {
                 let text = foreign(self.record(), &holder);
@@ -242,7 +259,7 @@ impl Assign {
     ) -> Next<Assigned> {
         self.held.stored = still_ours(&self.held, input, stored)?;
         self.held.authorised = span.requested;
-        if force && span.now.since(self.look_up_sent) >= timing::CALL_BOUND {
+        if force && span.now >= self.look_up_until {
             // The owner that was reported may have lost it since: a forced Assign needs a new
             // look-up.
             self.at = At::Owner;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::held::Bound;
+use super::held::{Bound, LookUp};
 use super::input::AttachInput;
 use super::messages::{in_use, no_eni_in_pool, no_eni_in_subnet};
 use super::refused_addresses::{may_carry, may_hand_out};
@@ -52,7 +52,7 @@ pub(super) struct Bind {
     node: Option<NodeIdentity>,
     /// When the metadata service first answered without a suitable ENI.
     missing: Option<Moment>,
-    begun: Option<Moment>,
+    look_up: LookUp,
     allocated: BTreeSet<Ipv4Addr>,
     /// Candidates that are in use.
     excluded: BTreeSet<Ipv4Addr>,
@@ -67,7 +67,7 @@ impl Bind {
             records: MemberRecords::default(),
             node: None,
             missing: None,
-            begun: None,
+            look_up: LookUp::None,
             allocated: BTreeSet::new(),
             excluded: BTreeSet::new(),
             reread: false,
@@ -118,7 +118,7 @@ impl Bind {
                 self.after_member(input, span.now)
             }
             (At::Begin(_), Reply::Begun) => {
-                self.begun = Some(span.requested);
+                self.look_up = LookUp::Begun(span.requested);
                 self.at = At::Identity;
                 Ok(None)
             }
@@ -167,17 +167,25 @@ impl Bind {
         self.records.static_ip.clone().filter(|ip| ip.object.member == input.member)
     }
 
-    /// Starts the EC2 look-up early if that helps: the last holder was on another node.
+    /// Starts the EC2 look-up early if that helps: the last holder was on another node, and the
+    /// input has no answer for this version of its record.
     fn after_member(&mut self, input: &AttachInput, now: Moment) -> Next<Bound> {
         if let Some(node) = self.node.clone() {
             return self.after_identity(input, node, now);
         }
-        let elsewhere = self.bound_record(input).filter(|stored| {
-            let record = &stored.object;
-            record.attachment.as_ref().is_some_and(|a| a.node != input.node)
-                && record.pending_mutations.is_empty()
-        });
-        self.at = elsewhere.map_or(At::Identity, At::Begin);
+        let elsewhere = self.bound_record(input);
+        let elsewhere = elsewhere.filter(|stored| stored.object.rests_elsewhere(&input.node));
+        let known = |stored: &Stored<StaticIp>| {
+            input.looked_up.as_ref().is_some_and(|known| known.version == stored.version)
+        };
+        self.at = match elsewhere {
+            Some(stored) if known(&stored) => {
+                self.look_up = LookUp::Known;
+                At::Identity
+            }
+            Some(stored) => At::Begin(stored),
+            None => At::Identity,
+        };
         Ok(None)
     }
 
@@ -195,10 +203,11 @@ impl Bind {
                 return Err(self.unsuitable(zone, no_eni_in_subnet(&stored.object, &node), now));
             };
             may_carry(input, &eni, Some(&stored.object))?;
-            let begun = self.begun;
+            let look_up = self.look_up;
             let floor = Epoch::default();
             let set = self.records.claim.as_ref().and_then(|claim| claim.object.set.clone());
-            self.at = At::Probe(Bound { eni, stored, set, floor, recently_assigned: false, begun });
+            self.at =
+                At::Probe(Bound { eni, stored, set, floor, recently_assigned: false, look_up });
             self.node = Some(node);
             return Ok(None);
         }

@@ -23,8 +23,19 @@ pub(super) struct Bound {
     pub(super) floor: Epoch,
     /// This node sent an Assign for it so recently that IMDS may still report its effect.
     pub(super) recently_assigned: bool,
-    /// When the owner look-up was started, if it was.
-    pub(super) begun: Option<Moment>,
+    pub(super) look_up: LookUp,
+}
+
+/// The owner look-up of a record that was last held on another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) enum LookUp {
+    /// Not started.
+    None,
+    /// Started at this moment.
+    Begun(Moment),
+    /// The input has it, and it is of this version of the record.
+    Known,
 }
 
 /// An epoch that this run acquired.
@@ -46,8 +57,7 @@ pub(super) struct Acquired {
     pub(super) listed: bool,
     /// This node sent an Assign for it so recently that IMDS may still report its effect.
     pub(super) recently_assigned: bool,
-    /// When the owner look-up was started, if it was.
-    pub(super) begun: Option<Moment>,
+    pub(super) look_up: LookUp,
 }
 
 /// The address is on the ENI and the data path has switched.

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::choose_interface::{EniRule, Preference};
-use crate::ids::{ClusterName, EniId, Member, NodeName, PodUid, PoolName, RunId};
+use crate::ids::{ClusterName, EniId, Member, NodeName, PodUid, PoolName, RunId, Version};
+use crate::ports::Owner;
 use crate::record::StaticIp;
+use crate::time::Moment;
 
 /// Input of an attach: who attaches, where and by which rules.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,6 +37,22 @@ pub struct AttachInput {
     pub deadline: Duration,
     /// How long a terminating predecessor may keep using the address on this node.
     pub predecessor_grace: Duration,
+    /// What an agent looked up before its pod asked.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub looked_up: Option<LookedUp>,
+}
+
+/// An owner look-up from before the run. An attach uses it only if the record that it reads has
+/// this version: then it is as if the attach had read the record first, and looked up since.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LookedUp {
+    /// The version of the member's record, which was read before the look-up was sent.
+    pub version: Version,
+    /// The answer of EC2.
+    pub owner: Owner,
+    /// From when on it is too old to be used.
+    pub until: Moment,
 }
 
 impl AttachInput {

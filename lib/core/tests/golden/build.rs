@@ -84,6 +84,7 @@ impl Case {
             run: parsed("run-now"),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: Duration::from_secs(30),
+            looked_up: None,
         }
     }
 

@@ -7,6 +7,7 @@ mod complete;
 mod drain;
 mod executions;
 pub(crate) mod fixture;
+mod looked_up;
 mod proof;
 mod rig;
 mod unassign;

@@ -4,6 +4,7 @@
 
 mod admission;
 mod client;
+mod look_ahead;
 
 pub(super) use self::admission::Admission;
 pub(super) use self::client::Client;
@@ -225,7 +226,9 @@ impl Model<'_> {
         let deadline = left.unwrap_or_default().min(timing::LONGEST_ATTACH);
         self.process(slot).limit = Some(deadline);
         let input = inputs::attach(self.scenario, self.names, spawn, slot.0);
-        ProcessKind::Attach(Box::new(Attach::new(AttachInput { deadline, ..input }, now)))
+        let looked_up = self.looked_up(slot, client);
+        let input = AttachInput { deadline, looked_up, ..input };
+        ProcessKind::Attach(Box::new(Attach::new(input, now)))
     }
 
     /// The agent has begun to answer: from now on the container waits for the outcome.

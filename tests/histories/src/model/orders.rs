@@ -99,6 +99,7 @@ impl Model<'_> {
         debug_assert_eq!(self.slots.len(), spawn.process.at(), "ids come in order");
         self.slots.push(slot);
         self.begin(spawn, machine, None);
+        self.plan_look_ahead(slot);
         if spawn.role == Role::Agent {
             self.follow(slot);
         }

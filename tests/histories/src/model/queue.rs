@@ -26,6 +26,8 @@ pub(super) enum Event {
     ExternalAct(u16),
     /// An agent notices that the client of this run is gone.
     HungUp(Slot),
+    /// An agent looks ahead for this container.
+    LookAhead(Slot),
     /// Requests of an agent for several addresses are due.
     RequestsDue(Slot),
     /// The answer to the request with this number reaches its agent.

@@ -110,7 +110,7 @@ impl Model<'_> {
         }
     }
 
-    fn member_of(&self, slot: Slot) -> firecamp_core::ids::Member {
+    pub(super) fn member_of(&self, slot: Slot) -> firecamp_core::ids::Member {
         self.names.member(self.processes[slot.at()].spawn.member).clone()
     }
 

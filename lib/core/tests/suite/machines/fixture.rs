@@ -295,6 +295,7 @@ pub(crate) fn attach_input() -> AttachInput {
         run: parsed("run-now"),
         deadline: timing::ATTACH_DEADLINE,
         predecessor_grace: timing::PREDECESSOR_GRACE,
+        looked_up: None,
     }
 }
 

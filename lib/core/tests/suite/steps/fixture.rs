@@ -239,5 +239,6 @@ pub(crate) fn input() -> AttachInput {
         run: parsed("run-now"),
         deadline: timing::ATTACH_DEADLINE,
         predecessor_grace: Duration::from_secs(30),
+        looked_up: None,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::action::{Action, Reply};
+use firecamp_core::attach::AttachInput;
 use firecamp_core::failure::{Effect, HostKind};
 use firecamp_core::ids::{EniId, Epoch, Mac, Member, PodUid, RunId, Version};
 use firecamp_core::ports::{Owner, PodLifecycle, PodView};
@@ -154,6 +155,7 @@ impl History {
                 self.claim = records.claim.as_ref().map(|claim| claim.version.clone());
                 let own = records.static_ip.clone().filter(|s| s.object.member == *self.member());
                 self.fix(own.as_ref());
+                self.use_early(own.as_ref(), asked);
                 self.read(own, asked, now);
             }
             (_, Reply::Record(Ok(stored))) => {
@@ -261,6 +263,15 @@ impl History {
         if let (Some(eni), Some(record)) = (taken, self.own_record()) {
             self.leads_here |=
                 self.listed_before == Some(false) && self.lists(&eni, record.address);
+        }
+    }
+
+    /// A look-up from before the run counts as sent after the read of the record of its version.
+    fn use_early(&mut self, own: Option<&Stored<StaticIp>>, asked: Moment) {
+        let Input::Attach(AttachInput { looked_up: Some(early), .. }) = &self.input else { return };
+        if let Some(own) = own.filter(|own| own.version == early.version && asked < early.until) {
+            let (address, owner) = (own.object.address, early.owner.clone());
+            self.looked = Some(Looked { address, owner, asked });
         }
     }
 

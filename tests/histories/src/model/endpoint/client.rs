@@ -12,6 +12,7 @@ use firecamp_core::machine::{Attached, Failure, Outcome};
 use firecamp_core::time::Moment;
 
 use super::failure;
+use super::look_ahead::Ahead;
 use crate::level::Role;
 use crate::model::process::Slot;
 use crate::scenario::StopKind;
@@ -53,6 +54,8 @@ pub(in crate::model) struct Client {
     /// The agent has begun to answer.
     is_answered: bool,
     pub(super) incoming: Option<Answer>,
+    /// What its agent has looked up ahead.
+    pub(super) ahead: Option<Ahead>,
 }
 
 impl Client {
@@ -63,7 +66,12 @@ impl Client {
             Role::Stop(StopKind::Hook, _) | Role::Agent => (Request::Release, Step::Ask),
         };
         let (asking, epoch, run, incoming) = (None, None, None, None);
-        Self { request, step, asking, epoch, run, is_answered: false, incoming }
+        Self { request, step, asking, epoch, run, is_answered: false, incoming, ahead: None }
+    }
+
+    /// The kubelet starts it after this long.
+    pub(super) fn start_after(&mut self, length: Duration) {
+        self.step = Step::Pause(length);
     }
 
     /// What it asks for.
@@ -143,7 +151,8 @@ impl Client {
         } else if let (Step::AwaitStop, Reply::Stopping) = (&self.step, reply) {
             (self.request, self.asking, self.step) = (Request::Release, None, Step::Ask);
         } else if let (Step::Pause(_), Reply::Waited) = (&self.step, reply) {
-            self.step = Step::Ask;
+            let starts = self.asking.is_none() && self.attaches();
+            self.step = if starts { Step::Probe } else { Step::Ask };
         } else if let (Step::Asked, Reply::Waited) = (&self.step, reply) {
             let kind = if self.is_answered { NoOutcome::Final } else { NoOutcome::NoAnswer };
             let run = self.run;
