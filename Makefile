@@ -163,6 +163,8 @@ e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take mi
 	$(MAKE) e2e KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp MEMBERS=own-network ARGS="$(OWN_NETWORK) $(MOVES)"
+	$(MAKE) e2e NETWORK_POLICY=1 ARGS="network_policies $(OWN_NETWORK)"
+	$(MAKE) e2e NETWORK_POLICY=1 CNI=ptp ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e CNI=vpc ARGS=_
 
 test-cloudformation: ## Check the CloudFormation template with cfn-lint (needs python3)

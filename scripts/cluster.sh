@@ -20,9 +20,12 @@ fail() {
 missing=() vpc_cni='' iptables=''
 [[ " $* " != *" --cni vpc "* ]] || vpc_cni=1
 [[ -z "$vpc_cni" && ${KUBE_PROXY:-} != iptables ]] || iptables=/usr/sbin/iptables:iptables
-for needed in $iptables /usr/bin/containerd:containerd /usr/sbin/runc:runc /usr/sbin/nft:nftables \
-    /usr/lib/cni/bridge:containernetworking-plugins /bin/busybox:busybox-static \
-    /usr/sbin/ip:iproute2 /usr/bin/nsenter:util-linux /usr/bin/strip:binutils \
+engine=''
+[[ -z "${NETWORK_POLICY:-}" ]] || engine="/usr/sbin/iptables:iptables /usr/sbin/ipset:ipset"
+for needed in $iptables $engine /usr/bin/containerd:containerd /usr/sbin/runc:runc \
+    /usr/sbin/nft:nftables /usr/lib/cni/bridge:containernetworking-plugins \
+    /bin/busybox:busybox-static /usr/sbin/ip:iproute2 /usr/bin/nsenter:util-linux \
+    /usr/bin/strip:binutils \
     /etc/ssl/certs/ca-certificates.crt:ca-certificates; do
     [[ -e "${needed%%:*}" ]] || missing+=("${needed##*:}")
 done
@@ -50,6 +53,12 @@ if [[ -n "$vpc_cni" ]]; then
     VPC_CNI=$(dirname "$(scripts/tool.sh aws-k8s-agent $module/aws-k8s-agent tools/vpc-cni)")
     scripts/tool.sh aws-cni $module/routed-eni-cni-plugin tools/vpc-cni >/dev/null
     export VPC_CNI
+fi
+# An engine for NetworkPolicies: the firewall of kube-router.
+if [[ -n "$engine" ]]; then
+    module=github.com/cloudnativelabs/kube-router/v2/cmd
+    KUBE_ROUTER=$(scripts/tool.sh kube-router $module/kube-router tools/kube-router)
+    export KUBE_ROUTER
 fi
 export CLUSTERBOX_DIR="${CLUSTERBOX_DIR:-$target/clusters}"
 

@@ -138,7 +138,8 @@ impl KubeSource {
             return;
         };
         let PodView::Present { pod, lifecycle: PodLifecycle::Running, .. } = view else { return };
-        let is_same = |known: &NodePod| matches!(&known.view, PodView::Present { pod: uid, .. } if uid == pod);
+        let is_same =
+            |one: &NodePod| matches!(&one.view, PodView::Present { pod: uid, .. } if uid == pod);
         let known = matches!(self.lock().pods.known(&member), Known::Present(one) if is_same(one));
         if !known {
             self.bound.try_send(BoundPod { member, pod: pod.clone() }).ok();

@@ -14,7 +14,9 @@ use crate::home::Home;
 use crate::install::block_on;
 use crate::topology::Layout;
 use crate::up::Running;
-use crate::{Outcome, e2e, failed, images, install, member, node, supervise, up, vpc_cni};
+use crate::{
+    Outcome, e2e, failed, images, install, member, network_policy, node, supervise, up, vpc_cni,
+};
 
 /// Directory of the release images to install; `make images` writes it.
 const RELEASE_IMAGES: &str = "FIRECAMP_IMAGES";
@@ -264,6 +266,7 @@ pub(crate) fn start_cluster(home: &Home, layout: Layout, tied: bool) -> Outcome<
     if layout == Layout::VpcCni {
         vpc_cni::copy_programs(home)?;
     }
+    network_policy::copy_program(home)?;
     images::build(&home.path("images"), release_images().as_deref())?;
     up::start(home, tied)
 }

@@ -19,6 +19,7 @@ mod lifecycle;
 mod many_members;
 mod migration;
 mod moves;
+mod network_policy;
 mod own_network;
 mod owners;
 mod pod_termination;
@@ -156,6 +157,11 @@ async fn run_layout(
         Layout::VpcCni => vpc_cni_scenarios(cluster, wanted).await?,
         Layout::OneSubnet | Layout::Ptp | Layout::Zones => run_all(cluster, wanted).await?,
     };
+    if network_policy::is_tested(cluster) {
+        let (more, failed) = network_policy_scenarios(cluster, wanted).await?;
+        ran += more;
+        failures.extend(failed);
+    }
     if !wanted.is_empty() {
         let (long, failed) = match layout {
             Layout::VpcCni => long_vpc_cni_scenarios(cluster, wanted).await?,
@@ -247,6 +253,18 @@ async fn endpoint_scenarios(
         own_network::f129_address_follows_into_a_new_sandbox_and_the_agent_restores_what_is_removed,
         endpoint::a_set_moves_to_the_endpoint_and_back_and_its_members_keep_their_addresses,
         endpoint::f121_f124_a_member_without_privileges_survives_the_absence_of_its_agent,
+    ])
+}
+
+/// Scenarios on a cluster with an engine for NetworkPolicies.
+async fn network_policy_scenarios(
+    cluster: &TestCluster<'_>,
+    wanted: &[String],
+) -> Outcome<(usize, Vec<String>)> {
+    Ok(scenarios![
+        cluster,
+        wanted,
+        network_policy::network_policies_apply_to_the_pod_ip_and_not_to_the_static_address,
     ])
 }
 

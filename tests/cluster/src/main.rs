@@ -10,6 +10,7 @@ mod home;
 mod images;
 mod install;
 mod member;
+mod network_policy;
 mod node;
 mod pod_network;
 mod rootfs;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::dns::{self, COREDNS};
 use crate::home::Home;
 use crate::topology::{API_PORT, CONTROL_ADDRESS, Layout, WORKERS, Worker, api_url};
-use crate::{Outcome, failed, pod_network, vpc_cni};
+use crate::{Outcome, failed, network_policy, pod_network, vpc_cni};
 
 /// Programs of the control plane and the workers.
 pub(crate) const PROGRAMS: [&str; 7] = [
@@ -44,7 +44,7 @@ pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
     let named = WORKERS
         .map(|worker| (format!("kubelet-{}", worker.name), format!("system:node:{}", worker.name)));
     let kubelets = named.iter().map(|(token, name)| User { token, name, group: "system:nodes" });
-    let mut users = vec![ADMIN, MANAGER, SCHEDULER, PROXY, dns::USER];
+    let mut users = vec![ADMIN, MANAGER, SCHEDULER, PROXY, dns::USER, network_policy::USER];
     users.extend(kubelets);
     let keys = Keys::make(&home.control(), &users)?;
     let url = api_url();
@@ -151,6 +151,9 @@ pub(crate) fn write_worker(home: &Home, worker: Worker) -> Outcome {
     ];
     if home.layout() == Layout::VpcCni {
         files.push((vpc_cni::START, vpc_cni::start_script(home, worker)));
+    }
+    if network_policy::runs(home) {
+        files.push((network_policy::START, network_policy::start_script(home, worker)));
     }
     for (name, text) in files {
         let path = dir.join(name);
@@ -277,6 +280,9 @@ pub(crate) fn worker_programs(
     ];
     if layout == Layout::VpcCni {
         programs.push(("ipamd", "/bin/sh".into(), vec![at(vpc_cni::START)]));
+    }
+    if network_policy::runs(home) {
+        programs.push(network_policy::program(&dir));
     }
     programs
 }

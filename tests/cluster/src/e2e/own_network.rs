@@ -17,12 +17,12 @@ use crate::member::PORT;
 use crate::topology::Layout;
 
 /// The client in the VPC, and the port of a service there.
-const CLIENT: &str = "10.0.1.200";
-const CLIENTS_PORT: u16 = 7000;
+pub(super) const CLIENT: &str = "10.0.1.200";
+pub(super) const CLIENTS_PORT: u16 = 7000;
 
 impl TestCluster<'_> {
     /// What a container of a pod is answered.
-    async fn dial_from(&self, pod: &str, at: &str, port: u16) -> Outcome<String> {
+    pub(super) async fn dial_from(&self, pod: &str, at: &str, port: u16) -> Outcome<String> {
         let port = port.to_string();
         let words =
             ["-n", APART, "exec", pod, "-c", "service", "--", "/clusterbox", "dial", at, "--port"];
@@ -30,13 +30,13 @@ impl TestCluster<'_> {
         Ok(self.admin.kubectl(&words).await?.trim().to_owned())
     }
 
-    async fn pod_ip(&self, name: &str) -> Outcome<String> {
+    pub(super) async fn pod_ip(&self, name: &str) -> Outcome<String> {
         let pod = self.admin.get(&format!("/api/v1/namespaces/{APART}/pods/{name}")).await?;
         Ok(text(&pod["status"]["podIP"]))
     }
 
     /// A pod without the label, which answers with the address of its client, and its Service.
-    async fn start_visitor(&self, name: &str, node: &str) -> Outcome<String> {
+    pub(super) async fn start_visitor(&self, name: &str, node: &str) -> Outcome<String> {
         let words = json!(["/clusterbox", "serve", "0.0.0.0", "--show-client"]);
         let container = json!({ "name": "service", "image": MEMBER, "command": words,
             "securityContext": unprivileged() });
@@ -78,7 +78,12 @@ impl TestCluster<'_> {
     }
 
     /// Waits until the pod is answered as wanted.
-    async fn wait_answer(&self, from: &str, (at, port): (&str, u16), wanted: &str) -> Outcome {
+    pub(super) async fn wait_answer(
+        &self,
+        from: &str,
+        (at, port): (&str, u16),
+        wanted: &str,
+    ) -> Outcome {
         until(&format!("{from} reaches {at}:{port}"), || async {
             let answer = self.dial_from(from, at, port).await?;
             ensure(answer == wanted, || format!("{answer:?} instead of {wanted:?}"))

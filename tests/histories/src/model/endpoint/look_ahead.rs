@@ -30,13 +30,11 @@ pub(super) enum Ahead {
 
 impl Model<'_> {
     /// Half of the histories have agents that look ahead. The kubelet starts the container while
-    /// they do. The enumeration of crashes needs none: a dead agent has forgotten what it looked up.
+    /// they do. The enumeration of crashes needs none: a dead agent forgets what it looked up.
     pub(in crate::model) fn plan_look_ahead(&mut self, slot: Slot) {
         let ahead = SeededRng::new(self.scenario.seed, Purpose::Shape, KEY).once_in(2);
-        if !ahead
-            || self.crash_injector.is_some()
-            || !self.client(slot).is_some_and(|it| it.attaches())
-        {
+        let attaches = self.client(slot).is_some_and(|client| client.attaches());
+        if !ahead || !attaches || self.crash_injector.is_some() {
             return;
         }
         self.coverage.expect(&[USED]);
