@@ -101,12 +101,12 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         let endpoint = Rc::new(endpoint);
         let accepted = async {
             let listener = endpoint.listen(at).await;
-            let ahead = endpoint.look_ahead(bound);
-            tokio::join!(endpoint.accept(&listener), endpoint.keep_link(at), ahead);
+            tokio::join!(endpoint.accept(&listener), endpoint.keep_link(at));
         };
+        let accepted = async { tokio::join!(accepted, endpoint.look_ahead(bound)) };
         tokio::select! {
             () = end.cancelled() => {}
-            () = accepted => {}
+            ((), ()) = accepted => {}
             () = written => {}
             () = sent => {}
         }
@@ -221,17 +221,11 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
     fn closed(&self, closed: Result<Source, JoinError>) {
         match closed {
             Ok(from) => self.limits.borrow_mut().disconnect(from),
-            Err(why) => Self::task_failed(why),
+            // A bug: let it end the process like any other panic.
+            Err(why) if why.is_panic() => std::panic::resume_unwind(why.into_panic()),
+            Err(why) => tracing::error!(error = %why, "connection cancelled"),
         }
         self.count_connections();
-    }
-
-    /// A bug: a panic ends the process like any other.
-    fn task_failed(why: JoinError) {
-        if why.is_panic() {
-            std::panic::resume_unwind(why.into_panic());
-        }
-        tracing::error!(error = %why, "task of the endpoint cancelled");
     }
 
     fn count_connections(&self) {

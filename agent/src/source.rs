@@ -14,6 +14,7 @@ use firecamp_core::ids::{Member, NodeName, PodUid};
 use firecamp_registry::RegistryUrl;
 use firecamp_run::connect::AnyRegistry;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::file_registry::FileSource;
@@ -39,11 +40,14 @@ pub(crate) trait Source: 'static {
     fn is_synced(&self) -> bool;
 }
 
-/// A pod with a pool's label that was bound to this node and has not started.
+/// A pod with a pool's label, and without a volume to attach first, that was bound to this node and
+/// has not started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BoundPod {
     pub(crate) member: Member,
     pub(crate) pod: PodUid,
+    /// When that was observed.
+    pub(crate) since: Instant,
 }
 
 /// The source of a registry.
@@ -53,7 +57,7 @@ pub(crate) enum AnySource {
 }
 
 impl AnySource {
-    /// A source that tells `bound` of each pod that waits for its address on this node.
+    /// A source that reports each pod that was bound to this node to `bound`.
     pub(crate) fn new(
         url: &RegistryUrl,
         node: NodeName,

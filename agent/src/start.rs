@@ -78,9 +78,9 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     let host = LinuxHost::new(&config.places.run_dir, HostTimeouts::default());
     let host = host.with_pod_networks(config.pod_networks.clone().map(networks));
     let registry = AnyRegistry::new(config.places.registry.clone());
-    let (bound, told) = mpsc::channel(BOUND);
+    let (report_bound, bound) = mpsc::channel(BOUND);
     let (url, node) = (&config.places.registry, config.node.clone());
-    let source = AnySource::new(url, node, registry.clone(), bound);
+    let source = AnySource::new(url, node, registry.clone(), report_bound);
     let in_cluster = !matches!(config.places.registry, RegistryUrl::File(_));
     let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
     let files = files.with_kernel(host.clone());
@@ -93,7 +93,7 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     };
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);
     let kube_status = kube_status(&config, &registry);
-    let asked = asked(&config, (ports.systems(), status.endpoint.clone()), told, end);
+    let asked = asked(&config, (ports.systems(), status.endpoint.clone()), bound, end);
     let AgentConfig { node, cluster, eni, listen, metrics, .. } = config;
     tracing::info!(%node, %cluster, %listen, "agent started");
     let span = tracing::info_span!("agent", %node);

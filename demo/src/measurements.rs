@@ -171,7 +171,8 @@ pub fn init_time(ran: &Ran, calls: &[Call]) -> InitTime {
         .map(|call| {
             let answered = call.at_us.saturating_add(call.took_us.unwrap_or_default());
             let end = proof.map_or(answered, |(assign, _)| answered.min(assign.max(call.at_us)));
-            end.saturating_sub(call.at_us)
+            // The agent may have looked up the owner before the container asked.
+            end.saturating_sub(call.at_us.max(ran.began_us))
         })
         .sum();
     InitTime { total_us, ec2_us, own_us: total_us.saturating_sub(ec2_us), describe_us }

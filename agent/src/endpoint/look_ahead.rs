@@ -1,92 +1,141 @@
 //! Looks up owners ahead: between the moment at which a pod is bound to this node and the first
-//! request of its init container, the kubelet creates its sandbox and its volumes.
+//! request of its init container, the kubelet creates its sandbox.
 //!
-//! Guarantees: the record is read, then the owner is looked up; nothing is changed. A look-up is
-//! made once for each pod, and kept for half of T. Caveats: for a pod that starts later than that,
-//! EC2 is asked twice.
+//! Guarantees: the record is read, then the owner is looked up; nothing is changed. An answer is
+//! kept for half of T. However many pods there are, a node sends one request a second, and no
+//! attach waits for it in a queue. Caveats: it is a hint, so pods that were bound too long ago, or
+//! before the watch began, are left out.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::time::Duration;
 
 use firecamp_core::contract::timing;
-use firecamp_core::failure::chain;
-use firecamp_core::ids::{Member, PodUid};
-use firecamp_core::ports::Registry as _;
+use firecamp_core::failure::{RegistryFailure, chain};
+use firecamp_core::ids::{Member, PodUid, SubnetId};
+use firecamp_core::ports::{Cloud as _, Registry as _};
+use firecamp_core::record::{StaticIp, Stored};
 use firecamp_engine::EarlyLookUp;
-use firecamp_run::connect::AnyRegistry;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use firecamp_run::connect::{AnyRegistry, OpenRegistry};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Endpoint;
 use crate::ports::Environment;
 use crate::source::BoundPod;
 
-/// Look-ups at once.
-const MOST: usize = 64;
+/// Pods whose owners are looked up together.
+const MOST: usize = 50;
+/// Pods that are bound at the same time share a request.
+const GATHER: Duration = Duration::from_millis(25);
+/// Pause after a request. EC2's bucket of describing requests gains 20 a second (ec2-semantics,
+/// throttling).
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long an attach waits for a look-up that has not ended. Its own one would end later.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The look-ups that no attach has used yet.
 #[derive(Debug, Default)]
-pub(super) struct EarlyLookUps(RefCell<BTreeMap<PodUid, EarlyLookUp>>);
+pub(super) struct EarlyLookUps(RefCell<BTreeMap<PodUid, Begun>>);
+
+#[derive(Debug)]
+struct Begun {
+    at: Instant,
+    found: oneshot::Receiver<EarlyLookUp>,
+}
 
 impl EarlyLookUps {
     /// That of a pod. Each is used at most once.
-    pub(super) fn take(&self, pod: &PodUid) -> Option<EarlyLookUp> {
-        self.0.borrow_mut().remove(pod)
+    pub(super) async fn take(&self, pod: &PodUid) -> Option<EarlyLookUp> {
+        let begun = self.0.borrow_mut().remove(pod)?;
+        timeout(PATIENCE, begun.found).await.ok()?.ok()
     }
 
-    fn keep(&self, pod: PodUid, found: EarlyLookUp) {
+    /// A look-up for a pod begins.
+    fn begin(&self, pod: PodUid) -> oneshot::Sender<EarlyLookUp> {
+        let (answer, found) = oneshot::channel();
         let mut all = self.0.borrow_mut();
-        all.retain(|_, one| !one.is_too_old());
-        all.insert(pod, found);
+        // A look-up ends within this time, and its answer may be used for as long again.
+        all.retain(|_, one| one.at.elapsed() < timing::EARLY_LOOK_UP.saturating_mul(2));
+        all.insert(pod, Begun { at: Instant::now(), found });
+        answer
     }
 }
 
+/// A record whose owner is looked up, and where the answer goes.
+struct Read {
+    stored: Stored<StaticIp>,
+    answer: oneshot::Sender<EarlyLookUp>,
+}
+
 impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
-    /// Looks up the owners of the addresses of these pods' members, until nobody tells of pods.
-    pub(super) async fn look_ahead(self: &Rc<Self>, mut bound: mpsc::Receiver<BoundPod>) {
-        let mut open = JoinSet::new();
-        loop {
-            tokio::select! {
-                told = bound.recv(), if open.len() < MOST => match told {
-                    Some(told) => {
-                        let endpoint = Rc::clone(self);
-                        open.spawn_local(async move { endpoint.look_up(told).await });
-                    }
-                    None => return,
-                },
-                Some(ended) = open.join_next() => if let Err(why) = ended {
-                    Self::task_failed(why);
-                },
+    /// Looks up the owners of the addresses of bound pods, as long as pods are reported.
+    pub(super) async fn look_ahead(&self, mut bound: mpsc::Receiver<BoundPod>) {
+        let mut pods = Vec::new();
+        while bound.recv_many(&mut pods, 1).await > 0 {
+            sleep(GATHER).await;
+            while let (true, Ok(pod)) = (pods.len() < MOST, bound.try_recv()) {
+                pods.push(pod);
             }
+            pods.retain(|pod| pod.since.elapsed() < timing::EARLY_LOOK_UP);
+            let all = std::mem::take(&mut pods);
+            if timeout(timing::EARLY_LOOK_UP, self.look_up(all)).await.is_err() {
+                tracing::debug!("owners not looked up ahead in time");
+            }
+            sleep(PAUSE).await;
         }
     }
 
-    async fn look_up(&self, BoundPod { member, pod }: BoundPod) {
-        match timeout(timing::EARLY_LOOK_UP, self.find_owner(&member)).await {
-            Ok(Ok(Some(found))) => {
-                tracing::debug!(%member, podUID = %pod, "owner looked up ahead");
-                self.early.keep(pod, found);
+    async fn look_up(&self, pods: Vec<BoundPod>) {
+        let mut read: BTreeMap<SubnetId, Vec<Read>> = BTreeMap::new();
+        for BoundPod { member, pod, .. } in pods {
+            let answer = self.early.begin(pod);
+            match self.read_bound(&member).await {
+                Ok(Some(stored)) => {
+                    let subnet = stored.object.subnet.clone();
+                    read.entry(subnet).or_default().push(Read { stored, answer });
+                }
+                Ok(None) => {}
+                Err(why) => tracing::debug!(%member, error = chain(&why), "failed to read record"),
             }
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => tracing::debug!(%member, error, "failed to look up owner ahead"),
-            Err(_late) => tracing::debug!(%member, "owner not looked up ahead in time"),
+        }
+        for (subnet, read) in read {
+            self.find_owners(&subnet, read).await;
         }
     }
 
-    /// The owner of a member's address, if its attach will look it up.
-    async fn find_owner(&self, member: &Member) -> Result<Option<EarlyLookUp>, String> {
-        let read = self.systems.registry.member(member, None).await;
-        let stored = read.map_err(|why| chain(&why))?.static_ip;
-        let own = stored.filter(|stored| stored.object.member == *member);
-        let node = &self.served.node;
-        let Some(stored) = own.filter(|stored| stored.object.rests_elsewhere(node)) else {
+    /// The record of a member whose attach will look up the owner. A member without a claim costs
+    /// one request.
+    async fn read_bound(
+        &self,
+        member: &Member,
+    ) -> Result<Option<Stored<StaticIp>>, RegistryFailure> {
+        let OpenRegistry::Kube(registry) = self.systems.registry.get().await? else {
             return Ok(None);
         };
+        let claim = Box::pin(registry.claim(member)).await?;
+        let Some(address) = claim.and_then(|stored| stored.object.address) else {
+            return Ok(None);
+        };
+        let stored = registry.static_ip(address).await?;
+        let own = stored.filter(|stored| stored.object.member == *member);
+        Ok(own.filter(|stored| stored.object.last_held_elsewhere(&self.served.node)))
+    }
+
+    async fn find_owners(&self, subnet: &SubnetId, read: Vec<Read>) {
+        let addresses: Vec<_> = read.iter().map(|one| one.stored.object.address).collect();
         let sent = Instant::now();
-        let found = self.queues.look_up(stored.object.address, &stored.object.subnet).await;
-        let owner = found.map_err(|why| chain(&why))?;
-        Ok(Some(EarlyLookUp { version: stored.version, owner, sent }))
+        let mut owners = match self.systems.cloud.owners(&addresses, subnet).await {
+            Ok(owners) => owners,
+            Err(why) => {
+                return tracing::debug!(%subnet, error = chain(&why), "failed to look up owners");
+            }
+        };
+        for Read { stored, answer } in read {
+            if let Some(owner) = owners.remove(&stored.object.address) {
+                // The pod may have asked and gone on without it.
+                answer.send(EarlyLookUp { version: stored.version, owner, sent }).ok();
+            }
+        }
     }
 }

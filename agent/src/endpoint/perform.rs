@@ -141,7 +141,7 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
                     ..attach_input(&endpoint.served, (&by, pod.as_ref()), request)
                 };
                 let cloud = endpoint.queues.cloud(&endpoint.systems.cloud);
-                let prepared = Prepared { input, early: endpoint.early.take(&by.pod) };
+                let prepared = Prepared { input, early: endpoint.early.take(&by.pod).await };
                 let run = run(pool);
                 Some((api::INIT, endpoint.run(&cloud, prepared, &run).await))
             }

@@ -129,9 +129,9 @@ impl KubeSource {
         }
     }
 
-    /// Tells of a pod that awaits its address, when it appears. It is only an advance notice, so
-    /// what finds no room is dropped.
-    fn tell_bound(&self, item: &Item<NodePod>) {
+    /// Reports a pod that awaits its address when it appears. It is only an advance notice, so what
+    /// finds no room is dropped.
+    fn report_bound(&self, item: &Item<NodePod>) {
         let (Some(member), Ok(NodePod { view, awaits_address: true, .. })) =
             (member(&item.key), &item.object)
         else {
@@ -142,7 +142,8 @@ impl KubeSource {
             |one: &NodePod| matches!(&one.view, PodView::Present { pod: uid, .. } if uid == pod);
         let known = matches!(self.lock().pods.known(&member), Known::Present(one) if is_same(one));
         if !known {
-            self.bound.try_send(BoundPod { member, pod: pod.clone() }).ok();
+            let (pod, since) = (pod.clone(), Instant::now());
+            self.bound.try_send(BoundPod { member, pod, since }).ok();
         }
     }
 
@@ -331,7 +332,7 @@ impl Source for KubeSource {
                 )),
                 follow(&pods, |reported| {
                     if let Reported::One(Event::Set(item)) = &reported {
-                        self.tell_bound(item);
+                        self.report_bound(item);
                     }
                     self.reported("pods", reported, |kept| &mut kept.pods, member);
                 }),

@@ -28,8 +28,8 @@ pub(super) struct Asking<'a> {
     status: &'a Status,
     pub(super) at: SocketAddr,
     dir: tempfile::TempDir,
-    /// Tells the endpoint of pods that were bound to the node.
-    pub(super) bound: mpsc::Sender<BoundPod>,
+    /// Reports pods that were bound to the node to the endpoint.
+    pub(super) report_bound: mpsc::Sender<BoundPod>,
 }
 
 impl Asking<'_> {
@@ -121,11 +121,11 @@ pub(super) async fn asking_of(pod_networks: bool, body: impl AsyncFnOnce(Asking<
         pod_networks,
     };
     let metrics = status.endpoint.clone();
-    let (bound, told) = mpsc::channel(8);
-    let serve = Endpoint::<SimEnvironment>::serve(at, served, (systems, metrics), told, &end);
+    let (report_bound, bound) = mpsc::channel(8);
+    let serve = Endpoint::<SimEnvironment>::serve(at, served, (systems, metrics), bound, &end);
     let body = async {
         let dir = tempfile::tempdir().unwrap();
-        let asking = Asking { node: &node, status: &status, at: at.into(), dir, bound };
+        let asking = Asking { node: &node, status: &status, at: at.into(), dir, report_bound };
         asking.set_pod(POD, &json!({}));
         node.server.issue_token(TOKEN, "firecamp.io", ("prod", "redis-0", POD), NODE);
         body(asking).await;

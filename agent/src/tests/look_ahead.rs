@@ -1,15 +1,17 @@
 //! The owner is looked up before the pod asks.
 
+use std::cell::RefCell;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
+use firecamp_core::failure::CloudKind;
 use firecamp_core::record::{Attachment, State};
 use firecamp_run::connect::AnyRegistry;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::asking::{Asking, TOKEN, asking};
@@ -17,7 +19,8 @@ use super::harness::{ADDRESS, NODE, Node, OTHER_POD, POD};
 use crate::source::{BoundPod, KubeSource, Source as _};
 
 fn bound(pod: &str) -> BoundPod {
-    BoundPod { member: "prod/redis-0".parse().unwrap(), pod: pod.parse().unwrap() }
+    let (member, pod) = ("prod/redis-0".parse().unwrap(), pod.parse().unwrap());
+    BoundPod { member, pod, since: Instant::now() }
 }
 
 /// The member's last pod ran on another node and has released the address there.
@@ -40,16 +43,20 @@ async fn looked_up(node: &Node) {
         }
     };
     timeout(Duration::from_secs(5), done).await.expect("it is looked up");
-    // The answer is on its way to the endpoint.
-    sleep(Duration::from_millis(50)).await;
 }
 
 /// Look-ups of an attach whose owner was looked up when its pod was bound, if this happens between.
 async fn look_ups_of_attach(between: impl AsyncFnOnce(&Node)) -> u32 {
+    look_ups_with(None, between).await
+}
+
+/// The same, where EC2 refuses the early look-up like this.
+async fn look_ups_with(refusal: Option<CloudKind>, between: impl AsyncFnOnce(&Node)) -> u32 {
     let mut count = 0;
     asking(async |asking| {
         released_elsewhere(&asking).await;
-        asking.bound.send(bound(POD)).await.unwrap();
+        asking.node.cloud.account().faults.reads = refusal;
+        asking.report_bound.send(bound(POD)).await.unwrap();
         looked_up(asking.node).await;
         between(asking.node).await;
         let report = asking.attach(TOKEN).await;
@@ -78,47 +85,77 @@ async fn f146_what_was_looked_up_too_long_ago_is_not_used() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_here_is_not_looked_up_ahead() {
+async fn f146_a_throttled_early_look_up_is_repeated_by_the_attach() {
+    let recovers = async |node: &Node| node.cloud.account().faults.reads = None;
+    assert_eq!(look_ups_with(Some(CloudKind::Throttled), recovers).await, 1);
+}
+
+/// What the endpoint reads from the API server and from EC2 for a bound pod.
+async fn reads_for(pod: BoundPod, of: &Asking<'_>) -> (Vec<String>, u32) {
+    let before = (of.node.server.requests().len(), look_ups(of.node));
+    of.report_bound.send(pod).await.unwrap();
+    // A node sends one request a second.
+    sleep(Duration::from_millis(1_200)).await;
+    (of.node.server.requests().split_off(before.0), look_ups(of.node) - before.1)
+}
+
+#[tokio::test]
+async fn f146_addresses_that_are_here_members_without_a_claim_and_old_pods_are_not_looked_up() {
     asking(async |asking| {
-        asking.bound.send(bound(POD)).await.unwrap();
-        sleep(Duration::from_millis(300)).await;
-        assert_eq!(look_ups(asking.node), 0);
+        let (requests, calls) = reads_for(bound(POD), &asking).await;
+        assert_eq!((requests.len(), calls), (2, 0), "it is here: {requests:?}");
+        let stranger = BoundPod { member: "prod/web-0".parse().unwrap(), ..bound(POD) };
+        let (requests, calls) = reads_for(stranger, &asking).await;
+        assert_eq!((requests.len(), calls), (1, 0), "it has no claim: {requests:?}");
+        released_elsewhere(&asking).await;
+        let old = BoundPod { since: Instant::now() - timing::EARLY_LOOK_UP, ..bound(POD) };
+        let (requests, calls) = reads_for(old, &asking).await;
+        assert_eq!((requests.len(), calls), (0, 0), "it was bound long ago: {requests:?}");
+        assert_eq!(reads_for(bound(POD), &asking).await.1, 1);
     })
     .await;
 }
 
-/// The pods of which the source tells within a moment.
-async fn told(told: &mut mpsc::Receiver<BoundPod>) -> Vec<BoundPod> {
-    let mut pods = Vec::new();
-    while let Ok(Some(pod)) = timeout(Duration::from_millis(300), told.recv()).await {
-        pods.push(pod);
+/// The pods that the source reports within a moment.
+async fn reported(pods: &mut mpsc::Receiver<BoundPod>) -> Vec<String> {
+    let mut all = Vec::new();
+    while let Ok(Some(reported)) = timeout(Duration::from_millis(300), pods.recv()).await {
+        assert_eq!(reported.member, bound(POD).member);
+        all.push(reported.pod.to_string());
     }
-    pods
+    all
 }
 
 #[tokio::test]
-async fn a_labelled_pod_that_has_not_started_is_told_once() {
+async fn a_labelled_pod_without_volume_is_reported_once_before_it_starts() {
     let node = Node::new().await;
     let (bound_to, mut bound_pods) = mpsc::channel(8);
     let registry = AnyRegistry::from(node.registry.clone());
     let source = KubeSource::new(NODE.parse().unwrap(), registry, bound_to);
+    let volumes = RefCell::new(json!([]));
     let set = |uid: &str, labels: Value, phase: &str, ip: Option<Ipv4Addr>| {
         let metadata = json!({ "uid": uid, "labels": labels });
         let ips: Vec<_> = ip.iter().map(|ip| json!({ "ip": ip })).collect();
         let status = json!({ "phase": phase, "podIPs": ips });
-        let pod = json!({ "metadata": metadata, "spec": { "nodeName": NODE }, "status": status });
+        let spec = json!({ "nodeName": NODE, "volumes": *volumes.borrow() });
+        let pod = json!({ "metadata": metadata, "spec": spec, "status": status });
         node.server.set_pod("prod", "redis-0", pod);
     };
     let (labels, end) = (|| json!({ "firecamp.io/pool": "a" }), CancellationToken::new());
     let body = async {
-        assert_eq!(told(&mut bound_pods).await, [], "this pod runs");
+        let none: [&str; 0] = [];
+        assert_eq!(reported(&mut bound_pods).await, none, "this pod runs");
         set("no-label", json!({}), "Pending", None);
-        assert_eq!(told(&mut bound_pods).await, []);
+        let data = json!({ "name": "data", "persistentVolumeClaim": { "claimName": "data" } });
+        volumes.replace(json!([data]));
+        set("with-volume", labels(), "Pending", None);
+        assert_eq!(reported(&mut bound_pods).await, none);
+        volumes.replace(json!([{ "name": "token", "projected": { "sources": [] } }]));
         set(OTHER_POD, labels(), "Pending", None);
-        assert_eq!(told(&mut bound_pods).await, [bound(OTHER_POD)]);
+        assert_eq!(reported(&mut bound_pods).await, [OTHER_POD]);
         set(OTHER_POD, labels(), "Pending", Some(ADDRESS));
         set(OTHER_POD, labels(), "Running", Some(ADDRESS));
-        assert_eq!(told(&mut bound_pods).await, [], "it is known");
+        assert_eq!(reported(&mut bound_pods).await, none, "it is known");
         end.cancel();
     };
     tokio::join!(source.follow(&end), body);

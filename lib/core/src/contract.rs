@@ -211,8 +211,8 @@ pub mod timing {
 
     /// Assumption A1: a call takes effect within T of the read that authorised it, or never.
     pub const CALL_BOUND: Duration = Duration::from_secs(5);
-    /// How long an owner look-up from before an attach is used: half of T, so that the other half
-    /// is left for the Assign.
+    /// How long an owner look-up from before an attach may lead to its Assign, counted to the write
+    /// of the epoch: half of T.
     pub const EARLY_LOOK_UP: Duration = Duration::from_millis(2_500);
     /// What must be left of T to send a call; with less, the machine reads the registry again
     /// first.

@@ -181,7 +181,7 @@ pub struct StaticIp {
 impl StaticIp {
     /// Whether an attach on this node looks up the owner in any case: the last holder was on
     /// another node, and nothing is pending.
-    pub fn rests_elsewhere(&self, node: &NodeName) -> bool {
+    pub fn last_held_elsewhere(&self, node: &NodeName) -> bool {
         self.attachment.as_ref().is_some_and(|held| held.node != *node)
             && self.pending_mutations.is_empty()
     }

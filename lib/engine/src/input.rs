@@ -55,11 +55,6 @@ impl EarlyLookUp {
         let Self { version, owner, .. } = self.clone();
         Some(LookedUp { version, owner, until: now.plus(left) })
     }
-
-    /// Whether no attach can use it any more.
-    pub fn is_too_old(&self) -> bool {
-        self.sent.elapsed() >= timing::EARLY_LOOK_UP
-    }
 }
 
 /// An attach whose owner may have been looked up before.

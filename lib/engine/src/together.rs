@@ -104,17 +104,6 @@ impl Queues {
         SharedCloud { cloud, queues: self, number }
     }
 
-    /// Looks up the owner of an address for an attach that has not begun. What others look up
-    /// within the next moments goes along.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Cloud::owners`].
-    pub async fn look_up(&self, address: Ipv4Addr, subnet: &SubnetId) -> Answer<Owner> {
-        let call = (subnet.clone(), address, Others::Expected);
-        self.call(&self.lookups, call, READ_BOUND).await
-    }
-
     fn expected(&self) -> MutexGuard<'_, Expected> {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -90,6 +90,7 @@ const CASES: &[Case] = cases![
         f128_connection_names_its_namespace_and_a_forged_one_is_refused,
         f128_namespace_file_that_is_used_again_is_not_the_pods,
         f129_new_sandbox_of_the_same_pod_gets_the_address,
+        f129_what_the_end_of_a_sandbox_removes_is_not_missing,
         f113_successor_on_the_same_node_gets_the_address_in_one_step,
         f131_address_that_a_crash_left_in_an_old_pod_is_found_and_removed,
         a_range_that_is_configured_no_longer_is_removed,

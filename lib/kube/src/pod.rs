@@ -11,6 +11,7 @@ use firecamp_core::ports::{AskingPod, Controller, PodLifecycle, PodView};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The fields of a pod that are used here.
 #[derive(Deserialize)]
@@ -78,6 +79,14 @@ pub(crate) struct PodSpec {
     termination_grace_period_seconds: Option<u64>,
     containers: Vec<Container>,
     init_containers: Vec<Container>,
+    volumes: Vec<Volume>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Volume {
+    persistent_volume_claim: Option<IgnoredAny>,
+    ephemeral: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -105,7 +114,8 @@ pub struct NodePod {
     pub own_network: bool,
     /// It has the label of a pool, and its containers have started (phase Running).
     pub expects_address: bool,
-    /// It has the label of a pool, and its containers have not started (phase Pending).
+    /// It has the label of a pool, its containers have not started (phase Pending), and it has no
+    /// volume that may have to be attached to the node before.
     pub awaits_address: bool,
 }
 
@@ -180,6 +190,12 @@ pub(crate) fn read(object: &str) -> Result<NodePod, String> {
 }
 
 impl PodSpec {
+    fn has_persistent_volume(&self) -> bool {
+        let persistent =
+            |one: &Volume| one.persistent_volume_claim.is_some() || one.ephemeral.is_some();
+        self.volumes.iter().any(persistent)
+    }
+
     /// The pod's requests as scheduler and kubelet compute them.
     pub(crate) fn requested(&self) -> ResourceList {
         let all = self.init_containers.iter().chain(&self.containers);
@@ -219,7 +235,8 @@ impl Pod {
         let (mut requested, own_network) = (self.spec.requested(), !self.spec.host_network);
         let labelled = self.metadata.labels.contains_key(POOL_LABEL);
         let expects_address = labelled && self.status.phase == "Running";
-        let awaits_address = labelled && self.status.phase == "Pending";
+        let awaits_address =
+            labelled && self.status.phase == "Pending" && !self.spec.has_persistent_volume();
         let view = self.view(date)?;
         if matches!(view, PodView::Present { lifecycle: PodLifecycle::Terminal, .. }) {
             requested = ResourceList::new();

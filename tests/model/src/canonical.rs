@@ -136,8 +136,9 @@ impl View {
     fn rewrite<'a>(&self, value: &'a mut Value, path: &mut Vec<&'a str>) {
         match path.as_slice() {
             ["input"] | [_, "input"] | [.., "delay", "length"] => return,
+            [.., "crossed" | "furthest"] => *value = Value::Null,
             // Only Assign's first state is decided by it.
-            [.., "crossed" | "furthest"] | [.., "held", "look_up"] => *value = Value::Null,
+            [.., "held", "look_up"] => *value = "None".into(),
             [.., "failures"] | [.., "delay", "limit"] => reset(value),
             [.., "message" | "why"] => *value = "".into(),
             [.., "unread"] => {

@@ -100,7 +100,8 @@ impl Assign {
         if let Verdict::Assign { force } = self.verdict(input, &known.owner)
             && now < known.until
         {
-            self.look_up_until = known.until;
+            let rest = timing::CALL_BOUND.saturating_sub(timing::EARLY_LOOK_UP);
+            self.look_up_until = known.until.plus(rest);
             self.approach(force, now);
         }
     }

@@ -174,7 +174,7 @@ impl Bind {
             return self.after_identity(input, node, now);
         }
         let elsewhere = self.bound_record(input);
-        let elsewhere = elsewhere.filter(|stored| stored.object.rests_elsewhere(&input.node));
+        let elsewhere = elsewhere.filter(|stored| stored.object.last_held_elsewhere(&input.node));
         let known = |stored: &Stored<StaticIp>| {
             input.looked_up.as_ref().is_some_and(|known| known.version == stored.version)
         };

@@ -51,7 +51,8 @@ pub struct LookedUp {
     pub version: Version,
     /// The answer of EC2.
     pub owner: Owner,
-    /// From when on it is too old to be used.
+    /// Until when it is used: [`EARLY_LOOK_UP`](crate::contract::timing::EARLY_LOOK_UP) after it was
+    /// sent.
     pub until: Moment,
 }
 

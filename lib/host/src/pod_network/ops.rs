@@ -262,8 +262,8 @@ impl LinuxHost {
         }
     }
 
-    /// Whether the pod has the address, and its packets are led there; none if its network is gone.
-    /// A program that cannot enter it sees only the second.
+    /// Whether the pod has the address, and its packets are led there; none if its network is gone,
+    /// or has lost the pod's own address, as at the end of each sandbox. A program that cannot enter it sees only the second.
     pub(crate) async fn is_in_pod(
         &self,
         networks: &mut Networks,
@@ -284,7 +284,8 @@ impl LinuxHost {
             return Ok(None);
         };
         let Ok(inside) = Inside::read(within, network, (address, ranges)).await? else {
-            return Ok(Some(false));
+            let there = address::list(&mut within.route).await?;
+            return Ok(there.iter().any(|one| one.local == network.ip).then_some(false));
         };
         let delivery = delivery_to(&inside, address, (node, ranges));
         let delivered = delivery.is_ok_and(|delivery| delivery.is_complete(node));

@@ -134,6 +134,18 @@ pub(crate) fn f129_new_sandbox_of_the_same_pod_gets_the_address() {
     assert_eq!(dials(&fixture.node.router, &second.net, ADDRESS), GATEWAY);
 }
 
+pub(crate) fn f129_what_the_end_of_a_sandbox_removes_is_not_missing() {
+    let fixture = Fixture::new(Cni::Bridge);
+    let (target, pod) = ([fixture.node.on_second()], fixture.pod("1", POD));
+    fixture.attach(&pod, &holder("pod", 1));
+    let view = || fixture.node.net.block_on(|| fixture.host.views(&target)).remove(0).unwrap();
+    pod.net.delete_address("eth0", ADDRESS, 32);
+    assert!(view().link.is_some() && !view().is_complete(), "it is restored");
+    // The plugin removes the pod's interface before the runtime removes the namespace.
+    pod.net.delete_link("eth0");
+    assert_eq!(view().link, None);
+}
+
 pub(crate) fn f113_successor_on_the_same_node_gets_the_address_in_one_step() {
     let fixture = Fixture::new(Cni::Bridge);
     let (old, new) = (fixture.pod("1", POD), fixture.pod("2", OTHER_POD));

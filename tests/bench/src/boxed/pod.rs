@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use firecamp_core::contract::env;
 use firecamp_demo::api_in_box::Phase;
@@ -17,6 +19,9 @@ use nix::sys::signal::Signal;
 use super::fixture::{Fixture, PORT, Place};
 use crate::failure::Failure;
 use crate::timed::{ProcessRun, peak_kib};
+
+/// How long a kubelet takes from a pod's binding to its first container, at least.
+const KUBELET: Duration = Duration::from_millis(300);
 
 /// The step that the stop container logs after it has read its epoch.
 const EPOCH_READ: &str = "release.0";
@@ -168,6 +173,9 @@ fn run_init(
     let (mut command, file) = init(fixture, place, (&build.init, &traces))?;
     command.env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs())).stdin(Stdio::null()).stderr(log);
     let from_us = fixture.clock.now_us();
+    if fixture.endpoint.is_some() {
+        thread::sleep(KUBELET);
+    }
     let output = command.output().map_err(Failure::of("start an init container"))?;
     let run: ProcessRun = serde_json::from_slice(&output.stdout)
         .map_err(Failure::of("decode the resource usage of an init container"))?;

@@ -12,7 +12,7 @@ use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 use procfs::process::{Process, Stat};
 use procfs::{Current as _, WithCurrentSystemInfo as _};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::set::{FirecampContainers, NAMESPACE, Set, Stop};
 use super::test_cluster::{TestCluster, all_but, ensure};
@@ -30,6 +30,9 @@ const IDLE: Duration = Duration::from_mins(1);
 const WINDOWS: u32 = 4;
 /// Length of one measurement: the agent's periodic work happens once a minute.
 const WINDOW: Duration = Duration::from_mins(1);
+/// Time between two moves of a member. For a minute after its Assign, a node's metadata service
+/// proves nothing about the address; a member returns to a node with its second move.
+const ROUND: Duration = Duration::from_secs(40);
 
 /// All results.
 #[derive(Debug, Default)]
@@ -89,6 +92,18 @@ const VARIANTS: [Variant; 5] = [
     },
 ];
 
+impl Variant {
+    /// Its set, and the name of the pod.
+    fn set(&self) -> (Set, String) {
+        let Self { name, firecamp, stop, .. } = *self;
+        (Set { stop, firecamp, ..Set::new(name, 1) }, format!("{name}-0"))
+    }
+}
+
+/// Variants whose pods move in turn, by their numbers. Only one service at a time can listen at a
+/// node's address.
+const MOVING: [&[usize]; 3] = [&[0, 2, 3], &[1], &[4]];
+
 /// How long pods of a variant took to return.
 #[derive(Debug, Default)]
 struct Returns {
@@ -125,7 +140,10 @@ pub(crate) fn run(home: &Home, runs: u32, page: Option<&Path>) -> Outcome {
         let mut figures = Figures { agents, reachable, archive, ..Figures::default() };
         cluster.delete(&first).await?;
         for variant in &VARIANTS {
-            figures.returns.push(cluster.measure_returns(runs, variant).await?);
+            figures.returns.push(cluster.measure_restarts(runs, variant).await?);
+        }
+        for group in MOVING {
+            cluster.measure_moves(runs, group, &mut figures.returns).await?;
         }
         figures.agents_usage = cluster.measure_agents().await?;
         figures.commit = commit_and_load()?;
@@ -139,28 +157,46 @@ pub(crate) fn run(home: &Home, runs: u32, page: Option<&Path>) -> Outcome {
 }
 
 impl TestCluster<'_> {
-    /// Restarts a pod on its node, then moves it. Only one service at a time can listen at a node's
-    /// address, so there is one pod at a time.
-    async fn measure_returns(&self, runs: u32, variant: &Variant) -> Outcome<Returns> {
-        let Variant { name, firecamp, stop, .. } = *variant;
-        let set = Set { stop, firecamp, ..Set::new(name, 1) };
+    /// Restarts a pod on its node.
+    async fn measure_restarts(&self, runs: u32, variant: &Variant) -> Outcome<Returns> {
+        let (set, name) = variant.set();
         self.create(&set).await?;
-        let name = format!("{name}-0");
-        let mut node = self.wait_ready(&name, None).await?.node;
+        let node = self.wait_ready(&name, None).await?.node;
         let mut returns = Returns::default();
         self.cordon(&all_but(&node), true).await?;
         for _run in 0..runs {
             returns.same.push(self.time_restart(&name).await?);
         }
         self.cordon(&all_but(&node), false).await?;
-        for _run in 0..runs {
-            self.cordon(&[&node], true).await?;
-            returns.other.push(self.time_restart(&name).await?);
-            self.cordon(&[&node], false).await?;
-            node = self.wait_ready(&name, None).await?.node;
-        }
         self.delete(&set).await?;
         Ok(returns)
+    }
+
+    /// Moves the pods of these variants, one after the other.
+    async fn measure_moves(&self, runs: u32, group: &[usize], returns: &mut [Returns]) -> Outcome {
+        let sets: Vec<_> =
+            group.iter().filter_map(|one| VARIANTS.get(*one).map(Variant::set)).collect();
+        for (set, name) in &sets {
+            self.create(set).await?;
+            self.wait_ready(name, None).await?;
+        }
+        for _run in 0..runs {
+            let next = Instant::now() + ROUND;
+            for ((_, name), number) in sets.iter().zip(group) {
+                let node = self.wait_ready(name, None).await?.node;
+                self.cordon(&[&node], true).await?;
+                let took = self.time_restart(name).await?;
+                returns.get_mut(*number).into_iter().for_each(|one| one.other.push(took));
+                self.cordon(&[&node], false).await?;
+            }
+            if sets.iter().any(|(set, _)| set.firecamp.attaches()) {
+                sleep_until(next).await;
+            }
+        }
+        for (set, _) in &sets {
+            self.delete(set).await?;
+        }
+        Ok(())
     }
 
     async fn time_restart(&self, name: &str) -> Outcome<Duration> {

@@ -57,6 +57,16 @@ pub(super) enum FirecampContainers {
     None,
 }
 
+impl FirecampContainers {
+    /// Whether the pod has an address of FireCamp.
+    pub(super) fn attaches(self) -> bool {
+        match self {
+            Self::Real | Self::Injected | Self::OwnNetwork => true,
+            Self::Idle | Self::None => false,
+        }
+    }
+}
+
 /// `make e2e MEMBERS=injected`: the members of all scenarios ask the agents' endpoint.
 /// `MEMBERS=own-network`: they have networks of their own.
 const MEMBERS: &str = "CLUSTERBOX_MEMBERS";

@@ -86,8 +86,9 @@ fn f146_an_owner_to_refuse_is_looked_up_again() {
 #[test]
 fn f146_a_throttled_assign_by_force_needs_a_new_look_up_once_the_early_one_is_old() {
     let mut rig = informed(|_known| {});
+    let sent = rig.now;
     rig.until(is_assign).report(refused(CloudKind::Throttled));
     rig.after_pause();
-    rig.step_after(timing::EARLY_LOOK_UP);
+    rig.step_after(timing::CALL_BOUND.saturating_sub(rig.now.since(sent)));
     assert!(is_owner(&rig.action()), "{:?}", rig.action());
 }

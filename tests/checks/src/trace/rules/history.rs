@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::AttachInput;
+use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, HostKind};
 use firecamp_core::ids::{EniId, Epoch, Mac, Member, PodUid, RunId, Version};
 use firecamp_core::ports::{Owner, PodLifecycle, PodView};
@@ -48,6 +49,8 @@ pub(super) struct History {
     /// A read or write of the own record that no mutation has used up.
     pub(super) authority: Option<Moment>,
     pub(super) looked: Option<Looked>,
+    /// A look-up from before the run, and until when it counts.
+    early: Option<(Looked, Moment)>,
     macs: BTreeMap<EniId, Mac>,
     /// What IMDS lists, as it was last read.
     listed: BTreeMap<Mac, BTreeSet<Ipv4Addr>>,
@@ -81,6 +84,7 @@ impl History {
             ending: false,
             authority: None,
             looked: None,
+            early: None,
             macs: BTreeMap::new(),
             listed: BTreeMap::new(),
             listed_before: None,
@@ -155,7 +159,7 @@ impl History {
                 self.claim = records.claim.as_ref().map(|claim| claim.version.clone());
                 let own = records.static_ip.clone().filter(|s| s.object.member == *self.member());
                 self.fix(own.as_ref());
-                self.use_early(own.as_ref(), asked);
+                self.early = self.early_look_up(own.as_ref());
                 self.read(own, asked, now);
             }
             (_, Reply::Record(Ok(stored))) => {
@@ -245,6 +249,8 @@ impl History {
             let rests = eni.as_ref().is_some_and(|eni| rests_on(&before, eni));
             self.leads_here = rests && lists;
             self.listed_before = None;
+            let early = self.early.take().filter(|(_, until)| now < *until);
+            self.looked = early.map(|(looked, _)| looked).or_else(|| self.looked.take());
             self.taken = Some(Taken { epoch, answered: now, before, eni });
         }
         self.record = Some(stored);
@@ -266,13 +272,16 @@ impl History {
         }
     }
 
-    /// A look-up from before the run counts as sent after the read of the record of its version.
-    fn use_early(&mut self, own: Option<&Stored<StaticIp>>, asked: Moment) {
-        let Input::Attach(AttachInput { looked_up: Some(early), .. }) = &self.input else { return };
-        if let Some(own) = own.filter(|own| own.version == early.version && asked < early.until) {
-            let (address, owner) = (own.object.address, early.owner.clone());
-            self.looked = Some(Looked { address, owner, asked });
-        }
+    /// A look-up from before the run, if the record has its version: it counts once the epoch was
+    /// taken, if that was in time.
+    fn early_look_up(&self, own: Option<&Stored<StaticIp>>) -> Option<(Looked, Moment)> {
+        let Input::Attach(AttachInput { looked_up: Some(early), .. }) = &self.input else {
+            return None;
+        };
+        let own = own.filter(|own| own.version == early.version)?;
+        let (address, owner) = (own.object.address, early.owner.clone());
+        let asked = Moment(early.until.0.saturating_sub(timing::EARLY_LOOK_UP));
+        Some((Looked { address, owner, asked }, early.until))
     }
 
     /// What Describe shows proves something after an Assign, or where the record was at rest.

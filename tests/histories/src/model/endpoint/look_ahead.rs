@@ -1,6 +1,7 @@
 //! An agent looks up the owner of a member's address before the pod asks.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use firecamp_core::action::Reply;
 use firecamp_core::attach::LookedUp;
@@ -16,6 +17,9 @@ use crate::seed::{Purpose, SeededRng};
 /// The random stream that decides whether agents look ahead, chosen so that no regression seed
 /// before it (seeds/found.txt) gets another history.
 const KEY: u64 = 40_033;
+
+/// Between two attempts of an agent that stands still.
+const FROZEN: Duration = Duration::from_millis(250);
 
 const USED: &str = "endpoint: looked up ahead";
 
@@ -54,10 +58,10 @@ impl Model<'_> {
         if !process.alive {
             return;
         }
-        let Some(agent) = self.listener(node).filter(|agent| !self.processes[agent.at()].frozen)
-        else {
-            return;
-        };
+        let Some(agent) = self.listener(node) else { return };
+        if self.processes[agent.at()].frozen {
+            return self.queue.push(self.now.plus(FROZEN), Event::LookAhead(slot));
+        }
         let read = self.client(slot).and_then(|client| client.ahead.take());
         let ahead = match read {
             None => self.read_ahead(slot, agent),
@@ -78,7 +82,7 @@ impl Model<'_> {
         let member = self.member_of(slot);
         let node = &self.names.node(self.processes[slot.at()].spawn.node).name;
         let stored = self.cluster.registry.member(&member, None).ok()?.static_ip?;
-        if stored.object.member != member || !stored.object.rests_elsewhere(node) {
+        if stored.object.member != member || !stored.object.last_held_elsewhere(node) {
             return None;
         }
         let answer = self.process(slot).rng.millis(1, 200);
@@ -106,6 +110,7 @@ impl Model<'_> {
                 if Some(by) == agent && from <= now && now < found.until =>
             {
                 self.coverage.hit(USED);
+                self.process(run).ec2_calls += 1;
                 Some(found)
             }
             Ahead::Read(..) | Ahead::Known(..) => None,
