@@ -51,8 +51,8 @@ pub struct LookedUp {
     pub version: Version,
     /// The answer of EC2.
     pub owner: Owner,
-    /// Until when it is used: [`EARLY_LOOK_UP`](crate::contract::timing::EARLY_LOOK_UP) after it was
-    /// sent.
+    /// Until when it is used:
+    /// [`EARLY_LOOK_UP`](crate::contract::timing::EARLY_LOOK_UP) after it was sent.
     pub until: Moment,
 }
 

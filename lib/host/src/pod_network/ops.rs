@@ -263,7 +263,8 @@ impl LinuxHost {
     }
 
     /// Whether the pod has the address, and its packets are led there; none if its network is gone,
-    /// or has lost the pod's own address, as at the end of each sandbox. A program that cannot enter it sees only the second.
+    /// or has lost the pod's own address, as at the end of each sandbox. A program that cannot
+    /// enter it sees only the second.
     pub(crate) async fn is_in_pod(
         &self,
         networks: &mut Networks,
