@@ -50,10 +50,10 @@ pub struct EarlyLookUp {
 
 impl EarlyLookUp {
     /// What an attach that begins now by its own clock gets of it; nothing if it is too old.
-    fn at(&self, now: Moment) -> Option<LookedUp> {
+    fn at(&self, now: Moment) -> Option<Box<LookedUp>> {
         let left = timing::EARLY_LOOK_UP.checked_sub(self.sent.elapsed())?;
         let Self { version, owner, .. } = self.clone();
-        Some(LookedUp { version, owner, until: now.plus(left) })
+        Some(Box::new(LookedUp { version, owner, until: now.plus(left) }))
     }
 }
 

@@ -39,7 +39,7 @@ pub struct AttachInput {
     pub predecessor_grace: Duration,
     /// What an agent looked up before its pod asked.
     #[cfg_attr(feature = "serde", serde(default))]
-    pub looked_up: Option<LookedUp>,
+    pub looked_up: Option<Box<LookedUp>>,
 }
 
 /// An owner look-up from before the run. An attach uses it only if the record that it reads has

@@ -226,7 +226,7 @@ impl Model<'_> {
         let deadline = left.unwrap_or_default().min(timing::LONGEST_ATTACH);
         self.process(slot).limit = Some(deadline);
         let input = inputs::attach(self.scenario, self.names, spawn, slot.0);
-        let looked_up = self.looked_up(slot, client);
+        let looked_up = self.looked_up(slot, client).map(Box::new);
         let input = AttachInput { deadline, looked_up, ..input };
         ProcessKind::Attach(Box::new(Attach::new(input, now)))
     }
