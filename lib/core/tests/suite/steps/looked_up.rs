@@ -22,7 +22,8 @@ fn informed(change: impl FnOnce(&mut LookedUp)) -> Rig<Attach> {
     let until = rig.now.plus(timing::EARLY_LOOK_UP);
     let mut looked_up = LookedUp { version, owner: on('b'), until };
     change(&mut looked_up);
-    rig.machine = Attach::new(AttachInput { looked_up: Some(Box::new(looked_up)), ..input() }, rig.now);
+    rig.machine =
+        Attach::new(AttachInput { looked_up: Some(Box::new(looked_up)), ..input() }, rig.now);
     rig
 }
 
