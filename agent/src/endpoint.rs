@@ -103,7 +103,8 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
             let listener = endpoint.listen(at).await;
             tokio::join!(endpoint.accept(&listener), endpoint.keep_link(at));
         };
-        let accepted = async { tokio::join!(accepted, endpoint.look_ahead(bound)) };
+        let ahead = Box::pin(endpoint.look_ahead(bound));
+        let accepted = async { tokio::join!(accepted, ahead) };
         tokio::select! {
             () = end.cancelled() => {}
             ((), ()) = accepted => {}

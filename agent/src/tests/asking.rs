@@ -122,15 +122,16 @@ pub(super) async fn asking_of(pod_networks: bool, body: impl AsyncFnOnce(Asking<
     };
     let metrics = status.endpoint.clone();
     let (report_bound, bound) = mpsc::channel(8);
-    let serve = Endpoint::<SimEnvironment>::serve(at, served, (systems, metrics), bound, &end);
-    let body = async {
+    let serve =
+        Box::pin(Endpoint::<SimEnvironment>::serve(at, served, (systems, metrics), bound, &end));
+    let body = Box::pin(async {
         let dir = tempfile::tempdir().unwrap();
         let asking = Asking { node: &node, status: &status, at: at.into(), dir, report_bound };
         asking.set_pod(POD, &json!({}));
         node.server.issue_token(TOKEN, "firecamp.io", ("prod", "redis-0", POD), NODE);
         body(asking).await;
         end.cancel();
-    };
-    let both = async { tokio::join!(Box::pin(serve), Box::pin(body)) };
+    });
+    let both = async { tokio::join!(serve, body) };
     tokio::task::LocalSet::new().run_until(both).await;
 }

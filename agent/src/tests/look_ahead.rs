@@ -143,19 +143,19 @@ async fn a_labelled_pod_without_volume_is_reported_once_before_it_starts() {
     };
     let (labels, end) = (|| json!({ "firecamp.io/pool": "a" }), CancellationToken::new());
     let body = async {
-        let none: [&str; 0] = [];
-        assert_eq!(reported(&mut bound_pods).await, none, "this pod runs");
+        let nothing: [&str; 0] = [];
+        assert_eq!(reported(&mut bound_pods).await, nothing, "this pod runs");
         set("no-label", json!({}), "Pending", None);
         let data = json!({ "name": "data", "persistentVolumeClaim": { "claimName": "data" } });
         volumes.replace(json!([data]));
         set("with-volume", labels(), "Pending", None);
-        assert_eq!(reported(&mut bound_pods).await, none);
+        assert_eq!(reported(&mut bound_pods).await, nothing);
         volumes.replace(json!([{ "name": "token", "projected": { "sources": [] } }]));
         set(OTHER_POD, labels(), "Pending", None);
         assert_eq!(reported(&mut bound_pods).await, [OTHER_POD]);
         set(OTHER_POD, labels(), "Pending", Some(ADDRESS));
         set(OTHER_POD, labels(), "Running", Some(ADDRESS));
-        assert_eq!(reported(&mut bound_pods).await, none, "it is known");
+        assert_eq!(reported(&mut bound_pods).await, nothing, "it is known");
         end.cancel();
     };
     tokio::join!(source.follow(&end), body);

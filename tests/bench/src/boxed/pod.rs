@@ -20,8 +20,10 @@ use super::fixture::{Fixture, PORT, Place};
 use crate::failure::Failure;
 use crate::timed::{ProcessRun, peak_kib};
 
-/// How long a kubelet takes from a pod's binding to its first container, at least.
-const KUBELET: Duration = Duration::from_millis(300);
+/// How long a kubelet takes from a pod's binding to its first container, at least: it looks every
+/// 300 ms whether the pod's volumes are mounted (`podAttachAndMountRetryInterval`), and then creates
+/// a sandbox and the container.
+const KUBELET: Duration = Duration::from_millis(500);
 
 /// The step that the stop container logs after it has read its epoch.
 const EPOCH_READ: &str = "release.0";
@@ -68,8 +70,10 @@ impl Pod {
         watch: Option<&Watch>,
         words: &[&str],
     ) -> Result<Self, Failure> {
+        // What the kubelet and the API server do is no part of the container.
+        let from_us = fixture.clock.now_us();
         report(fixture, &place, Phase::Pending);
-        let (init, cost, address) = run_init(fixture, &place, build)?;
+        let (init, cost, address) = run_init(fixture, (&place, from_us), build)?;
         let mut sidecar = None;
         if fixture.endpoint.is_none() {
             sidecar = Some(start_sidecar(fixture, &place, build, words)?);
@@ -165,14 +169,13 @@ pub(crate) fn attach(
 /// Returns its time span, its resource usage and the address.
 fn run_init(
     fixture: &mut Fixture,
-    place: &Place,
+    (place, from_us): (&Place, u64),
     build: &Build,
 ) -> Result<(Ran, ProcessRun, String), Failure> {
     let traces = fixture.traces(&format!("init-{}", place.uid));
     let log = std::fs::File::create(&traces.log).map_err(Failure::of(traces.log.display()))?;
     let (mut command, file) = init(fixture, place, (&build.init, &traces))?;
     command.env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs())).stdin(Stdio::null()).stderr(log);
-    let from_us = fixture.clock.now_us();
     if fixture.endpoint.is_some() {
         thread::sleep(KUBELET);
     }
