@@ -21,8 +21,8 @@ use crate::failure::Failure;
 use crate::timed::{ProcessRun, peak_kib};
 
 /// How long a kubelet takes from a pod's binding to its first container, at least: it looks every
-/// 300 ms whether the pod's volumes are mounted (`podAttachAndMountRetryInterval`), and then creates
-/// a sandbox and the container.
+/// 300 ms whether the pod's volumes are mounted (`podAttachAndMountRetryInterval`), and then
+/// creates a sandbox and the container.
 const KUBELET: Duration = Duration::from_millis(500);
 
 /// The step that the stop container logs after it has read its epoch.
