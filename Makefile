@@ -101,7 +101,8 @@ test-images: images ## Test the images: unpack and start each with only its own 
 	IMAGES=$(TARGET_DIR)/images cargo test --locked -p firecamp-images --features real --test real
 
 # The excluded tests only compute, so they do not depend on the user.
-USER_TESTS := --workspace $(addprefix --exclude firecamp-,fuzz-bodies histories oracle sim-tests)
+USER_TESTS := --workspace $(addprefix --exclude firecamp-,\
+  controllers core fuzz-bodies histories model oracle sim-tests)
 
 test-user: ## As root: run `cargo test` and `cargo demo` as an unprivileged user (TESTS=flags)
 	scripts/as-user.sh bash -euc 'cargo test --locked $(TESTS); cargo demo'
