@@ -136,12 +136,13 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
     let work = async {
         match &asked {
             Asked::Attach(request) => {
-                let input = AttachInput {
-                    pool: pool.clone(),
-                    ..attach_input(&endpoint.served, (&by, pod.as_ref()), request)
-                };
+                let early = endpoint.early.take(&by.pod).await;
+                let input = attach_input(&endpoint.served, (&by, pod.as_ref()), request);
+                // The client counts from its request.
+                let deadline = input.deadline.saturating_sub(begun.elapsed());
+                let input = AttachInput { pool: pool.clone(), deadline, ..input };
                 let cloud = endpoint.queues.cloud(&endpoint.systems.cloud);
-                let prepared = Prepared { input, early: endpoint.early.take(&by.pod).await };
+                let prepared = Prepared { input, early };
                 let run = run(pool);
                 Some((api::INIT, endpoint.run(&cloud, prepared, &run).await))
             }
