@@ -3,6 +3,7 @@
 
 mod crash;
 mod input;
+mod metadata_reads;
 mod perform;
 mod preview;
 mod progress;

@@ -17,6 +17,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::metadata_reads::MetadataReads;
 use crate::perform::READ_BOUND;
 
 /// How long a call waits for the answer to the request before it. EC2 answers an Assign in 250 ms
@@ -66,6 +67,7 @@ pub struct Queues {
     assigns: mpsc::Sender<Call<AssignKey, ()>>,
     lookups: mpsc::Sender<Call<SubnetId, Owner>>,
     expected: Mutex<Expected>,
+    metadata: MetadataReads,
     origin: Instant,
 }
 
@@ -88,11 +90,11 @@ pub struct Queued {
 impl Queues {
     /// Empty queues, and what sends their calls.
     pub fn new() -> (Self, Queued) {
-        let (origin, expected) = (Instant::now(), Mutex::default());
+        let (origin, expected, metadata) = (Instant::now(), Mutex::default(), MetadataReads::default());
         let (assigns, assigned) = mpsc::channel(BUFFER);
         let (lookups, looked_up) = mpsc::channel(BUFFER);
         let queued = Queued { assigns: assigned, lookups: looked_up, origin };
-        (Self { assigns, lookups, expected, origin }, queued)
+        (Self { assigns, lookups, expected, metadata, origin }, queued)
     }
 
     /// EC2 for one attach. Until its first Assign, the calls of others wait for it a little.
@@ -160,7 +162,7 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
     }
 
     async fn listed(&self, mac: Mac) -> Answer<BTreeSet<Ipv4Addr>> {
-        self.cloud.listed(mac).await
+        self.queues.metadata.listed(mac, self.cloud.listed(mac)).await
     }
 
     async fn owners(

@@ -9,7 +9,7 @@ use firecamp_cloud::AwsCloud;
 use firecamp_core::contract::exit::Exit;
 use firecamp_engine::{Ended, Queues};
 use firecamp_sim_tests::{Cluster, Pod, Release, attached, failed, released};
-use firecamp_vpc::{Act, Fault, Profile, Selector, ThrottleForm};
+use firecamp_vpc::{Act, Distribution, Fault, Profile, Selector, ThrottleForm};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, sleep};
 
@@ -249,6 +249,27 @@ async fn f145_call_of_a_client_that_is_gone_is_not_sent() {
         assert!(fixture.is_on(0, 1) && fixture.is_on(1, 1));
         assert!(fixture.is_on(2, 0), "its address has not moved");
         assert_eq!(fixture.cluster.costs(since).mutating, 1);
+        fixture.cluster.audit();
+    })
+    .await;
+}
+
+/// The metadata service answers 204 requests a second. Each of 20 containers would send 40.
+#[tokio::test(start_paused = true)]
+async fn f147_attaches_of_a_node_share_the_reads_of_its_metadata_service() {
+    in_local_set(|| async {
+        let second = Distribution::new(1_000.0, 1_000.0, 1_000.0);
+        let slow = Profile { data_path_remap: second, imds_add_lag: second, ..Profile::fast() };
+        let fixture = Fixture::new(&slow);
+        fixture.release(20, Release::default(), |_member| 0).await;
+        let begun = Instant::now();
+        let started = (0..20).map(|member| fixture.start(pod(member, 1), 1)).collect();
+        for (member, one) in (0..20).zip(all(started).await) {
+            attached(one);
+            assert!(fixture.is_on(member, 1), "redis-{member}");
+        }
+        let took = begun.elapsed();
+        assert!(took < Duration::from_millis(1_500), "{took:?}");
         fixture.cluster.audit();
     })
     .await;
