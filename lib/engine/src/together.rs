@@ -90,7 +90,8 @@ pub struct Queued {
 impl Queues {
     /// Empty queues, and what sends their calls.
     pub fn new() -> (Self, Queued) {
-        let (origin, expected, metadata) = (Instant::now(), Mutex::default(), MetadataReads::default());
+        let (origin, expected, metadata) =
+            (Instant::now(), Mutex::default(), MetadataReads::default());
         let (assigns, assigned) = mpsc::channel(BUFFER);
         let (lookups, looked_up) = mpsc::channel(BUFFER);
         let queued = Queued { assigns: assigned, lookups: looked_up, origin };
