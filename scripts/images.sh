@@ -24,9 +24,11 @@ revision=${REVISION-$(commit %H || true)}
 build() {
     local home=${CARGO_HOME:-$HOME/.cargo} flags c_flags
     flags="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
+    flags+=" -C force-unwind-tables=no"
     flags+=" --remap-path-prefix=$home=/cargo --remap-path-prefix=$target=/target"
     flags+=" --remap-path-prefix=$PWD=/firecamp"
     c_flags="-ffile-prefix-map=$home=/cargo -ffile-prefix-map=$target=/target"
+    c_flags+=" -fno-asynchronous-unwind-tables"
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="$flags" \
         CFLAGS_x86_64_unknown_linux_gnu="$c_flags" \
         CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="$target" \

@@ -1,7 +1,5 @@
 //! Runs a process from its configuration to its exit code.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,35 +30,47 @@ pub struct Started<C> {
 }
 
 impl<C> Started<C> {
-    /// Runs `body` until its report or a terminating signal, and writes the termination message. A
-    /// panic becomes [`Exit::Internal`].
+    /// Runs `body` until its report or a terminating signal, and writes the termination message.
     pub fn run<B>(self, first: FirstSignal, body: B) -> ExitCode
     where
         B: AsyncFnOnce(C, Signals) -> Report,
     {
         let Self { config, identity, log, runtime, listener } = self;
         let signals = Signals::default();
-        let ended = catch_unwind(AssertUnwindSafe(|| {
-            runtime.block_on(async {
-                let start = Instant::now();
-                let span = span(identity.as_ref());
-                let listening = listener.forward(first, signals.clone());
-                tokio::spawn(listening.instrument(span.clone()));
-                let report = tokio::select! {
-                    biased;
-                    report = body(config, signals.clone()).instrument(span) => report,
-                    report = overdue(&signals) => report,
-                };
-                (report, start.elapsed())
-            })
-        }));
+        let (report, elapsed) = runtime.block_on(async {
+            let start = Instant::now();
+            let span = span(identity.as_ref());
+            let listening = listener.forward(first, signals.clone());
+            tokio::spawn(listening.instrument(span.clone()));
+            let report = tokio::select! {
+                biased;
+                report = body(config, signals.clone()).instrument(span) => report,
+                report = overdue(&signals) => report,
+            };
+            (report, start.elapsed())
+        });
         // A thread that hangs in the kernel must not delay the exit.
         runtime.shutdown_background();
-        match ended {
-            Ok((report, elapsed)) => report.finish(&log, identity.as_ref(), Some(elapsed)),
-            Err(panic) => panicked(panic.as_ref()).finish(&log, identity.as_ref(), None),
-        }
+        report.finish(&log, identity.as_ref(), Some(elapsed))
     }
+}
+
+/// From now on a panic, in any thread, ends the process with [`Exit::Internal`] and a termination
+/// message. The programs of the images cannot unwind (docs/decisions/0021).
+pub(crate) fn end_at_panic(log: &LogConfig, identity: Option<&Identity>) {
+    let (log, identity) = (log.clone(), identity.cloned());
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!(%panic, "panic");
+        let text = panic.payload_as_str().unwrap_or("without a message");
+        let report = Report::new(Exit::Internal, format!("panic: {text}"));
+        report.finish(&log, identity.as_ref(), None);
+        end(Exit::Internal);
+    }));
+}
+
+#[expect(clippy::exit, reason = "a panic can neither return nor unwind")]
+fn end(exit: Exit) -> ! {
+    std::process::exit(exit.code().into())
 }
 
 fn span(identity: Option<&Identity>) -> tracing::Span {
@@ -76,15 +86,10 @@ async fn overdue(signals: &Signals) -> Report {
     Report::new(Exit::Interrupted, "terminated by a signal while a step was still running")
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Report {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    Report::new(Exit::Internal, format!("panic: {}", text.unwrap_or("without a message")))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::process::Command;
 
     use firecamp_core::ids::{Member, NodeName, PodUid};
     use serde_json::Value;
@@ -92,20 +97,26 @@ mod tests {
 
     use super::*;
 
-    fn started(directory: &Path) -> Started<()> {
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(async { Listener::start() }).unwrap();
-        let log = LogConfig {
+    fn log(directory: &Path) -> LogConfig {
+        LogConfig {
             termination_log: directory.join("termination-message"),
             create: true,
             ..LogConfig::default()
-        };
-        let identity = Identity {
+        }
+    }
+
+    fn identity() -> Identity {
+        Identity {
             member: Member::new("demo", "redis-0").unwrap(),
             pod: PodUid::new("uid-1").unwrap(),
             node: NodeName::new("node-a").unwrap(),
-        };
-        let identity = Some(identity);
+        }
+    }
+
+    fn started(directory: &Path) -> Started<()> {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = runtime.block_on(async { Listener::start() }).unwrap();
+        let (identity, log) = (Some(identity()), log(directory));
         Started { config: (), identity, log, runtime, listener }
     }
 
@@ -114,12 +125,20 @@ mod tests {
         serde_json::from_str(&line).unwrap()
     }
 
+    /// The test runs itself as the process that panics.
     #[test]
-    fn a_panic_is_an_internal_error_with_a_termination_message() {
+    fn a_panic_of_any_thread_is_an_internal_error_with_a_termination_message() {
+        const NAME: &str =
+            "process::tests::a_panic_of_any_thread_is_an_internal_error_with_a_termination_message";
+        if let Some(directory) = std::env::var_os("PANICS_IN") {
+            end_at_panic(&log(Path::new(&directory)), Some(&identity()));
+            std::thread::spawn(|| panic!("a bug of {}", "ours")).join().ok();
+            return;
+        }
         let directory = tempfile::tempdir().unwrap();
-        let code = started(directory.path())
-            .run(FirstSignal::Ends, async |(), _signals| panic!("a bug of {}", "ours"));
-        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(70)));
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", NAME]).env("PANICS_IN", directory.path());
+        assert_eq!(child.status().unwrap().code(), Some(70));
         let report = report(directory.path());
         assert_eq!(report["exitCode"], 70);
         assert_eq!(report["message"], "panic: a bug of ours");

@@ -18,7 +18,7 @@ use crate::flags::{AgentFlags, InitFlags, LogFlags, StopFlags};
 use crate::go_flags::{Arguments, compatible};
 use crate::parse;
 use crate::pod_identity::Surroundings;
-use crate::process::Started;
+use crate::process::{Started, end_at_panic};
 use crate::recent_log::Recent;
 use crate::report::Report;
 use crate::signals::Listener;
@@ -98,6 +98,7 @@ fn begin<F: Parser + CommandFactory, C>(
     let rust_log = std::env::var_os(env::RUST_LOG);
     let log = LogConfig::parse(log_flags(&flags), rust_log.as_ref(), &mut faults);
     telemetry::start(&log, recent);
+    end_at_panic(&log, None);
     #[cfg(debug_assertions)]
     crate::version::from_environment(&mut faults);
     for flag in ignored {
@@ -106,6 +107,7 @@ fn begin<F: Parser + CommandFactory, C>(
     let config = parse(&flags, &Surroundings::read(), faults);
     let config = config.map_err(|faults| refuse(faults.list(), &log))?;
     let identity = identity(&config).cloned();
+    end_at_panic(&log, identity.as_ref());
     Ok(Started { config, identity, log, runtime, listener })
 }
 

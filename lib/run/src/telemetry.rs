@@ -30,8 +30,6 @@ pub(crate) fn start(config: &LogConfig, recent: Option<&Recent>) {
     if log.try_init().is_err() {
         tracing::debug!("log already started");
     }
-    // A panic is logged too; the termination message follows in any case.
-    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panic")));
 }
 
 /// The outputs of the log with their formats.
