@@ -178,8 +178,8 @@ impl Exit {
             Self::RegistryUnavailable => "check that the registry can be reached from this node",
             Self::RegistryInvalid => "repair the object that the message names; nothing was lost",
             Self::NodeUnsuitable => {
-                "use a node in the zone of the address; attach an ENI in the address's subnet to \
-                 it, or select one with --eni"
+                "use a node in the address's zone; attach an ENI in its subnet, or select one with \
+                 --eni; pods without hostNetwork need endpoint.podNetworks.clusterCIDRs (chart)"
             }
             Self::DiskRefused => "check that the data volume is mounted, writable and not full",
             Self::KernelRefused => {
