@@ -231,11 +231,9 @@ pub mod timing {
     /// [`CALL_BOUND`] after it was sent), a listed address may be the result of that earlier
     /// Assign.
     pub const METADATA_LAG: Duration = Duration::from_mins(1);
-    /// How often to poll IMDS for the address while the data path is expected to switch: EC2 takes
+    /// How often to poll IMDS for the address in the first two seconds after an Assign: EC2 takes
     /// 1.2 s at the median, so this costs about 50 local reads.
     pub const METADATA_POLL: Duration = Duration::from_millis(25);
-    /// How often to poll IMDS after [`SETTLE`] has passed.
-    pub const METADATA_POLL_SLOW: Duration = Duration::from_millis(250);
     /// How often to poll the sockets of a terminating predecessor.
     pub const SOCKET_POLL: Duration = Duration::from_millis(25);
     /// How long to poll IMDS for the address before Describe decides instead (frozen IMDS).

@@ -1,5 +1,7 @@
 //! How attach proves that the data path has switched, after EC2 answered or its answer was lost.
 
+use std::time::Duration;
+
 use super::{Assign, At};
 use crate::attach::held::{Assigned, still_ours};
 use crate::attach::input::AttachInput;
@@ -38,9 +40,7 @@ impl Assign {
         let waited = now.since(since);
         if waited < patience {
             let text = "IMDS to list the address, which shows that the data path has switched";
-            let fast = waited < timing::SETTLE;
-            let poll = if fast { timing::METADATA_POLL } else { timing::METADATA_POLL_SLOW };
-            return Err(Halt::Pause(poll, text.to_owned()));
+            return Err(Halt::Pause(poll_after(waited), text.to_owned()));
         }
         self.at = if self.assigned.is_some() {
             // IMDS may be frozen. The answer to Assign and a Describe long after it suffice.
@@ -83,4 +83,11 @@ impl Assign {
         let text = format!("Describe does not show {address} on {eni} yet");
         Err(Halt::Retry(timing::THROTTLE_BASE, Exit::TimedOut, text))
     }
+}
+
+/// The longer EC2 takes, the rarer the polls: one in [`timing::METADATA_POLL`] in the first two
+/// seconds, then so that the last one adds at most a 40th to the wait.
+fn poll_after(waited: Duration) -> Duration {
+    let seconds = u32::try_from(waited.as_secs()).unwrap_or(u32::MAX);
+    timing::METADATA_POLL.saturating_mul(seconds.max(1))
 }

@@ -36,11 +36,10 @@ fn poll_after(waited: Duration) -> Option<Duration> {
 #[test]
 fn imds_is_polled_often_then_rarely_and_then_describe_decides() {
     assert_eq!(poll_after(TICK), Some(timing::METADATA_POLL));
-    let fast = timing::SETTLE.saturating_sub(TICK);
-    assert_eq!(poll_after(fast), Some(timing::METADATA_POLL));
-    assert_eq!(poll_after(timing::SETTLE), Some(timing::METADATA_POLL_SLOW));
-    let slow = timing::METADATA_PATIENCE.saturating_sub(TICK);
-    assert_eq!(poll_after(slow), Some(timing::METADATA_POLL_SLOW));
+    assert_eq!(poll_after(Duration::from_millis(1_900)), Some(timing::METADATA_POLL));
+    assert_eq!(poll_after(Duration::from_secs(3)), Some(timing::METADATA_POLL * 3));
+    let last = timing::METADATA_PATIENCE.saturating_sub(TICK);
+    assert_eq!(poll_after(last), Some(timing::METADATA_POLL * 14));
     assert_eq!(poll_after(timing::METADATA_PATIENCE), None);
 }
 
