@@ -36,31 +36,40 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// (ec2-semantics, timing model).
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// The look-ups that no attach has used yet.
+/// The pods that have a look-up or do not need one any more.
 #[derive(Debug, Default)]
-pub(super) struct EarlyLookUps(RefCell<BTreeMap<PodUid, Begun>>);
+pub(super) struct EarlyLookUps(RefCell<BTreeMap<PodUid, Pod>>);
 
 #[derive(Debug)]
-struct Begun {
-    at: Instant,
-    found: oneshot::Receiver<EarlyLookUp>,
+struct Pod {
+    since: Instant,
+    /// Its look-up; `None` once it has asked for its address.
+    begun: Option<oneshot::Receiver<EarlyLookUp>>,
 }
 
 impl EarlyLookUps {
-    /// That of a pod. Each is used at most once.
+    /// That of a pod which asks now. Each is used at most once.
     pub(super) async fn take(&self, pod: &PodUid) -> Option<EarlyLookUp> {
-        let begun = self.0.borrow_mut().remove(pod)?;
-        timeout(PATIENCE, begun.found).await.ok()?.ok()
+        let found = self.insert(pod.clone(), None)?.begun?;
+        timeout(PATIENCE, found).await.ok()?.ok()
     }
 
-    /// A look-up for a pod begins.
-    fn begin(&self, pod: PodUid) -> oneshot::Sender<EarlyLookUp> {
+    /// A look-up for a pod begins, unless it has asked and so looks up by itself.
+    fn begin(&self, pod: PodUid) -> Option<oneshot::Sender<EarlyLookUp>> {
         let (answer, found) = oneshot::channel();
+        let has_asked = self.0.borrow().get(&pod).is_some_and(|pod| pod.begun.is_none());
+        if has_asked {
+            return None;
+        }
+        self.insert(pod, Some(found));
+        Some(answer)
+    }
+
+    fn insert(&self, pod: PodUid, begun: Option<oneshot::Receiver<EarlyLookUp>>) -> Option<Pod> {
         let mut all = self.0.borrow_mut();
         // A look-up ends within this time, and its answer may be used for as long again.
-        all.retain(|_, one| one.at.elapsed() < timing::EARLY_LOOK_UP.saturating_mul(2));
-        all.insert(pod, Begun { at: Instant::now(), found });
-        answer
+        all.retain(|_, one| one.since.elapsed() < timing::EARLY_LOOK_UP.saturating_mul(2));
+        all.insert(pod, Pod { since: Instant::now(), begun })
     }
 }
 
@@ -91,7 +100,7 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
     async fn look_up(&self, pods: Vec<BoundPod>) {
         let mut read: BTreeMap<SubnetId, Vec<Read>> = BTreeMap::new();
         for BoundPod { member, pod, .. } in pods {
-            let answer = self.early.begin(pod);
+            let Some(answer) = self.early.begin(pod) else { continue };
             match self.read_bound(&member).await {
                 Ok(Some(stored)) => {
                     let subnet = stored.object.subnet.clone();

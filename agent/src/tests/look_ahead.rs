@@ -90,6 +90,18 @@ async fn f146_a_throttled_early_look_up_is_repeated_by_the_attach() {
     assert_eq!(look_ups_with(Some(CloudKind::Throttled), recovers).await, 1);
 }
 
+#[tokio::test]
+async fn f146_a_pod_that_asked_before_it_was_reported_is_not_looked_up_again() {
+    asking(async |asking| {
+        released_elsewhere(&asking).await;
+        let report = asking.attach(TOKEN).await;
+        assert_eq!((report.exit, report.path), (Exit::Success, Some("moved")), "{report:?}");
+        released_elsewhere(&asking).await;
+        assert_eq!(reads_for(bound(POD), &asking).await.1, 0);
+    })
+    .await;
+}
+
 /// What the endpoint reads from the API server and from EC2 for a bound pod.
 async fn reads_for(pod: BoundPod, of: &Asking<'_>) -> (Vec<String>, u32) {
     let before = (of.node.server.requests().len(), look_ups(of.node));

@@ -57,7 +57,7 @@ impl<C> Started<C> {
 
 /// From now on a panic, in any thread, ends the process with [`Exit::Internal`] and a termination
 /// message. The programs of the images cannot unwind (docs/decisions/0021).
-pub(crate) fn end_at_panic(log: &LogConfig, identity: Option<&Identity>) {
+pub fn end_at_panic(log: &LogConfig, identity: Option<&Identity>) {
     let (log, identity) = (log.clone(), identity.cloned());
     std::panic::set_hook(Box::new(move |panic| {
         tracing::error!(%panic, "panic");
@@ -89,60 +89,26 @@ async fn overdue(signals: &Signals) -> Report {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::process::Command;
 
-    use firecamp_core::ids::{Member, NodeName, PodUid};
     use serde_json::Value;
     use tokio::runtime::Builder;
 
     use super::*;
 
-    fn log(directory: &Path) -> LogConfig {
-        LogConfig {
-            termination_log: directory.join("termination-message"),
-            create: true,
-            ..LogConfig::default()
-        }
-    }
-
-    fn identity() -> Identity {
-        Identity {
-            member: Member::new("demo", "redis-0").unwrap(),
-            pod: PodUid::new("uid-1").unwrap(),
-            node: NodeName::new("node-a").unwrap(),
-        }
-    }
-
     fn started(directory: &Path) -> Started<()> {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(async { Listener::start() }).unwrap();
-        let (identity, log) = (Some(identity()), log(directory));
-        Started { config: (), identity, log, runtime, listener }
+        let log = LogConfig {
+            termination_log: directory.join("termination-message"),
+            create: true,
+            ..LogConfig::default()
+        };
+        Started { config: (), identity: None, log, runtime, listener }
     }
 
     fn report(directory: &Path) -> Value {
         let line = std::fs::read_to_string(directory.join("termination-message")).unwrap();
         serde_json::from_str(&line).unwrap()
-    }
-
-    /// The test runs itself as the process that panics.
-    #[test]
-    fn a_panic_of_any_thread_is_an_internal_error_with_a_termination_message() {
-        const NAME: &str =
-            "process::tests::a_panic_of_any_thread_is_an_internal_error_with_a_termination_message";
-        if let Some(directory) = std::env::var_os("PANICS_IN") {
-            end_at_panic(&log(Path::new(&directory)), Some(&identity()));
-            std::thread::spawn(|| panic!("a bug of {}", "ours")).join().ok();
-            return;
-        }
-        let directory = tempfile::tempdir().unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", NAME]).env("PANICS_IN", directory.path());
-        assert_eq!(child.status().unwrap().code(), Some(70));
-        let report = report(directory.path());
-        assert_eq!(report["exitCode"], 70);
-        assert_eq!(report["message"], "panic: a bug of ours");
-        assert_eq!(report["member"], "demo/redis-0");
     }
 
     #[test]

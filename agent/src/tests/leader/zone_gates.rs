@@ -99,6 +99,8 @@ async fn a_zone_without_a_ready_node_is_reported_on_the_pod() {
         .during(async || {
             released(&fixture).await;
             fixture.node("node-3", "True");
+            // Nodes and pods have a watch each.
+            sleep(SECOND).await;
             gate(&fixture, &json!({}), &json!([]));
             until("its gate is removed", || !is_gated(&fixture)).await;
             until("it is reported", || !events(&fixture).is_empty()).await;
