@@ -63,8 +63,8 @@ impl Default for CloudConfig {
 }
 
 impl CloudConfig {
-    /// The defaults, overridden by AWS's own variables: `AWS_REGION`, `AWS_ENDPOINT_URL_EC2` before
-    /// `AWS_ENDPOINT_URL`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
+    /// The defaults, overridden by AWS's own variables: `AWS_REGION` before `AWS_DEFAULT_REGION`,
+    /// `AWS_ENDPOINT_URL_EC2` before `AWS_ENDPOINT_URL`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
     pub fn from_env() -> Self {
         Self::from_vars(|name| std::env::var(name).ok())
     }
@@ -84,7 +84,7 @@ impl CloudConfig {
     fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
         Self {
-            region: set("AWS_REGION"),
+            region: set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")),
             ec2_endpoint: set("AWS_ENDPOINT_URL_EC2").or_else(|| set("AWS_ENDPOINT_URL")),
             imds_endpoint: set("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
             ..Self::default()

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::default_provider::{use_dual_stack, use_fips};
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
@@ -73,6 +74,7 @@ pub(crate) async fn provider(
         .with_retry_config(RetryConfig::disabled())
         .with_timeout_config(client::timeouts())
         .with_region(Some(region.clone()));
+    let provider = endpoints(provider).await;
     match &config.credentials {
         Credentials::Chain => {
             let chain = DefaultCredentialsChain::builder().region(region).configure(provider);
@@ -87,4 +89,11 @@ pub(crate) async fn provider(
             SharedCredentialsProvider::new(keys)
         }
     }
+}
+
+/// As the client of EC2: `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` hold for STS too.
+async fn endpoints(provider: ProviderConfig) -> ProviderConfig {
+    let fips = use_fips::use_fips_provider(&provider).await;
+    let dual_stack = use_dual_stack::use_dual_stack_provider(&provider).await;
+    provider.with_use_fips(fips).with_use_dual_stack(dual_stack)
 }
