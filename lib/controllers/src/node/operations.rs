@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::agent::Operation;
 use firecamp_core::contract::exit::Exit;
-use firecamp_core::ids::Member;
+use firecamp_core::ids::{Member, PodUid};
 use firecamp_core::machine::{Maintenance, Outcome, Release};
 use firecamp_core::time::Moment;
 
@@ -92,8 +92,8 @@ impl Running {
 #[derive(Debug, Default)]
 pub(super) struct Operations {
     running: BTreeMap<ExecutionKey, Running>,
-    /// Operations that did not succeed.
-    backoffs: BTreeMap<ExecutionKey, Backoff>,
+    /// Operations that did not succeed, and the pod that each was about.
+    backoffs: BTreeMap<ExecutionKey, (Option<PodUid>, Backoff)>,
     failing: Failing,
 }
 
@@ -108,11 +108,15 @@ impl Operations {
 
     /// Whether an operation of this kind runs or backs off.
     pub(super) fn is_unfinished(&self, execution: ExecutionKey, now: Moment) -> bool {
-        self.running.contains_key(&execution) || self.is_backing_off(execution, now)
+        let is_over = |(_, backoff): &(_, Backoff)| backoff.is_over(now);
+        self.running.contains_key(&execution)
+            || self.backoffs.get(&execution).is_some_and(|last| !is_over(last))
     }
 
-    fn is_backing_off(&self, execution: ExecutionKey, now: Moment) -> bool {
-        self.backoffs.get(&execution).is_some_and(|backoff| !backoff.is_over(now))
+    /// A release does not wait for what a release of an earlier pod met.
+    fn is_backing_off(&self, operation: &Operation, address: Ipv4Addr, now: Moment) -> bool {
+        let last = self.backoffs.get(&(address, OperationKind::of(operation)));
+        last.is_some_and(|(of, backoff)| of.as_ref() == pod(operation) && !backoff.is_over(now))
     }
 
     /// Whether the operation must wait. One runs per address at a time, except that a re-assert may
@@ -120,7 +124,7 @@ impl Operations {
     pub(super) fn must_wait(&self, operation: &Operation, address: Ipv4Addr, now: Moment) -> bool {
         let kinds = OperationKind::ALL.iter();
         let mut running = kinds.filter_map(|kind| self.running.get(&(address, *kind)));
-        self.is_backing_off((address, OperationKind::of(operation)), now)
+        self.is_backing_off(operation, address, now)
             || running.any(|running| running.excludes(operation))
     }
 
@@ -144,9 +148,10 @@ impl Operations {
         now: Moment,
     ) -> Option<EndedOperation> {
         let Running { operation, member, begun } = self.running.remove(&key)?;
-        let last = self.backoffs.remove(&key);
+        let last = self.backoffs.remove(&key).filter(|(of, _)| of.as_ref() == pod(&operation));
         if !has_mended(outcome.as_ref()) {
-            self.backoffs.insert(key, Backoff::after(last, outcome.as_ref(), now));
+            let backoff = Backoff::after(last.map(|(_, last)| last), outcome.as_ref(), now);
+            self.backoffs.insert(key, (pod(&operation).cloned(), backoff));
         }
         self.failing.remove(&key);
         if let Some(Outcome::Failed(why)) = &outcome {
@@ -168,7 +173,18 @@ impl Operations {
 
     /// Forgets the backoffs that are over.
     pub(super) fn forget_backoffs(&mut self, now: Moment) {
-        self.backoffs.retain(|_, backoff| !backoff.is_over(now));
+        self.backoffs.retain(|_, (_, backoff)| !backoff.is_over(now));
+    }
+}
+
+/// The pod whose address is released or evicted.
+fn pod(operation: &Operation) -> Option<&PodUid> {
+    match operation {
+        Operation::Release { pod, .. } | Operation::Evict { pod, .. } => Some(pod),
+        Operation::Withdraw { .. }
+        | Operation::Reassert { .. }
+        | Operation::Restore { .. }
+        | Operation::Collect { .. } => None,
     }
 }
 

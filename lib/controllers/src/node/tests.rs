@@ -232,6 +232,29 @@ fn failed_operation_backs_off_twice_as_long_each_time() {
     }
 }
 
+/// The record is held by this pod, which is gone.
+fn gone(node: &mut Node, pod: &str) -> Vec<OperationKind> {
+    let mut listing = listing();
+    listing.pods = [(Member::new("demo", "redis-0").unwrap(), PodView::Absent)].into();
+    let record = listing.records.get_mut(&ADDRESS).unwrap();
+    record.attachment.as_mut().unwrap().pod = parsed(pod);
+    node.handle(Event::RegistryChanged);
+    node.operations(Event::Listed(Ok(listing)))
+}
+
+#[test]
+fn a_release_that_ec2_denied_does_not_delay_that_of_the_next_pod() {
+    let mut node = Node::observed();
+    assert_eq!(gone(&mut node, "u1"), [OperationKind::Release]);
+    let exit = Exit::CloudRefused;
+    let failure = Failure { exit, message: "denied".to_owned(), address: None };
+    let denied = Some(Outcome::Failed(failure));
+    node.handle(Event::OperationEnded(ADDRESS, OperationKind::Release, denied));
+    node.pass(Duration::from_secs(10));
+    assert_eq!(gone(&mut node, "u1"), [], "it backs off for a minute");
+    assert_eq!(gone(&mut node, "u2"), [OperationKind::Release]);
+}
+
 #[test]
 fn failed_kernel_read_plans_from_the_last_observations_and_reads_again() {
     let mut node = Node::observed();
