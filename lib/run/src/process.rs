@@ -68,7 +68,11 @@ pub fn end_at_panic(log: &LogConfig, identity: Option<&Identity>) {
     }));
 }
 
-#[expect(clippy::exit, reason = "a panic can neither return nor unwind")]
+#[expect(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "a panic can neither return nor unwind"
+)]
 fn end(exit: Exit) -> ! {
     std::process::exit(exit.code().into())
 }
