@@ -25,6 +25,7 @@ use crate::clock_skew::ClockSkews;
 use crate::config::CloudConfig;
 use crate::ec2::Ec2;
 use crate::identity::{Instance, SkippedInterfaces};
+use crate::listing::{InterfacesBy, ListedInterface, ListedSubnet};
 use crate::metadata::Metadata;
 use crate::{identity, sdk_error};
 
@@ -59,6 +60,26 @@ impl AwsCloud {
         let (instance, known) = (OnceCell::new(), Mutex::default());
         let skipped = SkippedInterfaces::default();
         Ok(Self { metadata, ec2, skews, instance, known, skipped, identity_within })
+    }
+
+    /// The interfaces of a subnet, page by page.
+    pub async fn interface_pages(
+        &self,
+        subnet: &SubnetId,
+        by: &InterfacesBy,
+        page_size: i32,
+    ) -> Result<Vec<Vec<ListedInterface>>, CloudFailure> {
+        Box::pin(self.ec2.interface_pages(&self.metadata, subnet, by, page_size)).await
+    }
+
+    /// A subnet with its CIDR reservations.
+    pub async fn subnet(&self, subnet: &SubnetId) -> Result<ListedSubnet, CloudFailure> {
+        Box::pin(self.ec2.subnet(&self.metadata, subnet)).await
+    }
+
+    /// The region: the configured one, or that of this instance.
+    pub async fn region(&self) -> Result<String, CloudFailure> {
+        Box::pin(self.ec2.region(&self.metadata)).await
     }
 
     async fn read_identity(&self) -> Result<NodeIdentity, CloudFailure> {

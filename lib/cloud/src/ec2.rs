@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod describe;
 mod dry_run;
 mod interfaces;
+mod listing;
 mod pages;
 mod reservations;
 
@@ -97,18 +98,30 @@ impl Ec2 {
         what: &str,
         filters: &[Filter],
     ) -> Result<Vec<NetworkInterface>, CloudFailure> {
+        let pages = self.eni_pages(client, what, filters, self.config.page_size).await?;
+        Ok(pages.into_iter().flatten().collect())
+    }
+
+    /// All interfaces that match, as EC2 divides them into pages.
+    async fn eni_pages(
+        &self,
+        client: Client,
+        what: &str,
+        filters: &[Filter],
+        page_size: i32,
+    ) -> Result<Vec<Vec<NetworkInterface>>, CloudFailure> {
         let page_request = |token| {
             let request = client
                 .describe_network_interfaces()
                 .set_filters(Some(filters.to_vec()))
-                .max_results(self.config.page_size)
+                .max_results(page_size)
                 .set_next_token(token);
             async move {
                 let answer = request
                     .send()
                     .await
                     .map_err(|error| sdk_error::from_sdk(Operation::Describe, what, &error))?;
-                Ok((answer.network_interfaces.unwrap_or_default(), answer.next_token))
+                Ok((vec![answer.network_interfaces.unwrap_or_default()], answer.next_token))
             }
         };
         pages::all(what, page_request).await
@@ -116,7 +129,7 @@ impl Ec2 {
 }
 
 /// A filter that any of the values passes.
-fn filter(name: &str, values: &[impl ToString]) -> Filter {
+pub(crate) fn filter(name: &str, values: &[impl ToString]) -> Filter {
     let values = values.iter().map(ToString::to_string).collect();
     Filter::builder().name(name).set_values(Some(values)).build()
 }

@@ -16,6 +16,7 @@ mod describe_node;
 mod imds;
 mod injected_faults;
 mod interfaces;
+mod listing;
 mod metadata;
 mod outcomes;
 mod reservations;
