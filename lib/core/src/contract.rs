@@ -178,6 +178,14 @@ pub mod tag {
     pub const INTERFACE: &str = "firecamp.io/interface";
     /// Tag of an interface that FireCamp made: the instance that it was made for.
     pub const INSTANCE: &str = "firecamp.io/instance";
+    /// Tag of an interface that `firecamp verify-ec2` made; its value is `true`. Every run deletes
+    /// the interfaces with this tag in its subnet.
+    pub const VERIFY_EC2: &str = "firecamp.io/verify-ec2";
+    /// Tag of such an interface: the ID of the run.
+    pub const VERIFY_EC2_RUN: &str = "firecamp.io/verify-ec2-run";
+    /// Tag of such an interface: `ENI ADDRESS`, an interface of a node and the address that the run
+    /// assigns to it for a moment. After a crash, the next run unassigns it there.
+    pub const VERIFY_EC2_ON_NODE: &str = "firecamp.io/verify-ec2-on-node";
 }
 
 /// The Kubernetes API of the records.

@@ -111,7 +111,7 @@ impl StoredInterface {
 pub struct NewInterface {
     /// The subnet.
     pub subnet: SubnetId,
-    /// The security groups; at least one.
+    /// The security groups; without one, EC2 takes the default group of the VPC.
     pub groups: BTreeSet<String>,
     /// The description, for people.
     pub description: String,

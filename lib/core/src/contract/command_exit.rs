@@ -194,6 +194,43 @@ impl Uninstalled {
     }
 }
 
+/// How `firecamp verify-ec2` ends. If it cannot begin, or a signal interrupts it, it ends with an
+/// [`Exit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verified {
+    /// Every fact that can be observed holds.
+    All,
+    /// A fact differs, or something of a run is left in EC2.
+    Differs,
+    /// Some facts could not be tried.
+    NotTried,
+}
+
+impl Verified {
+    /// All results, in ascending order of their codes.
+    pub const ALL: [Self; 3] = [Self::All, Self::Differs, Self::NotTried];
+
+    /// The exit code: the same as that of the corresponding [`CheckExit`].
+    pub fn code(self) -> u8 {
+        match self {
+            Self::All => CheckExit::Fine.code(),
+            Self::Differs => CheckExit::Problems.code(),
+            Self::NotTried => CheckExit::Unchecked.code(),
+        }
+    }
+
+    /// A description for users.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::All => "every fact that can be observed holds, and nothing is left in EC2",
+            Self::Differs => {
+                "a fact differs, or an interface of a run is left in EC2; the output says which"
+            }
+            Self::NotTried => "no fact differs, but some could not be tried; the output says why",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

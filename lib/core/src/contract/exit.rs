@@ -1,6 +1,6 @@
 //! Exit codes: one per kind of cause, the same for both containers.
 
-pub use super::command_exit::{CheckExit, Cleaned, Imported, Uninstalled, Waited};
+pub use super::command_exit::{CheckExit, Cleaned, Imported, Uninstalled, Verified, Waited};
 
 /// How a process ends. `docs/exit-codes.md` is generated from this type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
