@@ -11,6 +11,7 @@ use crate::inject::InjectArguments;
 use crate::node::NodeArguments;
 use crate::status::StatusArguments;
 use crate::uninstall::UninstallArguments;
+use crate::verify_ec2::VerifyEc2Arguments;
 use crate::wait::WaitArguments;
 
 const TOP: &str = "\
@@ -20,6 +21,7 @@ To use it as a kubectl plugin, link it as `kubectl-firecamp` into a directory of
 Exit codes:
   0    success; no problem found
   2    invalid flag or environment variable
+  13   EC2 refused a request or did not answer
   14   timed out before the awaited state was reached
   15   the registry or the cluster cannot be reached
   16   the registry does not exist, or an object in it is invalid
@@ -29,6 +31,7 @@ Exit codes:
   21   no problem was found, but something could not be checked
   22   the registry or the cluster denied the request
   70   internal error (a bug)
+  143  a signal ended the command
 The --help of each command lists the exit codes that it uses.";
 
 /// FireCamp: static IP addresses for the members of stateful services.
@@ -63,4 +66,6 @@ pub enum Command {
     Import(ImportArguments),
     /// Remove all addresses, interfaces and pools of FireCamp from EC2 and the cluster
     Uninstall(UninstallArguments),
+    /// Try in a subnet whether EC2 does what FireCamp relies on
+    VerifyEc2(VerifyEc2Arguments),
 }

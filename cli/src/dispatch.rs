@@ -12,7 +12,9 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::{Cli, Command};
 use crate::common::command_result::CheckResult;
 use crate::failure::Failure;
-use crate::{bundle, cleanup, doctor, explain, import, inject, node, status, uninstall, wait};
+use crate::{
+    bundle, cleanup, doctor, explain, import, inject, node, status, uninstall, verify_ec2, wait,
+};
 
 /// The program name that kubectl looks for on the PATH.
 const PLUGIN: &str = "kubectl-firecamp";
@@ -61,6 +63,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Cleanup(arguments) => runtime()?.block_on(cleanup::run(&arguments)),
         Command::Import(arguments) => runtime()?.block_on(import::run(&arguments)),
         Command::Uninstall(arguments) => runtime()?.block_on(uninstall::run(&arguments)),
+        Command::VerifyEc2(arguments) => runtime()?.block_on(verify_ec2::run(&arguments)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Generates `docs/cli.md` from the help texts.
 
 use clap::{Command, CommandFactory};
-use firecamp_core::contract::exit::{CheckExit, Cleaned, Imported, Uninstalled, Waited};
+use firecamp_core::contract::exit::{CheckExit, Cleaned, Imported, Uninstalled, Verified, Waited};
 
 use crate::args::Cli;
 use crate::explain::reason::Reason;
@@ -13,9 +13,10 @@ const INTRODUCTION: &str = "\
 <!-- Generated from the code: `BLESS=1 cargo test -p firecamp-cli --test documents`. -->
 
 `firecamp` shows the state of members and nodes, and explains problems. Its commands are read-only,
-with three exceptions: `firecamp cleanup` changes the kernel of the node on which it runs,
-`firecamp import --apply` writes claims and StaticIPs to the cluster, and `firecamp uninstall --yes`
-removes all addresses, interfaces and pools.
+with four exceptions: `firecamp cleanup` changes the kernel of the node on which it runs,
+`firecamp import --apply` writes claims and StaticIPs to the cluster, `firecamp uninstall --yes`
+removes all addresses, interfaces and pools, and `firecamp verify-ec2` creates two network
+interfaces in EC2 for a while ([verify-ec2.md](verify-ec2.md)).
 
 ```console
 $ firecamp status                         # every member's claim, address and node
@@ -28,6 +29,7 @@ $ firecamp inject -f redis.yaml           # print a manifest with what its membe
 $ firecamp cleanup --dry-run              # on a node: what FireCamp has left in the kernel
 $ firecamp import -n default              # what can be imported from the original FireCamp
 $ firecamp uninstall --dry-run            # what would be removed from EC2 and the registry
+$ firecamp verify-ec2 --subnet SUBNET     # whether EC2 does what FireCamp relies on
 ```
 
 ## Which registry it uses
@@ -110,6 +112,10 @@ pub fn cli() -> String {
     }
     page.push_str("\nExit codes of `firecamp uninstall`:\n\n| Code | Meaning |\n| ---: | --- |\n");
     for end in Uninstalled::ALL {
+        page.extend([format!("| {} | {} |\n", end.code(), end.meaning())]);
+    }
+    page.push_str("\nExit codes of `firecamp verify-ec2`:\n\n| Code | Meaning |\n| ---: | --- |\n");
+    for end in Verified::ALL {
         page.extend([format!("| {} | {} |\n", end.code(), end.meaning())]);
     }
     page.push_str(

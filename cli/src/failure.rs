@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::exit::Exit;
-use firecamp_core::failure::{RegistryFailure, chain};
+use firecamp_core::failure::{CloudFailure, RegistryFailure, chain};
 use thiserror::Error;
 
 /// A failure of the command. The text names operation and object; the cause is the source.
@@ -46,6 +46,14 @@ pub enum Failure {
     CheckExit {
         /// The failed request.
         failure: RegistryFailure,
+        /// What to do.
+        next: &'static str,
+    },
+    /// EC2 or the metadata service did not do what the command cannot do without.
+    #[error("{failure}: {next}")]
+    Cloud {
+        /// The failed call.
+        failure: CloudFailure,
         /// What to do.
         next: &'static str,
     },
@@ -94,6 +102,7 @@ impl Failure {
             Self::Node { .. } => Exit::KernelRefused,
             Self::Agent { .. } => Exit::RegistryUnavailable,
             Self::CheckExit { failure, .. } => failure.kind.exit(),
+            Self::Cloud { .. } => Exit::CloudRefused,
             Self::Process { .. } | Self::Show { .. } => Exit::Internal,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Read-only commands: [`status`], [`node`], [`explain`], [`doctor`], [`bundle`] and [`wait`].
 //! [`cleanup`] changes the node's kernel, [`import`] writes to the registry, and [`uninstall`]
-//! empties it. They share [`common`]. `docs/cli.md` is generated from their help.
+//! empties it. [`verify_ec2`] tries what EC2 does. They share [`common`]. `docs/cli.md` is generated
+//! from their help.
 
 pub mod args;
 pub mod bundle;
@@ -19,6 +20,7 @@ pub mod node;
 mod reasons;
 pub mod status;
 pub mod uninstall;
+pub mod verify_ec2;
 pub mod wait;
 
 pub use dispatch::main;
