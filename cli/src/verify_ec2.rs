@@ -82,7 +82,7 @@ pub struct VerifyEc2Arguments {
     /// The subnet in which the two interfaces are created
     #[arg(long, value_name = "SUBNET")]
     pub subnet: SubnetId,
-    /// The region. Default: AWS_REGION, then that of this instance
+    /// The region. Default: AWS_REGION, AWS_DEFAULT_REGION, then that of this instance
     #[arg(long, value_name = "NAME")]
     pub region: Option<String>,
     /// The URL of EC2's API. Default: AWS_ENDPOINT_URL_EC2, then that of the region
