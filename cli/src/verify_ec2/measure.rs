@@ -53,12 +53,12 @@ impl<E: Ec2> Session<'_, E> {
             Some(why) => Verdict::new(Outcome::Differs, judge::refusal(&why)),
             None => judge::moved(&moves),
         };
-        self.measured(Measure::Move, verdict);
+        self.measured(Measure::Move, &verdict);
         if !moves.is_empty() {
             let lags: Vec<_> = moves.iter().map(Move::lag).collect();
-            self.measured(Measure::Gap, judge::without_gap(&moves));
-            self.measured(Measure::ReadLag, judge::lags(&lags, timing::DESCRIBE_LAG));
-            self.measured(Measure::Filter, judge::filter_agrees(&moves));
+            self.measured(Measure::Gap, &judge::without_gap(&moves));
+            self.measured(Measure::ReadLag, &judge::lags(&lags, timing::DESCRIBE_LAG));
+            self.measured(Measure::Filter, &judge::filter_agrees(&moves));
         }
         let skipped = Verdict::new(Outcome::FailedToTry, "no move succeeded");
         self.skip(&MOVING, &skipped);
@@ -104,7 +104,7 @@ impl<E: Ec2> Session<'_, E> {
         if let Ok(unknown) = unknown {
             let found = self.list(&InterfacesBy::Ids([unknown].into())).await?;
             let observed = format!("a list of {}", found.len());
-            self.measured(Measure::UnknownId, Verdict::holds_if(found.is_empty(), observed));
+            self.measured(Measure::UnknownId, &Verdict::holds_if(found.is_empty(), observed));
         }
         let all = self.list(&InterfacesBy::Subnet).await?;
         let large: Vec<EniId> = all.into_iter().map(|one| one.id).collect();
@@ -114,7 +114,7 @@ impl<E: Ec2> Session<'_, E> {
         let small: Vec<Vec<EniId>> =
             pages.into_iter().map(|page| page.into_iter().map(|one| one.id).collect()).collect();
         let ours = [scene.a.clone(), scene.b.clone()];
-        self.measured(Measure::Pages, judge::pages(&small, &large, &ours));
+        self.measured(Measure::Pages, &judge::pages(&small, &large, &ours));
         Ok(())
     }
 
@@ -145,11 +145,11 @@ impl<E: Ec2> Session<'_, E> {
             }
         };
         let verdict = self.unless_taken(verdict, &[x]).await?;
-        self.measured(Measure::DeleteFrees, verdict);
+        self.measured(Measure::DeleteFrees, &verdict);
         let [_, _, z] = scene.addresses;
         let answers =
             [self.delete(&scene.b).await?, self.assign(&scene.b, &[z], Reassign::Refuse).await?];
-        self.measured(Measure::Deleted, judge::deleted(&answers));
+        self.measured(Measure::Deleted, &judge::deleted(&answers));
         Ok(())
     }
 }

@@ -86,7 +86,7 @@ impl<E: Ec2> Session<'_, E> {
 
     async fn measure_node(&mut self, scene: &Scene, node: &NodeInterface) -> Result<(), Halt> {
         let verdict = self.identity(node).await?;
-        self.measured(Measure::Identity, verdict);
+        self.measured(Measure::Identity, &verdict);
         let [x, ..] = scene.addresses;
         self.have(x, &scene.a).await?.map_err(Halt::Failed)?;
         self.holdings.on_node = Some((node.eni.clone(), x));
@@ -97,8 +97,8 @@ impl<E: Ec2> Session<'_, E> {
             self.have(x, &scene.a).await?.map_err(Halt::Failed)?;
             left.push(self.lag(node.mac, x, Wanted::Absent).await?);
         }
-        self.measured(Measure::Lists, judge::lags(&came, timing::METADATA_LAG));
-        self.measured(Measure::Drops, judge::lags(&left, timing::METADATA_LAG));
+        self.measured(Measure::Lists, &judge::lags(&came, timing::METADATA_LAG));
+        self.measured(Measure::Drops, &judge::lags(&left, timing::METADATA_LAG));
         Ok(())
     }
 

@@ -275,7 +275,7 @@ impl<E: Ec2> Session<'_, E> {
     }
 
     /// Records the verdict of a measurement.
-    pub(super) fn measured(&mut self, what: Measure, verdict: Verdict) {
+    pub(super) fn measured(&mut self, what: Measure, verdict: &Verdict) {
         for fact in FACTS {
             if matches!(fact.by, By::Measured(measure) if measure == what) {
                 self.record(fact.id, verdict.clone());

@@ -135,13 +135,13 @@ impl<E: Ec2> Session<'_, E> {
         let request = self.request("a", None);
         let a = self.create(&request).await?;
         let listed = self.first_listing(&a).await?;
-        self.measured(Measure::Tags, judge::tags(&request.tags, &listed.tags));
+        self.measured(Measure::Tags, &judge::tags(&request.tags, &listed.tags));
         let verdict = match self.create_once(&request).await? {
             Ok(again) => Verdict::holds_if(again == a, format!("returns {again}, first {a}")),
             Err(why) if judge::says_nothing(why.kind) => Verdict::failed(&why),
             Err(why) => Verdict::new(Outcome::Differs, judge::refusal(&why)),
         };
-        self.measured(Measure::Token, verdict);
+        self.measured(Measure::Token, &verdict);
         Ok(a)
     }
 
@@ -218,7 +218,7 @@ impl<E: Ec2> Session<'_, E> {
             Err(why) if why.kind == CloudKind::NotFound => Verdict::holds_if(false, observed),
             Err(why) => Verdict::failed(&why),
         };
-        self.measured(Measure::NewInterface, verdict);
+        self.measured(Measure::NewInterface, &verdict);
         Ok(())
     }
 }

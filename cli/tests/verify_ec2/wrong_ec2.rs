@@ -73,7 +73,9 @@ impl Ec2 for WrongEc2 {
             }
         }
         if let (Wrong::FiltersByPrimary, InterfacesBy::Address(address)) = (self.how, by) {
-            pages.iter_mut().for_each(|page| page.retain(|one| one.primary == Some(*address)));
+            for page in &mut pages {
+                page.retain(|one| one.primary == Some(*address));
+            }
         }
         Ok(pages)
     }
