@@ -2,8 +2,8 @@
 //!
 //! Read-only commands: [`status`], [`node`], [`explain`], [`doctor`], [`bundle`] and [`wait`].
 //! [`cleanup`] changes the node's kernel, [`import`] writes to the registry, and [`uninstall`]
-//! empties it. [`verify_ec2`] tries what EC2 does. They share [`common`]. `docs/cli.md` is generated
-//! from their help.
+//! empties it. [`verify_ec2`] tries what EC2 does. They share [`common`]. `docs/cli.md` is
+//! generated from their help.
 
 pub mod args;
 pub mod bundle;

@@ -1,7 +1,7 @@
 //! `firecamp verify-ec2`: tries the facts of EC2 on which FireCamp's protocol rests.
 //!
-//! Facts and judgement are pure (`facts.rs`, `judge.rs`); [`Ec2`] is what is asked. The same program
-//! runs against AWS and, in the tests, against the simulator.
+//! Facts and judgement are pure (`facts.rs`, `judge.rs`); [`Ec2`] is what is asked. The same
+//! program runs against AWS and, in the tests, against the simulator.
 
 mod choose_addresses;
 mod cleanup;
@@ -47,9 +47,9 @@ pub use show::{FactReport, Origin, Report};
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
-The command creates two network interfaces without an instance in the subnet, moves three addresses \
-between them, compares EC2's answers with what FireCamp relies on, and deletes the interfaces, also \
-after an error, SIGINT or SIGTERM. This takes about two minutes and costs nothing. At its start it \
+The command creates two network interfaces without an instance in the subnet, moves three \
+addresses between them, compares EC2's answers with what FireCamp relies on, and deletes the \
+interfaces, also after an error, SIGINT or SIGTERM. This takes about two minutes and costs nothing. At its start it \
 deletes what crashed runs left in the subnet, so run one at a time. It takes no address of a CIDR \
 reservation: reserve the ranges of your pools first (docs/install.md), or use another subnet.
 
