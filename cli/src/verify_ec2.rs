@@ -49,9 +49,10 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 const EXAMPLES: &str = "\
 The command creates two network interfaces without an instance in the subnet, moves three \
 addresses between them, compares EC2's answers with what FireCamp relies on, and deletes the \
-interfaces, also after an error, SIGINT or SIGTERM. This takes about two minutes and costs nothing. At its start it \
-deletes what crashed runs left in the subnet, so run one at a time. It takes no address of a CIDR \
-reservation: reserve the ranges of your pools first (docs/install.md), or use another subnet.
+interfaces, also after an error, SIGINT or SIGTERM. This takes about two minutes and costs \
+nothing. At its start it deletes what crashed runs left in the subnet, so run one at a time. It \
+takes no address of a CIDR reservation: reserve the ranges of your pools first \
+(docs/install.md), or use another subnet.
 
 Examples:
   firecamp verify-ec2 --subnet subnet-0a1b2c3d --dry-run     what would be created and tried
