@@ -23,7 +23,7 @@ The answers came from another endpoint than AWS: they prove this program, not EC
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// [`VERSION`].
+    /// `VERSION`.
     pub report_version: u32,
     /// The version of FireCamp.
     pub firecamp: &'static str,
