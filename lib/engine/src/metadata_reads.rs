@@ -48,3 +48,35 @@ impl MetadataReads {
         Arc::clone(last.entry(mac).or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    fn listing(last: u8) -> Listed {
+        Ok([Ipv4Addr::new(10, 0, 1, last)].into())
+    }
+
+    async fn read(last: u8) -> Listed {
+        sleep(Duration::from_millis(10)).await;
+        listing(last)
+    }
+
+    /// What was listed before an Assign proves nothing about it.
+    #[tokio::test(start_paused = true)]
+    async fn f147_a_call_gets_no_read_that_began_before_it_and_shares_the_next() {
+        let (reads, mac) = (MetadataReads::default(), "06:00:00:00:00:01".parse().unwrap());
+        let later = async |number| {
+            sleep(Duration::from_millis(5)).await;
+            reads.listed(mac, read(number)).await
+        };
+        let all = tokio::join!(reads.listed(mac, read(1)), later(2), later(3));
+        assert_eq!(all, (listing(1), listing(2), listing(2)));
+        sleep(timing::METADATA_POLL).await;
+        assert_eq!(reads.listed(mac, read(4)).await, listing(4));
+    }
+}

@@ -108,9 +108,9 @@ impl Operations {
 
     /// Whether an operation of this kind runs or backs off.
     pub(super) fn is_unfinished(&self, execution: ExecutionKey, now: Moment) -> bool {
-        let is_over = |(_, backoff): &(_, Backoff)| backoff.is_over(now);
+        let last = self.backoffs.get(&execution);
         self.running.contains_key(&execution)
-            || self.backoffs.get(&execution).is_some_and(|last| !is_over(last))
+            || last.is_some_and(|(_, backoff)| !backoff.is_over(now))
     }
 
     /// A release does not wait for what a release of an earlier pod met.
