@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::file_registry::FileSource;
-pub(crate) use self::follow::{Reported, follow};
+pub(crate) use self::follow::follow;
 pub(crate) use self::kubernetes::KubeSource;
 
 /// The static IPs and pods of a node, and their changes.

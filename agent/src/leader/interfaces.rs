@@ -133,7 +133,7 @@ impl<C: Cloud + CloudInterfaces> Attempt<'_, C> {
 
     /// A quorum read that no StaticIP names the interface.
     async fn unnamed(&self, eni: &EniId) -> Result<(), PerformError> {
-        let (all, _version) = self.remote.cluster.addresses().list().await?;
+        let all = self.remote.cluster.addresses().list().await?;
         // One that cannot be read may name it.
         let found =
             all.iter().any(|it| it.object.as_ref().map_or(true, |it| it.record.may_be_on(eni)));

@@ -1,15 +1,14 @@
 //! The lists and watches of a leadership term.
 
 use std::future::pending;
-use std::net::Ipv4Addr;
 use std::pin::Pin;
 
 use firecamp_controllers::leader::{ClusterEvent, GatedPod, ObjectEvent, SetName};
 use firecamp_core::ids::{InterfaceName, Member, NodeName, PoolName};
-use firecamp_kube::{Event, Item, Key, KubeCluster};
+use firecamp_kube::{Item, KubeCluster};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use crate::source::{Reported, follow};
+use crate::source::follow;
 
 /// Lists and watches the whole cluster until it is dropped.
 pub(super) struct Watches {
@@ -40,86 +39,44 @@ async fn run(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
     let (nodes, unscheduled) = (cluster.nodes(), cluster.unscheduled_pods());
     let interfaces = cluster.interfaces();
     // Without a receiver nobody needs the event.
-    let send = |event: Option<ClusterEvent>| drop(event.map(|event| sink.send(Box::new(event))));
+    let send = |event: ClusterEvent| drop(sink.send(Box::new(event)));
+    let address = |item: &Item<_>| item.name().parse().ok();
+    let pool = |item: &Item<_>| PoolName::new(item.name()).ok();
+    let node = |item: &Item<_>| NodeName::new(item.name()).ok();
+    let interface = |item: &Item<_>| InterfaceName::new(item.name()).ok();
     tokio::join!(
-        follow(&static_ips, |reported| {
-            send(parse("staticips", reported, address).map(ClusterEvent::StaticIps));
-        }),
-        follow(&claims, |reported| {
-            send(parse("staticipclaims", reported, member).map(ClusterEvent::Claims));
-        }),
-        follow(&pools, |reported| {
-            let key = |key: &Key| PoolName::new(&key.name).ok();
-            send(parse("staticippools", reported, key).map(ClusterEvent::Pools));
-        }),
-        follow(&sets, |reported| {
-            send(parse("statefulsets", reported, set).map(ClusterEvent::Sets));
-        }),
-        follow(&nodes, |reported| {
-            let key = |key: &Key| NodeName::new(&key.name).ok();
-            send(parse("nodes", reported, key).map(ClusterEvent::Nodes));
-        }),
-        follow(&unscheduled, |reported| {
-            send(parse("pods", gated(reported), member).map(ClusterEvent::GatedPods));
-        }),
-        follow(&interfaces, |reported| {
-            let key = |key: &Key| InterfaceName::new(&key.name).ok();
-            send(parse("nodeinterfaces", reported, key).map(ClusterEvent::Interfaces));
-        }),
+        follow(&static_ips, address, |event| send(ClusterEvent::StaticIps(event))),
+        follow(&claims, member, |event| send(ClusterEvent::Claims(event))),
+        follow(&pools, pool, |event| send(ClusterEvent::Pools(event))),
+        follow(&sets, set, |event| send(ClusterEvent::Sets(event))),
+        follow(&nodes, node, |event| send(ClusterEvent::Nodes(event))),
+        follow(&unscheduled, member, |event| send(ClusterEvent::GatedPods(gated(event)))),
+        follow(&interfaces, interface, |event| send(ClusterEvent::Interfaces(event))),
     );
 }
 
-fn address(key: &Key) -> Option<Ipv4Addr> {
-    key.name.parse().ok()
+fn member<T>(item: &Item<T>) -> Option<Member> {
+    Member::new(item.namespace()?, item.name()).ok()
 }
 
-fn member(key: &Key) -> Option<Member> {
-    Member::new(key.namespace.as_deref()?, &key.name).ok()
-}
-
-fn set(key: &Key) -> Option<SetName> {
-    Some(SetName { namespace: key.namespace.clone()?, name: key.name.clone() })
+fn set<T>(item: &Item<T>) -> Option<SetName> {
+    Some(SetName { namespace: item.namespace()?.to_owned(), name: item.name().to_owned() })
 }
 
 /// Only the pods that have the gate. One that has lost it counts as deleted.
-fn gated(reported: Reported<Option<GatedPod>>) -> Reported<GatedPod> {
-    let item = |Item { key, object }: Item<Option<GatedPod>>| match object.transpose() {
-        Some(object) => Ok(Item { key, object }),
-        None => Err(key),
-    };
-    match reported {
-        Reported::All(items) => Reported::All(items.into_iter().flat_map(item).collect()),
-        Reported::One(Event::Set(one)) => {
-            Reported::One(item(one).map_or_else(Event::Gone, Event::Set))
+fn gated(event: ObjectEvent<Member, Option<GatedPod>>) -> ObjectEvent<Member, GatedPod> {
+    match event {
+        ObjectEvent::Listed(all) => {
+            let gated = |(member, pod): (_, Option<Option<_>>)| match pod {
+                Some(pod) => pod.map(|pod| (member, Some(pod))),
+                None => Some((member, None)),
+            };
+            ObjectEvent::Listed(all.into_iter().filter_map(gated).collect())
         }
-        Reported::One(Event::Gone(key)) => Reported::One(Event::Gone(key)),
-        Reported::One(Event::Bookmark) => Reported::One(Event::Bookmark),
-        Reported::Current(current) => Reported::Current(current),
-    }
-}
-
-/// Leaves out what has no valid name.
-fn parse<K: Ord, T>(
-    kind: &'static str,
-    reported: Reported<T>,
-    parse: impl Fn(&Key) -> Option<K>,
-) -> Option<ObjectEvent<K, T>> {
-    let object = |item: Item<T>| {
-        let key = parse(&item.key)?;
-        let read = item.object.inspect_err(|why| {
-            tracing::warn!(kind, name = item.key.name, error = why, "failed to parse object");
-        });
-        Some((key, read.ok()))
-    };
-    match reported {
-        Reported::All(items) => {
-            Some(ObjectEvent::Listed(items.into_iter().filter_map(object).collect()))
+        ObjectEvent::Set(member, Some(None)) | ObjectEvent::Deleted(member) => {
+            ObjectEvent::Deleted(member)
         }
-        Reported::One(Event::Set(item)) => {
-            object(item).map(|(key, object)| ObjectEvent::Set(key, object))
-        }
-        Reported::One(Event::Gone(key)) => parse(&key).map(ObjectEvent::Deleted),
-        Reported::One(Event::Bookmark) => None,
-        Reported::Current(current) => Some(ObjectEvent::Current(current)),
+        ObjectEvent::Set(member, pod) => ObjectEvent::Set(member, pod.flatten()),
+        ObjectEvent::Current(current) => ObjectEvent::Current(current),
     }
 }

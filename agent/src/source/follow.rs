@@ -1,140 +1,112 @@
-//! Follows one kind while the agent runs: a list, then watches, each from where the last one ended.
+//! Follows one kind while the agent runs: lists and watches, and again after each interruption.
 //!
 //! Guarantees: when a watch ends, the cache stays until a complete list replaces it. A list happens
 //! at the start, when the server cannot continue from a version (410), and periodically in case the
 //! server left something out. An outage causes two log lines.
 
+use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
+use firecamp_controllers::leader::ObjectEvent;
 use firecamp_engine::Rng;
-use firecamp_kube::{Event, Item, WatchFailure, Watched};
-use tokio::time::{Instant, sleep, timeout};
+use firecamp_kube::{Interrupted, Item, Watchable, Watched, watcher};
+use futures_util::StreamExt;
+use tokio::time::{Instant, sleep_until};
 
 use crate::outage::Outage;
 
-/// Duration of a watch; the server ends it.
-const WATCH: Duration = Duration::from_mins(5);
-/// The server sends a bookmark every minute. A watch that is silent for longer is dead.
-const QUIET: Duration = Duration::from_secs(90);
 /// Interval between complete lists, because a server may have left something out.
 const RELIST: Duration = Duration::from_mins(10);
-/// Backoff after the first failure; it doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A watch that lasts this long resets the backoff.
-const HEALTHY: Duration = Duration::from_secs(5);
-
-/// What is reported about a kind.
-#[derive(Debug)]
-pub(crate) enum Reported<T> {
-    /// A complete list.
-    All(Vec<Item<T>>),
-    /// One change.
-    One(Event<T>),
-    /// Whether the server responds.
-    Current(bool),
-}
-
-/// The backoff before the next attempt.
-#[derive(Debug)]
-pub(super) struct Pause {
-    next: Duration,
+struct Follow<'a, T, N, F> {
+    watched: &'a Watched<T>,
+    key: N,
+    take: F,
+    outage: Outage,
     rng: Rng,
 }
 
-impl Default for Pause {
-    fn default() -> Self {
-        Self { next: FIRST_PAUSE, rng: Rng::default() }
-    }
-}
-
-impl Pause {
-    /// A random time of at least half: many agents lose their server at once.
-    pub(super) fn take(&mut self) -> Duration {
-        let pause = self.next.mul_f64(0.5 + self.rng.part() / 2.0);
-        self.next = self.next.saturating_mul(2).min(LONGEST_PAUSE);
-        pause
-    }
-
-    pub(super) fn reset(&mut self) {
-        self.next = FIRST_PAUSE;
-    }
-
-    /// Extends a time by up to half, at random.
-    fn spread(&self, time: Duration) -> Duration {
-        time.mul_f64(1.0 + self.rng.part() / 2.0)
-    }
-}
-
-struct Follow<'a, T, F> {
-    watched: &'a Watched<T>,
-    take: F,
-    outage: Outage,
-    pause: Pause,
-}
-
-/// Follows forever. Cancel-safe.
-pub(crate) async fn follow<T>(watched: &Watched<T>, take: impl FnMut(Reported<T>)) {
+/// Follows forever. Leaves out what has no valid `key`. Cancel-safe.
+pub(crate) async fn follow<K: Ord, T: Watchable>(
+    watched: &Watched<T>,
+    key: impl Fn(&Item<T>) -> Option<K>,
+    take: impl FnMut(ObjectEvent<K, T>),
+) {
     let outage = Outage::new(format!("the {}", watched.what()));
-    let mut it = Follow { watched, take, outage, pause: Pause::default() };
+    let mut it = Follow { watched, key, take, outage, rng: Rng::default() };
     loop {
-        match watched.list().await {
-            Ok((items, version)) => {
-                it.recovered();
-                (it.take)(Reported::All(items));
-                it.watch_from(version).await;
-            }
-            Err(why) => it.failed(&why.detail).await,
-        }
+        it.until_next_list().await;
     }
 }
 
-impl<T, F: FnMut(Reported<T>)> Follow<'_, T, F> {
-    fn recovered(&mut self) {
-        self.outage.ended();
-        (self.take)(Reported::Current(true));
-    }
-
-    async fn failed(&mut self, why: &str) {
-        self.outage.lasts(&why);
-        (self.take)(Reported::Current(false));
-        sleep(self.pause.take()).await;
-    }
-
-    /// Watches until a new list is due.
-    async fn watch_from(&mut self, mut version: String) {
-        let relist = Instant::now() + self.pause.spread(RELIST);
-        while Instant::now() < relist {
-            let begun = Instant::now();
-            let lasting = self.pause.spread(WATCH).min(relist.duration_since(begun));
-            let ended = self.watch(&mut version, lasting).await;
-            let healthy = begun.elapsed() >= HEALTHY;
-            if healthy {
-                self.pause.reset();
-            }
-            match ended {
-                Ok(()) if healthy => {}
-                Ok(()) => sleep(self.pause.take()).await,
-                Err(WatchFailure::Broken(why)) => self.failed(&why.detail).await,
-                Err(WatchFailure::Expired(why)) => {
-                    tracing::info!(what = self.watched.what(), reason = %why.detail,
-                        "watch expired; listing again");
-                    sleep(self.pause.take()).await;
+impl<K, T, N, F> Follow<'_, T, N, F>
+where
+    K: Ord,
+    T: Watchable,
+    N: Fn(&Item<T>) -> Option<K>,
+    F: FnMut(ObjectEvent<K, T>),
+{
+    /// A list, then watches until a new list is due.
+    async fn until_next_list(&mut self) {
+        let watched = self.watched;
+        let mut events = pin!(watched.events());
+        let relist = Instant::now() + RELIST.mul_f64(1.0 + self.rng.part() / 2.0);
+        let mut listed = BTreeMap::new();
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = watched.opened() => {
+                    self.recovered();
+                    continue;
+                }
+                () = sleep_until(relist) => return,
+            };
+            match event {
+                Some(Ok(watcher::Event::Init)) => listed.clear(),
+                Some(Ok(watcher::Event::InitApply(item))) => listed.extend(self.object(item)),
+                Some(Ok(watcher::Event::InitDone)) => {
+                    self.recovered();
+                    (self.take)(ObjectEvent::Listed(std::mem::take(&mut listed)));
+                }
+                Some(Ok(watcher::Event::Apply(item))) => {
+                    if let Some((key, object)) = self.object(item) {
+                        (self.take)(ObjectEvent::Set(key, object));
+                    }
+                }
+                Some(Ok(watcher::Event::Delete(item))) => {
+                    if let Some(key) = (self.key)(&item) {
+                        (self.take)(ObjectEvent::Deleted(key));
+                    }
+                }
+                Some(Err(Interrupted { failure, is_lost: true })) => {
+                    tracing::info!(
+                        what = self.watched.what(),
+                        reason = failure.detail,
+                        "watch expired; listing again"
+                    );
                     return;
                 }
+                Some(Err(Interrupted { failure, is_lost: false })) => {
+                    self.outage.lasts(&failure.detail);
+                    (self.take)(ObjectEvent::Current(false));
+                }
+                None => return,
             }
         }
     }
 
-    /// One watch, until it ends normally or is silent for too long.
-    async fn watch(&mut self, version: &mut String, lasting: Duration) -> Result<(), WatchFailure> {
-        let mut events = self.watched.watch(version, lasting).await?;
-        self.recovered();
-        while let Ok(next) = timeout(QUIET, events.next()).await {
-            let Some(event) = next? else { return Ok(()) };
-            events.version().clone_into(version);
-            (self.take)(Reported::One(event));
+    fn recovered(&mut self) {
+        self.outage.ended();
+        (self.take)(ObjectEvent::Current(true));
+    }
+
+    /// The key, and the object if it can be parsed.
+    fn object(&self, item: Item<T>) -> Option<(K, Option<T>)> {
+        let key = (self.key)(&item)?;
+        if let Err(why) = &item.object {
+            let (what, name) = (self.watched.what(), item.name());
+            tracing::warn!(what, name, error = why, "failed to parse object");
         }
-        Ok(())
+        Some((key, item.object.ok()))
     }
 }

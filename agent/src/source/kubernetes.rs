@@ -9,19 +9,22 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use firecamp_controllers::leader::ObjectEvent;
 use firecamp_controllers::node::{Listing, LocalPod, LocalPods};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName};
 use firecamp_core::ports::{PodLifecycle, PodView, Registry};
 use firecamp_core::record::{Pool, State, StaticIp};
-use firecamp_kube::{Event, Item, Key, KubeRegistry, NodePod, WatchedPool};
+use firecamp_kube::{
+    Backoff as _, ExponentialBackoff, Item, KubeRegistry, NodePod, WatchedPool, backoff,
+};
 use firecamp_run::connect::{AnyRegistry, OpenRegistry};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Known};
-use super::follow::{Pause, Reported, follow};
+use super::follow::follow;
 use super::{BoundPod, Source};
 use crate::outage::Outage;
 
@@ -46,7 +49,7 @@ struct WatchState {
     unavailable: BTreeSet<&'static str>,
     /// When to repeat failed fresh reads.
     retry_at: Option<Instant>,
-    pause: Pause,
+    backoff: ExponentialBackoff,
     outage: Outage,
 }
 
@@ -62,7 +65,7 @@ impl KubeSource {
             pools: Cache::new(|_old, _new| false),
             unavailable: BTreeSet::new(),
             retry_at: None,
-            pause: Pause::default(),
+            backoff: backoff(),
             outage: Outage::new("fresh reads of StaticIPs and pods"),
         };
         Self { node, registry, state: Mutex::new(state), events: Notify::new(), bound }
@@ -76,14 +79,14 @@ impl KubeSource {
     /// Waits until the client can be created: a node may start before its credentials exist.
     async fn connected(&self) -> KubeRegistry {
         let mut outage = Outage::new("the configuration of the Kubernetes client");
-        let mut pause = Pause::default();
+        let mut backoff = backoff();
         loop {
             match self.registry.get().await {
                 Ok(OpenRegistry::Kube(registry)) => return registry.clone(),
                 Ok(OpenRegistry::File(_)) => outage.lasts(&"the registry is files"),
                 Err(why) => outage.lasts(&why.detail),
             }
-            sleep(pause.take()).await;
+            sleep(backoff.next().unwrap_or_default()).await;
         }
     }
 
@@ -91,37 +94,16 @@ impl KubeSource {
     fn reported<K: Ord + Clone, T>(
         &self,
         kind: &'static str,
-        reported: Reported<T>,
+        reported: ObjectEvent<K, T>,
         cache: impl FnOnce(&mut WatchState) -> &mut Cache<K, T>,
-        parse: impl Fn(&Key) -> Option<K>,
     ) {
-        let object = |item: Item<T>| {
-            let key = parse(&item.key)?;
-            let read = item.object.inspect_err(|why| {
-                tracing::warn!(kind, name = item.key.name, error = why, "failed to parse object");
-            });
-            Some((key, read.ok()))
-        };
         let mut kept = self.lock();
         match reported {
-            Reported::All(items) => cache(&mut kept).listed(items.into_iter().filter_map(object)),
-            Reported::One(Event::Set(item)) => {
-                if let Some((key, object)) = object(item) {
-                    cache(&mut kept).changed(key, object);
-                }
-            }
-            Reported::One(Event::Gone(key)) => {
-                if let Some(key) = parse(&key) {
-                    cache(&mut kept).gone(key);
-                }
-            }
-            Reported::One(Event::Bookmark) => return,
-            Reported::Current(true) => {
-                kept.unavailable.remove(kind);
-            }
-            Reported::Current(false) => {
-                kept.unavailable.insert(kind);
-            }
+            ObjectEvent::Listed(all) => cache(&mut kept).listed(all),
+            ObjectEvent::Set(key, object) => cache(&mut kept).changed(key, object),
+            ObjectEvent::Deleted(key) => cache(&mut kept).gone(key),
+            ObjectEvent::Current(true) => drop(kept.unavailable.remove(kind)),
+            ObjectEvent::Current(false) => drop(kept.unavailable.insert(kind)),
         }
         // Nothing to process before the first list.
         if kept.static_ips.is_complete() {
@@ -131,18 +113,13 @@ impl KubeSource {
 
     /// Reports a pod that awaits its address when it appears. It is only an advance notice, so what
     /// finds no room is dropped.
-    fn report_bound(&self, item: &Item<NodePod>) {
-        let (Some(member), Ok(NodePod { view, awaits_address: true, .. })) =
-            (member(&item.key), &item.object)
-        else {
-            return;
-        };
+    fn report_bound(&self, member: &Member, NodePod { view, awaits_address, .. }: &NodePod) {
         let PodView::Present { pod, lifecycle: PodLifecycle::Running, .. } = view else { return };
         let is_same =
             |one: &NodePod| matches!(&one.view, PodView::Present { pod: uid, .. } if uid == pod);
-        let known = matches!(self.lock().pods.known(&member), Known::Present(one) if is_same(one));
-        if !known {
-            let (pod, since) = (pod.clone(), Instant::now());
+        let known = matches!(self.lock().pods.known(member), Known::Present(one) if is_same(one));
+        if *awaits_address && !known {
+            let (member, pod, since) = (member.clone(), pod.clone(), Instant::now());
             self.bound.try_send(BoundPod { member, pod, since }).ok();
         }
     }
@@ -176,8 +153,8 @@ impl KubeSource {
     }
 }
 
-fn member(key: &Key) -> Option<Member> {
-    Member::new(key.namespace.as_deref()?, &key.name).ok()
+fn member(item: &Item<NodePod>) -> Option<Member> {
+    Member::new(item.namespace()?, item.name()).ok()
 }
 
 /// Whether other reads would fail as well, each after its deadline.
@@ -228,11 +205,11 @@ impl WatchState {
         self.pods.retain(&self.local_members(node));
         if let Some(why) = failed {
             self.outage.lasts(&why.detail);
-            self.retry_at = Some(Instant::now() + self.pause.take());
+            self.retry_at = Some(Instant::now() + self.backoff.next().unwrap_or_default());
             return;
         }
         self.outage.ended();
-        self.pause.reset();
+        self.backoff.reset();
         let (addresses, members) = self.doubtful(node, known);
         let more = !addresses.is_empty() || !members.is_empty();
         self.retry_at = more.then(Instant::now);
@@ -318,30 +295,24 @@ impl Source for KubeSource {
     async fn follow(&self, end: &CancellationToken) {
         let watches = async {
             let registry = self.connected().await;
-            let address = |key: &Key| key.name.parse::<Ipv4Addr>().ok();
-            let pool = |key: &Key| PoolName::new(&key.name).ok();
+            let address = |item: &Item<StaticIp>| item.name().parse().ok();
+            let pool = |item: &Item<WatchedPool>| PoolName::new(item.name()).ok();
             let (static_ips, pods) =
                 (registry.static_ips_of(&self.node), registry.pods_of(&self.node));
             let pools = registry.pools();
             tokio::join!(
-                follow(&static_ips, |reported| self.reported(
-                    "staticips",
-                    reported,
-                    |kept| &mut kept.static_ips,
-                    address
-                )),
-                follow(&pods, |reported| {
-                    if let Reported::One(Event::Set(item)) = &reported {
-                        self.report_bound(item);
-                    }
-                    self.reported("pods", reported, |kept| &mut kept.pods, member);
+                follow(&static_ips, address, |reported| {
+                    self.reported("staticips", reported, |kept| &mut kept.static_ips);
                 }),
-                follow(&pools, |reported| self.reported(
-                    "pools",
-                    reported,
-                    |kept| &mut kept.pools,
-                    pool
-                )),
+                follow(&pods, member, |reported| {
+                    if let ObjectEvent::Set(member, Some(pod)) = &reported {
+                        self.report_bound(member, pod);
+                    }
+                    self.reported("pods", reported, |kept| &mut kept.pods);
+                }),
+                follow(&pools, pool, |reported| {
+                    self.reported("pools", reported, |kept| &mut kept.pools);
+                }),
             );
         };
         tokio::select! {

@@ -8,6 +8,7 @@ use firecamp_core::ids::{NodeName, PodUid};
 use firecamp_core::ports::{PodLifecycle, PodView};
 use firecamp_core::record::{State, StaticIp};
 use firecamp_host::{AgentLock, LinuxHost};
+use firecamp_kube::Item;
 use firecamp_node::cleanup::{Holder, Known, Observation};
 use firecamp_registry::api::StaticIPSpec;
 
@@ -114,10 +115,10 @@ async fn is_here(cluster: &Cluster, node: &NodeName, here: &[Ipv4Addr]) -> Resul
 
 async fn of_cluster(cluster: &Cluster, node: &NodeName) -> Members {
     let pods = cluster.registry.pods_of(node).list().await.map_err(|why| why.to_string());
-    let pods = pods.and_then(|(items, _version)| {
+    let pods = pods.and_then(|items| {
         let mut alive = BTreeMap::new();
         for item in items {
-            let name = format!("{}/{}", item.key.namespace.unwrap_or_default(), item.key.name);
+            let name = format!("{}/{}", item.namespace().unwrap_or_default(), item.name());
             let pod = item.object.map_err(|why| format!("pod {name}: {why}"))?;
             if let Some(uid) = living(pod.view) {
                 alive.insert(uid, name);
@@ -126,10 +127,11 @@ async fn of_cluster(cluster: &Cluster, node: &NodeName) -> Members {
         Ok(alive)
     });
     let records = cluster.registry.static_ips_of(node).list().await;
-    let records = records.map_err(|why| why.to_string()).and_then(|(items, _version)| {
-        let each = items
-            .into_iter()
-            .map(|item| item.object.map_err(|why| format!("StaticIP {}: {why}", item.key.name)));
+    let records = records.map_err(|why| why.to_string()).and_then(|items| {
+        let record = |item: &Item<StaticIp>| {
+            item.object.clone().map_err(|why| format!("StaticIP {}: {why}", item.name()))
+        };
+        let each = items.iter().map(record);
         Ok(each.collect::<Result<Vec<_>, _>>()?.iter().filter_map(|ip| holder(ip, node)).collect())
     });
     Members { pods, records }

@@ -18,10 +18,7 @@ pub(crate) fn page(
 ) -> Answer {
     let about = About { plural: route.plural, name: "" };
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<usize>().ok());
-    let limit = number(query.get("limit").map(String::as_str));
-    let Some(limit) = limit.filter(|limit| *limit > 0) else {
-        return Answer::bad_request("a list without a limit", about);
-    };
+    let limit = number(query.get("limit").map(String::as_str)).unwrap_or(usize::MAX);
     let token = query.get("continue").map(String::as_str).unwrap_or_default();
     let (snapshot, from) = if let Some((snapshot, from)) = token.split_once("/+=") {
         (number(Some(snapshot)), number(Some(from)))
@@ -50,6 +47,7 @@ pub(crate) fn page(
     Answer::object(
         200,
         &json!({
+            "apiVersion": "v1",
             "kind": kind,
             "metadata": { "resourceVersion": version.to_string(), "continue": more },
             "items": items,

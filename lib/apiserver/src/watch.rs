@@ -107,8 +107,14 @@ fn at_version(mut object: Value, version: u64) -> Value {
     object
 }
 
+/// Like a real server, with the type first.
 fn line(kind: &str, object: &Value) -> Bytes {
-    format!("{}\n", json!({ "type": kind, "object": object })).into()
+    format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n").into()
+}
+
+fn expired(problem: &str) -> Bytes {
+    let status = Answer::status(410, "Expired", problem, About { plural: "", name: "" });
+    line("ERROR", &serde_json::from_str(&status.body).unwrap_or_default())
 }
 
 /// An open watch.
@@ -186,22 +192,24 @@ impl ServerState {
             return Err(Answer::bad_request("a watch without a version or a deadline", about));
         };
         let selector = Selector::of(route, query)?;
-        if from < self.compacted {
-            let problem = format!("too old resource version: {from} ({})", self.version);
-            return Err(Answer::status(410, "Expired", &problem, about));
-        }
         if from > self.version {
             let problem = format!("Too large resource version: {from}, current: {}", self.version);
             return Err(Answer::status(504, "Timeout", &problem, about));
         }
         let (lines, received) = unbounded_channel();
+        let end = Box::pin(sleep(Duration::from_secs(seconds)));
+        if from < self.compacted {
+            // Like a real server, which has begun its response by then.
+            let problem = format!("too old resource version: {from} ({})", self.version);
+            lines.send(Ok(expired(&problem))).ok();
+            return Ok(Stream { lines: received, end });
+        }
         let later = self.history.iter().filter(|reported| reported.version > from);
         for line in later.filter_map(|reported| selector.line(reported)) {
             // The receiver is still in this function.
             lines.send(Ok(line)).ok();
         }
         self.watchers.push(Watcher { selector, kind: route.kind, lines });
-        let end = Box::pin(sleep(Duration::from_secs(seconds)));
         Ok(Stream { lines: received, end })
     }
 
@@ -209,7 +217,7 @@ impl ServerState {
     pub(crate) fn bookmark(&mut self) {
         let metadata = json!({ "resourceVersion": self.version.to_string() });
         self.watchers.retain(|watcher| {
-            let object = json!({ "kind": watcher.kind, "metadata": metadata });
+            let object = json!({ "apiVersion": "v1", "kind": watcher.kind, "metadata": metadata });
             watcher.lines.send(Ok(line("BOOKMARK", &object))).is_ok()
         });
     }
@@ -220,12 +228,7 @@ impl ServerState {
             Ending::Regular => None,
             Ending::Broken => Some(Err(Reset)),
             Ending::MidLine => Some(Ok(Bytes::from_static(b"{\"type\":\"ADD"))),
-            Ending::Expired => {
-                let about = About { plural: "", name: "" };
-                let status = Answer::status(410, "Expired", "too old resource version", about);
-                let status = serde_json::from_str(&status.body).unwrap_or_default();
-                Some(Ok(line("ERROR", &status)))
-            }
+            Ending::Expired => Some(Ok(expired("too old resource version"))),
         };
         for watcher in std::mem::take(&mut self.watchers) {
             if let Some(last) = &last {

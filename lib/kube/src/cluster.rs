@@ -16,19 +16,16 @@ use firecamp_controllers::publish::{Event, StatusWriter};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName};
 use firecamp_core::managed_interface::StoredInterface;
-use firecamp_registry::api::{
-    NodeInterfaceSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
-};
 use http::StatusCode;
 use jiff::Timestamp;
 use kube::Client;
 
+use crate::classify;
 use crate::http_request::{self, Answer, Call, Timeouts};
-use crate::object_paths::{self, Place};
+use crate::object_paths::Place;
 use crate::registry::KubeRegistry;
 use crate::status_writer::KubeStatusWriter;
-use crate::watch::Watched;
-use crate::{classify, interfaces};
+use crate::watch::{Watchable, Watched};
 
 /// The leader's client of the Kubernetes API.
 #[derive(Clone)]
@@ -128,11 +125,11 @@ impl Cluster for KubeCluster {
     }
 
     async fn claim(&self, member: &Member) -> Result<Option<ObservedClaim>, RegistryFailure> {
-        self.get(&Place::claim(member), parse::claim).await
+        self.get(&Place::claim(member), Watchable::parse).await
     }
 
     async fn set(&self, name: &SetName) -> Result<Option<StatefulSet>, RegistryFailure> {
-        self.get(&parse::set_place(name), parse::set).await
+        self.get(&parse::set_place(name), Watchable::parse).await
     }
 
     async fn change(&self, change: &Change) -> Result<(), RegistryFailure> {
@@ -144,45 +141,41 @@ impl Cluster for KubeCluster {
 impl KubeCluster {
     /// All StaticIPs.
     pub fn addresses(&self) -> Watched<ObservedStaticIp> {
-        self.all("StaticIPs", object_paths::collection::<StaticIPSpec>(), parse::address)
+        self.all("StaticIPs")
     }
 
     /// All claims, of all namespaces.
     pub fn claims(&self) -> Watched<ObservedClaim> {
-        self.all("StaticIPClaims", object_paths::collection::<StaticIPClaimSpec>(), parse::claim)
+        self.all("StaticIPClaims")
     }
 
     /// All pools.
     pub fn pools(&self) -> Watched<ObservedPool> {
-        self.all("StaticIPPools", object_paths::collection::<StaticIPPoolSpec>(), parse::pool)
+        self.all("StaticIPPools")
     }
 
     /// All StatefulSets, of all namespaces.
     pub fn sets(&self) -> Watched<StatefulSet> {
-        self.all("StatefulSets", "/apis/apps/v1/statefulsets".to_owned(), parse::set)
+        self.all("StatefulSets")
     }
 
     /// All Nodes.
     pub fn nodes(&self) -> Watched<ObservedNode> {
-        self.all("Nodes", "/api/v1/nodes".to_owned(), parse::node)
+        self.all("Nodes")
     }
 
     /// All interfaces that FireCamp makes.
     pub fn interfaces(&self) -> Watched<StoredInterface> {
-        let path = object_paths::collection::<NodeInterfaceSpec>();
-        self.all("NodeInterfaces", path, interfaces::stored)
+        self.all("NodeInterfaces")
     }
 
     /// The pods without a node, of all namespaces: those with FireCamp's scheduling gate, and none
     /// for each other.
     pub fn unscheduled_pods(&self) -> Watched<Option<GatedPod>> {
-        let connection = (self.client.clone(), self.timeouts);
-        let what = ("unscheduled pods".to_owned(), "/api/v1/pods".to_owned());
-        Watched::new(connection, what, Some("spec.nodeName=".to_owned()), gated_pod::parse)
+        self.all("unscheduled pods").of("spec.nodeName=")
     }
 
-    fn all<T>(&self, what: &str, path: String, read: fn(&str) -> Result<T, String>) -> Watched<T> {
-        let connection = (self.client.clone(), self.timeouts);
-        Watched::new(connection, (what.to_owned(), path), None, read)
+    fn all<T: Watchable>(&self, what: &str) -> Watched<T> {
+        Watched::new((self.client.clone(), self.timeouts), what.to_owned()).in_pages()
     }
 }

@@ -1,6 +1,7 @@
 //! One HTTP request to the API server: bounded in time and size, never retried.
 
 use std::fmt::Display;
+use std::iter;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +31,7 @@ impl Default for Timeouts {
 }
 
 /// etcd stores no object larger than 1.5 MiB; a page of names is smaller.
-pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// The user agent in the API server's audit log.
 const AGENT: &str = concat!("firecamp/", env!("CARGO_PKG_VERSION"));
@@ -87,10 +88,10 @@ impl Call {
         RegistryFailure { kind, effect, detail: format!("{}: {problem}", self.what) }
     }
 
-    /// Adds the deadline to the query, except for a watch, whose query has its own.
-    fn request(&self, within: Option<Duration>) -> Result<Request<Body>, http::Error> {
-        let within = within.map(|within| format!("timeout={}s", within.as_secs().max(1)));
-        let query: Vec<String> = within.into_iter().chain(self.query.iter().cloned()).collect();
+    /// Adds the deadline to the query.
+    fn request(&self, within: Duration) -> Result<Request<Body>, http::Error> {
+        let within = format!("timeout={}s", within.as_secs().max(1));
+        let query: Vec<_> = iter::once(within).chain(self.query.iter().cloned()).collect();
         let uri = format!("{}?{}", self.path, query.join("&"));
         let request = Request::builder()
             .method(self.method.clone())
@@ -120,50 +121,17 @@ pub(crate) async fn send(
     call: &Call,
     within: Duration,
 ) -> Result<Answer, RegistryFailure> {
-    let exchange = async {
-        let response = begun(client, call, Some(within)).await?;
-        read(call, response).await
-    };
-    bounded(call, within, exchange).await
-}
-
-async fn bounded<T>(
-    call: &Call,
-    within: Duration,
-    exchange: impl Future<Output = Result<T, RegistryFailure>>,
-) -> Result<T, RegistryFailure> {
+    let exchange = async { read(call, begun(client, call, within).await?).await };
     tokio::time::timeout(within, exchange).await.unwrap_or_else(|_elapsed| {
         let problem = format!("no answer within {} s", within.as_secs_f32());
         Err(call.failed(RegistryKind::Unavailable, call.in_doubt(), problem))
     })
 }
 
-/// A successful response that is streamed, or another response that was read completely.
-pub(crate) enum Stream {
-    Open(Body),
-    Refused(Answer),
-}
-
-/// Sends the request once; its query limits the duration of the stream.
-pub(crate) async fn open(
-    client: &Client,
-    call: &Call,
-    within: Duration,
-) -> Result<Stream, RegistryFailure> {
-    let exchange = async {
-        let response = begun(client, call, None).await?;
-        if response.status() == StatusCode::OK {
-            return Ok(Stream::Open(response.into_body()));
-        }
-        read(call, response).await.map(Stream::Refused)
-    };
-    bounded(call, within, exchange).await
-}
-
 async fn begun(
     client: &Client,
     call: &Call,
-    within: Option<Duration>,
+    within: Duration,
 ) -> Result<Response<Body>, RegistryFailure> {
     let request = call
         .request(within)

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::http_request::{self, Answer, Call};
 use crate::object_paths::{self, Place};
 use crate::registry::KubeRegistry;
+use crate::watch::{Collection, Watchable};
 use crate::{classify, list, write};
 
 /// Objects for each page of a list.
@@ -47,17 +48,21 @@ struct Identity {
     resource_version: String,
 }
 
-/// Parses one record.
-pub(crate) fn stored(text: &str) -> Result<StoredInterface, String> {
-    let Identified { metadata } = serde_json::from_str(text).map_err(|wrong| wrong.to_string())?;
-    let record = object_paths::decided::<NodeInterfaceSpec, NodeInterface>(text)?;
-    let invalid = |wrong: InvalidId| wrong.to_string();
-    Ok(StoredInterface {
-        name: InterfaceName::new(&metadata.name).map_err(invalid)?,
-        uid: Uid::new(&metadata.uid).map_err(invalid)?,
-        version: Version::new(&metadata.resource_version).map_err(invalid)?,
-        record,
-    })
+impl Watchable for StoredInterface {
+    const COLLECTION: Collection = Collection::ours(NodeInterfaceSpec::PLURAL);
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let Identified { metadata } =
+            serde_json::from_str(text).map_err(|wrong| wrong.to_string())?;
+        let record = object_paths::decided::<NodeInterfaceSpec, NodeInterface>(text)?;
+        let invalid = |wrong: InvalidId| wrong.to_string();
+        Ok(StoredInterface {
+            name: InterfaceName::new(&metadata.name).map_err(invalid)?,
+            uid: Uid::new(&metadata.uid).map_err(invalid)?,
+            version: Version::new(&metadata.resource_version).map_err(invalid)?,
+            record,
+        })
+    }
 }
 
 /// The request that replaces a record, by compare-and-swap.
@@ -77,7 +82,8 @@ impl KubeRegistry {
     /// reads, all or nothing.
     pub async fn interface_facts(&self, node: &NodeName) -> Result<InterfaceRead, RegistryFailure> {
         let selector = format!("fieldSelector=spec.nodeName%3D{node}");
-        let records = self.listed::<NodeInterfaceSpec, _>(vec![selector], stored).await?;
+        let records =
+            self.listed::<NodeInterfaceSpec, _>(vec![selector], StoredInterface::parse).await?;
         let policies = self.listed::<StaticIPPoolSpec, _>(Vec::new(), policy).await?;
         let policies: Vec<PoolPolicy> = policies.into_iter().flatten().collect();
         if policies.is_empty() {

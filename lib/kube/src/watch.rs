@@ -1,71 +1,54 @@
-//! Lists and watches the objects of one node, or of the cluster. Keeps no state, never retries,
-//! and parses only the fields that are used.
+//! Lists and watches the objects of one node, or of the cluster, by `kube::runtime`. Keeps no
+//! state, and parses only the fields that are used.
 //!
-//! Guarantees: a list is a complete quorum read, or a failure. A watch reports each change after
-//! its start version once and in order, until it ends. Caveat: a deletion event only means that
-//! the object no longer matches the selector: it may belong to another node by now.
+//! Guarantees: a list is a complete quorum read. A watch reports each change after its list, in
+//! order; if it ends, it goes on where it ended. Caveat: a deletion only means that the object no
+//! longer matches the selector: it may belong to another node by now.
 
-mod lines;
+mod bounded;
+mod item;
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::NodeName;
 use firecamp_core::record::{Pool, StaticIp};
-use firecamp_registry::api::{InvalidObject, StaticIPPool, StaticIPPoolSpec, StaticIPSpec};
+use firecamp_registry::api::{InvalidObject, Kind, StaticIPPool, StaticIPPoolSpec, StaticIPSpec};
+use futures_util::{Stream, StreamExt};
 use http::StatusCode;
-use kube::Client;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use kube::core::Status;
+use kube::runtime::watcher::{Config, Error, Event, watcher};
+use kube::{Api, Client};
+use serde_json::json;
 use thiserror::Error;
+use tokio::sync::Notify;
 
-use self::lines::Lines;
-use crate::http_request::{self, Answer, Call, Stream, Timeouts};
+pub use self::bounded::backoff;
+pub use self::item::{Collection, Item, Watchable};
+use crate::http_request::{Answer, Call, Timeouts};
 use crate::pod::NodePod;
 use crate::registry::KubeRegistry;
-use crate::{classify, list, object_paths, pod};
+use crate::{classify, object_paths, pod};
 
-/// Objects for each page: a pod has ten kilobytes or more, and is dropped once it is parsed.
-const PAGE: usize = 50;
+/// Duration of a watch; the server ends it.
+const WATCH: Duration = Duration::from_mins(5);
 
-/// One object, reduced to the parsed value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item<T> {
-    /// The namespace and name of the object.
-    pub key: Key,
-    /// The parsed value, or why it cannot be parsed.
-    pub object: Result<T, String>,
-}
+/// Objects for each page, like client-go's pager.
+const PAGE: u32 = 500;
+/// The reason that `kube` gives to a response without a `Status`.
+const NOT_A_STATUS: &str = "Failed to parse error data";
 
-/// The namespace and name of an object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// The namespace, if the kind is namespaced.
-    pub namespace: Option<String>,
-    /// The name.
-    pub name: String,
-}
-
-/// A watch event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event<T> {
-    /// The object was added or modified.
-    Set(Item<T>),
-    /// The object was deleted or no longer matches the selector.
-    Gone(Key),
-    /// A bookmark: nothing changed, and the server reports its current version.
-    Bookmark,
-}
-
-/// Why a watch cannot go on.
+/// An interruption of lists and watches. The next event follows by itself, after a pause.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum WatchFailure {
-    /// The server no longer has the events after that version: list again.
-    #[error("{0}")]
-    Expired(RegistryFailure),
-    /// The watch was interrupted: open it again at its last version.
-    #[error("{0}")]
-    Broken(RegistryFailure),
+#[error("{failure}")]
+pub struct Interrupted {
+    /// What failed, and why.
+    pub failure: RegistryFailure,
+    /// The watch cannot go on: drop these events and begin anew, with a list.
+    pub is_lost: bool,
 }
 
 /// A watched pool.
@@ -89,72 +72,84 @@ impl TryFrom<&StaticIPPool> for WatchedPool {
     }
 }
 
+impl Watchable for StaticIp {
+    const COLLECTION: Collection = Collection::ours(StaticIPSpec::PLURAL);
+
+    fn parse(text: &str) -> Result<Self, String> {
+        object_paths::decided::<StaticIPSpec, Self>(text)
+    }
+}
+
+impl Watchable for NodePod {
+    const COLLECTION: Collection = Collection { api_version: "v1", plural: "pods" };
+
+    fn parse(text: &str) -> Result<Self, String> {
+        pod::read(text)
+    }
+}
+
+impl Watchable for WatchedPool {
+    const COLLECTION: Collection = Collection::ours(StaticIPPoolSpec::PLURAL);
+
+    fn parse(text: &str) -> Result<Self, String> {
+        object_paths::decided::<StaticIPPoolSpec, Self>(text)
+    }
+}
+
+impl Collection {
+    /// One of our kinds.
+    pub(crate) const fn ours(plural: &'static str) -> Self {
+        Self { api_version: api::VERSION, plural }
+    }
+}
+
 /// The objects of one kind that a watch selects.
 pub struct Watched<T> {
-    client: Client,
-    timeouts: Timeouts,
+    api: Api<Item<T>>,
+    config: Config,
+    opened: Arc<Notify>,
     /// `StaticIPs of node-1`.
     what: String,
-    path: String,
-    selector: Option<String>,
-    read: fn(&str) -> Result<T, String>,
 }
 
 impl KubeRegistry {
     /// The static IPs that a node holds or held last.
     pub fn static_ips_of(&self, node: &NodeName) -> Watched<StaticIp> {
-        let read = object_paths::decided::<StaticIPSpec, StaticIp>;
-        let path = object_paths::collection::<StaticIPSpec>();
-        let selector = Some(format!("spec.attachment.nodeName={node}"));
-        self.watched((format!("StaticIPs of {node}"), path), selector, read)
+        let selector = format!("spec.attachment.nodeName={node}");
+        Watched::new(self.connection(), format!("StaticIPs of {node}")).of(&selector)
     }
 
     /// The pods of a node.
     pub fn pods_of(&self, node: &NodeName) -> Watched<NodePod> {
-        let path = "/api/v1/pods".to_owned();
-        let selector = Some(format!("spec.nodeName={node}"));
-        self.watched((format!("pods of {node}"), path), selector, pod::read)
+        let selector = format!("spec.nodeName={node}");
+        Watched::new(self.connection(), format!("pods of {node}")).of(&selector)
     }
 
     /// All pools.
     pub fn pools(&self) -> Watched<WatchedPool> {
-        let read = object_paths::decided::<StaticIPPoolSpec, WatchedPool>;
-        let path = object_paths::collection::<StaticIPPoolSpec>();
-        self.watched(("StaticIPPools".to_owned(), path), None, read)
-    }
-
-    fn watched<T>(
-        &self,
-        (what, path): (String, String),
-        selector: Option<String>,
-        read: fn(&str) -> Result<T, String>,
-    ) -> Watched<T> {
-        Watched::new(self.connection(), (what, path), selector, read)
+        Watched::new(self.connection(), "StaticIPPools".to_owned())
     }
 }
 
-#[derive(Deserialize)]
-struct Head {
-    metadata: HeadMetadata,
-}
+impl<T: Watchable> Watched<T> {
+    /// All objects of the kind. They are read in one page, which the API server serves from memory:
+    /// before Kubernetes 1.34 it reads pages from etcd, and decodes all objects for each.
+    pub(crate) fn new((client, timeouts): (Client, Timeouts), what: String) -> Self {
+        let opened = Arc::new(Notify::new());
+        let client = bounded::bounded(client, timeouts.call, opened.clone());
+        let seconds = u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX);
+        let config = Config { page_size: None, ..Config::default().timeout(seconds) };
+        Self { api: Api::all(client), config, opened, what }
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HeadMetadata {
-    #[serde(default)]
-    name: String,
-    namespace: Option<String>,
-    resource_version: String,
-}
+    /// Lists in pages: all objects of a large cluster at once would need much memory.
+    pub(crate) fn in_pages(self) -> Self {
+        Self { config: self.config.page_size(PAGE), ..self }
+    }
 
-impl<T> Watched<T> {
-    pub(crate) fn new(
-        (client, timeouts): (Client, Timeouts),
-        (what, path): (String, String),
-        selector: Option<String>,
-        read: fn(&str) -> Result<T, String>,
-    ) -> Self {
-        Self { client, timeouts, what, path, selector, read }
+    /// Only those that the field selector selects.
+    pub(crate) fn of(self, selector: &str) -> Self {
+        Self { config: self.config.fields(selector), ..self }
     }
 
     /// The name for messages: `StaticIPs of node-1`.
@@ -162,116 +157,95 @@ impl<T> Watched<T> {
         &self.what
     }
 
-    /// All of the objects, by a quorum read, and the version to watch from.
-    pub async fn list(&self) -> Result<(Vec<Item<T>>, String), RegistryFailure> {
-        let mut call = Call::get(format!("list the {}", self.what), self.path.clone());
-        call.query = self.query().collect();
+    /// A complete list, and each change after it, until they are dropped. Cancel-safe.
+    pub fn events(&self) -> impl Stream<Item = Result<Event<Item<T>>, Interrupted>> + Send {
+        let events = watcher(self.api.clone(), self.config.clone());
+        events.map(|event| event.map_err(|wrong| self.interrupted(&wrong)))
+    }
+
+    /// A complete list, or the first failure.
+    pub async fn list(&self) -> Result<Vec<Item<T>>, RegistryFailure> {
+        let mut events = pin!(self.events());
         let mut items = Vec::new();
-        let add = |object: Box<RawValue>| {
-            items.push(item(object.get(), self.read)?.0);
-            Ok(())
-        };
-        let version = list::each(&self.client, self.timeouts, (&call, PAGE), add).await?;
-        Ok((items, version))
-    }
-
-    /// Opens a watch for the changes after that version. The server ends it after `lasting`.
-    pub async fn watch(&self, version: &str, lasting: Duration) -> Result<Events<T>, WatchFailure> {
-        let mut call = Call::get(format!("watch the {}", self.what), self.path.clone());
-        let more = [
-            "watch=true".to_owned(),
-            "allowWatchBookmarks=true".to_owned(),
-            format!("resourceVersion={}", list::escaped(version)),
-            format!("timeoutSeconds={}", lasting.as_secs().max(1)),
-        ];
-        call.query = self.query().chain(more).collect();
-        let opened = http_request::open(&self.client, &call, self.timeouts.call).await;
-        match opened.map_err(WatchFailure::Broken)? {
-            Stream::Open(body) => {
-                let version = version.to_owned();
-                Ok(Events { call, lines: Lines::new(body), version, read: self.read })
+        while let Some(event) = events.next().await {
+            match event.map_err(|interrupted| interrupted.failure)? {
+                Event::InitApply(item) => items.push(item),
+                Event::InitDone => break,
+                Event::Init | Event::Apply(_) | Event::Delete(_) => {}
             }
-            Stream::Refused(answer) => Err(not_opened(&call, &answer)),
         }
+        Ok(items)
     }
 
-    fn query(&self) -> impl Iterator<Item = String> {
-        self.selector.iter().map(|text| format!("fieldSelector={}", list::escaped(text)))
-    }
-}
-
-/// Why a watch could not be opened: the version has expired, or another failure.
-fn not_opened(call: &Call, answer: &Answer) -> WatchFailure {
-    let failure = classify::refused(call, answer);
-    let ahead = failure.detail.contains("Too large resource version");
-    let passing = answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error();
-    if passing && !ahead { WatchFailure::Broken(failure) } else { WatchFailure::Expired(failure) }
-}
-
-fn item<T>(text: &str, read: fn(&str) -> Result<T, String>) -> Result<(Item<T>, String), String> {
-    let Head { metadata } = serde_json::from_str(text).map_err(|wrong| wrong.to_string())?;
-    let HeadMetadata { name, namespace, resource_version } = metadata;
-    Ok((Item { key: Key { namespace, name }, object: read(text) }, resource_version))
-}
-
-/// An open watch.
-pub struct Events<T> {
-    call: Call,
-    lines: Lines,
-    version: String,
-    read: fn(&str) -> Result<T, String>,
-}
-
-#[derive(Deserialize)]
-struct Line<'a> {
-    r#type: &'a str,
-    #[serde(borrow)]
-    object: &'a RawValue,
-}
-
-impl<T> Events<T> {
-    /// The version up to which all events were returned.
-    pub fn version(&self) -> &str {
-        &self.version
+    /// Waits until the server has opened another watch. Cancel-safe.
+    pub async fn opened(&self) {
+        self.opened.notified().await;
     }
 
-    /// Waits, without bound, for the next event; none after the regular end of the watch.
-    /// Cancel-safe.
-    pub async fn next(&mut self) -> Result<Option<Event<T>>, WatchFailure> {
-        let line = self.lines.next().await.map_err(|wrong| self.broken(&wrong))?;
-        line.map(|line| self.event(&line)).transpose()
-    }
-
-    fn broken(&self, problem: &str) -> WatchFailure {
-        WatchFailure::Broken(self.call.failed(RegistryKind::Unavailable, Effect::None, problem))
-    }
-
-    fn event(&mut self, line: &[u8]) -> Result<Event<T>, WatchFailure> {
-        let read: Result<Line<'_>, _> = serde_json::from_slice(line);
-        let Line { r#type, object } = read.map_err(|wrong| self.broken(&wrong.to_string()))?;
-        if r#type == "ERROR" {
-            return Err(self.ended(object.get()));
-        }
-        let (item, version) = item(object.get(), self.read).map_err(|wrong| self.broken(&wrong))?;
-        let event = match r#type {
-            "ADDED" | "MODIFIED" => Event::Set(item),
-            "DELETED" => Event::Gone(item.key),
-            "BOOKMARK" => Event::Bookmark,
-            other => return Err(self.broken(&format!("unknown event type {other:?}"))),
+    fn interrupted(&self, wrong: &Error) -> Interrupted {
+        let (verb, cause) = match wrong {
+            Error::InitialListFailed(cause) => ("list", Some(cause)),
+            Error::WatchStartFailed(cause) | Error::WatchFailed(cause) => ("watch", Some(cause)),
+            Error::WatchError(_) | Error::NoResourceVersion => ("watch", None),
         };
-        self.version = version;
-        Ok(event)
+        let call = Call::get(format!("{verb} the {}", self.what), String::new());
+        let status = match (wrong, cause) {
+            (Error::WatchError(status), _) | (_, Some(kube::Error::Api(status))) => status,
+            (_, Some(cause)) => {
+                return Interrupted {
+                    failure: classify::not_answered(&call, cause),
+                    is_lost: false,
+                };
+            }
+            (_, None) => {
+                let failure = call.failed(RegistryKind::Invalid, Effect::None, wrong);
+                return Interrupted { failure, is_lost: true };
+            }
+        };
+        let answer = answer(status);
+        let failure = classify::refused(&call, &answer);
+        let is_listing = matches!(wrong, Error::InitialListFailed(_));
+        let is_lost = !is_listing && is_lost(&answer, &failure.detail);
+        Interrupted { failure, is_lost }
     }
+}
 
-    /// The server ended the watch with a `Status`.
-    fn ended(&self, status: &str) -> WatchFailure {
-        #[derive(Deserialize)]
-        struct Code {
-            code: u16,
+/// The response of which `kube` kept this.
+fn answer(status: &Status) -> Answer {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let Status { reason, message, details, .. } = status;
+    let body = if reason == NOT_A_STATUS {
+        message.clone().into_bytes()
+    } else {
+        let status = json!({ "kind": "Status", "reason": reason, "message": message,
+            "details": details });
+        status.to_string().into_bytes()
+    };
+    Answer { status: code, date: None, body: body.into() }
+}
+
+/// Whether only a list helps. `kube::runtime` lists again by itself only after an event with code
+/// 410; a watch that does not open for such a reason it would open for ever.
+fn is_lost(answer: &Answer, detail: &str) -> bool {
+    let passing = answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error();
+    !passing || detail.contains("Too large resource version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_from_the_future_is_lost_although_its_status_is_a_server_error() {
+        for (code, reason, message, lost) in [
+            (504, "Timeout", "Too large resource version: 9, current: 3", true),
+            (504, "Timeout", "request did not complete in time", false),
+            (502, NOT_A_STATUS, "<html>no upstream</html>", false),
+        ] {
+            let status = Status::failure(message, reason).with_code(code);
+            let answer = answer(&status);
+            let failure = classify::refused(&Call::get("watch", String::new()), &answer);
+            assert_eq!(is_lost(&answer, &failure.detail), lost, "{failure:?}");
         }
-        let code = serde_json::from_str(status).map_or(500, |Code { code }| code);
-        let status_code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = status.as_bytes().to_vec().into();
-        not_opened(&self.call, &Answer { status: status_code, date: None, body })
     }
 }

@@ -16,8 +16,8 @@ pub(crate) fn of(all: &BTreeMap<String, Bug>, results: &Results) -> String {
          applied to a copy of\nthe tree. The tests must find it by a named invariant or property. \
          `make bugs BLESS=1` writes this page,\n`make bugs` checks it. \
          [verification.md](verification.md) lists the invariants.\n\n\
-         | Bug | What it breaks | Model: property, after N states \
-         | Histories: invariant, after N histories; or test: what its failure says |\n\
+         | Bug | What it breaks | Model: property \
+         | Histories: invariant; or test: what its failure says |\n\
          | --- | --- | --- | --- |\n{rows}\n\
          Without a bug the same build finds no violation in {HISTORIES} histories,\nas many \
          sweeps (small histories of garbage collection) and {VOLUMES} histories of volumes.\n"
@@ -41,7 +41,7 @@ pub(crate) fn row(name: &str, bug: &Bug, results: &Results) -> String {
                     "endpoint" | "sweeps" | "volumes" => format!("{by}: "),
                     model => format!("`{}`: ", model.trim_start_matches("model:")),
                 };
-                Some(format!("{place}{what}, {}", found.after))
+                Some(format!("{place}{what}"))
             },
         );
         cells.next().flatten().unwrap_or_else(why)

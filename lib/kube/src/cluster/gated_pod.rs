@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::parse::{Meta, parsed};
 use crate::volumes::parse as volumes;
+use crate::watch::{Collection, Watchable};
 
 #[derive(Deserialize)]
 struct Pod {
@@ -32,18 +33,22 @@ struct Gate {
 }
 
 /// A pod, if it has the gate.
-pub(super) fn parse(text: &str) -> Result<Option<GatedPod>, String> {
-    let Pod { metadata, spec: Spec { scheduling_gates, mut node_selector } } = parsed(text)?;
-    let gates: Vec<String> = scheduling_gates.into_iter().map(|gate| gate.name).collect();
-    if !gates.iter().any(|gate| gate == ZONE_GATE) {
-        return Ok(None);
+impl Watchable for Option<GatedPod> {
+    const COLLECTION: Collection = Collection { api_version: "v1", plural: "pods" };
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let Pod { metadata, spec: Spec { scheduling_gates, mut node_selector } } = parsed(text)?;
+        let gates: Vec<String> = scheduling_gates.into_iter().map(|gate| gate.name).collect();
+        if !gates.iter().any(|gate| gate == ZONE_GATE) {
+            return Ok(None);
+        }
+        Ok(Some(GatedPod {
+            id: metadata.identity()?,
+            other_gates: gates.into_iter().filter(|gate| gate != ZONE_GATE).collect(),
+            zone: node_selector.remove(ZONE_LABEL),
+            claims: volumes::used_claims(&parsed::<Value>(text)?).map(|used| used.claim).collect(),
+        }))
     }
-    Ok(Some(GatedPod {
-        id: metadata.identity()?,
-        other_gates: gates.into_iter().filter(|gate| gate != ZONE_GATE).collect(),
-        zone: node_selector.remove(ZONE_LABEL),
-        claims: volumes::used_claims(&parsed::<Value>(text)?).map(|used| used.claim).collect(),
-    }))
 }
 
 /// The volume to which a PersistentVolumeClaim is bound.

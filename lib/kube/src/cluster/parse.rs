@@ -11,14 +11,15 @@ use firecamp_core::ids::Version;
 use firecamp_core::ports::PodView;
 use firecamp_core::record::{Claim, Pool, StaticIp};
 use firecamp_registry::api::{
-    Condition, Metadata, Object, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPPoolStatus,
-    StaticIPSpec, StaticIPStatus,
+    Condition, Kind as _, Metadata, Object, StaticIPClaimSpec, StaticIPPoolSpec,
+    StaticIPPoolStatus, StaticIPSpec, StaticIPStatus,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::object_paths::Place;
 use crate::pod::{self as pods, Reference};
+use crate::watch::{Collection, Watchable};
 
 /// Taints of a node whose machine is shut down: set by an administrator, and by the cloud
 /// controller.
@@ -121,37 +122,46 @@ where
     Ok((object, Extra { id: meta.identity()?, meta, status }))
 }
 
-/// A StaticIP.
-pub(super) fn address(text: &str) -> Result<ObservedStaticIp, String> {
-    let (object, extra) = object::<StaticIPSpec, StaticIPStatus>(text)?;
-    let record = StaticIp::try_from(&object).map_err(|wrong| wrong.to_string())?;
-    let status = extra.status.unwrap_or_default();
-    let Meta { generation, finalizers, .. } = extra.meta;
-    Ok(ObservedStaticIp { id: extra.id, record, generation, finalizers, status })
-}
+impl Watchable for ObservedStaticIp {
+    const COLLECTION: Collection = Collection::ours(StaticIPSpec::PLURAL);
 
-/// A StaticIPClaim.
-pub(super) fn claim(text: &str) -> Result<ObservedClaim, String> {
-    #[derive(Deserialize, Default)]
-    struct ClaimStatus {
-        #[serde(default)]
-        conditions: Vec<Condition>,
+    fn parse(text: &str) -> Result<Self, String> {
+        let (object, extra) = object::<StaticIPSpec, StaticIPStatus>(text)?;
+        let record = StaticIp::try_from(&object).map_err(|wrong| wrong.to_string())?;
+        let status = extra.status.unwrap_or_default();
+        let Meta { generation, finalizers, .. } = extra.meta;
+        Ok(ObservedStaticIp { id: extra.id, record, generation, finalizers, status })
     }
-    let (object, extra) = object::<StaticIPClaimSpec, ClaimStatus>(text)?;
-    let claim = Claim::try_from(&object).map_err(|wrong| wrong.to_string())?;
-    let (generation, owner) = (extra.meta.generation, extra.meta.owner());
-    let conditions = extra.status.unwrap_or_default().conditions;
-    Ok(ObservedClaim { id: extra.id, claim, generation, owner, conditions })
 }
 
-/// A StaticIPPool.
-pub(super) fn pool(text: &str) -> Result<ObservedPool, String> {
-    let (object, extra) = object::<StaticIPPoolSpec, StaticIPPoolStatus>(text)?;
-    let pool = Pool::try_from(&object).map_err(|wrong| wrong.to_string())?;
-    let (reclaim, retention) = (object.spec.reclaim_policy, object.spec.claim_retention_policy);
-    let Meta { generation, creation_timestamp: created, .. } = extra.meta;
-    let (id, status) = (extra.id, extra.status);
-    Ok(ObservedPool { id, created, generation, pool, reclaim, retention, status })
+impl Watchable for ObservedClaim {
+    const COLLECTION: Collection = Collection::ours(StaticIPClaimSpec::PLURAL);
+
+    fn parse(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize, Default)]
+        struct ClaimStatus {
+            #[serde(default)]
+            conditions: Vec<Condition>,
+        }
+        let (object, extra) = object::<StaticIPClaimSpec, ClaimStatus>(text)?;
+        let claim = Claim::try_from(&object).map_err(|wrong| wrong.to_string())?;
+        let (generation, owner) = (extra.meta.generation, extra.meta.owner());
+        let conditions = extra.status.unwrap_or_default().conditions;
+        Ok(ObservedClaim { id: extra.id, claim, generation, owner, conditions })
+    }
+}
+
+impl Watchable for ObservedPool {
+    const COLLECTION: Collection = Collection::ours(StaticIPPoolSpec::PLURAL);
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let (object, extra) = object::<StaticIPPoolSpec, StaticIPPoolStatus>(text)?;
+        let pool = Pool::try_from(&object).map_err(|wrong| wrong.to_string())?;
+        let (reclaim, retention) = (object.spec.reclaim_policy, object.spec.claim_retention_policy);
+        let Meta { generation, creation_timestamp: created, .. } = extra.meta;
+        let (id, status) = (extra.id, extra.status);
+        Ok(ObservedPool { id, created, generation, pool, reclaim, retention, status })
+    }
 }
 
 pub(super) fn set_place(name: &SetName) -> Place {
@@ -165,80 +175,87 @@ pub(super) fn set_place(name: &SetName) -> Place {
     }
 }
 
-/// A StatefulSet.
-pub(super) fn set(text: &str) -> Result<StatefulSet, String> {
-    #[derive(Deserialize)]
-    struct Set {
-        metadata: Meta,
-        spec: Spec,
+impl Watchable for StatefulSet {
+    const COLLECTION: Collection = Collection { api_version: "apps/v1", plural: "statefulsets" };
+
+    fn parse(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Set {
+            metadata: Meta,
+            spec: Spec,
+        }
+        #[derive(Deserialize)]
+        struct Spec {
+            replicas: u32,
+            #[serde(default)]
+            ordinals: Ordinals,
+        }
+        #[derive(Deserialize, Default)]
+        struct Ordinals {
+            #[serde(default)]
+            start: u32,
+        }
+        let Set { metadata, spec } = parsed(text)?;
+        let uid = metadata.identity()?.uid;
+        Ok(StatefulSet { uid, first: spec.ordinals.start, replicas: spec.replicas })
     }
-    #[derive(Deserialize)]
-    struct Spec {
-        replicas: u32,
-        #[serde(default)]
-        ordinals: Ordinals,
-    }
-    #[derive(Deserialize, Default)]
-    struct Ordinals {
-        #[serde(default)]
-        start: u32,
-    }
-    let Set { metadata, spec } = parsed(text)?;
-    let uid = metadata.identity()?.uid;
-    Ok(StatefulSet { uid, first: spec.ordinals.start, replicas: spec.replicas })
 }
 
-/// A Node.
-pub(super) fn node(text: &str) -> Result<ObservedNode, String> {
-    #[derive(Deserialize)]
-    struct Node {
+impl Watchable for ObservedNode {
+    const COLLECTION: Collection = Collection { api_version: "v1", plural: "nodes" };
+
+    fn parse(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Node {
+            #[serde(default)]
+            metadata: Labelled,
+            #[serde(default)]
+            spec: Spec,
+            #[serde(default)]
+            status: Status,
+        }
+        #[derive(Deserialize, Default)]
         #[serde(default)]
-        metadata: Labelled,
+        struct Labelled {
+            labels: BTreeMap<String, String>,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Spec {
+            taints: Vec<Taint>,
+            /// `aws:///us-east-1a/i-0123456789abcdef0`.
+            #[serde(rename = "providerID")]
+            provider_id: String,
+        }
+        #[derive(Deserialize)]
+        struct Taint {
+            key: String,
+        }
+        #[derive(Deserialize, Default)]
         #[serde(default)]
-        spec: Spec,
-        #[serde(default)]
-        status: Status,
+        struct Status {
+            conditions: Vec<Condition>,
+        }
+        #[derive(Deserialize)]
+        struct Condition {
+            r#type: String,
+            status: String,
+        }
+        let Node { metadata, spec, status } = parsed(text)?;
+        let zone = metadata.labels.get(ZONE_LABEL).and_then(|zone| zone.parse().ok());
+        let ready = status.conditions.iter().any(|it| it.r#type == "Ready" && it.status == "True");
+        let lifecycle =
+            if spec.taints.iter().any(|taint| OUT_OF_SERVICE.contains(&taint.key.as_str())) {
+                NodeReadiness::OutOfService
+            } else if ready {
+                NodeReadiness::Ready
+            } else {
+                NodeReadiness::NotReady
+            };
+        let instance =
+            spec.provider_id.strip_prefix("aws://").and_then(|rest| rest.rsplit('/').next());
+        Ok(ObservedNode { lifecycle, zone, instance: instance.and_then(|id| id.parse().ok()) })
     }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Labelled {
-        labels: BTreeMap<String, String>,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Spec {
-        taints: Vec<Taint>,
-        /// `aws:///us-east-1a/i-0123456789abcdef0`.
-        #[serde(rename = "providerID")]
-        provider_id: String,
-    }
-    #[derive(Deserialize)]
-    struct Taint {
-        key: String,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Status {
-        conditions: Vec<Condition>,
-    }
-    #[derive(Deserialize)]
-    struct Condition {
-        r#type: String,
-        status: String,
-    }
-    let Node { metadata, spec, status } = parsed(text)?;
-    let zone = metadata.labels.get(ZONE_LABEL).and_then(|zone| zone.parse().ok());
-    let ready = status.conditions.iter().any(|it| it.r#type == "Ready" && it.status == "True");
-    let lifecycle = if spec.taints.iter().any(|taint| OUT_OF_SERVICE.contains(&taint.key.as_str()))
-    {
-        NodeReadiness::OutOfService
-    } else if ready {
-        NodeReadiness::Ready
-    } else {
-        NodeReadiness::NotReady
-    };
-    let instance = spec.provider_id.strip_prefix("aws://").and_then(|rest| rest.rsplit('/').next());
-    Ok(ObservedNode { lifecycle, zone, instance: instance.and_then(|id| id.parse().ok()) })
 }
 
 /// A pod.

@@ -27,7 +27,7 @@ fn gates(names: &[&str]) -> Value {
 
 /// The only unscheduled pod; none if it has not the gate.
 async fn gated(server: &ApiServer) -> Option<GatedPod> {
-    let (items, _) = cluster(server).unscheduled_pods().list().await.unwrap();
+    let items = cluster(server).unscheduled_pods().list().await.unwrap();
     let [Item { object, .. }] = &*items else { panic!("{items:?}") };
     object.clone().unwrap()
 }

@@ -69,7 +69,7 @@ async fn times_of_leases_and_conditions_have_the_kubernetes_format() {
     for time in ["acquireTime", "renewTime"] {
         assert!(is_micro_time(&lease["spec"][time]), "{lease}");
     }
-    let (items, _) = leader.addresses().list().await.unwrap();
+    let items = leader.addresses().list().await.unwrap();
     let conditions = vec![condition("False")];
     let status = StaticIPStatus { phase: None, conditions };
     let id = items[0].object.clone().unwrap().id;
@@ -126,7 +126,7 @@ async fn f079_only_the_object_that_was_read_is_deleted() {
 async fn a_status_write_changes_nothing_else() {
     let cluster = Cluster::new().await;
     let leader = KubeCluster::new(&cluster.registry);
-    let (items, _) = leader.addresses().list().await.unwrap();
+    let items = leader.addresses().list().await.unwrap();
     let observed = items[0].object.clone().unwrap();
     assert_eq!(observed.record, cluster.ip.object);
     let status = StaticIPStatus {
@@ -141,7 +141,7 @@ async fn a_status_write_changes_nothing_else() {
     assert_eq!(stored["status"]["phase"], "Released");
     assert!(stored["status"]["conditions"][0]["lastTransitionTime"].is_string());
     assert_eq!(stored["metadata"]["generation"], 1, "the spec is unchanged");
-    let (items, _) = leader.addresses().list().await.unwrap();
+    let items = leader.addresses().list().await.unwrap();
     let observed = items[0].object.clone().unwrap();
     leader.change(&report(observed.id, StaticIPStatus::default())).await.unwrap();
     assert_eq!(cluster.stored()["status"]["phase"], Value::Null);
@@ -155,7 +155,7 @@ async fn a_pool_is_read_with_its_policies_and_gets_a_status() {
         object["spec"]["reclaimPolicy"] = json!("Delete");
         object["spec"]["claimRetentionPolicy"] = json!({ "whenScaled": "Delete" });
     });
-    let (items, _) = leader.pools().list().await.unwrap();
+    let items = leader.pools().list().await.unwrap();
     let observed = items[0].object.clone().unwrap();
     assert_eq!(
         format!("{:?} {:?}", observed.reclaim, observed.retention.when_scaled),
@@ -165,7 +165,7 @@ async fn a_pool_is_read_with_its_policies_and_gets_a_status() {
     let status = StaticIPPoolStatus { total: 3, allocated: 1, free: 2, conditions: Vec::new() };
     let change = Change::UpdatePoolStatus(cluster.pool.name.clone(), observed.id, status.clone());
     leader.change(&change).await.unwrap();
-    let (items, _) = leader.pools().list().await.unwrap();
+    let items = leader.pools().list().await.unwrap();
     assert_eq!(items[0].object.clone().unwrap().status, Some(status));
 }
 
@@ -205,7 +205,7 @@ async fn a_stateful_set_defines_its_members() {
     let observed = leader.set(&name).await.unwrap().unwrap();
     let wanted: Vec<u32> = (0..10).filter(|ordinal| observed.wants(*ordinal)).collect();
     assert_eq!((observed.uid.as_str(), wanted), ("set-1", vec![5, 6]));
-    assert_eq!(leader.sets().list().await.unwrap().0[0].object, Ok(observed));
+    assert_eq!(leader.sets().list().await.unwrap()[0].object, Ok(observed));
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn f077_a_node_is_ready_not_ready_or_out_of_service() {
     for (spec, status, wanted) in cases {
         let node = json!({ "metadata": {}, "spec": spec, "status": status });
         cluster.server.set("nodes", (None, "n1"), node);
-        let observed = &leader.nodes().list().await.unwrap().0[0].object;
+        let observed = &leader.nodes().list().await.unwrap()[0].object;
         assert_eq!(*observed, Ok(ObservedNode::from(wanted)), "{spec} {status}");
     }
     let labels = json!({ "topology.kubernetes.io/zone": "us-east-1a" });
@@ -239,7 +239,7 @@ async fn f077_a_node_is_ready_not_ready_or_out_of_service() {
     cluster.server.set("nodes", (None, "n1"), node);
     let instance = Some("i-0123456789abcdef0".parse().unwrap());
     let zone = Some("us-east-1a".parse().unwrap());
-    let observed = &leader.nodes().list().await.unwrap().0[0].object;
+    let observed = &leader.nodes().list().await.unwrap()[0].object;
     assert_eq!(*observed, Ok(ObservedNode { lifecycle: NodeReadiness::NotReady, zone, instance }));
 }
 
@@ -250,7 +250,7 @@ async fn the_error_for_an_unreadable_object_names_it() {
     cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["spec"]["news"] = json!("from a later version");
     });
-    let (items, _) = leader.addresses().list().await.unwrap();
-    assert_eq!(items[0].key.name, "10.1.0.20");
+    let items = leader.addresses().list().await.unwrap();
+    assert_eq!(items[0].name(), "10.1.0.20");
     assert!(items[0].object.as_ref().unwrap_err().contains("news"));
 }

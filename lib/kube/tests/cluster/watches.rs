@@ -1,41 +1,70 @@
 //! Lists and watches of the objects of one node.
 
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use firecamp_apiserver::{Ending, Fault};
 use firecamp_core::ids::NodeName;
 use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::StaticIp;
-use firecamp_kube::{Event, Events, Key, WatchFailure, Watched};
+use firecamp_kube::watcher::Event;
+use firecamp_kube::{Interrupted, Item, KubeCluster, Watchable, Watched};
+use futures_util::{Stream, StreamExt};
 use serde_json::json;
+use tokio::time::{Instant, timeout};
 
 use super::support::{Cluster, IPS};
-
-const LONG: Duration = Duration::from_mins(5);
 
 /// The node of the sample attachment.
 fn node() -> NodeName {
     "ip-10-0-0-7.ec2.internal".parse().unwrap()
 }
 
-fn key(namespace: Option<&str>, name: &str) -> Key {
-    Key { namespace: namespace.map(str::to_owned), name: name.to_owned() }
-}
+type Heard<'a, T> = Pin<&'a mut dyn Stream<Item = Result<Event<Item<T>>, Interrupted>>>;
 
-async fn open<T>(watched: &Watched<T>) -> Events<T> {
-    let (_items, version) = watched.list().await.unwrap();
-    watched.watch(&version, LONG).await.unwrap()
-}
-
-async fn next<T: std::fmt::Debug>(events: &mut Events<T>) -> Option<Event<T>> {
+async fn next<T>(events: &mut Heard<'_, T>) -> Result<Event<Item<T>>, Interrupted> {
     events.next().await.unwrap()
 }
 
-fn lost<T: std::fmt::Debug>(result: Result<T, WatchFailure>) -> (bool, String) {
-    match result.unwrap_err() {
-        WatchFailure::Expired(why) => (true, why.detail),
-        WatchFailure::Broken(why) => (false, why.detail),
+/// The next list.
+async fn list<T>(events: &mut Heard<'_, T>) -> Result<Vec<Item<T>>, Interrupted> {
+    let mut items = Vec::new();
+    loop {
+        match next(events).await? {
+            Event::Init => items.clear(),
+            Event::InitApply(item) => items.push(item),
+            Event::InitDone => return Ok(items),
+            other @ (Event::Apply(_) | Event::Delete(_)) => panic!("{}", name_of(&other)),
+        }
     }
+}
+
+/// `added redis-0`.
+fn name_of<T>(event: &Event<Item<T>>) -> String {
+    match event {
+        Event::Apply(item) => format!("set {}", item.name()),
+        Event::Delete(item) => format!("gone {}", item.name()),
+        Event::Init | Event::InitApply(_) | Event::InitDone => "a list".to_owned(),
+    }
+}
+
+/// Lists, and waits for the watch.
+async fn open<T: Watchable>(watched: &Watched<T>, events: &mut Heard<'_, T>) {
+    list(events).await.unwrap();
+    is_open(watched, events).await;
+}
+
+async fn is_open<T: Watchable>(watched: &Watched<T>, events: &mut Heard<'_, T>) {
+    tokio::select! {
+        () = watched.opened() => {}
+        event = next(events) => panic!("{:?}", event.map(|event| name_of(&event))),
+    }
+}
+
+/// How often the kind was listed.
+fn lists(cluster: &Cluster, plural: &str) -> usize {
+    let list = format!("GET {plural}/*");
+    cluster.server.requests().iter().filter(|request| **request == list).count()
 }
 
 /// Moves the address to another node.
@@ -51,40 +80,41 @@ fn move_away(cluster: &Cluster) {
 async fn only_the_static_ips_of_the_node_are_listed() {
     let cluster = Cluster::new().await;
     let watched = cluster.registry.static_ips_of(&node());
-    assert!(watched.list().await.unwrap().0.is_empty());
+    assert!(watched.list().await.unwrap().is_empty());
     cluster.registry.write(&cluster.attach()).await.unwrap();
-    let (items, _version) = watched.list().await.unwrap();
+    let items = watched.list().await.unwrap();
     let [item] = items.as_slice() else { panic!("{items:?}") };
     let record: &StaticIp = item.object.as_ref().unwrap();
-    assert_eq!((item.key.clone(), record.epoch.0), (key(None, "10.1.0.20"), 1));
+    assert_eq!((item.namespace(), item.name(), record.epoch.0), (None, "10.1.0.20", 1));
 }
 
 #[tokio::test]
 async fn a_watch_reports_added_changed_and_moved_addresses() {
     let cluster = Cluster::new().await;
-    let mut events = open(&cluster.registry.static_ips_of(&node())).await;
+    let watched = cluster.registry.static_ips_of(&node());
+    let mut events: Heard<'_, _> = pin!(watched.events());
+    open(&watched, &mut events).await;
     cluster.registry.write(&cluster.attach()).await.unwrap();
-    let Some(Event::Set(item)) = next(&mut events).await else { panic!("no event") };
+    let Event::Apply(item) = next(&mut events).await.unwrap() else { panic!("no event") };
     assert_eq!(item.object.unwrap().epoch.0, 1);
     move_away(&cluster);
-    assert_eq!(next(&mut events).await, Some(Event::Gone(key(None, "10.1.0.20"))));
-    let version = cluster.stored()["metadata"]["resourceVersion"].clone();
-    assert_eq!(json!(events.version()), version);
+    assert_eq!(name_of(&next(&mut events).await.unwrap()), "gone 10.1.0.20");
 }
 
 #[tokio::test]
-async fn a_watch_resumes_at_the_version_where_the_last_one_ended() {
-    let cluster = Cluster::new().await;
-    let watched = cluster.registry.static_ips_of(&node());
-    let mut events = open(&watched).await;
-    cluster.server.bookmark();
-    assert_eq!(next(&mut events).await, Some(Event::Bookmark));
-    let version = events.version().to_owned();
-    cluster.server.end_watches(Ending::Regular);
-    assert_eq!(next(&mut events).await, None);
-    cluster.registry.write(&cluster.attach()).await.unwrap();
-    let mut events = watched.watch(&version, LONG).await.unwrap();
-    assert!(matches!(next(&mut events).await, Some(Event::Set(_))));
+async fn a_watch_that_ends_goes_on_where_it_ended() {
+    for ending in [Ending::Regular, Ending::MidLine] {
+        let cluster = Cluster::new().await;
+        let watched = cluster.registry.static_ips_of(&node());
+        let mut events: Heard<'_, _> = pin!(watched.events());
+        open(&watched, &mut events).await;
+        cluster.server.bookmark();
+        cluster.server.end_watches(ending);
+        cluster.registry.write(&cluster.attach()).await.unwrap();
+        let event = next(&mut events).await.unwrap();
+        assert_eq!(name_of(&event), "set 10.1.0.20", "{ending:?}");
+        assert_eq!(lists(&cluster, IPS), 1, "{ending:?}");
+    }
 }
 
 #[tokio::test]
@@ -98,14 +128,15 @@ async fn a_watch_reports_a_pod_by_name_with_its_view() {
     cluster.server.set_pod("prod", "redis-0", pod.clone());
     cluster.server.set_pod("prod", "redis-1", json!({ "metadata": {}, "spec": {} }));
     let watched = cluster.registry.pods_of(&node());
-    let (items, version) = watched.list().await.unwrap();
+    let mut events: Heard<'_, _> = pin!(watched.events());
+    let items = list(&mut events).await.unwrap();
     let [item] = items.as_slice() else { panic!("{items:?}") };
-    assert_eq!(item.key, key(Some("prod"), "redis-0"));
+    assert_eq!((item.namespace(), item.name()), (Some("prod"), "redis-0"));
     let view = item.object.as_ref().map(|pod| &pod.view);
     assert!(matches!(view, Ok(PodView::Present { node: Some(on), .. }) if *on == node()));
-    let mut events = watched.watch(&version, LONG).await.unwrap();
     cluster.server.remove("pods", Some("prod"), "redis-0");
-    assert_eq!(next(&mut events).await, Some(Event::Gone(key(Some("prod"), "redis-0"))));
+    let Event::Delete(gone) = next(&mut events).await.unwrap() else { panic!("no event") };
+    assert_eq!((gone.namespace(), gone.name()), (Some("prod"), "redis-0"));
 }
 
 #[tokio::test]
@@ -115,58 +146,90 @@ async fn an_unreadable_object_is_reported_by_name_and_affects_no_other() {
     cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["spec"]["ofALaterVersion"] = json!(true);
     });
-    let (items, _version) = cluster.registry.static_ips_of(&node()).list().await.unwrap();
+    let watched = cluster.registry.static_ips_of(&node());
+    let items = watched.list().await.unwrap();
     let [item] = items.as_slice() else { panic!("{items:?}") };
-    assert_eq!(item.key, key(None, "10.1.0.20"));
+    assert_eq!(item.name(), "10.1.0.20");
     assert!(item.object.as_ref().unwrap_err().contains("ofALaterVersion"));
 }
 
-#[tokio::test]
-async fn long_lists_are_read_in_pages_and_complete() {
+/// Fills a cluster with pods without a node.
+async fn many_pods(pods: usize) -> Cluster {
     let cluster = Cluster::new().await;
-    let (on, pods) = (node(), 120);
     for index in 0..pods {
-        let pod = json!({
-            "metadata": { "uid": format!("00000000-0000-4000-8000-{index:012}") },
-            "spec": { "nodeName": on.as_str() },
-        });
+        let uid = format!("00000000-0000-4000-8000-{index:012}");
+        let metadata = json!({ "uid": uid, "resourceVersion": "1" });
+        let pod = json!({ "metadata": metadata, "spec": {} });
         cluster.server.set_pod("prod", &format!("redis-{index}"), pod);
     }
-    let watched = cluster.registry.pods_of(&on);
-    assert_eq!(watched.list().await.unwrap().0.len(), pods);
+    cluster
+}
+
+#[tokio::test]
+async fn lists_of_the_cluster_are_read_in_pages_and_complete() {
+    let cluster = many_pods(1_200).await;
+    let watched = KubeCluster::new(&cluster.registry).unscheduled_pods();
+    assert_eq!(watched.list().await.unwrap().len(), 1_200);
+    assert_eq!(lists(&cluster, "pods"), 3);
     cluster.server.keep_no_snapshots();
     let why = watched.list().await.unwrap_err();
-    assert!(why.detail.contains("410"), "a partial list is an error: {why:?}");
+    assert!(why.detail.contains("410"), "a partial list is no list: {why:?}");
 }
 
 #[tokio::test]
-async fn compacted_versions_are_expired_and_broken_watches_can_resume() {
-    for (ending, expired) in
-        [(Ending::Expired, true), (Ending::Broken, false), (Ending::MidLine, false)]
-    {
+async fn what_a_node_lists_is_read_at_once() {
+    let cluster = Cluster::new().await;
+    let pod = json!({ "metadata": {}, "spec": { "nodeName": node().as_str() } });
+    (0..600).for_each(|it| cluster.server.set_pod("prod", &format!("redis-{it}"), pod.clone()));
+    let watched = cluster.registry.pods_of(&node());
+    let items = watched.list().await.unwrap();
+    assert_eq!((items.len(), lists(&cluster, "pods")), (600, 1));
+}
+
+#[tokio::test]
+async fn a_broken_watch_goes_on_and_an_expired_one_is_lost() {
+    for (ending, lost) in [(Ending::Expired, true), (Ending::Broken, false)] {
         let cluster = Cluster::new().await;
-        let mut events = open(&cluster.registry.static_ips_of(&node())).await;
+        let watched = cluster.registry.static_ips_of(&node());
+        let mut events: Heard<'_, _> = pin!(watched.events());
+        open(&watched, &mut events).await;
         cluster.server.end_watches(ending);
-        let (is_expired, why) = lost(events.next().await);
-        assert_eq!(is_expired, expired, "{ending:?}: {why}");
-        assert!(why.contains("watch the StaticIPs of"), "{why}");
+        let why = next(&mut events).await.map(|event| name_of(&event)).unwrap_err();
+        assert_eq!(why.is_lost, lost, "{ending:?}: {why}");
+        assert!(why.failure.detail.contains("watch the StaticIPs of"), "{why}");
+        if !lost {
+            is_open(&watched, &mut events).await;
+        }
     }
 }
 
 #[tokio::test]
-async fn a_compacted_or_future_version_requires_a_new_list() {
+async fn a_watch_whose_version_was_compacted_is_lost() {
     let cluster = Cluster::new().await;
     let watched = cluster.registry.static_ips_of(&node());
-    let (_items, version) = watched.list().await.unwrap();
+    let mut events: Heard<'_, _> = pin!(watched.events());
+    open(&watched, &mut events).await;
+    cluster.registry.write(&cluster.attach()).await.unwrap();
+    next(&mut events).await.unwrap();
+    move_away(&cluster);
     cluster.server.compact();
-    for version in [version.as_str(), "999999999"] {
-        let (expired, why) = lost(watched.watch(version, LONG).await.map(|_open| ()));
-        assert!(expired, "{version}: {why}");
-    }
+    cluster.server.end_watches(Ending::Broken);
+    let mut heard = Vec::new();
+    let lost = async {
+        loop {
+            match next(&mut events).await {
+                Ok(event) => heard.push(name_of(&event)),
+                Err(why) if why.is_lost => return,
+                Err(_passing) => {}
+            }
+        }
+    };
+    timeout(Duration::from_secs(5), lost).await.unwrap();
+    assert_eq!(heard, ["gone 10.1.0.20"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_error_does_not_expire_the_version() {
+async fn a_watch_that_the_server_fails_to_open_is_not_lost() {
     let faults = [
         Fault::Code(500, "InternalError"),
         Fault::Code(429, "TooManyRequests"),
@@ -177,18 +240,54 @@ async fn a_server_error_does_not_expire_the_version() {
     for fault in faults {
         let cluster = Cluster::new().await;
         let watched = cluster.registry.static_ips_of(&node());
-        let (_items, version) = watched.list().await.unwrap();
+        let mut events: Heard<'_, _> = pin!(watched.events());
         cluster.server.fail_next("WATCH", IPS, fault);
-        let (expired, why) = lost(watched.watch(&version, LONG).await.map(|_open| ()));
-        assert!(!expired, "{fault:?}: {why}");
+        list(&mut events).await.unwrap();
+        let why = next(&mut events).await.map(|event| name_of(&event)).unwrap_err();
+        assert!(!why.is_lost, "{fault:?}: {why}");
+        is_open(&watched, &mut events).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_ends_a_watch_after_its_timeout() {
+async fn a_watch_that_is_refused_for_another_reason_is_lost() {
+    for (code, reason) in [(410, "Expired"), (403, "Forbidden"), (404, "NotFound")] {
+        let cluster = Cluster::new().await;
+        let watched = cluster.registry.static_ips_of(&node());
+        let mut events: Heard<'_, _> = pin!(watched.events());
+        cluster.server.fail_next("WATCH", IPS, Fault::Code(code, reason));
+        list(&mut events).await.unwrap();
+        let why = next(&mut events).await.map(|event| name_of(&event)).unwrap_err();
+        assert!(why.is_lost && why.failure.detail.contains(reason), "{why:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_watch_is_opened_anew_after_90_seconds() {
     let cluster = Cluster::new().await;
-    let mut events = open(&cluster.registry.static_ips_of(&node())).await;
-    let start = tokio::time::Instant::now();
-    assert_eq!(next(&mut events).await, None);
-    assert_eq!(start.elapsed().as_secs(), LONG.as_secs());
+    let watched = cluster.registry.static_ips_of(&node());
+    let mut events: Heard<'_, _> = pin!(watched.events());
+    open(&watched, &mut events).await;
+    let start = Instant::now();
+    let why = next(&mut events).await.map(|event| name_of(&event)).unwrap_err();
+    assert_eq!((start.elapsed().as_secs(), why.is_lost), (90, false), "{why}");
+    is_open(&watched, &mut events).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_end_at_once_are_opened_ever_more_rarely() {
+    let cluster = Cluster::new().await;
+    let watched = cluster.registry.static_ips_of(&node());
+    let mut events: Heard<'_, _> = pin!(watched.events());
+    list(&mut events).await.unwrap();
+    let mut opened = 0;
+    let endless = async {
+        loop {
+            is_open(&watched, &mut events).await;
+            opened += 1;
+            cluster.server.end_watches(Ending::Regular);
+        }
+    };
+    timeout(Duration::from_mins(10), endless).await.unwrap_err();
+    assert!((10..40).contains(&opened), "{opened} watches in ten minutes");
 }

@@ -1,10 +1,12 @@
 //! The agent watches the objects of its node.
 
-use std::fmt::Debug;
+use std::pin::pin;
 use std::time::Duration;
 
 use firecamp_core::ids::NodeName;
-use firecamp_kube::{KubeRegistry, Watched};
+use firecamp_kube::watcher::Event;
+use firecamp_kube::{KubeRegistry, Watchable, Watched};
+use futures_util::StreamExt;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -32,17 +34,19 @@ pub(super) async fn its_node(site: &Site<'_>, registry: &KubeRegistry) -> Outcom
     reports(&registry.static_ips_of(&node), Box::pin(address)).await
 }
 
-/// Lists, watches from that version on, and requires an event after the change.
-pub(super) async fn reports<T: Debug>(
+/// Lists, watches, and requires an event after the change.
+pub(super) async fn reports<T: Watchable>(
     watched: &Watched<T>,
     cause: impl Future<Output = Outcome>,
 ) -> Outcome {
     let what = watched.what();
-    let (_items, version) = watched.list().await.map_err(|wrong| format!("{wrong:?}"))?;
-    let opened = watched.watch(&version, PATIENCE).await;
-    let mut events = opened.map_err(|wrong| format!("{wrong:?}"))?;
+    let mut events = pin!(watched.events());
+    let mut next = async || match timeout(PATIENCE, events.next()).await {
+        Ok(Some(event)) => event.map_err(|wrong| wrong.to_string()),
+        Ok(None) | Err(_) => Err(format!("{what}: no event")),
+    };
+    while !matches!(next().await?, Event::InitDone) {}
     cause.await?;
-    let event =
-        timeout(PATIENCE, events.next()).await.map_err(|_late| format!("{what}: no event"))?;
-    ensure(matches!(event, Ok(Some(_))), || format!("{what}: {event:?}"))
+    let event = next().await?;
+    ensure(matches!(event, Event::Apply(_)), || format!("{what}: {event:?}"))
 }

@@ -82,8 +82,8 @@ async fn gates(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
         ensure(made.code == 201, || made.text)
     };
     reports(&holder.unscheduled_pods(), pod).await?;
-    let (pods, _version) = holder.unscheduled_pods().list().await.map_err(wrong)?;
-    let pod = pods.into_iter().find(|pod| pod.key.name == "gated-0").ok_or("no gated pod")?;
+    let pods = holder.unscheduled_pods().list().await.map_err(wrong)?;
+    let pod = pods.into_iter().find(|pod| pod.name() == "gated-0").ok_or("no gated pod")?;
     let GatedPod { id, other_gates, .. } = pod.object?.ok_or("no gate")?;
     let member = Member::new("prod", "gated-0").map_err(|wrong| wrong.to_string())?;
     let zone = "us-east-1a".parse().map_err(|wrong| format!("{wrong}"))?;
@@ -122,7 +122,7 @@ async fn records(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let report =
         Change::UpdateStaticIpStatus(FIRST, the_address(holder).await?, StaticIPStatus::default());
     holder.change(&report).await.map_err(wrong)?;
-    let (pools, _version) = holder.pools().list().await.map_err(wrong)?;
+    let pools = holder.pools().list().await.map_err(wrong)?;
     let pool = pools.into_iter().next().ok_or("no pool")?.object?;
     let report = Change::UpdatePoolStatus(pool.pool.name, pool.id, StaticIPPoolStatus::default());
     holder.change(&report).await.map_err(wrong)?;
@@ -149,7 +149,7 @@ fn bound(generation: u64) -> Condition {
 
 /// The identity of the only address.
 async fn the_address(holder: &KubeCluster) -> Result<Identity, String> {
-    let (addresses, _version) = holder.addresses().list().await.map_err(wrong)?;
+    let addresses = holder.addresses().list().await.map_err(wrong)?;
     let observed = addresses.into_iter().next().ok_or("no address")?;
     Ok(observed.object?.id)
 }
