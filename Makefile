@@ -18,7 +18,7 @@ LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release \
-	demo-image bench oracle steady images reproducible test-images test-user test-apiserver \
+	demo-image bench scale oracle steady images reproducible test-images test-user test-apiserver \
 	test-deploy test-rules test-cloudformation bless-deploy test-moto test-volumes coverage \
 	crashes fuzz sim mutants docs bless clean cluster-up cluster-down e2e e2e-long chaos figures
 
@@ -77,6 +77,14 @@ steady: images ## Test an idle node for ten minutes: few EC2 calls, no writes (S
 bench: images ## Measure the performance and write docs/proof/PERFORMANCE.md (BENCH=flags)
 	cargo run --release --locked --package firecamp-bench -- \
 	  run --images $(TARGET_DIR)/images $(BENCH)
+
+# The first run builds kube-apiserver and etcd (Go, 5 minutes). DEBUG=1 measures a debug build
+# of the agent and needs no images.
+scale: $(if $(DEBUG),,images) ## Measure a fleet on a real API server (SCALE=0.1 MINUTES=2 DEBUG=1)
+	KUBE_ASSETS=$$(scripts/kubernetes.sh etcd kube-apiserver) cargo run --locked \
+	  $(if $(DEBUG),--bin,--release --package) firecamp-bench -- scale --scale $(or $(SCALE),1) \
+	  $(if $(MINUTES),--minutes $(MINUTES) --settle $(MINUTES)) \
+	  $(if $(DEBUG),,--images $(TARGET_DIR)/images) $(FLAGS)
 
 crashes: ## Test every crash and every pair of crashes, with SEEDS=N seeds for each scenario
 	cargo run --locked --release -p firecamp-histories --no-default-features \

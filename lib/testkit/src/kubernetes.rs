@@ -5,10 +5,12 @@
 
 mod api;
 mod assets;
+mod flags;
 mod keys;
 
 pub use api::{Answer, Api, Event, Watch};
 pub use assets::Assets;
+pub use flags::{apiserver_flags, etcd_flags};
 pub use keys::{ADMIN, Keys, Server, User};
 
 /// A free port of the loopback interface.

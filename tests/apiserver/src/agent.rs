@@ -12,7 +12,6 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::checks::Outcome;
-use crate::cluster::plain;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -52,7 +51,7 @@ impl Agent {
             .kill_on_drop(true)
             .spawn()
             .map_err(wrong)?;
-        Ok(Self { child, http: plain(&format!("http://{listen}"))?, dir })
+        Ok(Self { child, http: Api::plain(&format!("http://{listen}"))?, dir })
     }
 
     /// Waits until the agent reports this number of addresses attached to its node.

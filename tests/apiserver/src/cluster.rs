@@ -9,7 +9,6 @@ use std::time::Duration;
 use firecamp_core::contract::endpoint::AUDIENCE;
 use firecamp_kube::{KubeRegistry, Source, Timeouts};
 use firecamp_testkit::kubernetes::{ADMIN, Api, Assets, Keys};
-use kube::Client;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Child;
@@ -106,7 +105,7 @@ impl Cluster {
 
     /// Compacts etcd: all earlier versions are gone.
     pub(crate) async fn compact(&self) -> Result<(), String> {
-        let store = plain(&self.servers.store())?;
+        let store = Api::plain(&self.servers.store())?;
         let head = store.post("/v3/kv/range", &json!({ "key": "AA==" })).await?.json();
         let revision = &head["header"]["revision"];
         let order = json!({ "revision": revision, "physical": true });
@@ -188,13 +187,6 @@ impl Cluster {
 pub(crate) async fn api(source: &Source) -> Result<Api, String> {
     let client = source.client(Timeouts::default()).await;
     client.map(Api::new).map_err(|wrong| format!("{wrong:?}"))
-}
-
-/// A client for raw requests without authentication.
-pub(crate) fn plain(url: &str) -> Result<Api, String> {
-    let place = url.parse().map_err(|wrong| format!("{url}: {wrong}"))?;
-    let client = Client::try_from(kube::Config::new(place));
-    client.map(Api::new).map_err(|wrong| format!("a client of {url}: {wrong}"))
 }
 
 /// Waits until the server reports that it is ready.

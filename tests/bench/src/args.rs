@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::scale::Fleet;
+
 /// Measures the performance of the containers and the agent, and compares it with the goals.
 #[derive(Debug, Parser)]
 #[command(name = "firecamp-bench", version, about, max_term_width = 100)]
@@ -19,6 +21,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Watches the agent of an idle node and fails if it exceeds a limit
     Steady(SteadyArguments),
+    /// Measures a fleet on a real kube-apiserver and etcd, and writes the page
+    Scale(ScaleArguments),
     /// Writes docs/proof/PERFORMANCE.md from the saved results
     Report(ReportArguments),
     /// Runs the part inside a VPC in a box.
@@ -100,6 +104,43 @@ pub(crate) struct SteadyArguments {
     /// build, which uses more memory and needs longer until its memory stops growing
     #[arg(long, env = "FIRECAMP_BENCH_IMAGES", value_name = "DIR")]
     pub(crate) images: Option<PathBuf>,
+    /// Seed of the simulated EC2
+    #[arg(long, env = "FIRECAMP_BENCH_SEED", value_name = "N", default_value_t = 3)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+KUBE_ASSETS names the directory with etcd and kube-apiserver; `make scale` builds them. A tenth of the
+nodes have a real agent, the others a replayed one. The command fails if the replayed agents send
+other requests than the real ones. A missed goal fails nothing.")]
+pub(crate) struct ScaleArguments {
+    /// The fraction of 1,000 nodes, with up to three decimals
+    #[arg(long, env = "FIRECAMP_BENCH_SCALE", value_name = "FACTOR", default_value = "1",
+        value_parser = Fleet::scaled)]
+    pub(crate) scale: Fleet,
+    /// How long the agents are measured at rest
+    #[arg(long, env = "FIRECAMP_BENCH_MINUTES", value_name = "N", default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub(crate) minutes: u32,
+    /// How long an agent settles after its start; it publishes for about five minutes
+    #[arg(long, env = "FIRECAMP_BENCH_SETTLE", value_name = "N", default_value_t = 6,
+        value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub(crate) settle: u32,
+    /// The directory of the archives of `make images`; runs their agent instead of a build in the
+    /// profile of this program
+    #[arg(long, env = "FIRECAMP_BENCH_IMAGES", value_name = "DIR")]
+    pub(crate) images: Option<PathBuf>,
+    /// The figures of an earlier run, for comparison
+    #[arg(long, env = "FIRECAMP_BENCH_BEFORE", value_name = "FILE")]
+    pub(crate) before: Option<PathBuf>,
+    /// Also write the figures as JSON to this file
+    #[arg(long, env = "FIRECAMP_BENCH_JSON", value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the page to this file [default: docs/proof/performance/scale.md of the repository for
+    /// the whole fleet, none for a part]
+    #[arg(long, env = "FIRECAMP_BENCH_PAGE", value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
     /// Seed of the simulated EC2
     #[arg(long, env = "FIRECAMP_BENCH_SEED", value_name = "N", default_value_t = 3)]
     pub(crate) seed: u64,

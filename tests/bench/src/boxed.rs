@@ -4,14 +4,14 @@
 mod cluster;
 mod concurrent;
 mod endpoint;
-mod fixture;
+pub(crate) mod fixture;
 pub(crate) mod idle;
 pub(crate) mod job;
 pub(crate) mod mounts;
 mod moves;
 mod pod;
 pub(crate) mod records;
-mod spec;
+pub(crate) mod spec;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -23,6 +23,7 @@ use std::time::Duration;
 use crate::args::InsideArguments;
 use crate::failure::Failure;
 use crate::samples::Samples;
+use crate::scale;
 use crate::table::ENDPOINT;
 use endpoint::Endpoint;
 use fixture::Fixture;
@@ -73,7 +74,8 @@ pub(crate) fn idle(tools: &Tools, minutes: u32, seed: u64) -> Result<Samples, Fa
     in_a_box(&job, &spec::idle(), ("fast", seed), bound)
 }
 
-fn in_a_box(
+/// Runs a job in a box with this specification; kills it after `bound`.
+pub(crate) fn in_a_box(
     job: &Job,
     spec: &str,
     (profile, seed): (&str, u64),
@@ -124,6 +126,7 @@ fn output_within(child: &mut Child, bound: Duration) -> Result<String, Failure> 
 pub(crate) fn inside(arguments: &InsideArguments) -> Result<(), Failure> {
     let job: Job = serde_json::from_str(&arguments.job).map_err(Failure::of("decode the job"))?;
     let samples = match job.what {
+        Scenario::Scale(plan) => scale::play(job, plan)?,
         Scenario::Moves { runs } => moves::play(Fixture::set_up(job)?, runs)?,
         Scenario::Endpoint { runs } => {
             let mut fixture = Fixture::set_up(job)?;

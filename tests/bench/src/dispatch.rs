@@ -8,7 +8,7 @@ use firecamp_core::contract::exit::Exit;
 
 use crate::args::{Cli, Command, MountsArguments, ReportArguments};
 use crate::failure::Failure;
-use crate::{boxed, netlink, page, plan, timed};
+use crate::{boxed, netlink, page, plan, scale, timed};
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
@@ -24,6 +24,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Steady(arguments) => plan::steady(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Scale(arguments) => scale::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Report(ReportArguments { check }) => page::run(check).map(|()| ExitCode::SUCCESS),
         Command::Inside(arguments) => boxed::inside(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Kernel(arguments) => netlink::kernel(&arguments).map(|()| ExitCode::SUCCESS),

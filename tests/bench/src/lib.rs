@@ -19,6 +19,7 @@ pub mod page;
 mod pieces;
 mod plan;
 mod samples;
+mod scale;
 mod shipped;
 mod startup;
 mod stats;

@@ -79,7 +79,8 @@ fn release() -> Result<Tools, Failure> {
     build(&layout)
 }
 
-fn build(layout: &Layout) -> Result<Tools, Failure> {
+/// Builds the programs in a profile.
+pub(crate) fn build(layout: &Layout) -> Result<Tools, Failure> {
     progress("building");
     let built = testkit::build(layout).map_err(Failure::of("build"))?;
     let bench = std::env::current_exe().map_err(Failure::of("find this program"))?;

@@ -54,6 +54,13 @@ impl Api {
         Self { client }
     }
 
+    /// Sends requests to this URL, without authentication.
+    pub fn plain(url: &str) -> Result<Self, String> {
+        let place = url.parse().map_err(|wrong| format!("{url}: {wrong}"))?;
+        let client = Client::try_from(kube::Config::new(place));
+        client.map(Self::new).map_err(|wrong| format!("a client of {url}: {wrong}"))
+    }
+
     /// Reads an object or a list.
     pub async fn get(&self, path: &str) -> Result<Answer, String> {
         self.send(Method::GET, path, None, ANY).await

@@ -1,10 +1,11 @@
 //! The processes of etcd and kube-apiserver.
 
 use std::fs::OpenOptions;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use firecamp_testkit::kubernetes::{Assets, Keys, Server, free_port};
+use firecamp_testkit::kubernetes::{Assets, Keys, Server, apiserver_flags, etcd_flags, free_port};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
@@ -53,36 +54,13 @@ impl Servers {
     }
 
     pub(super) fn etcd(&self) -> Result<Child, String> {
-        let (client, peer) = (self.store, self.peer);
-        let args = [
-            format!("--data-dir={}", self.keys.path("etcd").display()),
-            // Test data need not survive a crash of the machine.
-            "--unsafe-no-fsync".to_owned(),
-            format!("--listen-client-urls=http://127.0.0.1:{client}"),
-            format!("--advertise-client-urls=http://127.0.0.1:{client}"),
-            format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
-            format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
-            format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
-        ];
+        let args = etcd_flags(&self.keys.path("etcd"), (self.store, self.peer));
         self.spawn("etcd", "etcd.log", &args)
     }
 
     pub(super) fn apiserver(&self) -> Result<Child, String> {
-        let keys = &self.keys;
-        let mut args = vec![
-            format!("--etcd-servers={}", self.store()),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--advertise-address=127.0.0.1".to_owned(),
-            // From 1.37 on it refuses loopback as the endpoint of the Service `kubernetes`.
-            "--endpoint-reconciler-type=none".to_owned(),
-            format!("--secure-port={}", self.port),
-            "--authorization-mode=RBAC".to_owned(),
-            format!("--audit-policy-file={}", keys.path("audit-policy.yaml").display()),
-            format!("--audit-log-path={}", keys.path("audit.log").display()),
-            // No controller creates default service accounts here, and no pod runs.
-            "--disable-admission-plugins=ServiceAccount".to_owned(),
-        ];
-        args.extend(keys.flags());
+        let at = (Ipv4Addr::LOCALHOST, self.port);
+        let mut args = apiserver_flags(&self.keys, &self.store(), at, "audit.log");
         args.extend(self.flags.clone());
         self.spawn("kube-apiserver", "apiserver.log", &args)
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scale::Plan;
+
 /// The binaries of one build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tools {
@@ -37,6 +39,8 @@ pub(crate) enum Scenario {
         /// The length of the measurement.
         minutes: u32,
     },
+    /// A fleet on a real API server.
+    Scale(Plan),
 }
 
 /// The job.

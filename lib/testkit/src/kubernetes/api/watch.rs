@@ -39,19 +39,24 @@ impl Watch {
 
     /// The next event; none when the server ends the watch.
     pub async fn next(&mut self) -> Result<Option<Event>, String> {
-        timeout(TIMEOUT, self.line())
+        timeout(TIMEOUT, self.event())
             .await
             .map_err(|_elapsed| format!("no watch event within {} s", TIMEOUT.as_secs()))?
     }
 
-    async fn line(&mut self) -> Result<Option<Event>, String> {
+    async fn event(&mut self) -> Result<Option<Event>, String> {
+        let Some(line) = self.line().await? else { return Ok(None) };
+        let mut event: Value = serde_json::from_slice(&line)
+            .map_err(|wrong| format!("failed to parse a watch event: {wrong}"))?;
+        let kind = event["type"].as_str().unwrap_or_default().to_owned();
+        Ok(Some(Event { kind, object: event["object"].take() }))
+    }
+
+    /// The next line as the server sent it, without a timeout; none when the server ends the watch.
+    pub async fn line(&mut self) -> Result<Option<Vec<u8>>, String> {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.unread.drain(..=end).collect();
-                let mut event: Value = serde_json::from_slice(&line)
-                    .map_err(|wrong| format!("failed to parse a watch event: {wrong}"))?;
-                let kind = event["type"].as_str().unwrap_or_default().to_owned();
-                return Ok(Some(Event { kind, object: event["object"].take() }));
+                return Ok(Some(self.unread.drain(..=end).collect()));
             }
             match self.body.frame().await {
                 None => return Ok(None),

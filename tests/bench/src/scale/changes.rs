@@ -1,0 +1,164 @@
+//! Changes of objects at a fixed rate, and how long each takes to reach the agent of its node.
+
+use std::time::Duration;
+
+use firecamp_testkit::kubernetes::Api;
+use serde_json::{Value, json};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::agents;
+use super::fleet::{MEMBERS, Node, PODS};
+use super::load::merge;
+use super::objects::{self, NAMESPACE, STATIC_IPS};
+use super::replay::Counts;
+use crate::failure::Failure;
+
+/// How long a change may take until it is seen.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often an agent's metrics are read.
+const POLL: Duration = Duration::from_millis(5);
+/// The metric that shows the number of addresses on an agent's node.
+const ATTACHED: &str = "firecamp_agent_attached_addresses";
+/// Spreads changes over nodes and objects: coprime to their numbers.
+const STRIDE: u32 = 7919;
+
+/// A rate of changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rate {
+    pub(super) per_second: u32,
+    pub(super) seconds: u32,
+}
+
+impl Rate {
+    pub(super) fn count(self) -> u32 {
+        self.per_second.saturating_mul(self.seconds)
+    }
+
+    /// Awaits each change in turn, at this rate or more slowly.
+    async fn each(
+        self,
+        mut change: impl AsyncFnMut(u32) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut ticks = interval(Duration::from_secs(1) / self.per_second.max(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for number in 0..self.count() {
+            ticks.tick().await;
+            change(number).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The node and the number of an object for a change.
+fn place(nodes: &[Node], number: u32, objects: u32) -> Option<(Node, u32)> {
+    let count = u32::try_from(nodes.len()).ok().filter(|count| *count > 0)?;
+    let picked = number.wrapping_mul(STRIDE);
+    let node = nodes.get(usize::try_from(picked % count).ok()?)?;
+    Some((*node, picked / count % objects))
+}
+
+/// Changes StaticIPs of these nodes. `round` distinguishes the changes from those of another round.
+/// Returns the milliseconds from each request to the arrival of its event at the watch of the
+/// replayed agent.
+pub(super) async fn static_ips(
+    api: &Api,
+    (nodes, round): (&[Node], &str),
+    rate: Rate,
+    counts: &Counts,
+) -> Result<Vec<f64>, Failure> {
+    counts.forget();
+    let mut sent = Vec::new();
+    rate.each(async |number| {
+        let Some((node, member)) = place(nodes, number, MEMBERS) else { return Ok(()) };
+        let name = node.address(member).to_string();
+        let run = format!("{round}{number}");
+        let change = json!({ "spec": { "attachment": { "run": run } } });
+        let at = Instant::now();
+        let changed = merge(api, &format!("{STATIC_IPS}/{name}"), &change).await?;
+        sent.push((name, version(&changed), at));
+        Ok(())
+    })
+    .await?;
+    let mut took = Vec::new();
+    let begun = Instant::now();
+    for (name, version, at) in sent {
+        let seen = loop {
+            if let Some(seen) = counts.seen(&name, &version) {
+                break seen;
+            }
+            if begun.elapsed() > PATIENCE {
+                let why = format!("version {version} of {name} did not reach its node");
+                return Err(Failure::new(why));
+            }
+            sleep(POLL).await;
+        };
+        took.push(milliseconds(seen.saturating_duration_since(at)));
+    }
+    Ok(took)
+}
+
+fn version(object: &Value) -> String {
+    let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+    version.unwrap_or_default().to_owned()
+}
+
+/// Changes the status of pods, as the kubelets do, to versions from `first` on.
+pub(super) async fn pods(api: &Api, nodes: &[Node], rate: Rate, first: u32) -> Result<(), Failure> {
+    let pods = objects::core(NAMESPACE, "pods");
+    rate.each(async |number| {
+        let Some((node, pod)) = place(nodes, number, PODS) else { return Ok(()) };
+        let status = objects::pod_status(node, pod, first.saturating_add(number));
+        let path = format!("{pods}/{}/status?fieldManager=kubelet", node.pod(pod));
+        merge(api, &path, &status).await.map(drop)
+    })
+    .await
+}
+
+/// Releases addresses of nodes with a real agent, and attaches them again. Returns the milliseconds
+/// from each request until the agent's metrics show the change.
+pub(super) async fn real_agents(
+    api: &Api,
+    nodes: &[Node],
+    count: u32,
+) -> Result<Vec<f64>, Failure> {
+    let mut took = Vec::new();
+    for number in 0..count {
+        let Some((node, member)) = place(nodes, number, MEMBERS) else { break };
+        let metrics = agents::metrics(node)?;
+        let before = agents::read_from(&metrics, ATTACHED).await?;
+        for (state, wanted) in [("Parked", before - 1.0), ("Attached", before)] {
+            let change = json!({ "spec": { "attachment": { "state": state } } });
+            let at = Instant::now();
+            merge(api, &format!("{STATIC_IPS}/{}", node.address(member)), &change).await?;
+            while (agents::read_from(&metrics, ATTACHED).await? - wanted).abs() > 0.5 {
+                if at.elapsed() > PATIENCE {
+                    let name = node.name();
+                    return Err(Failure::new(format!("the agent of {name} ignores {state}")));
+                }
+                sleep(POLL).await;
+            }
+            took.push(milliseconds(at.elapsed()));
+        }
+    }
+    Ok(took)
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn changes_are_spread_over_nodes_and_objects() {
+        let nodes: Vec<Node> = (0..9).map(Node).collect();
+        let places: BTreeSet<_> = (0..300).filter_map(|n| place(&nodes, n, MEMBERS)).collect();
+        let used: BTreeSet<Node> = places.iter().map(|(node, _)| *node).collect();
+        assert!(used.len() == nodes.len() && places.len() > 200, "{}", places.len());
+        assert_eq!(place(&[], 1, MEMBERS), None);
+    }
+}

@@ -1,0 +1,235 @@
+//! Generates docs/proof/performance/scale.md from the results of a run, and of an earlier one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::catalogue::{ALL, Entry, OFF, ON};
+use super::fleet::{Fleet, MEMBERS, PODS};
+use crate::failure::Failure;
+use crate::machine::Machine;
+
+/// The path of the page in the repository.
+pub(super) const PAGE: &str = "docs/proof/performance/scale.md";
+/// The text of the page.
+const TEMPLATE: &str = include_str!("page.md");
+
+/// The results of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The start of the run in UTC.
+    pub(super) at: String,
+    /// The measured commit, with a `+` if files were modified.
+    pub(super) commit: String,
+    /// `Kubernetes v1.37.2`.
+    pub(super) kubernetes: String,
+    /// How the agents were built: `image`, `release` or `debug`.
+    pub(super) build: String,
+    pub(super) machine: Machine,
+    pub(super) fleet: Fleet,
+    /// The length of the measurement at rest.
+    pub(super) minutes: u32,
+    /// The figures; those of a mode with its prefix.
+    pub(super) figures: BTreeMap<String, f64>,
+}
+
+pub(super) fn read(path: &Path) -> Result<Record, Failure> {
+    let text = std::fs::read_to_string(path).map_err(Failure::of(path.display()))?;
+    serde_json::from_str(&text).map_err(Failure::of(path.display()))
+}
+
+pub(super) fn write(path: &Path, record: &Record) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(record).map_err(Failure::of("encode the result"))?;
+    std::fs::write(path, text + "\n").map_err(Failure::of(path.display()))
+}
+
+/// The page of a run, compared with an earlier one.
+pub(super) fn page(record: &Record, before: Option<&Record>) -> String {
+    let earlier = before.map_or_else(String::new, |before| {
+        format!(" The figures before the arrow are those of {}.", place(before))
+    });
+    TEMPLATE
+        .replace("{{place}}", &format!("{}.{earlier}", place(record)))
+        .replace("{{figures}}", figures(record, before).trim())
+        .replace("{{growth}}", &growth(record))
+}
+
+fn place(record: &Record) -> String {
+    let (machine, fleet) = (&record.machine, record.fleet);
+    format!(
+        "{} at {} ({}, {} build of the agents, {} nodes, {} of them with a real agent, {} min at \
+         rest): {} × {}, Linux {}, {} MiB; load average {} at the start, {} at the end",
+        record.commit,
+        record.at,
+        record.kubernetes,
+        record.build,
+        fleet.nodes,
+        fleet.real,
+        record.minutes,
+        machine.cores,
+        machine.processor,
+        machine.kernel,
+        machine.memory_mib,
+        machine.load.0,
+        machine.load.1
+    )
+}
+
+fn figures(record: &Record, before: Option<&Record>) -> String {
+    let mut lines = Vec::new();
+    let mut group = "";
+    for entry in ALL {
+        let values =
+            [entry.id.to_owned(), format!("{ON}{}", entry.id), format!("{OFF}{}", entry.id)]
+                .map(|id| (record.figures.get(&id), before.and_then(|one| one.figures.get(&id))));
+        if values.iter().all(|(after, _)| after.is_none()) {
+            continue;
+        }
+        if entry.group != group {
+            group = entry.group;
+            lines.push(String::new());
+            lines.push(format!("| {group} | Goal | | From the cache | From etcd |"));
+            lines.push("| --- | ---: | --- | ---: | ---: |".to_owned());
+        }
+        let [alone, on, off] = values;
+        let on = if on.0.is_some() { on } else { alone };
+        lines.push(row(entry, on, off));
+    }
+    lines.join("\n")
+}
+
+type Value<'a> = (Option<&'a f64>, Option<&'a f64>);
+
+fn row(entry: &Entry, on: Value<'_>, off: Value<'_>) -> String {
+    let goal = entry.goal.map_or_else(String::new, |most| {
+        if most == 0.0 { "0".to_owned() } else { shown(most, entry.unit, "≤ ") }
+    });
+    let verdict = match (entry.goal, on.0) {
+        (Some(most), Some(value)) if *value <= most => "met",
+        (Some(_), Some(_)) => "missed",
+        _ => "",
+    };
+    let cell = |(after, before): Value<'_>| match (after, before) {
+        (Some(after), Some(before)) => {
+            format!("{} → {}", number(*before), shown(*after, entry.unit, ""))
+        }
+        (Some(after), None) => shown(*after, entry.unit, ""),
+        (None, _) => String::new(),
+    };
+    format!("| {} | {goal} | {verdict} | {} | {} |", entry.what, cell(on), cell(off))
+}
+
+fn shown(value: f64, unit: &str, prefix: &str) -> String {
+    format!("{prefix}{} {unit}", number(value)).trim_end().to_owned()
+}
+
+/// Three significant digits, and all digits of a larger number.
+fn number(value: f64) -> String {
+    let text = match value.abs() {
+        size if size >= 100.0 => return format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// On what a figure depends: the figure, the number of what, and a factor for the unit.
+const GROWTH: [(&str, &str, &str, Number, f64, &str); 10] = [
+    ("requests at rest", "rest.requests", "nodes", Number::Nodes, 60.0, "/min"),
+    ("bytes at rest", "rest.network", "nodes", Number::Nodes, 1.0, "KiB/s"),
+    ("memory of the API server", "rest.memory", "objects", Number::Objects, 1024.0, "KiB"),
+    ("bytes of a restart of all agents", "start.network", "nodes", Number::Nodes, 1.0, "MiB"),
+    ("CPU time of a restart of all agents", "start.cpu", "nodes", Number::Nodes, 1e3, "ms"),
+    (
+        "CPU time of a change",
+        "change.cpu",
+        "nodes, each of which watches",
+        Number::Nodes,
+        1e3,
+        "µs",
+    ),
+    ("memory of the leader", "leader.memory", "addresses", Number::Addresses, 1024.0, "KiB"),
+    ("first list of the leader", "leader.list", "addresses", Number::Addresses, 1e6, "µs"),
+    (
+        "EC2 calls of the leader",
+        "leader.ec2",
+        "pages of interfaces",
+        Number::One,
+        1.0,
+        "/min in all",
+    ),
+    ("EC2 calls of another agent", "agent.ec2", "nodes", Number::One, 1.0, "/min"),
+];
+
+/// A number on which a figure depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    One,
+    Nodes,
+    Addresses,
+    Objects,
+}
+
+impl Number {
+    fn of(self, fleet: Fleet) -> f64 {
+        let nodes = f64::from(fleet.nodes);
+        match self {
+            Self::One => 1.0,
+            Self::Nodes => nodes,
+            Self::Addresses => nodes * f64::from(MEMBERS),
+            Self::Objects => nodes * f64::from(PODS + 2 * MEMBERS),
+        }
+    }
+}
+
+/// A table of the figures for each thing on which they depend.
+fn growth(record: &Record) -> String {
+    let mut lines = vec![
+        "| Figure | Grows with the number of | For each |".to_owned(),
+        "| --- | --- | ---: |".to_owned(),
+    ];
+    for (what, id, with, number, factor, unit) in GROWTH {
+        let value = record.figures.get(&format!("{ON}{id}"));
+        let each = value.map(|value| value * factor / number.of(record.fleet));
+        let each = each.map_or_else(String::new, |each| shown(each, unit, ""));
+        lines.push(format!("| {what} | {with} | {each} |"));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(figures: &[(&str, f64)]) -> Record {
+        Record {
+            at: "2026-11-27T10:00:00Z".to_owned(),
+            commit: "0123456789".to_owned(),
+            kubernetes: "Kubernetes v1.37.2".to_owned(),
+            build: "image".to_owned(),
+            machine: Machine::look(),
+            fleet: Fleet::scaled("0.1").unwrap(),
+            minutes: 2,
+            figures: figures.iter().map(|(id, value)| ((*id).to_owned(), *value)).collect(),
+        }
+    }
+
+    #[test]
+    fn figures_show_both_modes_and_the_earlier_run() {
+        let new = record(&[("load.seconds", 61.25), ("on.rest.ec2", 0.05), ("off.rest.ec2", 0.3)]);
+        let old = record(&[("on.rest.ec2", 11.6)]);
+        let page = page(&new, Some(&old));
+        assert!(page.contains("| time to create them |  |  | 61.2 s |  |"), "{page}");
+        let row = "| EC2 calls of the whole fleet | ≤ 0.2 /s | met | 11.6 → 0.05 /s | 0.3 /s |";
+        assert!(page.contains(row), "{page}");
+        assert!(!page.contains("{{"), "{page}");
+    }
+
+    #[test]
+    fn numbers_have_three_significant_digits() {
+        let all = [0.0, 0.0504, 1.25, 33.333, 1234.5].map(number);
+        assert_eq!(all, ["0", "0.05", "1.25", "33.3", "1234"]);
+    }
+}

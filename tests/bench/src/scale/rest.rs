@@ -1,0 +1,188 @@
+//! Measures all agents at rest, and then changes of objects.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::catalogue::ON;
+use super::changes as change;
+use super::compare::compare;
+use super::counters::{KIBIBYTE, Servers, Work};
+use super::fleet::Node;
+use super::round::refused;
+use super::scale_run::ScaleRun;
+use super::{audit, usage};
+use crate::failure::Failure;
+use crate::samples::progress;
+use crate::stats::Spread;
+
+/// Releases of addresses of real agents, each followed by an attach.
+const RELEASES: u32 = 20;
+
+/// Measures the time at rest.
+pub(super) async fn rest(
+    run: &mut ScaleRun,
+    servers: &Servers,
+    leader: Node,
+    prefix: &str,
+) -> Result<Work, Failure> {
+    run.keep_up().await?;
+    let (calls, from) = (run.calls.len(), Timestamp::now());
+    let spent = spent(run)?;
+    let before = servers.begin().await?;
+    run.wait(run.rest(), "all agents rest").await?;
+    let work = servers.since(&before).await?;
+    let to = Timestamp::now();
+    let mut add = |id: &str, value| run.samples.add(format!("{prefix}rest.{id}"), value);
+    add("requests", work.requests / work.seconds);
+    add("network", work.network / KIBIBYTE / work.seconds);
+    add("lists", work.lists * 60.0 / work.seconds);
+    add("store.requests", work.store_requests / work.seconds);
+    add("store", work.store_bytes / KIBIBYTE / work.seconds);
+    add("cpu", 100.0 * work.cpu / work.seconds);
+    add("store.cpu", 100.0 * work.store_cpu / work.seconds);
+    add("memory", usage::mebibytes(servers.apiserver, "VmRSS")?);
+    add("peak", usage::mebibytes(servers.apiserver, "VmHWM")?);
+    add("store.memory", usage::mebibytes(servers.etcd, "VmRSS")?);
+    processes(run, leader, &spent, work.seconds, prefix)?;
+    ec2(run, leader, calls, work.seconds, prefix);
+    requests(run, leader, [from, to], work.seconds, prefix)?;
+    refused(run, prefix);
+    Ok(work)
+}
+
+/// The CPU time of each real agent so far.
+fn spent(run: &ScaleRun) -> Result<Vec<(Node, Duration)>, Failure> {
+    run.agents.pids().map(|(node, pid)| Ok((node, usage::cpu(pid)?))).collect()
+}
+
+/// Memory and CPU time of the leader and of the other real agents.
+fn processes(
+    run: &mut ScaleRun,
+    leader: Node,
+    before: &[(Node, Duration)],
+    seconds: f64,
+    prefix: &str,
+) -> Result<(), Failure> {
+    let (mut memory, mut cpu) = (Vec::new(), Vec::new());
+    for (node, spent) in before {
+        let pid = run.agents.pid(*node)?;
+        let used = 100.0 * usage::cpu(pid)?.saturating_sub(*spent).as_secs_f64() / seconds;
+        let resident = usage::mebibytes(pid, "VmRSS")?;
+        if *node == leader {
+            let mut add = |id, value| run.samples.add(format!("{prefix}leader.{id}"), value);
+            add("memory", resident);
+            add("peak", usage::mebibytes(pid, "VmHWM")?);
+            add("cpu", used);
+        } else {
+            memory.push(resident);
+            cpu.push(used);
+        }
+    }
+    for (id, values) in [("memory", memory), ("cpu", cpu)] {
+        if let Some(spread) = Spread::of(&values) {
+            run.samples.add(format!("{prefix}agent.{id}"), spread.median);
+        }
+    }
+    Ok(())
+}
+
+/// The EC2 calls after the first `since`: the leader's, and the others' scaled to all nodes.
+fn ec2(run: &mut ScaleRun, leader: Node, since: usize, seconds: f64, prefix: &str) {
+    let calls = run.calls.get(since..).unwrap_or_default();
+    let leader = leader.name();
+    let count = |own: bool, mutating: bool| {
+        let wanted = calls
+            .iter()
+            .filter(|call| (call.caller == leader) == own && (!mutating || call.mutating));
+        f64::from(u32::try_from(wanted.count()).unwrap_or(u32::MAX))
+    };
+    let fleet = run.plan.fleet;
+    let others = f64::from(fleet.nodes.saturating_sub(1)) / f64::from(fleet.real - 1);
+    let figures = [
+        ("rest.ec2", (count(true, false) + count(false, false) * others) / seconds),
+        ("rest.ec2.mutating", (count(true, true) + count(false, true) * others) / seconds),
+        ("leader.ec2", 60.0 * count(true, false) / seconds),
+        ("agent.ec2", 60.0 * count(false, false) / f64::from(fleet.real - 1) / seconds),
+    ];
+    for (id, value) in figures {
+        run.samples.add(format!("{prefix}{id}"), value);
+    }
+}
+
+/// Compares the requests of real and replayed agents.
+fn requests(
+    run: &mut ScaleRun,
+    leader: Node,
+    window: [Timestamp; 2],
+    seconds: f64,
+    prefix: &str,
+) -> Result<(), Failure> {
+    let events = audit::read(&run.control.audit(), window, |_node| true)?;
+    let names = |nodes: Vec<Node>| nodes.into_iter().map(Node::name).collect::<BTreeSet<_>>();
+    let fleet = run.plan.fleet;
+    let real = names(fleet.real().filter(|node| *node != leader).collect());
+    let compared = compare(&events, &real, &names(fleet.replayed().collect()));
+    progress(&format!("requests of real and replayed agents: {compared:?}"));
+    let own = events.iter().filter(|event| event.node == leader.name()).count();
+    let own = f64::from(u32::try_from(own).unwrap_or(u32::MAX));
+    let figures = [
+        ("leader.requests", 60.0 * own / seconds),
+        ("agent.requests", 60.0 * compared.real / seconds),
+        ("replay.requests", 60.0 * compared.replayed / seconds),
+        ("replay.difference", compared.difference),
+    ];
+    for (id, value) in figures {
+        run.samples.add(format!("{prefix}{id}"), value);
+    }
+    compared.check()
+}
+
+/// Measures changes of StaticIPs and of pods.
+pub(super) async fn changes(
+    run: &mut ScaleRun,
+    servers: &Servers,
+    rest: &Work,
+    prefix: &str,
+) -> Result<(), Failure> {
+    let (fleet, rate) = (run.plan.fleet, run.rate());
+    let Some(counts) = run.replays.as_ref().map(|replays| replays.counts.clone()) else {
+        return Err(Failure::new("no agent is replayed"));
+    };
+    progress(&format!("{} StaticIPs change, {} each second", rate.count(), rate.per_second));
+    let replayed: Vec<Node> = fleet.replayed().collect();
+    let before = servers.begin().await?;
+    let took = change::static_ips(&run.api, (&replayed, prefix), rate, &counts).await?;
+    let each = servers.since(&before).await?.per_change(rest, f64::from(rate.count()));
+    run.keep_up().await?;
+    let mut add = |id: &str, value| run.samples.add(format!("{prefix}{id}"), value);
+    add("change.cpu", each.cpu * 1e3);
+    add("change.network", each.network / KIBIBYTE);
+    add("change.store", each.store_bytes / KIBIBYTE);
+    spread(&mut add, "change.seen", &took);
+    progress("the addresses of real agents are released and attached");
+    let real: Vec<Node> = fleet.real().collect();
+    let before = servers.begin().await?;
+    let took = change::real_agents(&run.api, &real, RELEASES).await?;
+    let each = servers.since(&before).await?.per_change(rest, f64::from(RELEASES * 2));
+    add("agent.change.cpu", each.cpu * 1e3);
+    spread(&mut add, "agent.seen", &took);
+    progress(&format!("{} pods change, {} each second", rate.count(), rate.per_second));
+    let nodes: Vec<Node> = fleet.nodes().collect();
+    let before = servers.begin().await?;
+    // Other versions than those of the other round.
+    let first = if prefix == ON { 10_000 } else { 20_000 };
+    change::pods(&run.api, &nodes, rate, first).await?;
+    let each = servers.since(&before).await?.per_change(rest, f64::from(rate.count()));
+    add("pod.cpu", each.cpu * 1e3);
+    add("pod.network", each.network / KIBIBYTE);
+    Ok(())
+}
+
+fn spread(add: &mut impl FnMut(&str, f64), id: &str, values: &[f64]) {
+    if let Some(spread) = Spread::of(values) {
+        add(id, spread.median);
+        add(&format!("{id}.p90"), spread.p90);
+    }
+}

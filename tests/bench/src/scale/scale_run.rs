@@ -1,0 +1,196 @@
+//! What the parts of a scale run share: the box, the servers, the fleet and the figures.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use firecamp_core::contract::cluster::LEASE;
+use firecamp_testkit::kubernetes::Api;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use vpcbox::protocol::Call;
+
+use super::agents::Agents;
+use super::changes::Rate;
+use super::control::{Control, Mode};
+use super::counters::Servers;
+use super::fleet::{Fleet, Node};
+use super::load::{Created, good, merge, post};
+use super::objects;
+use super::replay::Replays;
+use super::trace::Trace;
+use crate::boxed::fixture::Fixture;
+use crate::failure::Failure;
+use crate::samples::{Samples, progress};
+
+/// How often a long wait prints progress, renews the Lease and reads the simulator's log.
+const STEP: Duration = Duration::from_secs(10);
+/// The time between the starts of two agents.
+const BETWEEN: Duration = Duration::from_millis(60);
+/// Real agents that start before the Lease is renewed.
+const AT_ONCE: usize = 20;
+
+/// The job of a scale run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) fleet: Fleet,
+    /// The length of the measurement at rest.
+    pub(crate) minutes: u32,
+    /// How long an agent settles after its start.
+    pub(crate) settle: u32,
+}
+
+pub(super) struct ScaleRun {
+    pub(super) plan: Plan,
+    /// The directory of the servers' files.
+    pub(super) dir: PathBuf,
+    pub(super) fixture: Fixture,
+    pub(super) control: Control,
+    pub(super) api: Api,
+    pub(super) created: BTreeMap<Node, Created>,
+    pub(super) agents: Agents,
+    pub(super) replays: Option<Replays>,
+    pub(super) samples: Samples,
+    /// All EC2 calls so far.
+    pub(super) calls: Vec<Call>,
+    last_call: u64,
+    /// How often the Lease was renewed in the name of nobody; none if an agent may take it.
+    renewals: Option<u32>,
+}
+
+impl ScaleRun {
+    /// Starts the servers, with all processors.
+    pub(super) async fn start(plan: Plan, dir: PathBuf, fixture: Fixture) -> Result<Self, Failure> {
+        let mut control = Control::prepare(&dir, &fixture.tools.vpcbox)?;
+        let mode = Mode { snapshots: true, pinned: false };
+        let api = control.start(&fixture, mode).await?;
+        Ok(Self {
+            plan,
+            dir,
+            fixture,
+            control,
+            api,
+            created: BTreeMap::new(),
+            agents: Agents::default(),
+            replays: None,
+            samples: Samples::default(),
+            calls: Vec::new(),
+            last_call: 0,
+            renewals: None,
+        })
+    }
+
+    /// Starts the servers again.
+    pub(super) async fn restart(&mut self, mode: Mode) -> Result<(), Failure> {
+        self.api = self.control.start(&self.fixture, mode).await?;
+        Ok(())
+    }
+
+    pub(super) fn servers(&self) -> Result<Servers, Failure> {
+        Servers::new(self.api.clone(), &self.control)
+    }
+
+    /// Starts the real agents of these nodes.
+    pub(super) async fn start_real(&mut self, nodes: &[Node]) -> Result<(), Failure> {
+        let mut known = Vec::new();
+        for node in nodes {
+            known.push((*node, created(&self.created, *node)?));
+        }
+        self.agents.start(&mut self.fixture, &known, BETWEEN).await
+    }
+
+    /// Starts the agents of all nodes, real and replayed.
+    pub(super) async fn start_all(&mut self, trace: &Arc<Trace>) -> Result<(), Failure> {
+        let fleet = self.plan.fleet;
+        let mut others = Vec::new();
+        for node in fleet.replayed() {
+            others.push((node, created(&self.created, node)?));
+        }
+        self.replays = Some(Replays::start(others, trace, BETWEEN).await?);
+        for nodes in fleet.real().collect::<Vec<_>>().chunks(AT_ONCE) {
+            self.start_real(nodes).await?;
+            self.keep_up().await?;
+        }
+        Ok(())
+    }
+
+    /// The time from the first start of an agent to the last one.
+    pub(super) fn spread(&self) -> Duration {
+        BETWEEN.saturating_mul(self.plan.fleet.nodes)
+    }
+
+    /// Stops all agents.
+    pub(super) fn stop_all(&mut self) -> Result<(), Failure> {
+        self.replays = None;
+        self.agents.stop()
+    }
+
+    /// Waits; prints what for.
+    pub(super) async fn wait(&mut self, time: Duration, what: &str) -> Result<(), Failure> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            let left = end.duration_since(Instant::now());
+            progress(&format!("{what}: {left:.0?} left"));
+            sleep(left.min(STEP)).await;
+            self.keep_up().await?;
+        }
+        Ok(())
+    }
+
+    /// Renews the Lease, if no agent may take it, and reads the simulator's log.
+    pub(super) async fn keep_up(&mut self) -> Result<(), Failure> {
+        if let Some(renewals) = self.renewals {
+            self.renewals = Some(renewals.saturating_add(1));
+            let path = format!("{}/{LEASE}", objects::leases());
+            merge(&self.api, &path, &objects::lease(renewals)).await?;
+        }
+        let calls = self.fixture.vpc.calls(self.last_call)?;
+        self.last_call = calls.last().map_or(self.last_call, |call| call.seq);
+        self.calls.extend(calls.into_iter().filter(|call| call.service == "ec2"));
+        Ok(())
+    }
+
+    /// Takes the Lease in the name of nobody, so that no agent becomes the leader.
+    pub(super) async fn hold_the_lease(&mut self) -> Result<(), Failure> {
+        self.release_the_lease().await?;
+        post(&self.api, &objects::leases(), &objects::lease(0)).await?;
+        self.renewals = Some(1);
+        Ok(())
+    }
+
+    /// Deletes the Lease.
+    pub(super) async fn release_the_lease(&mut self) -> Result<(), Failure> {
+        self.renewals = None;
+        let path = format!("{}/{LEASE}", objects::leases());
+        let answer = self.api.delete(&path).await.map_err(Failure::new)?;
+        if answer.code == 404 { Ok(()) } else { good(&path, Ok(answer)).map(drop) }
+    }
+
+    /// The node of the leader, if there is one.
+    pub(super) async fn leader(&self) -> Result<Option<Node>, Failure> {
+        let path = format!("{}/{LEASE}", objects::leases());
+        let lease = self.api.get(&path).await.map_err(Failure::new)?.json();
+        let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str);
+        let name = holder.and_then(|holder| holder.split('_').next()).unwrap_or_default();
+        Ok(self.plan.fleet.real().find(|node| node.name() == name))
+    }
+
+    pub(super) fn settle(&self) -> Duration {
+        Duration::from_mins(1).saturating_mul(self.plan.settle)
+    }
+
+    pub(super) fn rest(&self) -> Duration {
+        Duration::from_mins(1).saturating_mul(self.plan.minutes)
+    }
+
+    /// The rate of changes: one in 2,500 addresses each second at most.
+    pub(super) fn rate(&self) -> Rate {
+        Rate { per_second: (self.plan.fleet.nodes / 50).clamp(2, 20), seconds: 60 }
+    }
+}
+
+fn created(all: &BTreeMap<Node, Created>, node: Node) -> Result<&Created, Failure> {
+    all.get(&node).ok_or_else(|| Failure::new(format!("{} was not created", node.name())))
+}
