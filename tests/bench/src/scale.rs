@@ -37,6 +37,7 @@ pub(crate) use self::scale_run::Plan;
 use self::fleet::{MEMBERS, PODS};
 use self::page::Record;
 use self::record::{Beginning, record};
+use self::rest::UNLIKE;
 use self::scale_run::ScaleRun;
 use crate::args::ScaleArguments;
 use crate::boxed;
@@ -80,7 +81,14 @@ pub(crate) fn run(arguments: &ScaleArguments) -> Result<(), Failure> {
     if let Some(file) = &arguments.json {
         page::write(file, &result)?;
     }
-    publish(arguments, &page::page(&result, before.as_ref()))
+    publish(arguments, &page::page(&result, before.as_ref()))?;
+    let unlike = |(id, value): (&String, &f64)| id.ends_with(UNLIKE) && *value > 0.0;
+    if result.figures.iter().any(unlike) {
+        let why = "the replayed agents send other requests than the real ones; see the comparison \
+                   above";
+        return Err(Failure::new(why));
+    }
+    Ok(())
 }
 
 /// Prints the page, and writes it to its file.
@@ -135,10 +143,9 @@ impl Files {
 
     fn remove(&self) -> Result<(), Failure> {
         match std::fs::remove_dir_all(&self.0) {
-            Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
-                Err(Failure::of(self.0.display())(why))
-            }
-            _ => Ok(()),
+            Ok(()) => Ok(()),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(why) => Err(Failure::of(self.0.display())(why)),
         }
     }
 }

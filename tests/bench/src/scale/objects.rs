@@ -89,7 +89,7 @@ pub(super) fn pod(node: Node, number: u32) -> Value {
     let name = node.pod(number);
     let set = if number < MEMBERS { "redis" } else { "web" };
     let container = |name: &str| {
-        let variables: Vec<Value> = (0..12)
+        let variables: Vec<Value> = (0..4)
             .map(|number| {
                 let name = format!("CONFIGURATION_OF_THIS_CONTAINER_{number}");
                 json!({ "name": name, "value": format!("a value of some length, {number}") })
@@ -215,10 +215,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_without_managed_fields_has_five_kibibytes() {
+    fn a_pod_without_managed_fields_has_three_kibibytes() {
         let (object, status) = (pod(Node(7), 3), pod_status(Node(7), 3, 0));
         let bytes = object.to_string().len() + status.to_string().len();
-        assert!(bytes > 5 << 10, "{bytes}");
+        assert!(bytes > 3 << 10, "{bytes}");
     }
 
     #[test]

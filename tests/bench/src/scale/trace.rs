@@ -112,7 +112,7 @@ impl Trace {
 }
 
 fn request(event: &Event, names: &Names) -> Option<Request> {
-    let (path, query) = event.uri.split_once('?').unwrap_or((&event.uri, ""));
+    let (path, query) = event.uri.split_once('?').unwrap_or((event.uri.as_str(), ""));
     let pairs = form_urlencoded::parse(query.as_bytes());
     let query = pairs.map(|(key, value)| (key.into_owned(), names.hide(&value))).collect();
     let method = match event.verb.as_str() {
