@@ -160,7 +160,7 @@ MOVES := a_restart_on draining_a_node twenty_members powered_off rebooted
 
 # Each name contains "_": that selects all scenarios, also those that only run if they are named.
 e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (70 min)
-	$(MAKE) e2e ARGS="interface_without_tag interface_of_its_pool fifty_restarts"
+	$(MAKE) e2e ARGS="interface_without_tag interface_of_its_pool fifty_restarts eks_remove"
 	$(MAKE) e2e KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp MEMBERS=own-network ARGS="$(OWN_NETWORK) $(MOVES)"
@@ -168,7 +168,7 @@ e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take mi
 	$(MAKE) e2e NETWORK_POLICY=1 CNI=ptp ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e CNI=vpc ARGS=_
 
-test-cloudformation: ## Check the CloudFormation template with cfn-lint (needs python3)
+test-cloudformation: ## Check the CloudFormation template, and the cluster for eksctl (needs python3)
 	scripts/test-cloudformation.sh
 
 test-moto: ## Test the EC2 client against the moto server (needs python3)
