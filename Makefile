@@ -130,7 +130,7 @@ oracle: ## Compare all decisions with a pinned commit (N=100000 SEED=1 KINDS="mo
 	N=$(if $(filter file,$(origin N)),100000,$(N)) SEED=$(SEED) scripts/oracle.sh $(KINDS)
 
 # The first run builds kube-apiserver and etcd (Go, 5 minutes), unless KUBE_ASSETS=DIR has them.
-test-apiserver: ## Test the CRDs and the registry on a real kube-apiserver (ARGS="rule", KUBERNETES=1.34)
+test-apiserver: ## Test the CRDs and the registry on a real kube-apiserver (ARGS="rule", KUBERNETES=1.34|1.31)
 	scripts/test-apiserver.sh $(ARGS)
 
 # The first run builds Helm, Kustomize and kube-score (Go, 3 minutes).
@@ -144,7 +144,7 @@ bless-deploy: ## Rewrite the files generated from the Helm chart (deploy/daemons
 	scripts/test-deploy.sh bless
 
 # The first run builds the rest of Kubernetes (Go, 5 minutes).
-cluster-up: ## As root: start a local cluster with FireCamp (NAME=x, CNI=vpc|ptp, KUBERNETES=1.34)
+cluster-up: ## As root: start a local cluster with FireCamp (NAME=x, CNI=vpc|ptp, KUBERNETES=1.31)
 	scripts/cluster.sh up $(if $(NAME),--name $(NAME)) $(if $(CNI),--cni $(CNI))
 
 cluster-down: ## As root: remove the local cluster completely (NAME=x)
