@@ -138,7 +138,7 @@ oracle: ## Compare all decisions with a pinned commit (N=100000 SEED=1 KINDS="mo
 	N=$(if $(filter file,$(origin N)),100000,$(N)) SEED=$(SEED) scripts/oracle.sh $(KINDS)
 
 # The first run builds kube-apiserver and etcd (Go, 5 minutes), unless KUBE_ASSETS=DIR has them.
-test-apiserver: ## Test the CRDs and the registry on a real kube-apiserver (ARGS="rule", KUBERNETES=1.34)
+test-apiserver: ## Test the CRDs and the registry on a real kube-apiserver (ARGS="rule", KUBERNETES=1.34|1.31)
 	scripts/test-apiserver.sh $(ARGS)
 
 # The first run builds Helm, Kustomize and kube-score (Go, 3 minutes).
@@ -152,7 +152,7 @@ bless-deploy: ## Rewrite the files generated from the Helm chart (deploy/daemons
 	scripts/test-deploy.sh bless
 
 # The first run builds the rest of Kubernetes (Go, 5 minutes).
-cluster-up: ## As root: start a local cluster with FireCamp (NAME=x, CNI=vpc|ptp, KUBERNETES=1.34)
+cluster-up: ## As root: start a local cluster with FireCamp (NAME=x, CNI=vpc|ptp, KUBERNETES=1.31)
 	scripts/cluster.sh up $(if $(NAME),--name $(NAME)) $(if $(CNI),--cni $(CNI))
 
 cluster-down: ## As root: remove the local cluster completely (NAME=x)
@@ -168,7 +168,7 @@ MOVES := a_restart_on draining_a_node twenty_members powered_off rebooted
 
 # Each name contains "_": that selects all scenarios, also those that only run if they are named.
 e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (70 min)
-	$(MAKE) e2e ARGS="interface_without_tag interface_of_its_pool fifty_restarts"
+	$(MAKE) e2e ARGS="interface_without_tag interface_of_its_pool fifty_restarts eks_remove"
 	$(MAKE) e2e KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp MEMBERS=own-network ARGS="$(OWN_NETWORK) $(MOVES)"
@@ -176,7 +176,7 @@ e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take mi
 	$(MAKE) e2e NETWORK_POLICY=1 CNI=ptp ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e CNI=vpc ARGS=_
 
-test-cloudformation: ## Check the CloudFormation template with cfn-lint (needs python3)
+test-cloudformation: ## Check the CloudFormation template, and the cluster for eksctl (needs python3)
 	scripts/test-cloudformation.sh
 
 test-moto: ## Test the EC2 client against the moto server (needs python3)

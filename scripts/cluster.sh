@@ -47,6 +47,11 @@ case ${1:-} in
         export KUBE_ASSETS HELM COREDNS
         ;;
 esac
+# The AWS CLI, for the commands of docs/install.md.
+if [[ ${1:-} == e2e ]]; then
+    AWS_TOOLS=$(scripts/python-tools.sh aws)
+    export AWS_TOOLS
+fi
 # Amazon's VPC CNI: its daemon and its plugin.
 if [[ -n "$vpc_cni" ]]; then
     module=github.com/aws/amazon-vpc-cni-k8s/cmd

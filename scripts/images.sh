@@ -6,10 +6,16 @@
 #   images.sh root DIR              only the root filesystem, for the Dockerfile
 # PROFILE is a cargo profile: image, or dev for a fast build of large binaries.
 # CREATED (2026-01-02T03:04:05Z) and REVISION default to those of the commit. The same commit and
-# toolchain produce the same bytes on every machine.
+# toolchain produce the same bytes on every machine of one architecture.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-platform=x86_64-unknown-linux-gnu
+# Images are for the machine that builds them.
+platform=$(rustc -vV | sed -n 's/^host: //p')
+case $platform in
+    x86_64-unknown-linux-gnu | aarch64-unknown-linux-gnu) ;;
+    *) echo "images: $platform: images are built by x86_64-unknown-linux-gnu or" \
+        "aarch64-unknown-linux-gnu" >&2 && exit 1 ;;
+esac
 target="${CARGO_TARGET_DIR:-$PWD/target}"
 mkdir -p "$target"
 target=$(cd "$target" && pwd)
@@ -22,15 +28,16 @@ revision=${REVISION-$(commit %H || true)}
 
 # Removes the paths of cargo's home and of the target directory from the program.
 build() {
-    local home=${CARGO_HOME:-$HOME/.cargo} flags c_flags
-    flags="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
+    local home=${CARGO_HOME:-$HOME/.cargo} flags c_flags name=${platform//-/_}
+    flags="-C target-feature=+crt-static"
+    # The linker of Debian 12 knows it on amd64 alone.
+    [[ $platform != x86_64-* ]] || flags+=" -C link-arg=-Wl,-z,pack-relative-relocs"
     flags+=" -C force-unwind-tables=no"
     flags+=" --remap-path-prefix=$home=/cargo --remap-path-prefix=$target=/target"
     flags+=" --remap-path-prefix=$PWD=/firecamp"
     c_flags="-ffile-prefix-map=$home=/cargo -ffile-prefix-map=$target=/target"
     c_flags+=" -fno-asynchronous-unwind-tables"
-    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="$flags" \
-        CFLAGS_x86_64_unknown_linux_gnu="$c_flags" \
+    env "CARGO_TARGET_${name^^}_RUSTFLAGS=$flags" "CFLAGS_$name=$c_flags" \
         CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="$target" \
         cargo build --locked --profile "$profile" --target "$platform" \
         --package firecamp-containers

@@ -1,22 +1,38 @@
 #!/usr/bin/env bash
-# Checks the CloudFormation template with cfn-lint. Needs python3 with venv; the first run also
-# needs a package index.
+# Checks what the tests of docs/install.md cannot run: the CloudFormation template with cfn-lint, and
+# the cluster for eksctl with eksctl's own schema. Needs Go and a module proxy for the schema, and
+# what scripts/python-tools.sh needs.
 set -euo pipefail
-
-CFN_LINT_VERSION=1.58.0
 cd "$(dirname "$0")/.."
-work="${CARGO_TARGET_DIR:-target}/cfn-lint-$CFN_LINT_VERSION"
 
-fail() {
+say() {
     echo "test-cloudformation: $*" >&2
-    exit 1
 }
 
-command -v python3 >/dev/null || fail "python3 is not installed: install it with its venv module"
-if [ ! -x "$work/bin/cfn-lint" ]; then
-    python3 -m venv "$work" || fail "python3 has no venv module (Debian: apt install python3-venv)"
-    "$work/bin/pip" install --quiet --disable-pip-version-check "cfn-lint==$CFN_LINT_VERSION" ||
-        fail "cannot install cfn-lint $CFN_LINT_VERSION from the Python package index"
+tools=$(scripts/python-tools.sh cfn-lint)
+"$tools/cfn-lint" --non-zero-exit-code informational --template deploy/cloudformation/*.yaml
+say "the template: no findings"
+
+if ! command -v go >/dev/null; then
+    say "Go is missing: install it (https://go.dev/dl)"
+    exit 1
 fi
-"$work/bin/cfn-lint" --non-zero-exit-code informational --template deploy/cloudformation/*.yaml
-echo "test-cloudformation: no findings"
+# The module is older than the repository's name.
+module=github.com/weaveworks/eksctl
+downloaded=$(cd tools/eksctl && go mod download -json "$module")
+source=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$downloaded")
+"$tools/python3" - docs/install.md "$source/pkg/apis/eksctl.io/v1alpha5/assets/schema.json" <<'PYTHON'
+import json, re, sys
+import jsonschema, yaml
+
+page, schema = (open(path, encoding="utf-8").read() for path in sys.argv[1:])
+block = page.split("```bash\n")[1].split("```")[0]
+text = block.split("cat > cluster.yaml <<END\n")[1].split("\nEND\n")[0]
+exported = re.findall(r"(\w+)=(\S+)", block.split("cat >")[0])
+for name, value in sorted(exported, reverse=True):
+    text = text.replace("$" + name, value)
+if "$" in text:
+    sys.exit("docs/install.md: an unknown variable in cluster.yaml:\n" + text)
+jsonschema.validate(yaml.safe_load(text), json.loads(schema))
+PYTHON
+say "the cluster for eksctl: as its schema says"

@@ -1,27 +1,19 @@
 #!/usr/bin/env bash
 # Tests our EC2 client against the moto server, an independent implementation of EC2's API. Needs
-# python3 with venv; the first run also needs a package index.
+# what scripts/python-tools.sh needs.
 set -euo pipefail
 
-MOTO_VERSION=5.2.5
 cd "$(dirname "$0")/.."
-work="${CARGO_TARGET_DIR:-target}/moto-$MOTO_VERSION"
-log="$work/server.log"
+tools=$(scripts/python-tools.sh aws)
+log="$tools/../server.log"
 
 fail() {
     echo "test-moto: $*" >&2
     exit 1
 }
 
-command -v python3 >/dev/null || fail "python3 is not installed: install it with its venv module"
-if [ ! -x "$work/bin/moto_server" ]; then
-    python3 -m venv "$work" || fail "python3 has no venv module (Debian: apt install python3-venv)"
-    "$work/bin/pip" install --quiet --disable-pip-version-check "moto[server,ec2]==$MOTO_VERSION" ||
-        fail "cannot install moto $MOTO_VERSION from the Python package index"
-fi
-
 # Port 0: the kernel chooses a free port, and the server prints it.
-"$work/bin/moto_server" -H 127.0.0.1 -p 0 >"$log" 2>&1 &
+"$tools/moto_server" -H 127.0.0.1 -p 0 >"$log" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true' EXIT
 

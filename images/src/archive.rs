@@ -12,7 +12,7 @@ use tar::{Builder, EntryType, Header};
 
 use crate::Fault;
 use crate::root_filesystem::{Entry, Files};
-use crate::spec::{ARCHITECTURE, Image, Release};
+use crate::spec::{Image, Release};
 
 /// Media types of blobs.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -78,8 +78,9 @@ pub fn pack(
             "annotations".to_owned(),
             json!({ FULL_NAME: full, "org.opencontainers.image.ref.name": release.version }),
         );
+        let architecture = release.platform.architecture;
         listed
-            .insert("platform".to_owned(), json!({ "architecture": ARCHITECTURE, "os": "linux" }));
+            .insert("platform".to_owned(), json!({ "architecture": architecture, "os": "linux" }));
     }
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [listed] });
     let older = json!([{

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use firecamp_images::make::{archives, root};
-use firecamp_images::spec::Release;
+use firecamp_images::spec::{Platform, Release};
 
 const USAGE: &str = "usage: firecamp-images archives|root BINARIES OUT TIME [REVISION [REGISTRY]]\n\
     archives: write OCI archives OUT/NAME.tar; root: write the root filesystem to OUT\n\
@@ -29,7 +29,9 @@ fn run(args: &[String]) -> Result<String, String> {
     else {
         return Err(USAGE.to_owned());
     };
+    let platform = Platform::of_this_machine();
     let release = Release {
+        platform: platform.ok_or("firecamp-images: images are for amd64 and arm64 alone\n")?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: arg(4).unwrap_or_default().to_owned(),
         created: time.parse().map_err(|why| format!("{time}: {why}\n{USAGE}"))?,

@@ -43,7 +43,8 @@ pub fn root(binaries: &Path, out: &Path, release: &Release) -> Result<(), Fault>
 }
 
 fn contents(binaries: &Path, release: &Release) -> Result<Files, Fault> {
-    let linked = Linked::ask(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let linked = Linked::ask(&repository, release.platform)?;
     root_filesystem::files(binaries, &linked.document(release)?)
 }
 

@@ -8,10 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Fault;
-use crate::spec::{PROGRAM, Release};
-
-/// The build target of the program.
-pub const PLATFORM: &str = "x86_64-unknown-linux-gnu";
+use crate::spec::{PROGRAM, Platform, Release};
 
 /// A package by name and version.
 type Key = (String, String);
@@ -49,8 +46,8 @@ impl Linked {
     /// # Errors
     ///
     /// If a program cannot be run or prints another format.
-    pub fn ask(root: &Path) -> Result<Self, Fault> {
-        let mut args = vec!["tree", "--locked", "--target", PLATFORM, "--charset", "ascii"];
+    pub fn ask(root: &Path, platform: Platform) -> Result<Self, Fault> {
+        let mut args = vec!["tree", "--locked", "--target", platform.target, "--charset", "ascii"];
         args.extend(["--package", PROGRAM, "--edges", "normal,no-proc-macro"]);
         args.extend(["--prefix", "depth", "--format", "\t{p}\t{l}"]);
         let tree = output_of(root, "cargo", &args)?;
@@ -186,6 +183,7 @@ mod tests {
 
     fn document(version: &str) -> Result<Vec<u8>, Fault> {
         let release = Release {
+            platform: crate::spec::AMD64,
             version: version.to_owned(),
             revision: String::new(),
             created: "2026-01-02T03:04:05Z".parse().unwrap(),

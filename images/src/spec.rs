@@ -12,9 +12,6 @@ const SOURCE: &str = "https://github.com/cloudstax/firecamp";
 /// root: with any other user, the address could not be configured.
 pub const USER: &str = "0:0";
 
-/// The architecture of the program.
-pub const ARCHITECTURE: &str = "amd64";
-
 /// The program of all containers; the name with which it is started selects the container. Its
 /// package has the same name.
 pub const PROGRAM: &str = "firecamp-containers";
@@ -49,9 +46,42 @@ pub const IMAGES: [Image; 3] = [
     },
 ];
 
+/// What the program runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Platform {
+    /// The architecture, as OCI and Kubernetes call it.
+    pub architecture: &'static str,
+    /// The build target of the program.
+    pub target: &'static str,
+}
+
+/// Where the tests run.
+pub const AMD64: Platform = Platform { architecture: "amd64", target: "x86_64-unknown-linux-gnu" };
+/// By documentation: nobody has built it.
+pub const ARM64: Platform = Platform { architecture: "arm64", target: "aarch64-unknown-linux-gnu" };
+
+impl Platform {
+    /// The platform of this program, which is built on the machine that builds the images. None if
+    /// there are no images for it.
+    pub fn of_this_machine() -> Option<Self> {
+        Self::of(std::env::consts::ARCH)
+    }
+
+    /// The platform of an architecture, as Rust calls it.
+    pub fn of(architecture: &str) -> Option<Self> {
+        match architecture {
+            "x86_64" => Some(AMD64),
+            "aarch64" => Some(ARM64),
+            _ => None,
+        }
+    }
+}
+
 /// The build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
+    /// What the program was built for.
+    pub platform: Platform,
     /// The version of the workspace, which is also the image tag.
     pub version: String,
     /// The commit; empty without a repository.
@@ -91,7 +121,7 @@ impl Image {
     /// The image configuration for a layer with the uncompressed digest `diff_id`.
     pub fn config(&self, release: &Release, diff_id: &str) -> Value {
         json!({
-            "architecture": ARCHITECTURE,
+            "architecture": release.platform.architecture,
             "os": "linux",
             "created": release.created.to_string(),
             "config": {

@@ -13,11 +13,12 @@ use std::path::Path;
 use firecamp_images::Fault;
 use firecamp_images::archive::{Layer, digest, pack};
 use firecamp_images::root_filesystem::{self, Entry, Files, ROOTS, SBOM};
-use firecamp_images::spec::{IMAGES, Image, PROGRAM, Release, USER};
+use firecamp_images::spec::{AMD64, ARM64, IMAGES, Image, PROGRAM, Platform, Release, USER};
 use firecamp_images::verify::{Opened, open};
 
 fn release() -> Release {
     Release {
+        platform: AMD64,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: "0123456789abcdef0123456789abcdef01234567".to_owned(),
         created: "2026-01-02T03:04:05Z".parse().unwrap(),
@@ -72,6 +73,22 @@ fn an_image_starts_the_program_by_its_name_as_root() {
         assert_eq!(opened.files[image.name], Entry::Link(PROGRAM.to_owned()));
         assert_eq!(file(&opened.files, PROGRAM), (0o755, static_program().as_slice()));
     }
+}
+
+#[test]
+fn an_image_names_the_architecture_of_the_machine_that_built_it() {
+    for (machine, platform) in [("x86_64", AMD64), ("aarch64", ARM64)] {
+        let platform_of = Platform::of(machine).unwrap();
+        assert_eq!(platform_of, platform, "{machine}");
+        assert!(platform.target.starts_with(machine), "{platform:?}");
+        let release = Release { platform, ..release() };
+        let packed = pack(&IMAGES[0], &release, &layer(&files()), None).unwrap();
+        let opened = open(&packed).unwrap();
+        assert_eq!(opened.config["architecture"], platform.architecture);
+        // scripts/images.sh builds for the same targets.
+        assert!(repository("scripts/images.sh").contains(platform.target), "{platform:?}");
+    }
+    assert_eq!(Platform::of("riscv64"), None);
 }
 
 #[test]

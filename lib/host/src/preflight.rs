@@ -6,6 +6,7 @@
 
 mod foreign_kernel_objects;
 mod links;
+mod network_manager;
 mod networkd;
 mod other_network_software;
 mod privileges;
@@ -71,6 +72,7 @@ impl NodeFiles {
             cni: self.cni().into(),
             net_utils: self.net_utils().into(),
             networkd: networkd.into(),
+            network_manager: self.network_manager().into(),
             links: links.into(),
             rules: Fact::NotChecked,
             nat: Fact::NotChecked,

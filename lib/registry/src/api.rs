@@ -47,6 +47,9 @@ pub trait Kind {
     const PLURAL: &'static str;
     /// Whether objects live in a namespace.
     const NAMESPACED: bool;
+    /// Whether people write the files of this kind in a file registry. Such files need no
+    /// [`END_OF_OBJECT`].
+    const WRITTEN_BY_PEOPLE: bool = false;
 }
 
 /// One object of the API.
@@ -79,6 +82,7 @@ impl Kind for StaticIPPoolSpec {
     const KIND: &'static str = api::POOL;
     const PLURAL: &'static str = "staticippools";
     const NAMESPACED: bool = false;
+    const WRITTEN_BY_PEOPLE: bool = true;
 }
 
 impl Kind for StaticIPSpec {

@@ -60,6 +60,7 @@ pub(crate) struct Subnet {
     pub(crate) cidr: Ipv4Net,
     pub(crate) zone: String,
     pub(crate) zone_id: String,
+    /// Those of the spec; [`VpcState::reservations`] has all.
     pub(crate) reservations: Vec<Ipv4Net>,
     pub(crate) tags: BTreeMap<String, String>,
 }
@@ -77,7 +78,7 @@ impl Subnet {
         Ipv4Addr::from(u32::from(self.cidr.network()).wrapping_add(1))
     }
 
-    /// Whether an explicit CIDR reservation covers it; automatic assignment skips those.
+    /// Whether an explicit CIDR reservation of the spec covers it; automatic assignment skips those.
     pub(crate) fn has_cidr_reservation(&self, address: Ipv4Addr) -> bool {
         self.reservations.iter().any(|net| net.contains(&address))
     }
@@ -203,6 +204,8 @@ pub(crate) struct VpcState {
     pub(crate) volumes: Arc<Volumes>,
     /// Client tokens of CreateNetworkInterface: a fingerprint of the request and the created ENI.
     pub(crate) tokens: Arc<BTreeMap<String, (u64, Id)>>,
+    /// The explicit CIDR reservations that requests have created, with their subnets.
+    pub(crate) reserved: Arc<Vec<(Id, Ipv4Net)>>,
 }
 
 impl VpcState {
@@ -254,6 +257,12 @@ impl VpcState {
         self.enis.values().filter(|eni| &*eni.subnet == subnet).map(of).sum()
     }
 
+    /// The explicit CIDR reservations of a subnet.
+    pub(crate) fn reservations<'a>(&'a self, subnet: &'a Subnet) -> impl Iterator<Item = Ipv4Net> {
+        let created = self.reserved.iter().filter(|(id, _)| *id == subnet.id);
+        subnet.reservations.iter().copied().chain(created.map(|(_, block)| *block))
+    }
+
     /// The free addresses of a subnet for automatic assignment, in order.
     pub(crate) fn free_in(&self, subnet: &Subnet) -> Vec<Ipv4Addr> {
         let used: std::collections::BTreeSet<Ipv4Addr> = self
@@ -262,10 +271,10 @@ impl VpcState {
             .filter(|eni| eni.subnet == subnet.id)
             .flat_map(|eni| eni.addresses())
             .collect();
+        let reserved =
+            |address: &Ipv4Addr| self.reservations(subnet).any(|block| block.contains(address));
         all_of(subnet.cidr)
-            .filter(|a| {
-                !subnet.is_reserved(*a) && !subnet.has_cidr_reservation(*a) && !used.contains(a)
-            })
+            .filter(|a| !subnet.is_reserved(*a) && !reserved(a) && !used.contains(a))
             .collect()
     }
 

@@ -24,6 +24,9 @@ use tokio::time::Instant;
 use crate::cluster::Cluster;
 use crate::say;
 
+/// Why a part of a check does not run on a server before 1.34.
+const NO_MUTATION: &str = "this server has no MutatingAdmissionPolicy";
+
 /// The result of a check.
 pub(crate) type Outcome = Result<(), String>;
 

@@ -185,6 +185,7 @@ async fn own_cluster_scenarios(
         wanted,
         lifecycle::clusterbox_down_removes_everything_of_a_killed_cluster,
         guide::the_installation_guide_works_as_written,
+        guide::the_commands_for_eks_start_a_member,
         examples::each_example_works_unmodified,
         zones::f020_members_stay_in_the_zones_of_their_addresses,
     ])
@@ -236,6 +237,7 @@ async fn long_scenarios(
         capacity::an_interface_without_tag_offers_what_runs_there_and_no_more,
         capacity::a_member_goes_to_the_node_that_has_an_interface_of_its_pool,
         kubelet_restarts::members_survive_fifty_restarts_of_their_kubelet,
+        guide::the_commands_for_eks_remove_everything,
     ])
 }
 

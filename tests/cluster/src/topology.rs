@@ -37,6 +37,11 @@ const SUBNETS: [Subnet; 3] = [
 pub(crate) const OTHER_SUBNET: Subnet =
     Subnet { name: "other", id: "subnet-0d1b2c3d4e5f60718", zone: "us-east-1a", number: 4 };
 
+/// The private subnet that `eksctl` makes in the first zone (docs/install.md). The range that
+/// CloudFormation reserves is reserved.
+const EKS_SUBNET: &str = "[[subnets]]\nname = \"eks\"\nid = \"subnet-0e1b2c3d4e5f60718\"\n\
+    cidr = \"10.0.64.0/19\"\nzone = \"us-east-1a\"\nreservations = [\"10.0.80.0/27\"]\n";
+
 /// A worker.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Worker {
@@ -113,6 +118,7 @@ pub(crate) const CONTROL: &str = "control";
 pub(crate) const CONTROL_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 pub(crate) const API_PORT: u16 = 6443;
 pub(crate) const REGION: &str = "us-east-1";
+pub(crate) const VPC: &str = "vpc-0a1b2c3d4e5f60718";
 /// The value of the tag on the workers' ENIs.
 pub(crate) const CLUSTER: &str = "prod";
 
@@ -153,17 +159,13 @@ impl Subnet {
 /// The VPC, for `vpcbox run`.
 pub(crate) fn spec(layout: Layout) -> String {
     let machines = WORKERS.map(|worker| worker.spec(layout));
-    let [first, second, third] = SUBNETS;
-    let subnets = match layout {
-        Layout::OneSubnet | Layout::Ptp | Layout::VpcCni => vec![first, OTHER_SUBNET],
-        Layout::Zones => vec![first, second, third],
-    };
+    let subnets = SUBNETS.into_iter().chain([OTHER_SUBNET]);
     format!(
         "cluster = \"{CLUSTER}\"\n\
-         [vpc]\ncidr = \"10.0.0.0/16\"\n{}\
+         [vpc]\nid = \"{VPC}\"\ncidr = \"10.0.0.0/16\"\n{}{EKS_SUBNET}\
          [[clients]]\nname = \"{CONTROL}\"\nsubnet = \"a\"\naddress = \"{CONTROL_ADDRESS}\"\n\
          [[clients]]\nname = \"client\"\nsubnet = \"a\"\naddress = \"10.0.1.200\"\n{}",
-        subnets.into_iter().map(Subnet::spec).collect::<String>(),
+        subnets.map(Subnet::spec).collect::<String>(),
         machines.concat()
     )
 }

@@ -145,12 +145,15 @@ fn f057_unmounted_directory_in_a_cluster_is_unknown() {
     assert!(failed(&facts.cni).contains("/etc/cni/net.d"));
     assert!(failed(&facts.net_utils).contains("/usr/lib/udev/rules.d"));
     assert!(failed(&facts.networkd).contains("/run/systemd"));
+    assert!(failed(&facts.network_manager).contains("/run/NetworkManager/devices"));
+    fake.dir("/run/NetworkManager/devices");
     fake.dir("/etc/cni/net.d");
     fake.dir("/usr/lib/udev/rules.d");
     fake.dir("/run/systemd");
     let facts = fake.files(true).all();
     assert_eq!((facts.cni, facts.net_utils), (Fact::Known(None), Fact::Known(None)));
     assert_eq!(facts.networkd, Fact::Known(None));
+    assert_eq!(facts.network_manager, Fact::Known([].into()));
 }
 
 #[test]
@@ -217,6 +220,25 @@ fn f063_managed_link_drops_foreign_addresses_unless_configured_otherwise() {
     assert!(!keeps("dhcp") && !keeps("no") && !keeps("dhcp-on-stop"));
     fake.file("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n");
     assert_eq!(policy(&fake), LinkPolicy::Unmanaged);
+}
+
+#[test]
+fn links_that_network_manager_manages_are_found_by_their_index() {
+    let fake = Fake::new();
+    let managed = |fake: &Fake| fake.facts().network_manager.known().unwrap().clone();
+    assert!(managed(&fake).is_empty(), "NetworkManager is not there");
+    for (name, index) in [("ens5", 2), ("ens6", 3), ("ens7", 4), ("ens8", 5)] {
+        fake.link(name, index, "0x1003");
+    }
+    fake.file("/sys/class/net/bonding_masters", "");
+    let state = |index: u32, text: &str| {
+        fake.file(&format!("/run/NetworkManager/devices/{index}"), text);
+    };
+    state(2, "[device]\nmanaged=true\nconnection-uuid=5fb06bd0\nnm-owned=false\n");
+    state(3, "[device]\nmanaged=false\n");
+    state(4, "[device]\nperm-hw-addr-fake=06:00:00:00:00:01\n");
+    state(9, "[device]\nmanaged=true\n");
+    assert_eq!(managed(&fake), ["ens5".to_owned()].into(), "only it is known to be managed");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod node_object;
 mod subnet_reservations;
 mod volumes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -243,6 +243,8 @@ pub struct NodeFacts {
     pub net_utils: Fact<Option<String>>,
     /// The configuration of systemd-networkd; none if it does not run.
     pub networkd: Fact<Option<Networkd>>,
+    /// The names of the links that NetworkManager manages.
+    pub network_manager: Fact<BTreeSet<String>>,
     /// The kernel's links that have a MAC address.
     pub links: Fact<Vec<Link>>,
     /// The kernel's routing rules without our protocol.
@@ -260,6 +262,7 @@ impl NodeFacts {
             cni: Fact::Failed(why.to_owned()),
             net_utils: Fact::Failed(why.to_owned()),
             networkd: Fact::Failed(why.to_owned()),
+            network_manager: Fact::Failed(why.to_owned()),
             links: Fact::Failed(why.to_owned()),
             rules: Fact::Failed(why.to_owned()),
             nat: Fact::Failed(why.to_owned()),

@@ -26,6 +26,7 @@ pub fn judge(facts: &Facts) -> Vec<Condition> {
         files_and_kernel::rules(facts),
         node_object_and_snat::sources(facts),
         Some(files_and_kernel::networkd(facts)),
+        files_and_kernel::network_manager(facts),
         Some(files_and_kernel::net_utils(facts)),
         Some(files_and_kernel::net_admin(facts)),
         Some(imds_permissions_and_clock::clock(facts)),

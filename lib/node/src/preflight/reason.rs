@@ -49,6 +49,7 @@ kinds! {
     SourceAddressPreserved "Nothing on the node rewrites the source address of what members send.";
     NetworkdPreservesConfig "systemd-networkd keeps addresses, rules and routes that it did not \
         configure.";
+    EnisUnmanaged "NetworkManager manages no network interface except the primary one.";
     NetUtilsAbsent "amazon-ec2-net-utils does not configure the same addresses.";
     NetAdminCapability "The process may configure the kernel's network.";
     ClockSynchronized "The node's clock agrees with the clocks of EC2 and the metadata service.";
@@ -258,6 +259,14 @@ reasons! {
          them.",
         "Set ManageForeignRoutes=no and ManageForeignRoutingPolicyRules=no in the [Network] \
          section of networkd.conf";
+
+    Unmanaged EnisUnmanaged, True, Ok,
+        "NetworkManager manages no such interface, or is not there.", "";
+    ManagedByNetworkManager EnisUnmanaged, False, Warning,
+        "NetworkManager runs DHCP on the interface. Its default route may lead traffic of the node \
+         or of pods to the wrong interface, where EC2 drops it.",
+        "List the interfaces in unmanaged-devices in the [keyfile] section of NetworkManager's \
+         configuration, and disable nm-cloud-setup (docs/nodes.md)";
 
     NotInstalled NetUtilsAbsent, True, Ok, "It is not installed, or its udev rule is masked.", "";
     NetUtilsActive NetUtilsAbsent, False, Warning,

@@ -64,6 +64,7 @@ pub(crate) fn good_node() -> NodeFacts {
         cni: Fact::Known(None),
         net_utils: Fact::Known(None),
         networkd: Fact::Known(None),
+        network_manager: Fact::Known(BTreeSet::new()),
         links: Fact::Known(vec![link(0), link(1), link(2)]),
         rules: Fact::Known(vec![]),
         nat: Fact::Known(Nat::default()),

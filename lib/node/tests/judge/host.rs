@@ -1,5 +1,6 @@
 //! Checks of the node's files and kernel.
 
+use firecamp_core::failure::CloudKind;
 use firecamp_node::preflight::facts::{Fact, ForeignRule, LinkPolicy, Networkd};
 use firecamp_node::preflight::{Kind, Reason, Severity, judge, passes, summary};
 
@@ -33,6 +34,34 @@ fn f063_networkd_that_manages_a_used_link_is_a_warning_with_the_file() {
     assert_eq!(keeping(none), Reason::ConfigPreserved);
     let unmanaged = managed(LinkPolicy::Unmanaged, all);
     assert_eq!(reason(&unmanaged, Kind::NetworkdPreservesConfig), Reason::ConfigPreserved);
+}
+
+#[test]
+fn a_secondary_interface_that_network_manager_manages_is_a_warning_with_its_name() {
+    let managed = |links: &[&str]| {
+        let links = links.iter().map(|link| (*link).to_owned()).collect();
+        one(&with(|facts| facts.node.network_manager = Fact::Known(links)), Kind::EnisUnmanaged)
+    };
+    let reported = managed(&["ens0", "ens1", "ens2"]);
+    let (reason, severity) = (Reason::ManagedByNetworkManager, Severity::Warning);
+    assert_eq!((reported.reason, reported.severity()), (reason, severity));
+    // ens0 is the primary interface, and ens2 is not an interface of the instance.
+    let words = "NetworkManager manages ens1. List the interfaces in unmanaged-devices";
+    assert!(reported.message.starts_with(words), "{}", reported.message);
+    assert_eq!(managed(&["ens0", "ens2"]).reason, Reason::Unmanaged);
+    assert_eq!(managed(&[]).reason, Reason::Unmanaged);
+}
+
+#[test]
+fn what_network_manager_manages_is_unknown_where_it_cannot_be_read() {
+    let facts = with(|facts| facts.node.network_manager = Fact::Failed("not mounted".to_owned()));
+    assert_eq!(reason(&facts, Kind::EnisUnmanaged), Reason::Unknown);
+    let managed = Fact::Known(["ens1".to_owned()].into());
+    let facts = with(|facts| {
+        facts.node.network_manager = managed;
+        facts.identity = Fact::Failed(failure(CloudKind::Transient));
+    });
+    assert_eq!(reason(&facts, Kind::EnisUnmanaged), Reason::Unknown);
 }
 
 #[test]

@@ -12,8 +12,12 @@ use super::{Kind, Object};
 /// The largest YAML text of an object.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// YAML's document end marker, the last line of every object. Without it, a file truncated
-/// between two lines could parse as a different, complete object.
+/// YAML's document end marker, the last line of every object that a program writes. Without it, a
+/// file truncated between two lines could parse as a different, complete object.
+///
+/// The files of people ([`Kind::WRITTEN_BY_PEOPLE`]) need only a complete last line. Then a
+/// truncated pool is invalid or has fewer ranges. Within a line, `10.0.0.16` could become
+/// `10.0.0.1`.
 pub const END_OF_OBJECT: &str = "...";
 
 /// An object has five levels (`spec.subnets[].ranges[].start`).
@@ -45,6 +49,15 @@ pub enum InvalidYaml {
         /// The last line, counted from 1.
         line: usize,
     },
+    /// The last line of a file of people has no line feed.
+    #[error(
+        "line {line}: the last line has no line feed: the file may be truncated; end it with a \
+         line feed, or with the line {END_OF_OBJECT:?}"
+    )]
+    IncompleteLine {
+        /// The last line, counted from 1.
+        line: usize,
+    },
     /// The text is not YAML, or not the YAML of this kind.
     #[error("{0}")]
     Syntax(String),
@@ -68,7 +81,13 @@ where
     }
     // Checked before parsing: the parser's error for a truncated text is less helpful.
     if body.lines().next_back() != Some(END_OF_OBJECT) {
-        return Err(InvalidYaml::Truncated { line: body.lines().count() });
+        let line = body.lines().count();
+        if !S::WRITTEN_BY_PEOPLE {
+            return Err(InvalidYaml::Truncated { line });
+        }
+        if !text.ends_with('\n') {
+            return Err(InvalidYaml::IncompleteLine { line });
+        }
     }
     serde_saphyr::from_str_with_options(text, options())
         .map_err(|wrong| InvalidYaml::Syntax(one_line(&wrong)))

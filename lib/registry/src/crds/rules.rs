@@ -41,8 +41,10 @@ fn immutable(at: &'static str) -> Rule {
 
 const WHOLE: &str = "the host bits are not zero: write the block as EC2 shows it";
 
+/// Compares texts, because Kubernetes 1.31 takes the equality of two blocks for too expensive. The
+/// pattern admits one text for each block.
 fn whole_block(at: &'static str) -> Rule {
-    Rule::new(at, "cidr(self) == cidr(self).masked()", WHOLE)
+    Rule::new(at, "string(cidr(self).masked()) == self", WHOLE)
 }
 
 /// The last two bytes of an address as a number: the only ones that differ in a block of /16 or

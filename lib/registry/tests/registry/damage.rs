@@ -6,10 +6,12 @@ use std::path::Path;
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ports::Registry;
-use firecamp_core::record::Write;
+use firecamp_core::record::{Pool, Write};
+use firecamp_registry::api::{StaticIPPool, parse, render};
 use firecamp_registry::{api, conformance};
+use proptest::prelude::*;
 
-use super::support::{ADDRESS, Bench};
+use super::support::{ADDRESS, Bench, config, pools};
 
 /// Reads and writes an unreadable object: both fail, and the file is unchanged.
 async fn left_alone(bench: &Bench, write: &Write, damaged: &[u8]) -> String {
@@ -57,12 +59,15 @@ async fn no_prefix_of_a_claim_or_pool_parses_as_another_one() {
     for file in ["staticipclaims/prod/redis-0.yaml", "staticippools/a.yaml"] {
         let path = bench.path(file);
         let whole = fs::read(&path).unwrap();
+        // What people write needs no end marker. The pool has one range, on its last lines.
+        let spare = if file.starts_with("staticippools") { "...\n" } else { "\n" };
+        let complete = [whole.len() - spare.len(), whole.len() - 1];
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
             match bench.registry.member(&claim.member, wanted.as_ref()).await {
                 Err(failure) => assert_eq!(failure.kind, RegistryKind::Invalid, "{failure}"),
                 Ok(read) => {
-                    assert_eq!(length, whole.len() - 1, "only the last line feed is missing");
+                    assert!(complete.contains(&length), "{file}: {length} of {}", whole.len());
                     assert_eq!(read.claim.unwrap().object, claim);
                     assert_eq!(read.pool.unwrap(), bench.pool);
                 }
@@ -71,6 +76,61 @@ async fn no_prefix_of_a_claim_or_pool_parses_as_another_one() {
         }
         fs::write(&path, &whole).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_pool_that_a_person_wrote_needs_no_end_marker() {
+    let bench = Bench::new().await;
+    let path = bench.path("staticippools/a.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let written = text.strip_suffix("...\n").unwrap();
+    for ending in ["", "\n", "# the end\n", "...\n", "..."] {
+        fs::write(&path, format!("# ours\n---\n{written}{ending}")).unwrap();
+        let read = bench.registry.member(&bench.claim().member, None).await.unwrap();
+        assert_eq!(read.pool.unwrap(), bench.pool, "{ending:?}");
+    }
+    fs::write(&path, written.trim_end()).unwrap();
+    let error = invalid(bench.registry.allocated(&bench.pool.name).await);
+    assert!(error.contains("the last line has no line feed"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(config(256))]
+
+    #[test]
+    fn a_truncated_pool_is_invalid_or_has_fewer_addresses(
+        record in pools(),
+        at in any::<prop::sample::Index>(),
+        swapped in any::<bool>(),
+    ) {
+        let text = render(&StaticIPPool::from(&record)).unwrap();
+        let text = text.strip_suffix("...\n").unwrap();
+        let text = if swapped { with_start_last(text) } else { text.to_owned() };
+        let cut = at.index(text.len());
+        let parsed: Result<StaticIPPool, _> = parse(&text.as_bytes()[..cut]);
+        if let Some(part) = parsed.ok().and_then(|object| Pool::try_from(&object).ok()) {
+            for subnet in &part.subnets {
+                let whole = record.subnets.iter().find(|it| it.subnet == subnet.subnet).unwrap();
+                prop_assert_eq!((subnet.cidr, &subnet.zone), (whole.cidr, &whole.zone));
+                prop_assert!(subnet.ranges.iter().all(|range| whole.ranges.contains(range)));
+            }
+        }
+    }
+}
+
+/// The text of a pool in which the start of each range follows its end.
+fn with_start_last(text: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for at in 1..lines.len() {
+        let end = lines[at].trim_start().strip_prefix("end: ").map(str::to_owned);
+        let start = lines[at - 1].trim_start().strip_prefix("- start: ").map(str::to_owned);
+        if let (Some(start), Some(end)) = (start, end) {
+            lines[at - 1] =
+                lines[at - 1].replace(&format!("start: {start}"), &format!("end: {end}"));
+            lines[at] = lines[at].replace(&format!("end: {end}"), &format!("start: {start}"));
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::support::{claims, config, pools, static_ips};
 
 const POOL: &str = include_str!("../../../../docs/examples/registry/pool.yaml");
+const POOL_OF_ONE_MACHINE: &str = include_str!("../../../../deploy/examples/edge/pool.yaml");
 
 const STATIC_IP: &str = r#"apiVersion: firecamp.io/v1alpha1
 kind: StaticIP
@@ -228,10 +229,13 @@ fn the_samples_match_the_serialized_objects() {
 }
 
 #[test]
-fn the_pool_of_the_documentation_is_valid() {
-    let pool: StaticIPPool = parse(POOL.as_bytes()).unwrap();
-    let record = Pool::try_from(&pool).unwrap();
-    assert!(!record.subnets.is_empty());
+fn the_pools_of_the_documentation_are_valid() {
+    for text in [POOL, POOL_OF_ONE_MACHINE] {
+        let pool: StaticIPPool = parse(text.as_bytes()).unwrap();
+        let record = Pool::try_from(&pool).unwrap();
+        assert!(!record.subnets.is_empty());
+        assert!(!text.contains("\n..."), "people write no end marker");
+    }
 }
 
 /// Applies one textual change and returns the error of the result.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Flags with which a kube-apiserver before 1.36 has MutatingAdmissionPolicy.
+/// Flags with which kube-apiserver 1.34 and 1.35 have MutatingAdmissionPolicy.
 const MUTATING_ADMISSION: [&str; 2] = [
     "--feature-gates=MutatingAdmissionPolicy=true",
     "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
@@ -35,27 +35,34 @@ impl Assets {
         self.dir.join(name)
     }
 
-    /// The flags with which kube-apiserver has MutatingAdmissionPolicy.
+    /// The flags with which kube-apiserver has MutatingAdmissionPolicy, if this version can have it.
     pub fn mutating_admission(&self) -> Result<Vec<String>, String> {
-        let flags = if self.stable()? { &[] } else { MUTATING_ADMISSION.as_slice() };
+        let flags = match self.minor()? {
+            34 | 35 => MUTATING_ADMISSION.as_slice(),
+            _ => &[],
+        };
         Ok(flags.iter().map(|&flag| flag.to_owned()).collect())
     }
 
     /// The flags with which kube-apiserver does not have it.
     pub fn no_mutating_admission(&self) -> Result<Vec<String>, String> {
         let emulated = "--emulated-version=1.35".to_owned();
-        Ok(if self.stable()? { vec![emulated] } else { vec![] })
+        Ok(if self.minor()? >= 36 { vec![emulated] } else { vec![] })
     }
 
-    /// Whether this version has MutatingAdmissionPolicy without flags.
-    fn stable(&self) -> Result<bool, String> {
+    /// Whether kube-apiserver has MutatingAdmissionPolicy with [`Self::mutating_admission`]. Before
+    /// 1.34 it is alpha or absent.
+    pub fn has_mutating_admission(&self) -> Result<bool, String> {
+        Ok(self.minor()? >= 34)
+    }
+
+    /// 37 of 1.37.2.
+    fn minor(&self) -> Result<u32, String> {
         let program = self.program("kube-apiserver");
         let asked = Command::new(&program).arg("--version").output();
         let asked = asked.map_err(|wrong| format!("{}: {wrong}", program.display()))?;
         let version = String::from_utf8_lossy(&asked.stdout).into_owned();
-        let minor = minor(&version);
-        let minor = minor.ok_or_else(|| format!("{}: no version: {version}", program.display()))?;
-        Ok(minor >= 36)
+        minor(&version).ok_or_else(|| format!("{}: no version: {version}", program.display()))
     }
 }
 

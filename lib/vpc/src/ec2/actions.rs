@@ -33,11 +33,12 @@ pub(crate) enum Action {
     Detach,
     Modify,
     CreateTags,
+    Reserve,
 }
 
 impl Action {
     /// Every action.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Assign,
         Self::Unassign,
         Self::Interfaces,
@@ -52,6 +53,7 @@ impl Action {
         Self::Detach,
         Self::Modify,
         Self::CreateTags,
+        Self::Reserve,
     ];
 
     /// The action's name on the wire.
@@ -71,6 +73,7 @@ impl Action {
             Self::Detach => "DetachNetworkInterface",
             Self::Modify => "ModifyNetworkInterfaceAttribute",
             Self::CreateTags => "CreateTags",
+            Self::Reserve => "CreateSubnetCidrReservation",
         }
     }
 
@@ -89,7 +92,8 @@ impl Action {
             | Self::Attach
             | Self::Detach
             | Self::Modify
-            | Self::CreateTags => true,
+            | Self::CreateTags
+            | Self::Reserve => true,
             Self::Interfaces
             | Self::Instances
             | Self::Subnets
@@ -117,6 +121,7 @@ pub(crate) enum Request {
     Detach(attach::Detach),
     Modify(modify::Modify),
     CreateTags(tags::CreateTags),
+    Reserve(reservations::Reserve),
 }
 
 /// Parses the parameters of an action; refuses unknown or malformed ones.
@@ -141,6 +146,7 @@ pub(crate) fn parse(action: Action, form: &Form) -> Result<Request, ApiError> {
         Action::Detach => Request::Detach(attach::parse_detach(form)?),
         Action::Modify => Request::Modify(modify::parse(form)?),
         Action::CreateTags => Request::CreateTags(tags::parse(form)?),
+        Action::Reserve => Request::Reserve(reservations::parse_create(form)?),
     };
     Ok(request)
 }
@@ -266,5 +272,6 @@ pub(crate) fn execute(request: &Request, on: &ActionContext<'_>) -> Result<Effec
         Request::Detach(request) => attach::detach(request, on),
         Request::Modify(request) => modify::execute(request, on),
         Request::CreateTags(request) => tags::execute(request, on),
+        Request::Reserve(request) => reservations::create(request, on),
     }
 }

@@ -1,4 +1,6 @@
-//! GetSubnetCidrReservations: ec2-semantics.md section 2.12.
+//! GetSubnetCidrReservations, CreateSubnetCidrReservation: ec2-semantics.md section 2.12.
+
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
@@ -36,7 +38,56 @@ pub(crate) fn parse(form: &Form) -> Result<Reservations, ApiError> {
     Ok(Reservations { subnet, rest: DESCRIBE.parse(form)? })
 }
 
-/// Executes a request. Reservations never change.
+/// A request to create a reservation of the type `explicit`.
+#[derive(Debug, Clone)]
+pub(crate) struct Reserve {
+    subnet: String,
+    block: Ipv4Net,
+    dry: bool,
+}
+
+/// Parses a request to create one. Tags and a description are refused.
+pub(crate) fn parse_create(form: &Form) -> Result<Reserve, ApiError> {
+    let subnet = form.required("SubnetId")?.to_owned();
+    let text = form.required("Cidr")?;
+    let kind = form.required("ReservationType")?;
+    let dry = form.flag("DryRun")?;
+    form.nothing_left()?;
+    if kind != "explicit" {
+        return Err(ApiError::value(format!("{kind}: only explicit reservations are served here")));
+    }
+    let block: Ipv4Net =
+        text.parse().map_err(|_source| ApiError::value(format!("Invalid CIDR block: {text}")))?;
+    if block.trunc() != block {
+        return Err(ApiError::value(format!("{text} is not the start of a CIDR block")));
+    }
+    Ok(Reserve { subnet, block, dry })
+}
+
+/// Creates a reservation in the subnet, which may contain addresses in use. Codes and texts of
+/// refusals are unverified.
+pub(crate) fn create(request: &Reserve, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
+    let (subnet, block) = (on.topology.subnet(&request.subnet), request.block);
+    let subnet = subnet.ok_or_else(|| ApiError::no_subnet(&request.subnet))?;
+    if !subnet.cidr.contains(&block) {
+        return Err(ApiError::value(format!("{block} is not in {}", subnet.cidr)));
+    }
+    let overlaps = |other: &Ipv4Net| other.contains(&block) || block.contains(other);
+    if let Some(other) = on.vpc.reservations(subnet).find(overlaps) {
+        return Err(ApiError::value(format!("{block} overlaps the reservation {other}")));
+    }
+    if request.dry {
+        return Err(ApiError::dry_run());
+    }
+    let mut next = (*on.vpc).clone();
+    Arc::make_mut(&mut next.reserved).push((subnet.id.clone(), block));
+    let name = Action::Reserve.name();
+    let mut xml = Xml::answer(name, on.request_id);
+    xml.node("subnetCidrReservation", |xml| item(xml, subnet, block, on));
+    Ok(Effect { body: xml.finish(name), next: Some(next) })
+}
+
+/// Executes a request on the caller's view.
 pub(crate) fn execute(request: &Reservations, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     let subnet = on.topology.subnet(&request.subnet);
     let subnet = subnet.ok_or_else(|| ApiError::no_subnet(&request.subnet))?;
@@ -45,7 +96,7 @@ pub(crate) fn execute(request: &Reservations, on: &ActionContext<'_>) -> Result<
         |_block: &Ipv4Net| pass(&request.rest.filters, &no_tags, |name| values(name, subnet));
     let hidden = on.knobs.omitted(|name| &*subnet.id == name || subnet.name == name);
     let found: Vec<Ipv4Net> =
-        subnet.reservations.iter().copied().filter(wanted).filter(|_block| !hidden).collect();
+        on.vpc.reservations(subnet).filter(wanted).filter(|_block| !hidden).collect();
     let page = DESCRIBE.page(&request.rest, on, found, |block| id(subnet, *block, on))?;
     Ok(DESCRIBE.answer(on, page, |xml, block| item(xml, subnet, block, on)))
 }

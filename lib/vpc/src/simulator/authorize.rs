@@ -80,6 +80,7 @@ impl Questions<'_> {
             }
             Action::Create => self.create(form)?,
             Action::CreateTags => self.create_tags(form)?,
+            Action::Reserve => self.subnet(action, text("SubnetId")),
         }
         Ok(())
     }
@@ -94,15 +95,8 @@ impl Questions<'_> {
             keys.insert("ec2:CreateAction".to_owned(), action.name().to_owned());
             self.ask(Action::CreateTags, new, keys);
         }
+        self.subnet(action, form.text("SubnetId").unwrap_or_default());
         let topology = &self.simulator.topology;
-        let subnet = form.text("SubnetId").unwrap_or_default();
-        let mut keys = BTreeMap::new();
-        if let Some(known) = topology.subnet(subnet) {
-            keys = with_tags(&known.tags);
-            keys.insert("ec2:Vpc".to_owned(), self.arn("vpc", &topology.vpc));
-            keys.insert("ec2:AvailabilityZone".to_owned(), known.zone.clone());
-        }
-        self.ask(action, self.arn("subnet", subnet), keys);
         let groups = form.list("SecurityGroupId");
         // Without one, EC2 takes the default group of the VPC.
         let groups = if groups.is_empty() { vec![GROUP.0] } else { groups };
@@ -114,6 +108,17 @@ impl Questions<'_> {
             self.ask(action, self.arn("security-group", group), keys);
         }
         Ok(())
+    }
+
+    fn subnet(&mut self, action: Action, id: &str) {
+        let topology = &self.simulator.topology;
+        let mut keys = BTreeMap::new();
+        if let Some(known) = topology.subnet(id) {
+            keys = with_tags(&known.tags);
+            keys.insert("ec2:Vpc".to_owned(), self.arn("vpc", &topology.vpc));
+            keys.insert("ec2:AvailabilityZone".to_owned(), known.zone.clone());
+        }
+        self.ask(action, self.arn("subnet", id), keys);
     }
 
     fn create_tags(&mut self, form: &Form) -> Result<(), ApiError> {

@@ -1,9 +1,12 @@
 //! CreateNetworkInterface with a type or with prefixes, as the VPC CNI and its resource controller
-//! call it: section 2.7.
+//! call it: section 2.7. CreateSubnetCidrReservation, as docs/install.md calls it: section 2.12.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use aws_sdk_ec2::operation::create_network_interface::builders as call;
+use aws_sdk_ec2::operation::create_subnet_cidr_reservation::builders as reservation;
+use aws_sdk_ec2::types::SubnetCidrReservationType::{Explicit, Prefix};
 use aws_sdk_ec2::types::{NetworkInterface, NetworkInterfaceCreationType, NetworkInterfaceType};
 use ipnet::Ipv4Net;
 
@@ -11,6 +14,7 @@ use crate::harness::{SUBNET_A, TestVpc, refused};
 use crate::verbs::Outcome;
 
 type Create = call::CreateNetworkInterfaceFluentBuilder;
+type Reserve = reservation::CreateSubnetCidrReservationFluentBuilder;
 
 fn create(vpc: &TestVpc, more: impl FnOnce(Create) -> Create) -> Outcome<NetworkInterface> {
     let call = more(vpc.ec2("node-1").create_network_interface().subnet_id(SUBNET_A));
@@ -48,4 +52,71 @@ fn an_interface_is_created_with_prefixes_beside_its_address() {
     let both = create(&vpc, |call| call.ipv4_prefix_count(1).secondary_private_ip_address_count(1));
     assert_eq!(code(both), "InvalidParameterCombination");
     assert_eq!(code(create(&vpc, |call| call.ipv4_prefix_count(20))), "InsufficientCidrBlocks");
+}
+
+fn reserve(vpc: &TestVpc, subnet: &str, block: &str) -> Reserve {
+    let call = vpc.ec2("admin").create_subnet_cidr_reservation();
+    call.subnet_id(subnet).cidr(block).reservation_type(Explicit)
+}
+
+fn reserved(vpc: &TestVpc) -> BTreeSet<(String, String)> {
+    let call = vpc.ec2("admin").get_subnet_cidr_reservations().subnet_id(SUBNET_A);
+    let answer = vpc.run(async {
+        vpc.settle().await;
+        call.send().await
+    });
+    let answer = answer.unwrap();
+    let all = answer.subnet_ipv4_cidr_reservations().iter();
+    all.map(|one| (one.subnet_cidr_reservation_id().unwrap(), one.cidr().unwrap()))
+        .map(|(id, block)| (id.to_owned(), block.to_owned()))
+        .collect()
+}
+
+#[test]
+fn a_created_reservation_is_listed_and_keeps_its_addresses_from_automatic_assignment() {
+    let vpc = TestVpc::new();
+    let before = reserved(&vpc);
+    // All of the subnet but one block, which has 16 addresses.
+    let blocks = ["10.0.1.0/25", "10.0.1.128/26", "10.0.1.208/28"];
+    for block in blocks {
+        let made = vpc.run(reserve(&vpc, SUBNET_A, block).send()).unwrap();
+        let made = made.subnet_cidr_reservation().unwrap();
+        assert_eq!((made.cidr(), made.subnet_id()), (Some(block), Some(SUBNET_A)));
+        let id = made.subnet_cidr_reservation_id().unwrap().to_owned();
+        assert!(reserved(&vpc).contains(&(id, block.to_owned())), "{block}");
+    }
+    assert_eq!(reserved(&vpc).len(), before.len() + blocks.len());
+    let made = create(&vpc, |call| call.secondary_private_ip_address_count(9)).unwrap();
+    let rest: Ipv4Net = "10.0.1.192/28".parse().unwrap();
+    let given = made.private_ip_addresses().iter();
+    let given: Vec<Ipv4Addr> =
+        given.map(|one| one.private_ip_address().unwrap().parse().unwrap()).collect();
+    assert_eq!(given.len(), 10);
+    assert!(given.iter().all(|address| rest.contains(address)), "{given:?}");
+}
+
+#[test]
+fn an_invalid_reservation_is_refused() {
+    let vpc = TestVpc::new();
+    let before = reserved(&vpc);
+    let value = "InvalidParameterValue";
+    for (call, code) in [
+        (reserve(&vpc, "subnet-0000000000000dead", "10.0.1.0/28"), "InvalidSubnetID.NotFound"),
+        (reserve(&vpc, SUBNET_A, "10.0.2.0/28"), value),
+        (reserve(&vpc, SUBNET_A, "10.0.1.4/28"), value),
+        (reserve(&vpc, SUBNET_A, "10.0.1.224/28"), value),
+        (reserve(&vpc, SUBNET_A, "10.0.1.0/24"), value),
+        (reserve(&vpc, SUBNET_A, "all"), value),
+        (reserve(&vpc, SUBNET_A, "10.0.1.0/28").reservation_type(Prefix), value),
+        (reserve(&vpc, SUBNET_A, "10.0.1.0/28").description("x"), "UnknownParameter"),
+        (reserve(&vpc, SUBNET_A, "10.0.1.0/28").dry_run(true), "DryRunOperation"),
+    ] {
+        let answer = vpc.run(async {
+            // The bucket has five tokens.
+            vpc.settle().await;
+            call.send().await
+        });
+        assert_eq!(refused(&answer.unwrap_err()).code, code);
+    }
+    assert_eq!(reserved(&vpc), before);
 }

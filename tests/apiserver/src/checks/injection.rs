@@ -12,10 +12,11 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Outcome, ensure};
+use super::{NO_MUTATION, Outcome, ensure};
 use crate::cluster::Cluster;
-use crate::deploy::{apply, as_served};
+use crate::deploy::{apply, as_served, is_mutating, mutates};
 use crate::samples::{GROUP, pool, runtime_class, with};
+use crate::say;
 use cases::{other_containers, pods, refused};
 
 const PODS: &str = "/api/v1/namespaces/injected/pods";
@@ -25,16 +26,20 @@ const LABEL: &str = "firecamp.io/pool";
 /// The server reads its policies again within a second.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The policies in the version that the server has.
+/// The policies that the server can have, in its version of them.
 async fn policies(cluster: &Cluster) -> Result<Vec<Value>, String> {
+    let mutates = mutates(cluster).await?;
     let mut all = Vec::new();
     for policy in [objects(FILES[0])?, objects(FILES[1])?].concat() {
-        all.push(as_served(cluster, &policy).await?);
+        if mutates || !is_mutating(&policy) {
+            all.push(as_served(cluster, &policy).await?);
+        }
     }
     Ok(all)
 }
 
-/// Installs the policies and two pools, and waits until pods are injected.
+/// Installs the policies and two pools, and waits until pods are injected, or refused by a server
+/// that cannot inject.
 async fn install(cluster: &Cluster) -> Outcome {
     let namespace =
         json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "injected" } });
@@ -48,10 +53,11 @@ async fn install(cluster: &Cluster) -> Outcome {
     for policy in policies(cluster).await? {
         apply(cluster, &policy).await?;
     }
+    let expected = if mutates(cluster).await? { [201, 422] } else { [422, 422] };
     let end = Instant::now() + PATIENCE;
     loop {
         let answers = [created(cluster, &member()).await?, created(cluster, &nobody()).await?];
-        if answers.each_ref().map(|answer| answer.code) == [201, 422] {
+        if answers.each_ref().map(|answer| answer.code) == expected {
             return Ok(());
         }
         ensure(Instant::now() < end, || format!("the policies: {}", answers[0].text))?;
@@ -61,6 +67,9 @@ async fn install(cluster: &Cluster) -> Outcome {
 
 /// As on a server without MutatingAdmissionPolicy.
 async fn inject_nothing(cluster: &Cluster) -> Outcome {
+    if !mutates(cluster).await? {
+        return Ok(());
+    }
     let all = policies(cluster).await?;
     let binding = all.iter().find(|one| one["kind"] == "MutatingAdmissionPolicyBinding");
     let place = collection(binding.ok_or("no binding")?)?;
@@ -137,6 +146,11 @@ fn prepared(pod: &Value) -> Result<Value, String> {
     serde_saphyr::from_str(&text).map_err(|wrong| wrong.to_string())
 }
 
+/// The pod, if the server injects it; else what `firecamp inject` makes of it.
+async fn injectable(cluster: &Cluster, pod: &Value) -> Result<Value, String> {
+    if mutates(cluster).await? { Ok(pod.clone()) } else { prepared(pod) }
+}
+
 /// The parts of a pod to which something is added.
 fn added(pod: &Value) -> Value {
     json!([pod["metadata"]["annotations"], pod["spec"]])
@@ -145,8 +159,11 @@ fn added(pod: &Value) -> Value {
 pub(super) async fn the_policy_and_firecamp_inject_make_the_same_pod(cluster: &Cluster) -> Outcome {
     install(cluster).await?;
     let mut by_policy = Vec::new();
+    if !mutates(cluster).await? {
+        say(&format!("        {NO_MUTATION}: the command alone"));
+    }
     for (pod, class) in pods() {
-        let answer = created(cluster, &pod).await?;
+        let answer = created(cluster, &injectable(cluster, &pod).await?).await?;
         ensure(answer.code == 201, || answer.text.clone())?;
         let answer = answer.json();
         ensure(answer["spec"]["initContainers"][0]["name"] == "firecamp-init", || {
@@ -203,7 +220,7 @@ pub(super) async fn f125_a_labelled_pod_without_what_is_injected_is_refused(
 
 pub(super) async fn what_was_injected_into_a_pod_cannot_be_changed(cluster: &Cluster) -> Outcome {
     install(cluster).await?;
-    let made = cluster.api.post(PODS, &member()).await?;
+    let made = cluster.api.post(PODS, &injectable(cluster, &member()).await?).await?;
     ensure(made.code == 201, || made.text)?;
     let plain =
         with(member(), &[("/metadata/name", json!("web")), ("/metadata/labels", json!({}))]);
@@ -255,6 +272,7 @@ pub(super) async fn a_limit_range_and_an_opt_out_are_respected(cluster: &Cluster
         member(),
         &[("/spec/containers/0", json!({ "name": "a", "image": "a", "resources": amounts }))],
     );
+    let sized = injectable(cluster, &sized).await?;
     let end = Instant::now() + PATIENCE;
     loop {
         let answer = created(cluster, &sized).await?;
@@ -287,6 +305,10 @@ pub(super) async fn a_limit_range_and_an_opt_out_are_respected(cluster: &Cluster
 pub(super) async fn policies_that_are_installed_again_know_the_pools_of_now(
     cluster: &Cluster,
 ) -> Outcome {
+    if !mutates(cluster).await? {
+        say(&format!("        {NO_MUTATION}: nothing to check"));
+        return Ok(());
+    }
     install(cluster).await?;
     remove(cluster).await?;
     install(cluster).await?;

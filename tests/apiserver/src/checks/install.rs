@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use firecamp_checks::deploy::{objects, place};
+use firecamp_checks::deploy::{objects, place, text};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::deployment::define_monitoring;
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
-use crate::deploy::apply;
+use crate::deploy::{apply, mutates};
 use crate::samples::GROUP;
 
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -58,6 +59,7 @@ impl<'a> User<'a> {
             .ok_or("HELM does not name the program: run `make test-apiserver`, which builds it")?;
         let mut command = Command::new(helm);
         command.args(args).args(["--namespace", NAMESPACE]).env_clear().kill_on_drop(true);
+        command.current_dir(place("."));
         command.env("HOME", self.home.path()).env("KUBECONFIG", self.cluster.kubeconfig()?);
         let ended = timeout(PATIENCE, command.output()).await;
         let ended = ended.map_err(|_late| format!("helm {args:?}: timed out"))?;
@@ -98,7 +100,9 @@ impl<'a> User<'a> {
 
 async fn upgrades_and_rolls_back(user: &User<'_>) -> Outcome {
     let notes = user.install().await?;
-    ensure(notes.contains("becomes a member"), || notes)?;
+    let words =
+        if mutates(user.cluster).await? { "becomes a member" } else { "unless `firecamp inject`" };
+    ensure(notes.contains(words), || notes)?;
     user.release_exists(true).await?;
     for pool in objects("deploy/examples/pool.yaml")? {
         apply(user.cluster, &pool).await?;
@@ -118,12 +122,31 @@ async fn upgrades_and_rolls_back(user: &User<'_>) -> Outcome {
     ensure(pool["spec"]["subnets"].is_array(), || format!("the pool is gone: {pool}"))
 }
 
+/// The command of docs/install.md, *Observe*.
+async fn upgrades_for_the_prometheus_operator(user: &User<'_>) -> Outcome {
+    define_monitoring(user.cluster).await?;
+    let page = text("docs/install.md")?;
+    let block = page.split("\n## Observe\n").nth(1).and_then(|it| it.split("```console\n").nth(1));
+    let block =
+        block.and_then(|it| it.split("```").next()).and_then(|it| it.strip_prefix("$ helm "));
+    let command = block.ok_or("docs/install.md, Observe: no command of Helm")?.replace('\\', "");
+    user.helm(&command.split_whitespace().collect::<Vec<_>>()).await?;
+    for plural in ["podmonitors", "prometheusrules"] {
+        let path = format!("/apis/monitoring.coreos.com/v1/namespaces/{NAMESPACE}/{plural}");
+        let all = user.get(&path).await?;
+        let count = all["items"].as_array().map_or(0, Vec::len);
+        ensure(count == 1, || format!("{count} {plural}: {all}"))?;
+    }
+    Ok(())
+}
+
 pub(super) async fn helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the_records(
     _other: &Cluster,
 ) -> Outcome {
     let cluster = Box::pin(Cluster::start()).await?;
     let user = User::of(&cluster).await?;
-    Box::pin(upgrades_and_rolls_back(&user)).await
+    Box::pin(upgrades_and_rolls_back(&user)).await?;
+    Box::pin(upgrades_for_the_prometheus_operator(&user)).await
 }
 
 pub(super) async fn helm_refers_to_firecamp_inject_where_the_server_injects_nothing(

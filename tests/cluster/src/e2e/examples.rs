@@ -20,7 +20,6 @@ use crate::{Outcome, failed};
 const KAFKA: u16 = 9092;
 const MQTT: u16 = 1883;
 /// Sections of docs/install.md.
-const FIRST_MEMBER: &str = "## 4. The first member";
 const DIRECT_MODE: &str = "## Direct mode";
 const ONE_MACHINE: &str = "## One machine";
 
@@ -177,8 +176,8 @@ async fn single_machine(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
 /// Applies an example with the page's commands for its mode.
 async fn apply(guide: &Guide, example: &str, by: Releaser) -> Outcome {
     let (page, shown) = match by {
-        Releaser::Pod => (guide.block(DIRECT_MODE, 2)?, "redis-direct.yaml"),
-        Releaser::Agent => (guide.block(FIRST_MEMBER, 1)?, "redis.yaml"),
+        Releaser::Pod => (guide.block(DIRECT_MODE, 2)?.to_owned(), "redis-direct.yaml"),
+        Releaser::Agent => (guide.first_member()?, "redis.yaml"),
     };
     let script = page.lines().take_while(|line| !line.contains("rollout status"));
     let script = script.collect::<Vec<_>>().join("\n").replace(shown, example);

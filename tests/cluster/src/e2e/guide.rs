@@ -1,28 +1,47 @@
 //! Runs the commands of docs/install.md as a reader would.
 
+mod aws;
+mod eks;
+mod page;
+mod traces;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use firecamp_checks::deploy::iam::Place;
 use firecamp_core::contract::endpoint::LINK;
-use serde_json::Value;
+use firecamp_core::contract::tag;
+use firecamp_testkit::kubernetes::Assets;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
+use vpcbox::client::Client;
+use vpcbox::vpc::Act;
 
 use super::processes::output_of;
 use super::set::NAMESPACE;
-use super::test_cluster::{ADDRESSES, CLAIMS, TestCluster, ensure, text};
+use super::test_cluster::{TestCluster, ensure};
 use crate::cli::print_line;
-use crate::install::{ENDPOINT, PATIENCE, helm_program, source};
+use crate::install::{ENDPOINT, PATIENCE, helm_program, source, until};
 use crate::member::PORT;
 use crate::pod_network::{BRIDGE, PODS, SERVICES};
-use crate::topology::{CLUSTER, Layout, WORKERS};
+use crate::settings::kubeconfig;
+use crate::topology::{CLUSTER, Layout, REGION, VPC, WORKERS};
 use crate::{Outcome, failed};
+use aws::Moto;
+use page::{Block, blocks, commands};
+
+pub(super) use eks::{the_commands_for_eks_remove_everything, the_commands_for_eks_start_a_member};
 
 /// Registry prefix of the imported images.
 const IMAGES: &str = "docker.io/library";
+/// The account in the variables of the page.
+const ACCOUNT: &str = "111122223333";
+const AWS: &str = "## 1. AWS";
+const REMOVE: &str = "## Remove";
+const ALONE: &str = "## Without Helm";
 
 /// Runs on a new cluster of its own.
 pub(super) async fn the_installation_guide_works_as_written(cluster: &TestCluster<'_>) -> Outcome {
@@ -32,13 +51,95 @@ pub(super) async fn the_installation_guide_works_as_written(cluster: &TestCluste
 async fn run_guide(cluster: &TestCluster<'_>) -> Outcome {
     cluster.volume("redis", "10Gi", WORKERS[0].name).await?;
     let guide = Guide::read(cluster)?;
+    let _moto = Moto::start(cluster, &guide).await?;
+    prepare_aws(cluster, &guide).await?;
     let before = cluster.find_traces().await?;
+    install_and_upgrade(cluster, &guide).await?;
+    // The rest of the block takes minutes; the scenario for EKS runs it.
+    let uninstall = guide.block(REMOVE, 2)?;
+    let dry_run = uninstall.lines().next().unwrap_or_default();
+    guide.run("docs/install.md, the dry run", dry_run).await?;
+    guide.run_block(REMOVE, 3).await?;
+    guide.run_block(REMOVE, 4).await?;
+    let after = cluster.find_traces().await?;
+    // The page says that the link of the endpoint stays until `firecamp cleanup`. The network
+    // plugin makes its bridge for the first pod of a node; FireCamp's routes over it have a number.
+    let plugins = |trace: &&String| trace.contains(BRIDGE) && !trace.contains("proto 201");
+    let expected = |trace: &&String| trace.contains(LINK) || plugins(trace);
+    verify_left(after.difference(&before).filter(|trace| !expected(trace)))?;
+    clean_nodes(cluster, &guide)?;
+    let after = cluster.find_traces().await?;
+    verify_left(after.difference(&before).filter(|trace| !plugins(trace)))?;
+    guide.run_block(ALONE, 1).await?;
+    guide.run_block(ALONE, 2).await
+}
+
+fn verify_left<'a>(left: impl Iterator<Item = &'a String>) -> Outcome {
+    let left: Vec<&String> = left.collect();
+    ensure(left.is_empty(), || format!("left behind after removal: {left:?}"))
+}
+
+/// Section 1, after what comes before FireCamp: nodes whose interfaces have no tag of FireCamp, and
+/// whose `spec.providerID` the AWS cloud controller manager has set.
+async fn prepare_aws(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
+    for node in cluster.vpc(Client::truth)?.nodes {
+        let (eni, key) = (cluster.primary(&node.name)?, tag::CLUSTER.to_owned());
+        cluster.vpc(|vpc| vpc.act(Act::TagEni { eni, key, value: None }))?;
+        let id = format!("aws:///{}/{}", node.zone, node.instance);
+        let patch = format!("{{\"spec\":{{\"providerID\":\"{id}\"}}}}");
+        cluster.admin.kubectl(&["patch", "node", &node.name, "-p", &patch]).await?;
+    }
+    // The blocks form one script. The variables of the test, such as POOL, are set afterwards.
+    let mut script = guide.block("## On another cluster on EC2", 1)?.to_owned();
+    for number in 1..=3 {
+        script.push_str(guide.block(AWS, number)?);
+    }
+    guide.run("docs/install.md, section 1", &script).await?;
+    verify_aws(cluster, guide).await?;
+    let (_commands, printed) = guide.run_console("## Autoscaling", 1).await?;
+    let page = commands(guide.console("## Autoscaling", 1)?).1;
+    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
+    ensure(sorted(&printed) == sorted(&page), || format!("{printed:?} instead of {page:?}"))?;
+    guide.run_console("## The images", 2).await.map(drop)
+}
+
+/// Checks what the AWS CLI and the VPC say after section 1.
+async fn verify_aws(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
+    let primary: Outcome<BTreeSet<String>> =
+        WORKERS.iter().map(|worker| cluster.primary(worker.name)).collect();
+    let primary = primary?;
+    let filter = format!("Name=tag:{},Values={CLUSTER}", tag::CLUSTER);
+    let tagged = format!(
+        "ec2 describe-network-interfaces --filters {filter} \
+         --query NetworkInterfaces[].NetworkInterfaceId"
+    );
+    until("the primary interfaces have the tag", || async {
+        let tagged = guide.aws(&tagged).await?;
+        let tagged: BTreeSet<String> = tagged.split_whitespace().map(str::to_owned).collect();
+        ensure(tagged == primary, || format!("{tagged:?} instead of {primary:?}"))
+    })
+    .await?;
+    for (subnet, block) in [("a", "10.0.1.32/27"), ("b", "10.0.2.32/27"), ("c", "10.0.3.32/27")] {
+        let list = format!(
+            "ec2 get-subnet-cidr-reservations --subnet-id subnet-0{subnet}1b2c3d4e5f60718 \
+             --query SubnetIpv4CidrReservations[].Cidr"
+        );
+        until(&format!("{block} is reserved"), || async {
+            let reserved = guide.aws(&list).await?;
+            ensure(reserved.split_whitespace().any(|one| one == block), || reserved)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Sections 2 to 4, *Upgrade*, and the first block of *Remove*.
+async fn install_and_upgrade(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
     let begun = Instant::now();
-    // Section 1 (AWS) is skipped: the box tags its ENIs and needs no IAM role.
     guide.run_block("## 2. The agents", 1).await?;
     let agents = begun.elapsed().as_secs_f64();
     guide.run_block("## 3. The addresses", 1).await?;
-    guide.run_block("## 4. The first member", 1).await?;
+    guide.run("docs/install.md, section 4", &guide.first_member()?).await?;
     let pod = cluster.wait_ready("redis-0", None).await?;
     let address = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     let all = begun.elapsed().as_secs_f64();
@@ -52,30 +153,38 @@ async fn run_guide(cluster: &TestCluster<'_>) -> Outcome {
     cluster.verify_visible(&pod.node, address)?;
     guide.run_block("## Upgrade", 1).await?;
     cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
-    guide.run_block("## Remove", 1).await?;
+    guide.run_block(REMOVE, 1).await?;
     cluster.verify_released(&pod.node, address).await?;
-    // The rest of the block takes minutes; a scenario of its own uninstalls.
-    let uninstall = guide.block("## Remove", 2)?;
-    let dry_run = uninstall.lines().next().unwrap_or_default();
-    guide.run("docs/install.md, the dry run", dry_run).await?;
-    guide.run_block("## Remove", 3).await?;
-    guide.run_block("## Remove", 4).await?;
-    let after = cluster.find_traces().await?;
-    // The page says that the link of the endpoint stays until `firecamp cleanup`. The network
-    // plugin makes its bridge for the first pod of a node; FireCamp's routes over it have a number.
-    let expected = |trace: &&String| {
-        trace.contains(LINK) || (trace.contains(BRIDGE) && !trace.contains("proto 201"))
-    };
-    let left = after.difference(&before).filter(|trace| !expected(trace));
-    let left: Vec<&String> = left.collect();
-    ensure(left.is_empty(), || format!("left behind after removal: {left:?}"))
+    // The policy that section 1 gave the role of the nodes suffices for all of this.
+    let get = "aws iam get-role-policy --role-name prod-nodes --policy-name firecamp-prod \
+               --output json --query PolicyDocument";
+    let policy = guide.output("the policy of the role", ("sh", get)).await?;
+    let place = Place { region: REGION, account: ACCOUNT, vpc: VPC, cluster: CLUSTER };
+    let wanted = ["ec2:AssignPrivateIpAddresses", "ec2:DescribeInstanceTypes"];
+    cluster.verify_allowed(&Guide::policy(&[policy])?, &place, &wanted)
+}
+
+/// The console block of *Remove*, on each node and with its kubeconfig.
+fn clean_nodes(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
+    let (script, _printed) = commands(guide.console(REMOVE, 1)?);
+    let firecamp = guide.programs.join("firecamp").display().to_string();
+    for worker in WORKERS {
+        let own = kubeconfig(&cluster.running.home, &format!("node-{}", worker.name));
+        let script = script.replace("sudo firecamp", &firecamp);
+        let script = script.replace("/var/lib/kubelet/kubeconfig", &own);
+        ensure(script.matches(&own).count() == 2, || format!("unexpected commands: {script}"))?;
+        output_of(cluster.running.on(worker.name, "sh")?.args(["-euc", &script]))?;
+    }
+    Ok(())
 }
 
 /// The page and the environment of its commands.
 pub(super) struct Guide {
-    page: String,
+    blocks: Vec<Block>,
     /// Directory of firecamp and of the wrappers of kubectl and helm.
     programs: PathBuf,
+    /// In place of a checkout: commands write files here.
+    checkout: PathBuf,
     kubeconfig: PathBuf,
 }
 
@@ -84,32 +193,12 @@ impl Guide {
         let page = source("docs/install.md");
         let page = fs::read_to_string(&page).map_err(failed(page))?;
         let programs = cluster.running.home.path("guide");
-        fs::create_dir_all(&programs).map_err(failed(programs.display()))?;
-        let kubectl = cluster.admin.kubectl.display();
-        let helm = PathBuf::from(helm_program()?);
-        // The only difference from AWS: the wrappers set the EC2 endpoint.
-        let line = format!("- {{name: AWS_ENDPOINT_URL_EC2, value: {ENDPOINT:?}}}");
-        program(
-            &programs.join("kubectl"),
-            &format!(
-                "case \"$*\" in apply*\"-f -\")\n\
-                 sed 's|^\\( *\\)- {{name: CLUSTER, .*|&\\n\\1{line}|' | {kubectl} \"$@\" ;;\n\
-                 *) exec {kubectl} \"$@\" ;; esac\n"
-            ),
-        )?;
-        program(
-            &programs.join("helm"),
-            &format!(
-                "[ \"$1\" = install ] && set -- \"$@\" \
-                 --set 'extraEnv[0].name=AWS_ENDPOINT_URL_EC2' \
-                 --set 'extraEnv[0].value={ENDPOINT}'\n\
-                 exec {} \"$@\"\n",
-                helm.display()
-            ),
-        )?;
-        let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
-        program(&programs.join("firecamp"), &format!("exec {} \"$@\"\n", firecamp.display()))?;
-        Ok(Self { page, programs, kubeconfig: cluster.admin.kubeconfig.clone() })
+        let checkout = programs.join("checkout");
+        fs::create_dir_all(&checkout).map_err(failed(checkout.display()))?;
+        symlink(source("deploy"), checkout.join("deploy")).map_err(failed(checkout.display()))?;
+        write_programs(cluster, &programs)?;
+        let kubeconfig = cluster.admin.kubeconfig.clone();
+        Ok(Self { blocks: blocks(&page), programs, checkout, kubeconfig })
     }
 
     /// Runs a command block below a heading; numbers start at 1.
@@ -120,132 +209,108 @@ impl Guide {
 
     /// A command block below a heading; numbers start at 1.
     pub(super) fn block(&self, heading: &str, number: usize) -> Outcome<&str> {
-        let missing = || format!("docs/install.md has no block {number} of {heading}");
-        let (_above, rest) = self.page.split_once(heading).ok_or_else(missing)?;
-        let section = rest.split("\n## ").next().unwrap_or(rest);
-        let block = section.split("```sh\n").nth(number).and_then(|it| it.split("```").next());
-        block.ok_or_else(missing)
+        self.find("sh", heading, number)
+    }
+
+    /// The block of section 4; before Kubernetes 1.36 with the command that the page names.
+    pub(super) fn first_member(&self) -> Outcome<String> {
+        let block = self.block("## 4. The first member", 1)?;
+        if Assets::find(&["kube-apiserver"])?.has_mutating_admission()? {
+            return Ok(block.to_owned());
+        }
+        let apply = "kubectl apply --server-side -f deploy/examples/redis.yaml\n";
+        let inject = "firecamp inject -f deploy/examples/redis.yaml \
+                      --image \"$IMAGES/firecamp-initcontainer:0.1.0\" | \
+                      kubectl apply --server-side -f -\n";
+        ensure(block.contains(apply), || format!("no {apply}: {block}"))?;
+        Ok(block.replace(apply, inject))
+    }
+
+    /// A block with prompts.
+    fn console(&self, heading: &str, number: usize) -> Outcome<&str> {
+        self.find("console", heading, number)
+    }
+
+    fn find(&self, language: &str, heading: &str, number: usize) -> Outcome<&str> {
+        let is = |block: &&Block| block.heading == heading && block.language == language;
+        let block = self.blocks.iter().filter(is).nth(number.saturating_sub(1));
+        let missing = || format!("docs/install.md has no {language} block {number} of {heading}");
+        block.map(|block| block.text.as_str()).ok_or_else(missing)
+    }
+
+    /// Runs a block with prompts. Returns its commands, and what they print.
+    async fn run_console(&self, heading: &str, number: usize) -> Outcome<(String, String)> {
+        let (script, _printed) = commands(self.console(heading, number)?);
+        let what = format!("docs/install.md, {heading}, console {number}");
+        let printed = self.output(&what, ("sh", &script)).await?;
+        Ok((script, printed))
     }
 
     /// Runs commands in the page's environment.
     pub(super) async fn run(&self, what: &str, script: &str) -> Outcome {
+        self.output(what, ("sh", script)).await.map(drop)
+    }
+
+    /// The same by another shell; returns the standard output.
+    async fn output(&self, what: &str, script: (&str, &str)) -> Outcome<String> {
+        self.output_within(PATIENCE, what, script).await
+    }
+
+    async fn output_within(
+        &self,
+        limit: Duration,
+        what: &str,
+        (shell, script): (&str, &str),
+    ) -> Outcome<String> {
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut shell = Command::new("sh");
-        shell.arg("-euc").arg(script).current_dir(source(".")).kill_on_drop(true);
+        let mut shell = Command::new(shell);
+        shell.arg("-euc").arg(script).current_dir(&self.checkout).kill_on_drop(true);
         shell.env("PATH", format!("{}:{path}", self.programs.display()));
         shell.env("KUBECONFIG", &self.kubeconfig).env("CLUSTER", CLUSTER).env("IMAGES", IMAGES);
         shell.env("RANGES", format!("{PODS},{SERVICES}"));
         // This pool has the box's subnets.
         shell.env("POOL", "deploy/examples/pool.yaml");
-        let ended = timeout(PATIENCE, shell.output()).await;
+        let ended = timeout(limit, shell.output()).await;
         let ended = ended.map_err(|_late| format!("{what}: timed out"))?;
         let ended = ended.map_err(failed(what))?;
         ensure(ended.status.success(), || {
             format!("{what}: {}", String::from_utf8_lossy(&ended.stderr))
-        })
+        })?;
+        Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
     }
+}
+
+/// The only difference from AWS: the wrappers set the EC2 endpoint.
+fn write_programs(cluster: &TestCluster<'_>, programs: &Path) -> Outcome {
+    let kubectl = cluster.admin.kubectl.display();
+    let helm = PathBuf::from(helm_program()?);
+    let (name, value) = ("AWS_ENDPOINT_URL_EC2", ENDPOINT);
+    let line = format!("- {{name: {name}, value: {value:?}}}");
+    program(
+        &programs.join("kubectl"),
+        &format!(
+            "case \"$*\" in apply*\"-f -\")\n\
+             sed 's|^\\( *\\)- {{name: CLUSTER, .*|&\\n\\1{line}|' | {kubectl} \"$@\" ;;\n\
+             apply*\"-k overlay\") {kubectl} \"$@\" && {kubectl} -n firecamp-system \
+             set env daemonset/firecamp-agent {name}={value} ;;\n\
+             *) exec {kubectl} \"$@\" ;; esac\n"
+        ),
+    )?;
+    program(
+        &programs.join("helm"),
+        &format!(
+            "[ \"$1\" = install ] && set -- \"$@\" \
+             --set 'extraEnv[0].name={name}' --set 'extraEnv[0].value={value}'\n\
+             exec {} \"$@\"\n",
+            helm.display()
+        ),
+    )?;
+    let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
+    program(&programs.join("firecamp"), &format!("exec {} \"$@\"\n", firecamp.display()))
 }
 
 fn program(file: &Path, script: &str) -> Outcome {
     fs::write(file, format!("#!/bin/sh\n{script}")).map_err(failed(file.display()))?;
     let executable = fs::Permissions::from_mode(0o755);
     fs::set_permissions(file, executable).map_err(failed(file.display()))
-}
-
-impl TestCluster<'_> {
-    /// Checks a release that the first block below "Remove" has waited for.
-    async fn verify_released(&self, node: &str, address: Ipv4Addr) -> Outcome {
-        let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
-        let state = &object["spec"]["attachment"]["state"];
-        ensure(state == "Parked", || {
-            format!("{address} of a deleted member is not parked: {object}")
-        })?;
-        ensure(!self.in_kernel(node, address)?, || {
-            format!("{address} is still in the kernel of {node}")
-        })?;
-        let claim = self.admin.get(&format!("{CLAIMS}/redis-0")).await?;
-        ensure(claim.is_object(), || "the claim of redis-0 is gone too early".to_owned())
-    }
-
-    /// Checks that [`Self::node_state`] finds a member's address and containers.
-    fn verify_visible(&self, node: &str, address: Ipv4Addr) -> Outcome {
-        let all = self.node_state()?;
-        let own = format!("{node}: ");
-        let seen = |what: &str| all.iter().any(|one| one.starts_with(&own) && one.contains(what));
-        // The member has a network of its own.
-        let parts = [
-            format!(": {address} dev "),
-            format!(" to {address} lookup"),
-            format!("from {address} to "),
-        ];
-        let kernel = parts.iter().all(|part| seen(part));
-        let processes = all.iter().any(|one| one.starts_with("process "));
-        ensure(kernel && processes, || format!("{address} on {node} is not in {all:?}"))
-    }
-
-    /// Addresses, routes, rules and permanent neighbours of all nodes, and FireCamp's processes.
-    fn node_state(&self) -> Outcome<BTreeSet<String>> {
-        let looks: [&[&str]; 4] = [
-            &["-o", "-4", "address", "show"],
-            &["-4", "route", "show", "table", "all"],
-            &["-4", "rule", "show"],
-            &["-4", "neigh", "show", "nud", "permanent"],
-        ];
-        let mut found = BTreeSet::new();
-        for worker in WORKERS {
-            for look in looks {
-                let shown = output_of(self.running.on(worker.name, "ip")?.args(look))?;
-                let node = worker.name;
-                found.extend(shown.lines().map(|line| format!("{node}: {look:?}: {line}")));
-            }
-        }
-        let ours = self.contained("cmdline", "firecamp-");
-        found.extend(ours.into_iter().map(|process| format!("process {process}")));
-        Ok(found)
-    }
-
-    /// All objects and node state that belong to FireCamp or contain its name.
-    async fn find_traces(&self) -> Outcome<BTreeSet<String>> {
-        let kinds = self.admin.kubectl(&["api-resources", "--verbs=list", "-o", "name"]).await?;
-        let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
-        let names = ["get", &kinds.join(","), "-A", "--ignore-not-found", "-o", "name"];
-        let names = self.admin.kubectl(&names).await?;
-        let mut found = self.node_state()?;
-        found.extend(names.lines().filter(|name| name.contains("firecamp")).map(str::to_owned));
-        let nodes = self.admin.get("/api/v1/nodes").await?;
-        for node in nodes["items"].as_array().into_iter().flatten() {
-            let mut kept = node.clone();
-            kept["metadata"]["managedFields"] = Value::Null;
-            kept["status"]["images"] = Value::Null;
-            if kept.to_string().contains("firecamp") {
-                found.insert(format!("node/{}: {kept}", text(&node["metadata"]["name"])));
-            }
-        }
-        Ok(found)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_has_the_expected_command_blocks() {
-        let page = fs::read_to_string(source("docs/install.md")).unwrap();
-        for (heading, blocks) in [
-            ("## 1. AWS", 3),
-            ("## 2. The agents", 1),
-            ("## 3. The addresses", 1),
-            ("## 4. The first member", 1),
-            ("## Direct mode", 2),
-            ("## One machine", 2),
-            ("## Upgrade", 1),
-            ("## Remove", 4),
-            ("## Without Helm", 2),
-        ] {
-            let (_above, rest) = page.split_once(heading).unwrap();
-            let section = rest.split("\n## ").next().unwrap();
-            assert_eq!(section.matches("```sh\n").count(), blocks, "{heading}");
-        }
-    }
 }

@@ -107,6 +107,31 @@ pub(super) fn networkd(facts: &Facts) -> Condition {
     }
 }
 
+/// Only of secondary interfaces: on the primary one, NetworkManager may run DHCP. None where the
+/// node's files were not read.
+pub(super) fn network_manager(facts: &Facts) -> Option<Condition> {
+    let report = |reason, found: &str| Some(Condition::new(Kind::EnisUnmanaged, reason, found));
+    let managed = match &facts.node.network_manager {
+        Fact::Known(managed) => managed,
+        Fact::Failed(why) => return report(Reason::Unknown, why),
+        Fact::NotChecked => return None,
+    };
+    if managed.is_empty() {
+        return report(Reason::Unmanaged, "NetworkManager manages no link");
+    }
+    let (Some(identity), Some(links)) = (facts.identity.known(), facts.node.links.known()) else {
+        return report(Reason::Unknown, "The interfaces of the instance are not known");
+    };
+    let secondary = |mac: Mac| identity.enis.iter().any(|it| it.mac == mac && it.device_index > 0);
+    let found = links.iter().filter(|link| secondary(link.mac) && managed.contains(&link.name));
+    let found: Vec<&str> = found.map(|link| link.name.as_str()).collect();
+    if found.is_empty() {
+        return report(Reason::Unmanaged, "NetworkManager manages no secondary interface");
+    }
+    let found = format!("NetworkManager manages {}", found.join(", "));
+    report(Reason::ManagedByNetworkManager, &found)
+}
+
 fn removes(networkd: Networkd) -> Option<&'static str> {
     match (networkd.manages_rules, networkd.manages_routes) {
         (true, true) => Some("rules and routes"),

@@ -15,7 +15,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "DescribeInstances (section 2.4)", rows: INSTANCES },
     Section { title: "DescribeSubnets (section 2.5)", rows: SUBNETS },
     Section { title: "DescribeInstanceTypes (section 2.11)", rows: TYPES },
-    Section { title: "GetSubnetCidrReservations (section 2.12)", rows: RESERVATIONS },
+    Section { title: "CIDR reservations (section 2.12)", rows: RESERVATIONS },
 ];
 
 const INVARIANTS: &[Row] = &[
@@ -227,5 +227,10 @@ const RESERVATIONS: &[Row] = &[
         "InvalidSubnetID.NotFound, MissingParameter",
         "describe::invalid_reservation_requests_are_refused",
     ),
-    not("those for prefixes, tags", "a spec has only explicit ones"),
+    served(
+        "created; not for automatic assignment",
+        "creation::a_created_reservation_is_listed_and_keeps_its_addresses_from_automatic_assignment",
+    ),
+    unverified("refusals: codes and texts", "creation::an_invalid_reservation_is_refused"),
+    not("those for prefixes, tags, descriptions, deletion", "refused"),
 ];

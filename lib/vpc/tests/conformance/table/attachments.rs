@@ -1,4 +1,4 @@
-//! Creating, attaching, tagging; volumes: sections 2.6 to 2.10, 2.12, 2.13 and 7.
+//! Creating, attaching, tagging; volumes: sections 2.6 to 2.10, 2.13 and 7.
 
 use super::{Row, Section, not, served, unverified};
 
@@ -12,7 +12,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "CreateTags (section 2.8)", rows: TAGS },
     Section { title: "DescribeVolumes (section 2.9)", rows: VOLUMES },
     Section { title: "EBS (sections 2.10 and 7)", rows: EBS },
-    Section { title: "Other actions (sections 2.8, 2.10, 2.12, 2.13)", rows: OTHERS },
+    Section { title: "Other actions (sections 2.8, 2.10, 2.13)", rows: OTHERS },
 ];
 
 const CREATE: &[Row] = &[
@@ -166,8 +166,6 @@ const EBS: &[Row] = &[
 const OTHERS: &[Row] = &[
     not("AttachVolume", "CSI owns volumes; see the acts `attach_volume`, `detach_volume`"),
     not("DetachVolume", "CSI owns volumes; see the acts `attach_volume`, `detach_volume`"),
-    not("CreateSubnetCidrReservation", "reservations are in the spec"),
-    not("GetSubnetCidrReservations", NOT_NEEDED),
     not("AssociateAddress", NOT_NEEDED),
     not("DisassociateAddress", NOT_NEEDED),
     not("DescribeAddresses", NOT_NEEDED),

@@ -1,0 +1,123 @@
+//! The command blocks of docs/install.md.
+
+/// A fenced block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Block {
+    /// The heading above it, of the second level: `## Upgrade`.
+    pub(super) heading: String,
+    /// The word after the fence, such as `sh`.
+    pub(super) language: String,
+    pub(super) text: String,
+}
+
+/// All fenced blocks of a page.
+pub(super) fn blocks(page: &str) -> Vec<Block> {
+    let mut found: Vec<Block> = Vec::new();
+    let (mut heading, mut inside) = (String::new(), false);
+    for line in page.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            inside = !inside;
+            if inside {
+                let (heading, language) = (heading.clone(), language.to_owned());
+                found.push(Block { heading, language, text: String::new() });
+            }
+        } else if let Some(block) = found.last_mut().filter(|_| inside) {
+            block.text.push_str(line);
+            block.text.push('\n');
+        } else if line.starts_with("## ") {
+            line.clone_into(&mut heading);
+        }
+    }
+    found
+}
+
+/// The commands of a block with prompts, and what they print.
+pub(super) fn commands(console: &str) -> (String, String) {
+    let (mut commands, mut printed) = (String::new(), String::new());
+    let mut continues = false;
+    for line in console.lines() {
+        let prompted = line.strip_prefix("$ ").or_else(|| line.strip_prefix("> "));
+        let command = prompted.or(continues.then_some(line));
+        let to = if command.is_some() { &mut commands } else { &mut printed };
+        let line = command.unwrap_or(line);
+        to.push_str(line);
+        to.push('\n');
+        continues = command.is_some() && line.ends_with(['\\', '|']);
+    }
+    (commands, printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::install::source;
+
+    const GUIDE: &str = "the_installation_guide_works_as_written";
+    const EKS: &str = "the_commands_for_eks_start_a_member";
+    const EKS_GONE: &str = "the_commands_for_eks_remove_everything";
+    const EXAMPLES: &str = "each_example_works_unmodified";
+    const OBSERVE: &str = "helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the_records";
+    const NONE: &str = "";
+
+    /// Every block in its order, with the test that runs it. `NONE`: it is no command, or has none
+    /// of the AWS CLI, Helm and kubectl; why.
+    const RUN: [(&str, &str, &str, &str); 31] = [
+        ("## On EKS", "bash", EKS, ""),
+        ("## On EKS", "bash", EKS, ""),
+        ("## On EKS", "bash", EKS, ""),
+        ("## On EKS", "bash", EKS_GONE, ""),
+        ("## On another cluster on EC2", "sh", GUIDE, ""),
+        ("## 1. AWS", "sh", GUIDE, ""),
+        ("## 1. AWS", "yaml", NONE, "a part of a pool"),
+        ("## 1. AWS", "console", EKS, ""),
+        ("## 1. AWS", "sh", GUIDE, ""),
+        ("## 1. AWS", "sh", GUIDE, ""),
+        ("## 2. The agents", "sh", GUIDE, ""),
+        ("## 3. The addresses", "sh", GUIDE, ""),
+        ("## 4. The first member", "sh", GUIDE, ""),
+        ("## One machine", "sh", EXAMPLES, ""),
+        ("## One machine", "sh", EXAMPLES, ""),
+        ("## Direct mode", "sh", EXAMPLES, ""),
+        ("## Direct mode", "sh", EXAMPLES, ""),
+        ("## Autoscaling", "console", GUIDE, ""),
+        ("## Observe", "console", OBSERVE, ""),
+        ("## The images", "console", NONE, "`make test-images` and `make reproducible` build them"),
+        ("## The images", "console", GUIDE, ""),
+        ("## The images", "console", NONE, "the cluster in a box imports archives in this way"),
+        ("## The command", "console", NONE, "tests build the command with their own profile"),
+        ("## Upgrade", "sh", GUIDE, ""),
+        ("## Remove", "sh", GUIDE, ""),
+        ("## Remove", "sh", GUIDE, ""),
+        ("## Remove", "sh", GUIDE, ""),
+        ("## Remove", "console", GUIDE, ""),
+        ("## Remove", "sh", GUIDE, ""),
+        ("## Without Helm", "sh", GUIDE, ""),
+        ("## Without Helm", "sh", GUIDE, ""),
+    ];
+
+    #[test]
+    fn every_command_block_of_the_page_is_run_by_a_test() {
+        let page = fs::read_to_string(source("docs/install.md")).unwrap();
+        let found = blocks(&page);
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|one| (&*one.heading, &*one.language)).collect();
+        assert_eq!(found, RUN.map(|(heading, language, ..)| (heading, language)));
+        let scenarios = fs::read_to_string(source("tests/cluster/src/e2e.rs")).unwrap();
+        let checks = fs::read_to_string(source("tests/apiserver/src/checks.rs")).unwrap();
+        for (heading, _language, test, why) in RUN {
+            assert_eq!(test == NONE, !why.is_empty(), "{heading}");
+            assert!(scenarios.contains(test) || checks.contains(test), "{heading}: {test}");
+        }
+    }
+
+    #[test]
+    fn prompts_and_continued_lines_are_commands() {
+        let block =
+            "$ aws x \\\n    --query y\nm5.large\t10\n$ for part in a b; do\n>   echo\n> done\n";
+        let (asked, printed) = commands(block);
+        assert_eq!(asked, "aws x \\\n    --query y\nfor part in a b; do\n  echo\ndone\n");
+        assert_eq!(printed, "m5.large\t10\n");
+    }
+}
