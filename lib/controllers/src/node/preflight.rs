@@ -83,6 +83,12 @@ impl Preflight {
         usable.map(|one| one.eni.clone()).collect()
     }
 
+    /// The interfaces that others manage.
+    pub(super) fn foreign(&self) -> BTreeSet<&EniId> {
+        let foreign = self.verdicts.iter().filter(|one| one.is_foreign());
+        foreign.map(|one| &one.eni).collect()
+    }
+
     /// The verdict on each interface of the node.
     pub(super) fn verdicts(&self) -> &[Verdict] {
         &self.verdicts

@@ -7,14 +7,14 @@ use std::time::Duration;
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
-use firecamp_core::ids::{Epoch, Member, PodUid};
+use firecamp_core::ids::{Epoch, Mac, Member, PodUid};
 use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::machine::{Failure, Maintenance};
 use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Holder, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_node::kernel::Change;
-use firecamp_node::preflight::facts::NodeFacts;
+use firecamp_node::preflight::facts::{Cni, Fact, NodeFacts};
 
 use super::*;
 
@@ -185,7 +185,7 @@ fn first_tick_starts_every_periodic_read_and_a_change_a_list_of_known_addresses(
     let known = BTreeSet::from([ADDRESS]);
     assert_eq!(
         tasks(effects.concat()),
-        [Task::Identify, Task::QueryClaims([].into()), Task::ReadFiles, Task::List(known)]
+        [Task::Identify(None), Task::QueryClaims([].into()), Task::ReadFiles, Task::List(known)]
     );
 }
 
@@ -202,6 +202,32 @@ fn files_of_the_node_are_read_each_minute_at_first_and_then_every_ten_minutes() 
     }
     let first: Vec<i32> = (0..10).map(|minute| minute * 60).collect();
     assert_eq!(read_at, [first, vec![600, 1_200, 1_800]].concat());
+}
+
+#[test]
+fn metadata_is_read_wholly_every_two_minutes_and_else_without_interfaces_of_others() {
+    let eni = identity().enis[0].mac;
+    for (listing, unused) in [(listing(), [].into()), (Listing::default(), [eni].into())] {
+        let mut node = Node::new();
+        let cni = Fact::Known(Some(Cni::vpc("/etc/cni/net.d/10-aws.conflist")));
+        let files = Event::Files(NodeFacts { cni, ..NodeFacts::default() });
+        let read = || Event::Identified(Ok(identity()));
+        for event in [TICK, read(), Event::Listed(Ok(listing)), files] {
+            node.handle(event);
+        }
+        let (mut polls, mut wholly): (Vec<BTreeSet<Mac>>, Vec<u32>) = Default::default();
+        for second in 1..=240 {
+            for task in tasks(node.handle(TICK)) {
+                let Task::Identify(unused) = task else { continue };
+                match unused {
+                    Some(unused) => polls.push(unused),
+                    None => wholly.push(second),
+                }
+                node.handle(read());
+            }
+        }
+        assert_eq!((wholly, polls), (vec![120, 240], vec![unused; 46]));
+    }
 }
 
 #[test]

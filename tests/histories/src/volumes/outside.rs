@@ -133,7 +133,7 @@ impl Outside {
     fn start(&mut self, task: &Task, at: &mut CurrentSecond<'_>) -> Option<node::Event> {
         match task {
             Task::List(_) => Some(node::Event::Listed(Ok(Listing::default()))),
-            Task::Identify => Some(node::Event::Identified(Ok(identity(at.env.names)))),
+            Task::Identify(_) => Some(node::Event::Identified(Ok(identity(at.env.names)))),
             Task::ReadFiles => Some(node::Event::Files(NodeFacts::default())),
             Task::QueryInterfaces(_) => {
                 let query = self.query_ec2(at);
