@@ -10,7 +10,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use firecamp_core::failure::CloudFailure;
 
-use crate::config::CloudConfig;
+use crate::config::{CloudConfig, check_endpoint};
 use crate::credentials;
 use crate::metadata::{self, Metadata};
 
@@ -39,6 +39,11 @@ pub(super) async fn build(
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
         .await;
+    // The environment was checked at the start; this finds what the configuration file says.
+    let url = config.ec2_endpoint.as_deref().or(shared.endpoint_url());
+    let fips = (shared.use_fips() == Some(true)).then_some("use_fips_endpoint");
+    let dual_stack = (shared.use_dual_stack() == Some(true)).then_some("use_dualstack_endpoint");
+    check_endpoint(url, fips.or(dual_stack))?;
     let mut builder = Builder::from(&shared);
     builder.set_app_name(AppName::new(config.app).ok());
     if let Some(url) = &config.ec2_endpoint {
