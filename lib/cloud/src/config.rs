@@ -33,9 +33,12 @@ pub struct CloudConfig {
     pub imds_endpoint: Option<String>,
     /// The source of the credentials.
     pub credentials: Credentials,
-    /// The deadline of an [`owner`](firecamp_core::ports::Cloud::owner) lookup, for all its pages
-    /// together. EC2 responds to a Describe in 400 ms at the 99th percentile.
-    pub describe_within: Duration,
+    /// How long loading the region and the credentials may take before a call.
+    pub credentials_within: Duration,
+    /// How long the answer to a read may take, for all its pages together and without connecting;
+    /// up to four times as long in a brown-out. EC2 responds to a Describe in 400 ms at the 99th
+    /// percentile.
+    pub answer_within: Duration,
     /// The deadline of one read of the metadata service; an identity, which takes several rounds of
     /// reads, has three times as long.
     pub imds_within: Duration,
@@ -62,7 +65,8 @@ impl Default for CloudConfig {
             ignored_sts_endpoint: None,
             imds_endpoint: None,
             credentials: Credentials::Chain,
-            describe_within: Duration::from_secs(2),
+            credentials_within: Duration::from_secs(5),
+            answer_within: Duration::from_secs(2),
             imds_within: Duration::from_secs(1),
             page_size: 100,
             cluster_uid: None,
