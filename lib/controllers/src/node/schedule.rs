@@ -6,6 +6,8 @@ use std::time::Duration;
 use firecamp_core::ids::Mac;
 use firecamp_core::node_identity::Eni;
 use firecamp_core::time::Moment;
+use firecamp_node::volumes::Suspicion;
+use firecamp_node::volumes::intervals::CLOUD_CHANCE;
 
 use super::{Effect, NodeController, Task, Tick};
 
@@ -75,9 +77,18 @@ impl NodeController {
         if due(files) && !std::mem::replace(&mut self.schedule.reading_files, true) {
             effects.push(Effect::Start(Task::ReadFiles));
         }
+        let tick = Tick { suspects_volumes: self.suspicion(tick), ..tick };
         let others = (&self.preflight, &self.managed, &self.evictions);
         let query = self.ec2.due(&self.observed, others, tick, now);
         effects.extend(query.map(Effect::Start));
+    }
+
+    /// Why EC2 is asked for the volumes: for their problems, or because their number is not known.
+    fn suspicion(&self, tick: Tick) -> Suspicion {
+        match tick.suspects_volumes.max(self.preflight.suspects_volumes()) {
+            Suspicion::Unlikely if tick.random >= CLOUD_CHANCE => Suspicion::None,
+            suspicion => suspicion,
+        }
     }
 
     /// The interfaces that others manage and that no record names.
