@@ -180,9 +180,9 @@ impl<W: Environment, K> Outside<'_, W, K> {
                 self.status.reads.started(System::Registry);
                 ports.list(known, tasks);
             }
-            Task::Identify => {
+            Task::Identify(unused) => {
                 self.status.reads.started(System::Metadata);
-                ports.identify(tasks);
+                ports.identify(unused, tasks);
             }
             Task::ReadFiles => ports.node_facts(tasks),
             Task::QueryInterfaces(instance) => {

@@ -53,6 +53,10 @@ impl<C: Cloud, O: Observer> Cloud for ObservedCloud<C, O> {
         self.inner.identity().await
     }
 
+    async fn poll_identity(&self, unused: &BTreeSet<Mac>) -> Result<NodeIdentity, CloudFailure> {
+        self.inner.poll_identity(unused).await
+    }
+
     async fn listed(&self, mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
         self.inner.listed(mac).await
     }

@@ -12,7 +12,9 @@ use firecamp_controllers::node::{
 };
 use firecamp_core::agent::{Operation, Orphan};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{ClusterName, InstanceId, Member, NodeName, PodUid, SubnetId, VolumeId};
+use firecamp_core::ids::{
+    ClusterName, InstanceId, Mac, Member, NodeName, PodUid, SubnetId, VolumeId,
+};
 use firecamp_core::node_identity::Eni;
 use firecamp_core::ports::{Cloud, CloudInterfaces, Registry};
 use firecamp_core::time::Moment;
@@ -147,10 +149,18 @@ impl<W: Environment> Ports<W> {
         });
     }
 
-    pub(crate) fn identify(&self, tasks: &mut JoinSet<Event>) {
+    /// Reads the metadata service; with `unused` only what changes of the other interfaces.
+    pub(crate) fn identify(&self, unused: Option<BTreeSet<Mac>>, tasks: &mut JoinSet<Event>) {
         let systems = Arc::clone(&self.systems);
         tasks.spawn_local(async move {
-            let read = timeout(READ_BOUND, systems.cloud.identity()).await;
+            let cloud = &systems.cloud;
+            let read = async {
+                match &unused {
+                    Some(unused) => cloud.poll_identity(unused).await,
+                    None => cloud.identity().await,
+                }
+            };
+            let read = timeout(READ_BOUND, read).await;
             Event::Identified(read.unwrap_or_else(|_elapsed| Err(late("read this instance"))))
         });
     }

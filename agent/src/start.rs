@@ -66,6 +66,8 @@ pub fn main() -> ExitCode {
 
 /// Runs the agent until a signal stops it. Needs a thread with a `LocalSet`.
 async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Report, Report> {
+    let settings = CloudConfig::from_env().named("firecamp-agent");
+    settings.check().map_err(|why| Report::from(&why))?;
     let files = AgentFiles::wait(&config.places.run_dir, &signals.end).await.map_err(refused)?;
     let Some(agent_files) = files else {
         return Ok(Report::new(
@@ -85,7 +87,6 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
     let files = files.with_kernel(host.clone());
     let (status, shared_status, end) = (Status::new(log), SharedStatus::default(), &signals.end);
-    let settings = CloudConfig::from_env().named("firecamp-agent");
     let settings = settings.on_node(&config.places.run_dir);
     let cloud = || MeteredCloud {
         inner: LazyCloud::new(settings.clone()),

@@ -147,7 +147,7 @@ fn configured(arguments: &VerifyEc2Arguments) -> CloudConfig {
     CloudConfig {
         region: arguments.region.clone().or(config.region.clone()),
         ec2_endpoint: arguments.endpoint_url.clone().or(config.ec2_endpoint.clone()),
-        describe_within: READ_WITHIN,
+        answer_within: READ_WITHIN,
         imds_within: Duration::from_secs(2),
         ..config
     }

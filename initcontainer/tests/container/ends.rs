@@ -230,6 +230,14 @@ fn an_endpoint_that_is_not_a_url_is_refused_by_name() {
 }
 
 #[test]
+fn an_endpoint_beside_the_endpoints_for_fips_is_refused_with_advice() {
+    let node = Node::in_subnet(HERE, "127.77.0.0/24");
+    let ended = on(&node).set("AWS_USE_FIPS_ENDPOINT", "true").end();
+    failed(&ended, 13, "CloudRefused", &["AWS_USE_FIPS_ENDPOINT", "remove one of them"]);
+    assert!(node.ec2_calls().is_empty());
+}
+
+#[test]
 fn every_line_of_a_json_log_is_json_and_names_the_member() {
     let run = on(&Node::in_subnet("subnet-0fffffff", "10.9.0.0/24")).arg("--log-format=json");
     let _records = Records::held_by(&run, "uid-0");

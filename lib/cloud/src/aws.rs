@@ -24,7 +24,7 @@ use crate::classify::classify_metadata;
 use crate::clock_skew::ClockSkews;
 use crate::config::CloudConfig;
 use crate::ec2::Ec2;
-use crate::identity::{Instance, SkippedInterfaces};
+use crate::identity::{Instance, Known, SkippedInterfaces};
 use crate::listing::{InterfacesBy, ListedInterface, ListedSubnet};
 use crate::metadata::Metadata;
 use crate::{identity, sdk_error};
@@ -39,9 +39,9 @@ pub struct AwsCloud {
     ec2: Ec2,
     skews: ClockSkews,
     instance: OnceCell<Instance>,
-    /// The interfaces of the last identity. The keys of those that are still listed are read beside
-    /// the list, which saves a round of reads.
-    known: Mutex<BTreeSet<Mac>>,
+    /// The interfaces of the last identity. Those that are still listed are read beside the list,
+    /// which saves a round of reads.
+    known: Mutex<Known>,
     skipped: SkippedInterfaces,
     identity_within: Duration,
 }
@@ -82,17 +82,39 @@ impl AwsCloud {
         Box::pin(self.ec2.region(&self.metadata)).await
     }
 
-    async fn read_identity(&self) -> Result<NodeIdentity, CloudFailure> {
+    /// `unused`: the interfaces of a poll that need not be read; none reads everything.
+    async fn read_identity(
+        &self,
+        unused: Option<&BTreeSet<Mac>>,
+    ) -> Result<NodeIdentity, CloudFailure> {
         let instance = self.instance.get_or_try_init(|| identity::instance(&self.metadata));
         let known = self.known().clone();
-        let early = async { Ok::<_, CloudFailure>(identity::early(&self.metadata, known).await) };
+        let early = identity::early(&self.metadata, known, unused);
+        let early = async { Ok::<_, CloudFailure>(early.await) };
         let macs = identity::macs(&self.metadata);
         let (instance, macs, early) = tokio::try_join!(instance, macs, early)?;
-        self.known().clone_from(&macs);
-        identity::identity(&self.metadata, &self.skipped, instance, (macs, early)).await
+        // One that was detached is read wholly when it comes back, whatever fails below.
+        self.known().retain(|mac, _| macs.contains(mac));
+        let (metadata, skipped) = (&self.metadata, &self.skipped);
+        let identity = identity::identity(metadata, skipped, instance, (macs, early)).await?;
+        *self.known() = identity.enis.iter().map(|eni| (eni.mac, eni.clone())).collect();
+        Ok(identity)
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeSet<Mac>> {
+    async fn bounded_identity(
+        &self,
+        unused: Option<&BTreeSet<Mac>>,
+    ) -> Result<NodeIdentity, CloudFailure> {
+        let within = self.identity_within;
+        let late = |_elapsed| {
+            let detail =
+                format!("failed to read this instance from the metadata service within {within:?}");
+            Err(sdk_error::read_failure(classify_metadata(None), detail))
+        };
+        timeout(within, Box::pin(self.read_identity(unused))).await.unwrap_or_else(late)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -100,13 +122,11 @@ impl AwsCloud {
 // The SDK's futures are large and deeply nested; boxed, they do not enlarge the callers' futures.
 impl Cloud for AwsCloud {
     async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
-        let within = self.identity_within;
-        let late = |_elapsed| {
-            let detail =
-                format!("failed to read this instance from the metadata service within {within:?}");
-            Err(sdk_error::read_failure(classify_metadata(None), detail))
-        };
-        timeout(within, Box::pin(self.read_identity())).await.unwrap_or_else(late)
+        self.bounded_identity(None).await
+    }
+
+    async fn poll_identity(&self, unused: &BTreeSet<Mac>) -> Result<NodeIdentity, CloudFailure> {
+        self.bounded_identity(Some(unused)).await
     }
 
     async fn listed(&self, mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {

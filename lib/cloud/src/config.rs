@@ -12,6 +12,10 @@ use crate::classify::NotSentReason;
 use crate::credentials::Credentials;
 use crate::sdk_error;
 
+const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
+const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
+const IGNORE_URLS: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+
 /// Settings of [`AwsCloud`](crate::AwsCloud).
 #[derive(Debug, Clone)]
 pub struct CloudConfig {
@@ -20,13 +24,21 @@ pub struct CloudConfig {
     pub region: Option<String>,
     /// URL of EC2's query API, instead of the region's endpoint.
     pub ec2_endpoint: Option<String>,
+    /// The setting that selects AWS's endpoints for FIPS or dual stack, if one does. The SDK refuses
+    /// it beside a URL.
+    pub aws_endpoint: Option<&'static str>,
+    /// A URL of STS that the environment says to ignore and that the SDK would use nevertheless.
+    pub ignored_sts_endpoint: Option<String>,
     /// URL of the metadata service, instead of the standard one.
     pub imds_endpoint: Option<String>,
     /// The source of the credentials.
     pub credentials: Credentials,
-    /// The deadline of an [`owner`](firecamp_core::ports::Cloud::owner) lookup, for all its pages
-    /// together. EC2 responds to a Describe in 400 ms at the 99th percentile.
-    pub describe_within: Duration,
+    /// How long loading the region and the credentials may take before a call.
+    pub credentials_within: Duration,
+    /// How long the answer to a read may take, for all its pages together and without connecting;
+    /// up to four times as long in a brown-out. EC2 responds to a Describe in 400 ms at the 99th
+    /// percentile.
+    pub answer_within: Duration,
     /// The deadline of one read of the metadata service; an identity, which takes several rounds of
     /// reads, has three times as long.
     pub imds_within: Duration,
@@ -49,9 +61,12 @@ impl Default for CloudConfig {
         Self {
             region: None,
             ec2_endpoint: None,
+            aws_endpoint: None,
+            ignored_sts_endpoint: None,
             imds_endpoint: None,
             credentials: Credentials::Chain,
-            describe_within: Duration::from_secs(2),
+            credentials_within: Duration::from_secs(5),
+            answer_within: Duration::from_secs(2),
             imds_within: Duration::from_secs(1),
             page_size: 100,
             cluster_uid: None,
@@ -64,7 +79,8 @@ impl Default for CloudConfig {
 
 impl CloudConfig {
     /// The defaults, overridden by AWS's own variables: `AWS_REGION` before `AWS_DEFAULT_REGION`,
-    /// `AWS_ENDPOINT_URL_EC2` before `AWS_ENDPOINT_URL`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
+    /// `AWS_ENDPOINT_URL_EC2` before `AWS_ENDPOINT_URL`, neither of them with
+    /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true`, and `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
     pub fn from_env() -> Self {
         Self::from_vars(|name| std::env::var(name).ok())
     }
@@ -83,9 +99,15 @@ impl CloudConfig {
 
     fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
+        let is_true = |name: &str| set(name).is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        let ignores_urls = is_true(IGNORE_URLS);
+        let url = |name: &str| set(name).or_else(|| set("AWS_ENDPOINT_URL"));
+        let calls_sts = set("AWS_WEB_IDENTITY_TOKEN_FILE").is_some();
         Self {
             region: set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")),
-            ec2_endpoint: set("AWS_ENDPOINT_URL_EC2").or_else(|| set("AWS_ENDPOINT_URL")),
+            ec2_endpoint: url("AWS_ENDPOINT_URL_EC2").filter(|_| !ignores_urls),
+            aws_endpoint: [FIPS, DUAL_STACK].into_iter().find(|name| is_true(name)),
+            ignored_sts_endpoint: url("AWS_ENDPOINT_URL_STS").filter(|_| ignores_urls && calls_sts),
             imds_endpoint: set("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
             ..Self::default()
         }
@@ -97,7 +119,9 @@ impl CloudConfig {
     }
 
     /// Refuses invalid settings at start, before any request.
-    pub(crate) fn check(&self) -> Result<(), CloudFailure> {
+    ///
+    /// *Errors.* `Auth`, with advice.
+    pub fn check(&self) -> Result<(), CloudFailure> {
         let endpoints =
             [("EC2", &self.ec2_endpoint), ("the metadata service", &self.imds_endpoint)];
         for (whose, url) in endpoints {
@@ -108,6 +132,13 @@ impl CloudConfig {
                     "invalid endpoint {url:?} of {whose}: expected an http:// or https:// URL"
                 )));
             }
+        }
+        check_endpoint(self.ec2_endpoint.as_deref(), self.aws_endpoint)?;
+        if let Some(url) = &self.ignored_sts_endpoint {
+            return Err(refused(&format!(
+                "{IGNORE_URLS} is true, but the AWS SDK would use the endpoint {url:?} of STS \
+                 nevertheless: unset AWS_ENDPOINT_URL_STS and AWS_ENDPOINT_URL"
+            )));
         }
         if let Some(region) = &self.region
             && !is_region(region)
@@ -124,6 +155,16 @@ impl CloudConfig {
         }
         Ok(())
     }
+}
+
+/// Refuses a URL of EC2 beside a setting that selects AWS's endpoints: the SDK refuses it only when
+/// it sends a request, and does not say what to do.
+pub(crate) fn check_endpoint(url: Option<&str>, aws: Option<&str>) -> Result<(), CloudFailure> {
+    let (Some(url), Some(setting)) = (url, aws) else { return Ok(()) };
+    Err(refused(&format!(
+        "{setting} selects an endpoint of AWS, and the endpoint {url:?} of EC2 is configured as \
+         well: remove one of them ({IGNORE_URLS}=true ignores URLs of the environment)"
+    )))
 }
 
 fn refused(text: &str) -> CloudFailure {
@@ -151,7 +192,7 @@ fn is_url(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn vars(list: &'static [(&str, &str)]) -> CloudConfig {
+    fn vars(list: &[(&str, &str)]) -> CloudConfig {
         CloudConfig::from_vars(|name| {
             list.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
@@ -164,6 +205,56 @@ mod tests {
         assert_eq!(both.ec2_endpoint.as_deref(), Some("http://ec2"));
         let one = vars(&[("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_EC2", "")]);
         assert_eq!(one.ec2_endpoint.as_deref(), Some("http://all"));
+    }
+
+    #[test]
+    fn ignored_endpoint_urls_of_the_environment_are_not_used() {
+        let ignores = |value: &'static str| {
+            let all = [
+                ("AWS_ENDPOINT_URL", "http://all"),
+                ("AWS_ENDPOINT_URL_EC2", "http://ec2"),
+                ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://imds"),
+                (IGNORE_URLS, value),
+            ];
+            let config = vars(&all);
+            assert_eq!(config.imds_endpoint.as_deref(), Some("http://imds"), "it is not one");
+            config.check().unwrap();
+            config.ec2_endpoint.is_none()
+        };
+        assert_eq!(
+            ["true", "TRUE", "false", "", "1"].map(ignores),
+            [true, true, false, false, false]
+        );
+    }
+
+    #[test]
+    fn an_ignored_endpoint_that_the_sdk_would_use_for_sts_is_refused() {
+        let of_sts = vars(&[
+            (IGNORE_URLS, "true"),
+            ("AWS_ENDPOINT_URL_STS", "http://sts"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"),
+        ]);
+        let refused = of_sts.check().unwrap_err();
+        assert!(refused.detail.contains("unset AWS_ENDPOINT_URL_STS"), "{refused}");
+        let without_sts = vars(&[(IGNORE_URLS, "true"), ("AWS_ENDPOINT_URL", "http://all")]);
+        without_sts.check().unwrap();
+    }
+
+    #[test]
+    fn an_endpoint_url_is_refused_beside_the_endpoints_for_fips_and_dual_stack() {
+        let url = ("AWS_ENDPOINT_URL_EC2", "http://ec2");
+        for setting in [FIPS, DUAL_STACK] {
+            let alone = CloudConfig { aws_endpoint: Some(setting), ..vars(&[]) };
+            alone.check().unwrap();
+            let both = CloudConfig { ec2_endpoint: Some(url.1.to_owned()), ..alone };
+            let refused = both.check().unwrap_err();
+            for part in [setting, url.1, "remove one of them"] {
+                assert!(refused.detail.contains(part), "{refused}");
+            }
+        }
+        assert!(vars(&[("AWS_ENDPOINT_URL", "http://all"), (FIPS, "True")]).check().is_err());
+        vars(&[url, (FIPS, "false"), (DUAL_STACK, "")]).check().unwrap();
+        vars(&[url, (FIPS, "true"), (IGNORE_URLS, "true")]).check().unwrap();
     }
 
     #[test]

@@ -46,6 +46,10 @@ impl Cloud for LazyCloud {
         self.connected().await?.identity().await
     }
 
+    async fn poll_identity(&self, unused: &BTreeSet<Mac>) -> Result<NodeIdentity, CloudFailure> {
+        self.connected().await?.poll_identity(unused).await
+    }
+
     async fn listed(&self, mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
         self.connected().await?.listed(mac).await
     }

@@ -1,6 +1,7 @@
 //! Where the credentials and the region for EC2 come from.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::default_provider::{use_dual_stack, use_fips};
@@ -8,11 +9,14 @@ use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials as Keys;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_ec2::config::SharedHttpClient;
 use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_types::retry::RetryConfig;
 use firecamp_core::failure::CloudFailure;
+use tokio::sync::Mutex;
 
 use crate::config::CloudConfig;
 use crate::ec2::client;
@@ -59,8 +63,55 @@ pub(crate) async fn region(
     Ok(Region::new(region))
 }
 
+/// Credentials that expire sooner are loaded again.
+const VALID_FOR: Duration = Duration::from_mins(1);
+
+/// Credentials that are loaded when they are needed, and kept while they are valid. The SDK's own
+/// cache would load them while it sends a request, within the bound of the answer.
+#[derive(Debug)]
+struct KeptKeys {
+    source: SharedCredentialsProvider,
+    clock: SharedTimeSource,
+    kept: Mutex<Option<Keys>>,
+}
+
+impl KeptKeys {
+    async fn keys(&self) -> Result<Keys, CredentialsError> {
+        let mut kept = self.kept.lock().await;
+        let now = self.clock.now();
+        let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
+        let is_valid = |keys: &&Keys| keys.expiry().is_none_or(|until| left(until) > VALID_FOR);
+        if let Some(keys) = kept.as_ref().filter(is_valid) {
+            return Ok(keys.clone());
+        }
+        let keys = self.source.provide_credentials().await?;
+        *kept = Some(keys.clone());
+        Ok(keys)
+    }
+}
+
+impl ProvideCredentials for KeptKeys {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.keys())
+    }
+}
+
 /// The provider of the credentials. Sends no request yet.
 pub(crate) async fn provider(
+    config: &CloudConfig,
+    transport: &SharedHttpClient,
+    region: Region,
+    imds: aws_config::imds::Client,
+) -> SharedCredentialsProvider {
+    let source = source(config, transport, region, imds).await;
+    let (clock, kept) = (config.clock(), Mutex::new(None));
+    SharedCredentialsProvider::new(KeptKeys { source, clock, kept })
+}
+
+async fn source(
     config: &CloudConfig,
     transport: &SharedHttpClient,
     region: Region,

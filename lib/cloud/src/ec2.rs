@@ -1,6 +1,12 @@
-//! EC2's query API: one client, and one request for each call within its deadline.
+//! EC2's query API: one client, and one request for each call.
+//!
+//! A call has three bounds, because they fail for different reasons: loading the credentials (STS or
+//! the metadata service), connecting, and the answer. Without credentials nothing was sent. After a
+//! change was sent, its bound means that its effect is unknown. Only the answers to reads may take
+//! longer in a brown-out: a change must take effect within the time that authorised it.
 
 mod addresses;
+mod answer_bound;
 pub(crate) mod client;
 mod describe;
 mod dry_run;
@@ -12,6 +18,7 @@ mod reservations;
 use std::future::Future;
 use std::time::Duration;
 
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::SharedHttpClient;
 use aws_sdk_ec2::types::{Filter, NetworkInterface};
@@ -20,6 +27,7 @@ use firecamp_node::preflight::facts::Clock;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use self::answer_bound::AnswerBound;
 use crate::classify::{NotSentReason, Operation};
 use crate::clock_skew::ClockSkews;
 use crate::config::CloudConfig;
@@ -35,15 +43,27 @@ const BODY_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct Ec2 {
     config: CloudConfig,
     transport: SharedHttpClient,
-    client: Mutex<Option<Client>>,
+    client: Mutex<Option<client::Signed>>,
+    answers: AnswerBound,
     skews: ClockSkews,
 }
 
-/// A call: operation and object for error messages, and its deadline.
+/// A call: operation and object for error messages, and the bound of a change.
 struct Call {
     operation: Operation,
-    within: Duration,
+    /// None for a read.
+    within: Option<Duration>,
     what: String,
+}
+
+impl Call {
+    fn read(what: String) -> Self {
+        Self { operation: Operation::Describe, within: None, what }
+    }
+
+    fn change(operation: Operation, within: Duration, what: String) -> Self {
+        Self { operation, within: Some(within), what }
+    }
 }
 
 impl Ec2 {
@@ -51,10 +71,11 @@ impl Ec2 {
         let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
         let transport = config.http.clone().unwrap_or_else(network);
         let transport = skews.watch(Clock::Ec2, transport);
-        Self { config, transport, client: Mutex::new(None), skews: skews.clone() }
+        let answers = AnswerBound::new(config.answer_within);
+        Self { config, transport, client: Mutex::new(None), answers, skews: skews.clone() }
     }
 
-    /// Runs one call within its deadline. A failure before the client is built means: not sent.
+    /// Runs one call. After a denial, the next one reads the credentials again, with a new token.
     async fn run<T, F>(
         &self,
         metadata: &Metadata,
@@ -64,24 +85,57 @@ impl Ec2 {
     where
         F: Future<Output = Result<T, CloudFailure>>,
     {
-        let Call { operation, within, what } = call;
-        let started = Instant::now();
-        let late = |_elapsed| {
-            let text = format!("{what}: no region or credentials within {within:?}");
-            Err(sdk_error::before_sending(NotSentReason::Late, &text))
-        };
-        let client = timeout(*within, self.client(metadata)).await.unwrap_or_else(late)?;
-        let left = within.saturating_sub(started.elapsed());
-        let timed_out_call = |_elapsed| Err(sdk_error::timed_out_call(*operation, what, *within));
-        let answer = timeout(left, send(client)).await.unwrap_or_else(timed_out_call);
+        let answer = self.attempt(metadata, call, send).await;
         if answer.as_ref().is_err_and(|failure| failure.kind == CloudKind::Auth) {
-            // The next call reads the credentials again, with a new token.
             *self.client.lock().await = None;
         }
         answer
     }
 
-    async fn client(&self, metadata: &Metadata) -> Result<Client, CloudFailure> {
+    /// One call within its bounds.
+    async fn attempt<T, F>(
+        &self,
+        metadata: &Metadata,
+        call: &Call,
+        send: impl FnOnce(Client) -> F,
+    ) -> Result<T, CloudFailure>
+    where
+        F: Future<Output = Result<T, CloudFailure>>,
+    {
+        let started = Instant::now();
+        let client = self.ready(metadata, call).await?;
+        let answer_within = self.answers.next();
+        let left = match call.within {
+            Some(within) => within.saturating_sub(started.elapsed()),
+            None => client::CONNECT.saturating_add(answer_within),
+        };
+        let sent = Instant::now();
+        let Ok(answer) = timeout(left, send(client)).await else {
+            self.answers.elapsed(answer_within.min(left));
+            return Err(sdk_error::timed_out_call(call.operation, &call.what, left));
+        };
+        answer.inspect(|_| self.answers.answered(sent.elapsed()))
+    }
+
+    /// The client, with credentials. A failure means that nothing was sent. The credentials of a
+    /// change take at most half of its time, because its answer needs the rest.
+    async fn ready(&self, metadata: &Metadata, call: &Call) -> Result<Client, CloudFailure> {
+        let longest = self.config.credentials_within;
+        let within = call.within.map_or(longest, |within| longest.min(within / 2));
+        let loaded = async {
+            let client::Signed { client, keys } = self.client(metadata).await?;
+            let loaded = keys.provide_credentials().await;
+            loaded.map_err(|error| sdk_error::no_credentials(&call.what, &error))?;
+            Ok(client)
+        };
+        let late = |_elapsed| {
+            let text = format!("{}: no region or credentials within {within:?}", call.what);
+            Err(sdk_error::before_sending(NotSentReason::Late, &text))
+        };
+        timeout(within, loaded).await.unwrap_or_else(late)
+    }
+
+    async fn client(&self, metadata: &Metadata) -> Result<client::Signed, CloudFailure> {
         let mut slot = self.client.lock().await;
         if let Some(client) = &*slot {
             return Ok(client.clone());

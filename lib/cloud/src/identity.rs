@@ -71,13 +71,44 @@ pub(crate) async fn region(metadata: &Metadata) -> Result<String, CloudFailure> 
     })
 }
 
-/// The answers about interfaces that are read before it is known whether they are still listed.
-pub(crate) type Early = BTreeMap<Mac, Result<Result<Eni, &'static str>, CloudFailure>>;
+/// The interfaces of an identity.
+pub(crate) type Known = BTreeMap<Mac, Eni>;
 
-/// Reads the keys of these interfaces.
-pub(crate) async fn early(metadata: &Metadata, macs: BTreeSet<Mac>) -> Early {
-    let read = async |mac| (mac, Box::pin(eni(metadata, mac)).await);
-    join_all(macs.into_iter().map(read)).await.into_iter().collect()
+/// One interface, or why it is left out.
+type EniRead = Result<Result<Eni, &'static str>, CloudFailure>;
+
+/// The answers about interfaces that are read before it is known whether they are still listed.
+pub(crate) type Early = BTreeMap<Mac, EniRead>;
+
+/// Reads these interfaces: all of their keys or, with `unused`, what changes of the others.
+pub(crate) async fn early(
+    metadata: &Metadata,
+    known: Known,
+    unused: Option<&BTreeSet<Mac>>,
+) -> Early {
+    let read = async |(mac, known): (Mac, Eni)| {
+        let read = match unused {
+            None => Box::pin(eni(metadata, mac)).await,
+            Some(unused) if unused.contains(&mac) => Ok(Ok(known)),
+            Some(_) => Box::pin(again(metadata, known)).await,
+        };
+        (mac, read)
+    };
+    join_all(known.into_iter().map(read)).await.into_iter().collect()
+}
+
+/// A known ENI with its present addresses. One that has none or another primary address is not the
+/// same any more, and all of its keys are read.
+async fn again(metadata: &Metadata, known: Eni) -> EniRead {
+    let path = key(known.mac, "local-ipv4s");
+    let found = metadata.find(&path).await?.map(|text| lines(&path, &text, parse_address));
+    match found.transpose()? {
+        Some(all) if all.first() == Some(&known.primary_address) => {
+            let listed = all.into_iter().filter(|one| *one != known.primary_address).collect();
+            Ok(Ok(Eni { listed, ..known }))
+        }
+        Some(_) | None => eni(metadata, known.mac).await,
+    }
 }
 
 /// The instance with the listed ENIs that the metadata service shows completely, ordered by network
@@ -133,7 +164,7 @@ pub(crate) async fn addresses(
 
 /// One ENI, or why it is left out because a key is missing: a ghost that EC2 no longer has, an ENI
 /// that is being attached, or one without IPv4 (IPv6-only or EFA-only).
-async fn eni(metadata: &Metadata, mac: Mac) -> Result<Result<Eni, &'static str>, CloudFailure> {
+async fn eni(metadata: &Metadata, mac: Mac) -> EniRead {
     let find = async |name: &'static str| metadata.find(&key(mac, name)).await;
     let (id, device, card, subnet, cidr, addresses, prefixes) = tokio::try_join!(
         find("interface-id"),

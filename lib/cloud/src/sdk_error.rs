@@ -27,6 +27,11 @@ pub(crate) fn before_sending(cause: NotSentReason, detail: &str) -> CloudFailure
     CloudFailure { kind, effect, detail: detail.to_owned() }
 }
 
+/// The credentials could not be loaded, so the request was never sent.
+pub(crate) fn no_credentials(what: &str, error: &CredentialsError) -> CloudFailure {
+    before_sending(not_sent(error), &format!("{what}: {}", chain(error)))
+}
+
 /// A read that failed, or whose response is unusable.
 pub(crate) fn read_failure(kind: CloudKind, detail: String) -> CloudFailure {
     CloudFailure { kind, effect: Effect::None, detail }

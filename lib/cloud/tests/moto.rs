@@ -31,7 +31,7 @@ fn cloud() -> AwsCloud {
         ec2_endpoint: Some(endpoint()),
         imds_endpoint: Some(endpoint()),
         credentials: Credentials::Fixed { key_id: "AKIDTEST".to_owned(), secret: "s".to_owned() },
-        describe_within: WITHIN,
+        answer_within: WITHIN,
         ..CloudConfig::default()
     };
     AwsCloud::connect(config).unwrap()

@@ -55,6 +55,16 @@ pub trait Cloud: Send + Sync {
     /// This instance and its ENIs, from the metadata service alone.
     fn identity(&self) -> impl Future<Output = Result<NodeIdentity, CloudFailure>> + Send;
 
+    /// The same for a caller that polls and decides nothing by it alone. The list of ENIs is fresh,
+    /// and so are the addresses of those that are not `unused`. Everything else may be from an
+    /// earlier read, for as long as the list had the ENI.
+    fn poll_identity(
+        &self,
+        _unused: &BTreeSet<Mac>,
+    ) -> impl Future<Output = Result<NodeIdentity, CloudFailure>> + Send {
+        self.identity()
+    }
+
     /// The addresses that the metadata service lists for the ENI with this MAC, including the
     /// primary one. An empty or malformed answer is a failure, never an empty set.
     fn listed(

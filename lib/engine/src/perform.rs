@@ -79,8 +79,12 @@ impl MemberFile for ClientsFile {
     }
 }
 
-/// The longest that a registry request, a metadata read or a Describe may take.
+/// The longest that a registry request or a metadata read may take.
 pub(crate) const READ_BOUND: Duration = Duration::from_secs(5);
+/// The longest that a Describe may take: the client loads credentials, connects, and in a brown-out
+/// waits longer than usual. A forced Assign needs an answer within T; an answer that comes later
+/// still says whose the address is.
+const LOOK_UP_BOUND: Duration = Duration::from_secs(10);
 /// The longest that a kernel operation may take, including its wait for the node-local lock.
 const HOST_BOUND: Duration = Duration::from_secs(10);
 /// The longest that a disk operation may take: EBS stalls for seconds when it fails over.
@@ -145,14 +149,14 @@ fn unsent(what: &str) -> Reply {
 }
 
 impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
-    /// Looks up the owner, bounded like every other read.
+    /// Looks up the owner.
     pub(crate) async fn owner(
         &self,
         address: Ipv4Addr,
         subnet: &SubnetId,
     ) -> Result<Owner, CloudFailure> {
         let what = format!("look up the owner of {address}");
-        cloud(&what, READ_BOUND, self.cloud.owner(address, subnet)).await
+        cloud(&what, LOOK_UP_BOUND, self.cloud.owner(address, subnet)).await
     }
 
     /// Performs an action on an outside system. None for the actions that the runner handles

@@ -24,11 +24,8 @@ impl Ec2 {
         subnet: &SubnetId,
     ) -> Result<BTreeMap<Ipv4Addr, Owner>, CloudFailure> {
         let named = list(addresses);
-        let call = Call {
-            operation: Operation::Describe,
-            within: self.config.describe_within,
-            what: format!("DescribeNetworkInterfaces for the owner of {named} in {subnet}"),
-        };
+        let what = format!("DescribeNetworkInterfaces for the owner of {named} in {subnet}");
+        let call = Call::read(what);
         let filters = [
             filter("addresses.private-ip-address", addresses),
             filter("subnet-id", std::slice::from_ref(subnet)),
@@ -54,7 +51,7 @@ impl Ec2 {
     ) -> Result<(), CloudFailure> {
         let how = if force { " by force" } else { "" };
         let what = format!("AssignPrivateIpAddresses of {} to {eni}{how}", list(addresses));
-        let call = &Call { operation: Operation::Assign, within, what };
+        let call = &Call::change(Operation::Assign, within, what);
         let send = |client: Client| async move {
             client
                 .assign_private_ip_addresses()
@@ -76,7 +73,7 @@ impl Ec2 {
         within: Duration,
     ) -> Result<(), CloudFailure> {
         let what = format!("UnassignPrivateIpAddresses of {address} from {eni}");
-        let call = &Call { operation: Operation::Unassign, within, what };
+        let call = &Call::change(Operation::Unassign, within, what);
         let send = |client: Client| async move {
             client
                 .unassign_private_ip_addresses()

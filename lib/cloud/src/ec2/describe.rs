@@ -55,8 +55,7 @@ impl Ec2 {
         what: String,
         filters: &[Filter],
     ) -> Result<Vec<Interface>, CloudFailure> {
-        let within = self.config.describe_within;
-        let call = Call { operation: Operation::Describe, within, what };
+        let call = Call::read(what);
         let describe = |client| self.enis(client, &call.what, filters);
         let listing = self.run(metadata, &call, describe).await?;
         interface::all(&call.what, &listing)
@@ -68,9 +67,7 @@ impl Ec2 {
         metadata: &Metadata,
         instance: &InstanceId,
     ) -> Result<Vec<Attachment>, CloudFailure> {
-        let what = format!("DescribeVolumes of {instance}");
-        let within = self.config.describe_within;
-        let call = Call { operation: Operation::Describe, within, what };
+        let call = Call::read(format!("DescribeVolumes of {instance}"));
         let filters = [filter("attachment.instance-id", std::slice::from_ref(instance))];
         let describe = |client| self.volumes(client, &call.what, &filters);
         let listing = self.run(metadata, &call, describe).await?;
@@ -85,9 +82,7 @@ impl Ec2 {
         instance: &InstanceId,
         volumes: &BTreeSet<VolumeId>,
     ) -> Result<Vec<Elsewhere>, CloudFailure> {
-        let what = format!("DescribeVolumes of volumes not attached to {instance}");
-        let within = self.config.describe_within;
-        let call = Call { operation: Operation::Describe, within, what };
+        let call = Call::read(format!("DescribeVolumes of volumes not attached to {instance}"));
         let ids = volumes.iter().take(FILTER_VALUES).map(ToString::to_string).collect();
         let filters = [Filter::builder().name("volume-id").set_values(Some(ids)).build()];
         let describe = |client| self.volumes(client, &call.what, &filters);
@@ -124,9 +119,7 @@ impl Ec2 {
         metadata: &Metadata,
         name: &str,
     ) -> Result<TypeLimits, CloudFailure> {
-        let what = format!("DescribeInstanceTypes of {}", sdk_error::clean(name));
-        let within = self.config.describe_within;
-        let call = Call { operation: Operation::Describe, within, what };
+        let call = Call::read(format!("DescribeInstanceTypes of {}", sdk_error::clean(name)));
         let what = &call.what;
         let send = |client: Client| async move {
             let kind = InstanceType::from(name);

@@ -5,7 +5,7 @@ use firecamp_core::failure::CloudFailure;
 use firecamp_node::preflight::facts::{Permission, Right};
 
 use super::{Call, Ec2};
-use crate::classify::{DryRun, Operation, dry_run_result};
+use crate::classify::{DryRun, dry_run_result};
 use crate::metadata::Metadata;
 use crate::sdk_error;
 
@@ -16,9 +16,7 @@ impl Ec2 {
         metadata: &Metadata,
         right: Right,
     ) -> Result<Permission, CloudFailure> {
-        let within = self.config.describe_within;
-        let call =
-            Call { operation: Operation::Describe, within, what: format!("{right} (dry run)") };
+        let call = Call::read(format!("{right} (dry run)"));
         let (what, operation) = (&call.what, call.operation);
         let dry_run = |client: Client| async move {
             match right {

@@ -24,7 +24,7 @@ impl Ec2 {
         within: Duration,
     ) -> Result<EniId, CloudFailure> {
         let what = format!("CreateNetworkInterface in {}", request.subnet);
-        let call = &Call { operation: Operation::Create, within, what };
+        let call = &Call::change(Operation::Create, within, what);
         let send = |client: Client| async move {
             client
                 .create_network_interface()
@@ -49,7 +49,7 @@ impl Ec2 {
         within: Duration,
     ) -> Result<(), CloudFailure> {
         let what = format!("AttachNetworkInterface of {eni} to {instance} at {device_index}");
-        let call = &Call { operation: Operation::Attach, within, what };
+        let call = &Call::change(Operation::Attach, within, what);
         // No instance type has an index that exceeds the wire's number; EC2 refuses such a one.
         let index = i32::try_from(device_index).unwrap_or(i32::MAX);
         let send = |client: Client| async move {
@@ -73,7 +73,7 @@ impl Ec2 {
         within: Duration,
     ) -> Result<(), CloudFailure> {
         let what = format!("DetachNetworkInterface of {}", sdk_error::clean(attachment));
-        let call = &Call { operation: Operation::Detach, within, what };
+        let call = &Call::change(Operation::Detach, within, what);
         let send = |client: Client| async move {
             client
                 .detach_network_interface()
@@ -92,7 +92,7 @@ impl Ec2 {
         within: Duration,
     ) -> Result<(), CloudFailure> {
         let what = format!("DeleteNetworkInterface of {eni}");
-        let call = &Call { operation: Operation::Delete, within, what };
+        let call = &Call::change(Operation::Delete, within, what);
         let send = |client: Client| async move {
             client
                 .delete_network_interface()
@@ -114,9 +114,10 @@ impl Ec2 {
             InterfaceFilter::Id(eni) => ("network-interface-id".to_owned(), eni.to_string()),
             InterfaceFilter::Record(uid) => (format!("tag:{}", tag::INTERFACE), uid.clone()),
         };
-        let what = format!("DescribeNetworkInterfaces with {name}={}", sdk_error::clean(&value));
-        let within = self.config.describe_within;
-        let call = Call { operation: Operation::Describe, within, what };
+        let call = Call::read(format!(
+            "DescribeNetworkInterfaces with {name}={}",
+            sdk_error::clean(&value)
+        ));
         let filters = [filter(&name, std::slice::from_ref(&value))];
         let describe = |client| self.enis(client, &call.what, &filters);
         let listing = self.run(metadata, &call, describe).await?;
@@ -129,9 +130,7 @@ impl Ec2 {
         metadata: &Metadata,
         instance: &InstanceId,
     ) -> Result<InstanceState, CloudFailure> {
-        let what = format!("DescribeInstances of {instance}");
-        let within = self.config.describe_within;
-        let call = &Call { operation: Operation::Describe, within, what };
+        let call = &Call::read(format!("DescribeInstances of {instance}"));
         let send = |client: Client| async move {
             client
                 .describe_instances()

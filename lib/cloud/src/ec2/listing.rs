@@ -5,7 +5,6 @@ use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::SubnetId;
 
 use super::{Call, Ec2, filter};
-use crate::classify::Operation;
 use crate::listing::{InterfacesBy, ListedInterface, ListedSubnet};
 use crate::metadata::Metadata;
 use crate::{credentials, listing, sdk_error};
@@ -19,9 +18,7 @@ impl Ec2 {
         by: &InterfacesBy,
         page_size: i32,
     ) -> Result<Vec<Vec<ListedInterface>>, CloudFailure> {
-        let what = format!("DescribeNetworkInterfaces of {subnet} {by}");
-        let within = self.config.describe_within;
-        let call = Call { operation: Operation::Describe, within, what };
+        let call = Call::read(format!("DescribeNetworkInterfaces of {subnet} {by}"));
         let filters = by.filters(subnet);
         let describe = |client| self.eni_pages(client, &call.what, &filters, page_size);
         let pages = self.run(metadata, &call, describe).await?;
@@ -37,9 +34,7 @@ impl Ec2 {
         metadata: &Metadata,
         subnet: &SubnetId,
     ) -> Result<ListedSubnet, CloudFailure> {
-        let what = format!("DescribeSubnets of {subnet}");
-        let within = self.config.describe_within;
-        let call = &Call { operation: Operation::Describe, within, what };
+        let call = &Call::read(format!("DescribeSubnets of {subnet}"));
         let send = |client: Client| async move {
             client
                 .describe_subnets()

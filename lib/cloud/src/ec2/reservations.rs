@@ -18,9 +18,7 @@ impl Ec2 {
         metadata: &Metadata,
         subnet: &SubnetId,
     ) -> Result<Vec<Reservation>, CloudFailure> {
-        let what = format!("GetSubnetCidrReservations of {subnet}");
-        let within = self.config.describe_within;
-        let call = Call { operation: Operation::Describe, within, what };
+        let call = Call::read(format!("GetSubnetCidrReservations of {subnet}"));
         let what = &call.what;
         let describe = |client| self.reserved(client, what, subnet);
         let all = self.run(metadata, &call, describe).await?;

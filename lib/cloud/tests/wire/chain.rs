@@ -2,6 +2,7 @@
 //! contains only the variables of the case.
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
+use firecamp_core::failure::{CloudKind, Effect};
 
 use crate::server::{Reply, Server};
 use crate::setup::{Ec2Call, NOWHERE, call, is_child, run_in_child};
@@ -46,6 +47,45 @@ async fn keys_from_the_environment_sign() {
     let keys = [("AWS_ACCESS_KEY_ID", "AKIDENV"), ("AWS_SECRET_ACCESS_KEY", "s")];
     let signer = signer("chain::keys_from_the_environment_sign", &keys, "Ok").await;
     assert_eq!(signer.as_deref(), Some("AKIDENV"));
+}
+
+/// The proxy refuses every connection, and sees where they were to go.
+#[tokio::test]
+async fn an_ignored_endpoint_url_sends_the_request_to_the_region() {
+    if is_child() {
+        return child().await;
+    }
+    let proxy = Server::always(Reply::text(403, "")).await;
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "AKIDENV"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("AWS_ENDPOINT_URL", NOWHERE),
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"),
+        ("HTTPS_PROXY", proxy.url.as_str()),
+    ];
+    let test = "chain::an_ignored_endpoint_url_sends_the_request_to_the_region";
+    assert_eq!(signer(test, &variables, "Transient Unknown").await, None);
+    let asked: Vec<_> = proxy.requests().into_iter().map(|one| one.path).collect();
+    assert_eq!(asked, ["ec2.us-east-1.amazonaws.com:443"]);
+}
+
+/// What only the configuration file says is found when the client is built.
+#[tokio::test]
+async fn an_endpoint_url_beside_fips_in_the_configuration_file_is_refused_with_advice() {
+    if is_child() {
+        let cloud = AwsCloud::connect(CloudConfig::from_env()).unwrap();
+        let failure = call(&cloud, Ec2Call::Assign).await.unwrap_err();
+        assert_eq!((failure.kind, failure.effect), (CloudKind::Auth, Effect::None), "{failure}");
+        assert!(failure.detail.contains("use_fips_endpoint selects an endpoint"), "{failure}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    std::fs::write(&file, "[default]\nuse_fips_endpoint = true\n").unwrap();
+    let variables = [("AWS_CONFIG_FILE", file.to_str().unwrap())];
+    let test =
+        "chain::an_endpoint_url_beside_fips_in_the_configuration_file_is_refused_with_advice";
+    assert_eq!(signer(test, &variables, "").await, None);
 }
 
 #[tokio::test]

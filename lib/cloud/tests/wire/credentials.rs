@@ -1,5 +1,9 @@
 //! Credentials: which ones sign, when they are requested, and failures without credentials.
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
 use firecamp_core::failure::CloudKind::{Auth, Transient};
 use firecamp_core::failure::Effect;
@@ -7,13 +11,17 @@ use firecamp_core::ports::Cloud;
 
 use crate::imds::{Imds, PRIMARY};
 use crate::server::{Reply, Server};
-use crate::setup::{Ec2Call, SOON, call, config, ec2, is_child, run_in_child};
+use crate::setup::{Ec2Call, SOON, call, call_with_deadline, config, ec2, is_child, run_in_child};
 
 const ROLES: &str = "iam/security-credentials/";
 
 fn role(key_id: &str) -> String {
+    role_until(key_id, "2099-01-01T00:00:00Z")
+}
+
+fn role_until(key_id: &str, expiry: &str) -> String {
     format!(
-        r#"{{"Code":"Success","LastUpdated":"2026-11-20T00:00:00Z","Type":"AWS-HMAC","AccessKeyId":"{key_id}","SecretAccessKey":"s","Token":"t","Expiration":"2099-01-01T00:00:00Z"}}"#
+        r#"{{"Code":"Success","LastUpdated":"2026-11-20T00:00:00Z","Type":"AWS-HMAC","AccessKeyId":"{key_id}","SecretAccessKey":"s","Token":"t","Expiration":"{expiry}"}}"#
     )
 }
 
@@ -54,6 +62,72 @@ async fn the_role_of_the_instance_signs_and_is_requested_once() {
     assert!(signature.contains("/us-east-1/ec2/aws4_request"), "{signature}");
     assert!(requests[0].header("user-agent").unwrap().contains("aws-sdk-rust"));
     assert!(requests[0].header("x-amz-user-agent").unwrap().contains("app/firecamp"));
+}
+
+#[derive(Debug, Clone)]
+struct TestClock(Arc<Mutex<SystemTime>>);
+
+impl TimeSource for TestClock {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_expire_within_a_minute_are_loaded_again() {
+    let server = Server::always(Reply::text(200, "")).await;
+    let imds = instance_with_role().await;
+    let path = "iam/security-credentials/node-role";
+    let began = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let clock = TestClock(Arc::new(Mutex::new(began)));
+    imds.set(path, &role_until("AKIDOLD", "2027-01-15T09:00:00Z"));
+    let config = CloudConfig {
+        credentials: Credentials::InstanceRole,
+        clock: Some(SharedTimeSource::new(clock.clone())),
+        ..config(&server.url, &imds.server.url)
+    };
+    let cloud = AwsCloud::connect(config).unwrap();
+    call(&cloud, Ec2Call::Unassign).await.unwrap();
+    imds.set(path, &role("AKIDNEW"));
+    // They expire an hour after the start.
+    for minutes in [58, 2] {
+        *clock.0.lock().unwrap() += Duration::from_mins(minutes);
+        call(&cloud, Ec2Call::Unassign).await.unwrap();
+    }
+    let requests = server.requests();
+    let signed = requests.iter().map(|one| one.header("authorization").unwrap());
+    let keys = ["AKIDOLD", "AKIDOLD", "AKIDNEW"];
+    assert!(signed.zip(keys).all(|(by, key)| by.contains(key)), "{requests:?}");
+    assert_eq!(requests.len(), 3);
+}
+
+/// Nothing was sent, so a change has no effect.
+#[tokio::test]
+async fn credentials_that_do_not_come_have_a_bound_of_their_own() {
+    let server = Server::always(Reply::text(200, "")).await;
+    let imds = instance_with_role().await;
+    imds.reply(ROLES, Reply::Silence(Vec::new()));
+    let credentials_within = Duration::from_millis(200);
+    let config = CloudConfig {
+        credentials: Credentials::InstanceRole,
+        credentials_within,
+        ..config(&server.url, &imds.server.url)
+    };
+    let cloud = AwsCloud::connect(config).unwrap();
+    for which in [Ec2Call::Assign, Ec2Call::Owner] {
+        let failure = call(&cloud, which).await.unwrap_err();
+        assert_eq!((failure.kind, failure.effect), (Transient, Effect::None), "{failure}");
+        assert!(failure.detail.contains("no region or credentials within 200ms"), "{failure}");
+    }
+    let within = Duration::from_millis(100);
+    let failure = call_with_deadline(&cloud, Ec2Call::Assign, within).await.unwrap_err();
+    assert!(
+        failure.detail.contains("credentials within 50ms"),
+        "half is for the answer: {failure}"
+    );
+    assert_eq!(server.connections(), 0);
+    imds.set(ROLES, "node-role");
+    call(&cloud, Ec2Call::Unassign).await.unwrap();
 }
 
 #[tokio::test]

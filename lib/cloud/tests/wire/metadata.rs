@@ -8,7 +8,7 @@ use firecamp_core::choose_interface::{EniRule, Preference};
 use firecamp_core::failure::CloudKind::{Auth, Throttled, Transient, Unknown};
 use firecamp_core::failure::{CloudFailure, Effect};
 use firecamp_core::ids::SubnetId;
-use firecamp_core::node_identity::NodeIdentity;
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::Cloud;
 use tokio::time::Instant;
 
@@ -219,12 +219,77 @@ async fn keys_of_known_enis_are_read_beside_the_list_which_decides() {
         assert_eq!(macs(&cloud.identity().await.unwrap()), [PRIMARY], "{what}");
         assert_eq!(server.reads().len() - before, reads, "{what}");
     }
-    server.eni(SECOND, "device-number", Reply::text(503, "busy"));
     server.list(&[PRIMARY, SECOND]);
+    cloud.identity().await.unwrap();
+    server.eni(SECOND, "device-number", Reply::text(503, "busy"));
     assert!(cloud.identity().await.is_err());
     server.list(&[PRIMARY]);
     let listed = cloud.identity().await.unwrap();
     assert_eq!(macs(&listed), [PRIMARY], "an ENI that is not listed any more fails nothing");
+}
+
+/// How many reads a poll makes, and what it returns; only the second interface is in use.
+async fn poll(cloud: &AwsCloud, server: &Imds) -> (usize, NodeIdentity) {
+    let before = server.reads().len();
+    let node = cloud.poll_identity(&[mac(PRIMARY), mac(THIRD)].into()).await.unwrap();
+    (server.reads().len() - before, node)
+}
+
+fn second(node: &NodeIdentity) -> &Eni {
+    node.enis.iter().find(|eni| eni.mac == mac(SECOND)).unwrap()
+}
+
+#[tokio::test]
+async fn a_poll_reads_the_list_and_the_addresses_of_the_interfaces_in_use() {
+    let server = Imds::start(&ALL).await;
+    let cloud = imds(&server.server.url);
+    // The first one reads everything: five constants, the list, and seven keys of each ENI.
+    assert_eq!(poll(&cloud, &server).await.0, 5 + 1 + 7 * 3);
+    let before = server.reads().len();
+    let whole = cloud.identity().await.unwrap();
+    assert_eq!(server.reads().len() - before, 1 + 7 * 3);
+    assert_eq!(poll(&cloud, &server).await, (1 + 1, whole.clone()));
+    server.eni(SECOND, "local-ipv4s", Reply::text(200, "10.0.1.4\n10.0.1.77"));
+    server.eni(THIRD, "local-ipv4s", Reply::text(503, "not asked"));
+    let (reads, polled) = poll(&cloud, &server).await;
+    assert_eq!((reads, macs(&polled)), (1 + 1, macs(&whole)));
+    assert_eq!(second(&polled).listed, [Ipv4Addr::new(10, 0, 1, 77)].into());
+    assert!(cloud.identity().await.is_err(), "it reads everything");
+}
+
+#[tokio::test]
+async fn a_poll_reads_all_keys_of_an_interface_that_is_new_or_has_changed() {
+    let server = Imds::start(&[PRIMARY, SECOND]).await;
+    let cloud = imds(&server.server.url);
+    cloud.identity().await.unwrap();
+    server.list(&[PRIMARY]);
+    assert_eq!(poll(&cloud, &server).await.0, 1 + 1, "it is known until the list lacks it");
+    server.eni(SECOND, "device-number", Reply::text(200, "3"));
+    server.list(&[PRIMARY, SECOND]);
+    let (reads, node) = poll(&cloud, &server).await;
+    assert_eq!((reads, second(&node).device_index), (1 + 7, 3), "it was attached again");
+    server.eni(SECOND, "local-ipv4s", Reply::text(200, "10.0.1.5"));
+    let (reads, node) = poll(&cloud, &server).await;
+    assert_eq!((reads, second(&node).primary_address), (1 + 1 + 7, [10, 0, 1, 5].into()));
+    server.eni(SECOND, "local-ipv4s", Reply::text(404, "no"));
+    for (reads, what) in [(1 + 1 + 7, "it has no addresses"), (1 + 7, "it is not known")] {
+        let (made, node) = poll(&cloud, &server).await;
+        assert_eq!((made, macs(&node)), (reads, vec![PRIMARY.to_owned()]), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_poll_forgets_the_interfaces_that_are_not_listed() {
+    let server = Imds::start(&ALL).await;
+    let cloud = imds(&server.server.url);
+    cloud.identity().await.unwrap();
+    server.eni(SECOND, "local-ipv4s", Reply::text(503, "busy"));
+    server.list(&[PRIMARY, SECOND]);
+    let unused = [mac(PRIMARY), mac(THIRD)].into();
+    assert!(cloud.poll_identity(&unused).await.is_err());
+    server.eni(SECOND, "local-ipv4s", Reply::text(200, "10.0.1.4"));
+    server.list(&ALL);
+    assert_eq!(poll(&cloud, &server).await.0, 1 + 1 + 7, "the third is read wholly");
 }
 
 #[tokio::test]

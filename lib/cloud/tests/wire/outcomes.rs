@@ -2,6 +2,9 @@
 //! the deadline.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudKind::{Auth, HeldElsewhere, Throttled, Transient, Unknown};
@@ -34,7 +37,7 @@ fn all_calls() -> impl Iterator<Item = Ec2Call> {
 async fn failure(which: Ec2Call, reply: Reply) -> CloudFailure {
     let within = if matches!(reply, Reply::Silence(_)) { SHORT } else { PATIENT };
     let server = Server::always(reply).await;
-    let config = CloudConfig { describe_within: within, ..config(&server.url, NOWHERE) };
+    let config = CloudConfig { answer_within: within, ..config(&server.url, NOWHERE) };
     let cloud = AwsCloud::connect(config).unwrap();
     let started = Instant::now();
     let failure = call_with_deadline(&cloud, which, within).await.unwrap_err();
@@ -250,6 +253,38 @@ async fn an_assign_response_with_another_address_or_eni_is_unknown() {
         let failure = failure(Ec2Call::Assign, assigned(&inside)).await;
         assert_eq!((failure.kind, failure.effect), (Unknown, Effect::Unknown), "{failure}");
     }
+}
+
+/// Two seconds of each bound are for connecting.
+#[tokio::test]
+async fn a_read_gets_more_time_after_each_silence_until_ec2_answers_in_usual_time() {
+    let silent = Arc::new(AtomicBool::new(true));
+    let state = Arc::clone(&silent);
+    let server = Server::start(move |_| {
+        if state.load(Ordering::SeqCst) { Reply::Silence(Vec::new()) } else { Reply::text(200, "") }
+    })
+    .await;
+    let usual = Duration::from_millis(200);
+    let config = CloudConfig { answer_within: usual, ..config(&server.url, NOWHERE) };
+    let cloud = AwsCloud::connect(config).unwrap();
+    let silence = async |bound: &str| {
+        let failure = call(&cloud, Ec2Call::Instance).await.unwrap_err();
+        assert!(failure.detail.ends_with(&format!("no response within {bound}")), "{failure}");
+    };
+    for bound in ["2.2s", "2.4s", "2.8s", "2.8s"] {
+        silence(bound).await;
+    }
+    let within = Duration::from_millis(300);
+    let write = call_with_deadline(&cloud, Ec2Call::Assign, within).await.unwrap_err();
+    assert_eq!(write.effect, Effect::Unknown, "{write}");
+    assert!(write.detail.ends_with("ms"), "it gets no more than what authorised it: {write}");
+    silent.store(false, Ordering::SeqCst);
+    // On a busy machine, some take longer than usual.
+    for _ in 0..20 {
+        call(&cloud, Ec2Call::Unassign).await.unwrap();
+    }
+    silent.store(true, Ordering::SeqCst);
+    silence("2.2s").await;
 }
 
 #[tokio::test]

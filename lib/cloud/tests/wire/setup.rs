@@ -43,7 +43,7 @@ pub(crate) fn config(ec2: &str, imds: &str) -> CloudConfig {
         ec2_endpoint: Some(ec2.to_owned()),
         imds_endpoint: Some(imds.to_owned()),
         credentials: keys(),
-        describe_within: PATIENT,
+        answer_within: PATIENT,
         imds_within: PATIENT,
         ..CloudConfig::default()
     }

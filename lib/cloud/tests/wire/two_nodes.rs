@@ -119,7 +119,7 @@ fn client(ec2: &str, imds: &str) -> AwsCloud {
         credentials: Credentials::InstanceRole,
         // The simulator's lags are short; a longer wait means a busy machine, or no response.
         imds_within: Duration::from_secs(5),
-        describe_within: Duration::from_secs(30),
+        answer_within: Duration::from_secs(30),
         ..CloudConfig::default()
     };
     AwsCloud::connect(config).unwrap()

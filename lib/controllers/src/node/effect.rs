@@ -59,8 +59,9 @@ pub enum Effect {
 pub enum Task {
     /// List the registry: the node's records and those of these addresses.
     List(BTreeSet<Ipv4Addr>),
-    /// Read the metadata service.
-    Identify,
+    /// Read the metadata service: everything, or the list of ENIs and what changes of those that
+    /// are not among these.
+    Identify(Option<BTreeSet<Mac>>),
     /// Read the node's files.
     ReadFiles,
     /// Query the interfaces of this instance.

@@ -154,6 +154,15 @@ impl Observed {
         records.filter_map(here).collect()
     }
 
+    /// Whether a record names the interface. True until the registry was read.
+    pub(super) fn names(&self, eni: &EniId) -> bool {
+        let listing = self.listing.as_ref().filter(|_| self.listed);
+        listing.is_none_or(|listing| {
+            let mut attached = listing.records.values().filter_map(|it| it.attachment.as_ref());
+            attached.any(|attachment| attachment.eni.as_ref() == Some(eni))
+        })
+    }
+
     /// The kernel targets of the addresses of this node.
     pub(super) fn targets(&self) -> Vec<KernelTarget> {
         let target = |(address, id): (Ipv4Addr, EniId)| {

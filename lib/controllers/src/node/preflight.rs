@@ -22,6 +22,7 @@ use firecamp_node::preflight::facts::{
 use firecamp_node::preflight::{
     Condition, Manager, Severity, Verdict, carriers, has_cluster_tag, judge, verdicts,
 };
+use firecamp_node::volumes::Suspicion;
 
 /// Number of consecutive failed reads that count as a failure; a single one does not.
 const FAILURES: u32 = 3;
@@ -81,6 +82,12 @@ impl Preflight {
     pub(super) fn usable(&self) -> BTreeSet<EniId> {
         let usable = self.verdicts.iter().filter(|one| one.is_usable());
         usable.map(|one| one.eni.clone()).collect()
+    }
+
+    /// The interfaces that others manage.
+    pub(super) fn foreign(&self) -> BTreeSet<&EniId> {
+        let foreign = self.verdicts.iter().filter(|one| one.is_foreign());
+        foreign.map(|one| &one.eni).collect()
     }
 
     /// The verdict on each interface of the node.
@@ -174,6 +181,19 @@ impl Preflight {
             self.facts.volumes = Fact::Known(*volumes);
         }
         self.judge();
+    }
+
+    /// Whether the volumes must be counted, to compare them with what the EBS CSI driver offers. A
+    /// denied query is seldom repeated.
+    pub(super) fn suspects_volumes(&self) -> Suspicion {
+        let offered = self.facts.in_cluster.offered.known().is_some();
+        let denied =
+            matches!(self.facts.rights.get(&Right::DescribeVolumes), Some(Fact::Failed(_)));
+        match &self.facts.volumes {
+            _ if denied => Suspicion::Unlikely,
+            Fact::NotChecked if offered => Suspicion::Possible,
+            Fact::NotChecked | Fact::Failed(_) | Fact::Known(_) => Suspicion::None,
+        }
     }
 
     /// What the EBS CSI driver offers on this node; none if it is not known.

@@ -1,8 +1,13 @@
 //! What a node's controller does periodically.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use firecamp_core::ids::Mac;
+use firecamp_core::node_identity::Eni;
 use firecamp_core::time::Moment;
+use firecamp_node::volumes::Suspicion;
+use firecamp_node::volumes::intervals::CLOUD_CHANCE;
 
 use super::{Effect, NodeController, Task, Tick};
 
@@ -10,6 +15,9 @@ use super::{Effect, NodeController, Task, Tick};
 const TICK: Duration = Duration::from_secs(1);
 /// Read the metadata service every so many ticks: it is local and cheap.
 const METADATA_EVERY: u32 = 5;
+/// Read all of it every so many ticks: the position of an interface may change while it is attached
+/// again, or be incomplete at first, and others change the interfaces that FireCamp does not use.
+const METADATA_WHOLLY_EVERY: u32 = 120;
 /// Full resync of the kernel every so many ticks, because events may be lost.
 const KERNEL_EVERY: u32 = 10;
 /// Search for orphaned addresses every so many ticks.
@@ -53,7 +61,8 @@ impl NodeController {
         self.schedule.next_tick = now.plus(TICK);
         self.preflight.offered_volumes(tick.offered_volumes);
         if due(METADATA_EVERY) && !std::mem::replace(&mut self.schedule.identifying, true) {
-            effects.push(Effect::Start(Task::Identify));
+            let unused = (!due(METADATA_WHOLLY_EVERY)).then(|| self.unused_interfaces());
+            effects.push(Effect::Start(Task::Identify(unused)));
         }
         if due(METADATA_EVERY) {
             effects.extend(self.withholding.recheck(&self.observed));
@@ -68,8 +77,24 @@ impl NodeController {
         if due(files) && !std::mem::replace(&mut self.schedule.reading_files, true) {
             effects.push(Effect::Start(Task::ReadFiles));
         }
+        let tick = Tick { suspects_volumes: self.suspicion(tick), ..tick };
         let others = (&self.preflight, &self.managed, &self.evictions);
         let query = self.ec2.due(&self.observed, others, tick, now);
         effects.extend(query.map(Effect::Start));
+    }
+
+    /// Why EC2 is asked for the volumes: for their problems, or because their number is not known.
+    fn suspicion(&self, tick: Tick) -> Suspicion {
+        match tick.suspects_volumes.max(self.preflight.suspects_volumes()) {
+            Suspicion::Unlikely if tick.random >= CLOUD_CHANCE => Suspicion::None,
+            suspicion => suspicion,
+        }
+    }
+
+    /// The interfaces that others manage and that no record names.
+    fn unused_interfaces(&self) -> BTreeSet<Mac> {
+        let foreign = self.preflight.foreign();
+        let unused = |eni: &&Eni| foreign.contains(&eni.id) && !self.observed.names(&eni.id);
+        self.observed.enis().iter().filter(unused).map(|eni| eni.mac).collect()
     }
 }

@@ -133,7 +133,7 @@ impl Outside {
     fn start(&mut self, task: &Task, at: &mut CurrentSecond<'_>) -> Option<node::Event> {
         match task {
             Task::List(_) => Some(node::Event::Listed(Ok(Listing::default()))),
-            Task::Identify => Some(node::Event::Identified(Ok(identity(at.env.names)))),
+            Task::Identify(_) => Some(node::Event::Identified(Ok(identity(at.env.names)))),
             Task::ReadFiles => Some(node::Event::Files(NodeFacts::default())),
             Task::QueryInterfaces(_) => {
                 let query = self.query_ec2(at);
@@ -141,7 +141,7 @@ impl Outside {
                 self.receive(query.arrives, result, at.second)
             }
             Task::QueryVolumes(_) => {
-                at.report.cloud = Some(self.volumes.pending);
+                at.report.cloud = Some(self.volumes.suspicion);
                 let query = self.query_ec2(at);
                 let lacked: Vec<_> = self.volumes.lacked.iter().cloned().collect();
                 let CloudView { attachments, elsewhere, .. } =

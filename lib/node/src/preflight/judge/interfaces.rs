@@ -50,6 +50,14 @@ impl Verdict {
     pub fn is_usable(&self) -> bool {
         self.manager == Manager::FireCamp
     }
+
+    /// Whether others manage it.
+    pub fn is_foreign(&self) -> bool {
+        match self.manager {
+            Manager::VpcCni | Manager::Other | Manager::TakenByCni | Manager::UnknownCni => true,
+            Manager::FireCamp | Manager::Removing | Manager::Unknown => false,
+        }
+    }
 }
 
 /// A verdict on each network interface that the metadata service lists; empty if it is unknown.

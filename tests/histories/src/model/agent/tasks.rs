@@ -14,7 +14,7 @@ impl Model<'_> {
     pub(super) fn start(&mut self, slot: Slot, task: Task) {
         match task {
             Task::List(known) => self.list(slot, &known),
-            Task::Identify => self.identify(slot),
+            Task::Identify(_) => self.identify(slot),
             Task::ReadFiles => self.tell(slot, Duration::ZERO, NodeEvent::Files(node_facts())),
             Task::QueryInterfaces(_) => self.query_interfaces(slot),
             Task::QueryVolumes(_) => self.query_volumes(slot),

@@ -73,11 +73,15 @@ impl Tasks {
         let systems = Arc::clone(&self.systems);
         Some(match task {
             Task::List(known) => self.list(&known),
-            Task::Identify => {
-                Box::pin(
-                    async move { NodeEvent::Identified(bounded(systems.cloud.identity()).await) },
-                )
-            }
+            Task::Identify(unused) => Box::pin(async move {
+                let read = async {
+                    match &unused {
+                        Some(unused) => systems.cloud.poll_identity(unused).await,
+                        None => systems.cloud.identity().await,
+                    }
+                };
+                NodeEvent::Identified(bounded(read).await)
+            }),
             Task::ReadFiles => Box::pin(async { NodeEvent::Files(node_facts()) }),
             Task::QueryInterfaces(instance) => Box::pin(async move {
                 let read = bounded(systems.cloud.interfaces(&instance)).await;
