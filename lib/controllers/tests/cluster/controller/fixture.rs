@@ -60,7 +60,7 @@ impl Agent {
             api: Api::Answers,
             pod: None,
             volumes: Vec::new(),
-            interfaces: None,
+            interfaces: Some(Ok(Vec::new())),
             query_time: Duration::ZERO,
             operations: Some(Vec::new()),
         }

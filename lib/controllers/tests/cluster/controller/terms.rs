@@ -128,6 +128,7 @@ fn gives_the_lease_back(agent: &mut Agent, between: (Duration, Duration)) {
 #[test]
 fn leader_whose_queries_ec2_does_not_answer_releases_the_lease_and_pauses() {
     let mut agent = Agent::leading(&unready_node());
+    agent.interfaces = None;
     gives_the_lease_back(&mut agent, (timing::EC2_UNREACHABLE, MINUTE * 12));
 }
 
