@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use firecamp_controllers::leader::Ec2Observation;
 use firecamp_controllers::publish::{Facts, Notice, Reports};
 use firecamp_controllers::volumes::VolumesReport;
 use firecamp_core::ids::VolumeId;
@@ -27,6 +28,8 @@ struct SharedState {
     lacked: BTreeSet<VolumeId>,
     /// For the node: how many volumes the EBS CSI driver offers.
     offered: Option<u32>,
+    /// For the node: the last read of the Lease, until it is taken, and what it publishes.
+    lease_read: Option<Option<Ec2Observation>>,
 }
 
 impl SharedStatus {
@@ -80,6 +83,16 @@ impl SharedStatus {
     /// Whether EC2 may know of a problem of a volume that is not reported.
     pub(crate) fn suspects_volumes(&self) -> Suspicion {
         self.lock().suspicion
+    }
+
+    /// The Lease was read; none if that failed or if it does not exist.
+    pub(crate) fn set_lease_read(&self, read: Option<Ec2Observation>) {
+        self.lock().lease_read = Some(read);
+    }
+
+    /// Takes the last read of the Lease, if there is a new one.
+    pub(crate) fn take_lease_read(&self) -> Option<Option<Ec2Observation>> {
+        self.lock().lease_read.take()
     }
 
     /// Sets the volumes that an earlier process published.
