@@ -48,10 +48,10 @@ pub(crate) struct Ec2 {
     skews: ClockSkews,
 }
 
-/// A call: operation and object for error messages, and the bound of a change.
+/// A call: operation and object for error messages, and its bound.
 struct Call {
     operation: Operation,
-    /// None for a read.
+    /// The whole time of a change, or of a list of many pages. None for any other read.
     within: Option<Duration>,
     what: String,
 }

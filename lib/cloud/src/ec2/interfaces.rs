@@ -141,8 +141,8 @@ impl Ec2 {
         cluster: &ClusterName,
     ) -> Result<Vec<DescribedInterface>, CloudFailure> {
         let what = format!("DescribeNetworkInterfaces of cluster {cluster}");
-        let within = self.config.describe_within.saturating_mul(CLUSTER_PATIENCE);
-        let call = Call { operation: Operation::Describe, within, what };
+        let within = self.config.answer_within.saturating_mul(CLUSTER_PATIENCE);
+        let call = Call { operation: Operation::Describe, within: Some(within), what };
         let tag = format!("tag:{}", tag::CLUSTER);
         let filters = [filter(&tag, std::slice::from_ref(cluster))];
         let keep = |page: Vec<_>| managed_interface::of_cluster(&call.what, cluster, &page);

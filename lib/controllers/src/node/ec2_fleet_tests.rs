@@ -12,6 +12,7 @@ use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
 use firecamp_core::ports::PodView;
 use firecamp_core::record::{Attachment, Claim, State, StaticIp};
+use firecamp_node::volumes::Suspicion;
 use firecamp_registry::api::StaticIPStatus;
 use firecamp_testkit::sim::interface;
 
@@ -208,7 +209,11 @@ impl Agent {
             let event = LeaderEvent::Tick(outside.part());
             self.lead(event, outside);
         }
-        let tick = Tick { random: outside.part(), suspects_volumes: false, offered_volumes: None };
+        let tick = Tick {
+            random: outside.part(),
+            suspects_volumes: Suspicion::None,
+            offered_volumes: None,
+        };
         let Self { preflight, managed, evictions, .. } = self;
         let others = Others { preflight, managed, evictions };
         match self.queries.due(&self.observed, others, tick, outside.now) {

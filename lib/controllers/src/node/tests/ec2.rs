@@ -67,7 +67,7 @@ impl Scene {
             detail: String::new(),
         };
         let result = match task {
-            Task::Identify => return Some(Event::Identified(Ok(self.identity.clone()))),
+            Task::Identify(_) => return Some(Event::Identified(Ok(self.identity.clone()))),
             Task::QueryClaims(of) => {
                 let unclaimed = of.iter().map(|address| (*address, false));
                 return Some(Event::Claimed(unclaimed.collect()));
@@ -130,7 +130,7 @@ impl Scene {
 fn node_that_a_leader_covers_queries_its_interfaces_once_at_the_start() {
     let mut scene = Scene::new();
     assert_eq!(scene.run(MINUTE * 10).len(), 1);
-    assert_eq!(scene.run(HOUR * 3), []);
+    assert_eq!(scene.run(HOUR * 3), Vec::<Duration>::new());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn node_without_addresses_never_queries_at_rest() {
     for lease in [None, Some((observation(3), MINUTE)), Some((observation(3), HOUR * 9))] {
         let mut scene = Scene { lease, ..Scene::without_address() };
         assert_eq!(scene.run(MINUTE * 10).len(), 1, "for the tags of its interfaces");
-        assert_eq!(scene.run(HOUR * 3), []);
+        assert_eq!(scene.run(HOUR * 3), Vec::<Duration>::new());
     }
 }
 
@@ -156,11 +156,11 @@ fn address_that_the_leader_names_is_queried_once_each_time() {
     scene.run(MINUTE * 10);
     let other = Ipv4Addr::new(10, 0, 1, 99);
     scene.lease.as_mut().unwrap().0.misplaced = [other].into();
-    assert_eq!(scene.run(MINUTE * 10), [], "it is another node's");
+    assert_eq!(scene.run(MINUTE * 10), Vec::<Duration>::new(), "it is another node's");
     scene.lease.as_mut().unwrap().0.misplaced = [other, ADDRESS].into();
     assert_eq!(scene.run(MINUTE).len(), 1);
     scene.lease.as_mut().unwrap().0.misplaced.clear();
-    assert_eq!(scene.run(MINUTE * 10), []);
+    assert_eq!(scene.run(MINUTE * 10), Vec::<Duration>::new());
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn address_that_the_metadata_service_stops_listing_is_queried_once() {
     scene.identity.enis[0].listed.clear();
     assert_eq!(scene.run(HOUR).len(), 1);
     scene.identity.enis[0].listed.insert(ADDRESS);
-    assert_eq!(scene.run(MINUTE * 10), []);
+    assert_eq!(scene.run(MINUTE * 10), Vec::<Duration>::new());
     scene.identity.enis[0].listed.clear();
     assert_eq!(scene.run(HOUR).len(), 1, "it is new again");
 }
@@ -224,7 +224,7 @@ fn throttled_query_doubles_the_interval_until_the_leader_answers() {
         assert!((interval..=interval * 115 / 100).contains(seconds), "{apart:?}");
     }
     scene.lease = observation;
-    assert_eq!(scene.run(HOUR), [], "throttled is not gone");
+    assert_eq!(scene.run(HOUR), Vec::<Duration>::new(), "throttled is not gone");
 }
 
 #[test]
