@@ -110,7 +110,7 @@ impl Ec2 {
             None => client::CONNECT.saturating_add(answer_within),
         };
         let sent = Instant::now();
-        let Ok(answer) = timeout(left, send(client)).await else {
+        let Ok(answer) = timeout(left, Box::pin(send(client))).await else {
             self.answers.elapsed(answer_within.min(left));
             return Err(sdk_error::timed_out_call(call.operation, &call.what, left));
         };
@@ -132,7 +132,7 @@ impl Ec2 {
             let text = format!("{}: no region or credentials within {within:?}", call.what);
             Err(sdk_error::before_sending(NotSentReason::Late, &text))
         };
-        timeout(within, loaded).await.unwrap_or_else(late)
+        timeout(within, Box::pin(loaded)).await.unwrap_or_else(late)
     }
 
     async fn client(&self, metadata: &Metadata) -> Result<client::Signed, CloudFailure> {
