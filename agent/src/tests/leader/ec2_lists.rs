@@ -35,6 +35,8 @@ async fn misplaced_address_is_named_in_the_lease_until_it_is_back() {
             assert!(took < MINUTE * 2, "{took:?}");
             fixture.in_ec2(ADDRESS, "eni-0000000a", "i-0000000a");
             until("it is back", || !is_named(&fixture)).await;
+            // Until the Lease is read again.
+            sleep(MINUTE).await;
         })
         .await;
     let read = fixture.shared_status.take_lease_read().flatten().unwrap();

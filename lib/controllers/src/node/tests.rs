@@ -17,6 +17,7 @@ use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_node::kernel::Change;
 use firecamp_node::preflight::facts::{Cni, Fact, NodeFacts};
 use firecamp_node::volumes::Suspicion;
+use firecamp_testkit::sim::interface;
 
 use super::*;
 
@@ -244,7 +245,8 @@ fn asked_for_volumes(tick: Tick, seconds: u64) -> Vec<u64> {
                 asked.push(second);
                 QueryResult::Volumes(Ok((Vec::new(), Vec::new())))
             } else if let Task::QueryInterfaces(_) = task {
-                QueryResult::Interfaces(Ok(Vec::new()))
+                let all = identity().enis.into_iter();
+                QueryResult::Interfaces(Ok(all.map(|eni| interface(eni.id, eni.subnet)).collect()))
             } else if let Task::QueryTypeLimits(name) = task {
                 let limits = TypeLimits { name, enis: 3, addresses: 10, volumes: None };
                 QueryResult::TypeLimits(Ok(limits))

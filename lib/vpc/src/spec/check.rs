@@ -10,8 +10,10 @@ use super::{Spec, SpecError};
 const MAX_SUBNETS: usize = 64;
 /// The largest number of nodes: a run with 1000 of them still fits.
 const MAX_NODES: usize = 2_000;
-/// The largest number of clients, and of foreign ENIs.
-const MAX_OTHERS: usize = 500;
+/// The largest number of clients.
+const MAX_CLIENTS: usize = 500;
+/// The largest number of foreign ENIs: EC2's default quota of interfaces of a Region.
+const MAX_FOREIGN: usize = 5_000;
 /// The largest number of volumes: 25 for each of 200 nodes.
 const MAX_VOLUMES: usize = 5_000;
 /// The largest number of tags of a resource, EC2's own limit.
@@ -35,8 +37,8 @@ fn sizes(spec: &Spec) -> Result<(), SpecError> {
     let counts = [
         ("subnets", spec.subnets.len(), MAX_SUBNETS),
         ("nodes", spec.nodes.len(), MAX_NODES),
-        ("clients", spec.clients.len(), MAX_OTHERS),
-        ("foreign", spec.foreign.len(), MAX_OTHERS),
+        ("clients", spec.clients.len(), MAX_CLIENTS),
+        ("foreign", spec.foreign.len(), MAX_FOREIGN),
         ("volumes", spec.volumes.len(), MAX_VOLUMES),
     ];
     if spec.subnets.is_empty() {
