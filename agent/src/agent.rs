@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent_files::AgentFiles;
 use crate::kernel::{Kernel, KernelEvents};
 use crate::ports::{Environment, Ports};
-use crate::publish::SharedStatus;
+use crate::publish::{LeaseRead, SharedStatus};
 use crate::report::report;
 use crate::runner::{self, Driver};
 use crate::source::Source;
@@ -87,7 +87,7 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
 
     /// A read of the Lease comes first; the tick follows at once.
     fn tick(&mut self) -> Event {
-        if let Some(read) = self.shared_status.take_lease_read() {
+        if let Some(LeaseRead(read)) = self.shared_status.take_lease_read() {
             return Event::LeaseRead(read);
         }
         Event::Tick(Tick {

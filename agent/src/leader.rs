@@ -28,7 +28,7 @@ use tracing::Instrument as _;
 pub(crate) use self::remote_systems::RemoteSystems;
 use self::watches::Watches;
 use crate::outage::Outage;
-use crate::publish::SharedStatus;
+use crate::publish::{LeaseRead, SharedStatus};
 use crate::runner::{self, Driver};
 use crate::status::LeadershipMetrics;
 
@@ -154,7 +154,7 @@ impl<C: Cloud + CloudInterfaces + 'static> Outside<C> {
                     Ok(_) => self.outage.ended(),
                     Err(why) => self.outage.lasts(why),
                 }
-                self.shared_status.set_lease_read(read.ok().flatten());
+                self.shared_status.set_lease_read(LeaseRead(read.ok().flatten()));
             }
             Report::LeaseNotWritten(why) => {
                 tracing::debug!(error = %why, "failed to write the Lease");

@@ -10,6 +10,10 @@ use firecamp_core::ids::VolumeId;
 use firecamp_node::volumes::observation::CloudView;
 use firecamp_node::volumes::{Suspicion, Table};
 
+/// What a read of the Lease found; none if it failed or if there is no Lease.
+#[derive(Debug, Clone)]
+pub(crate) struct LeaseRead(pub(crate) Option<Ec2Observation>);
+
 /// The latest report of each controller. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SharedStatus(Arc<Mutex<SharedState>>);
@@ -29,7 +33,7 @@ struct SharedState {
     /// For the node: how many volumes the EBS CSI driver offers.
     offered: Option<u32>,
     /// For the node: the last read of the Lease, until it is taken, and what it publishes.
-    lease_read: Option<Option<Ec2Observation>>,
+    lease_read: Option<LeaseRead>,
 }
 
 impl SharedStatus {
@@ -85,13 +89,13 @@ impl SharedStatus {
         self.lock().suspicion
     }
 
-    /// The Lease was read; none if that failed or if it does not exist.
-    pub(crate) fn set_lease_read(&self, read: Option<Ec2Observation>) {
+    /// The Lease was read.
+    pub(crate) fn set_lease_read(&self, read: LeaseRead) {
         self.lock().lease_read = Some(read);
     }
 
     /// Takes the last read of the Lease, if there is a new one.
-    pub(crate) fn take_lease_read(&self) -> Option<Option<Ec2Observation>> {
+    pub(crate) fn take_lease_read(&self) -> Option<LeaseRead> {
         self.lock().lease_read.take()
     }
 

@@ -11,6 +11,7 @@ use firecamp_testkit::sim::Calls;
 use tokio::time::sleep;
 
 use super::harness::{ADDRESS, Node, Running, until};
+use crate::publish::LeaseRead;
 
 #[tokio::test(start_paused = true)]
 async fn idle_node_queries_ec2_at_most_once_per_minute() {
@@ -54,7 +55,7 @@ async fn leader_lists(
         *count += 1;
         let (nodes, misplaced) = (3, misplaced.clone());
         let listed = Ec2Observation { count: *count, nodes, throttled: false, misplaced };
-        agent.shared_status.set_lease_read(Some(listed));
+        agent.shared_status.set_lease_read(LeaseRead(Some(listed)));
         sleep(Duration::from_mins(1)).await;
     }
 }

@@ -109,12 +109,12 @@ impl Ec2 {
             Some(within) => within.saturating_sub(started.elapsed()),
             None => client::CONNECT.saturating_add(answer_within),
         };
-        let sent = Instant::now();
+        let begun = Instant::now();
         let Ok(answer) = timeout(left, Box::pin(send(client))).await else {
             self.answers.elapsed(answer_within.min(left));
             return Err(sdk_error::timed_out_call(call.operation, &call.what, left));
         };
-        answer.inspect(|_| self.answers.answered(sent.elapsed()))
+        answer.inspect(|_| self.answers.answered(begun.elapsed()))
     }
 
     /// The client, with credentials. A failure means that nothing was sent. The credentials of a

@@ -107,7 +107,7 @@ async fn again(metadata: &Metadata, known: Eni) -> EniRead {
             let listed = all.into_iter().filter(|one| *one != known.primary_address).collect();
             Ok(Ok(Eni { listed, ..known }))
         }
-        Some(_) | None => eni(metadata, known.mac).await,
+        Some(_) | None => Box::pin(eni(metadata, known.mac)).await,
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::fixture::{ADDRESS, ClusterFixture, until};
+use crate::publish::LeaseRead;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -39,7 +40,7 @@ async fn misplaced_address_is_named_in_the_lease_until_it_is_back() {
             sleep(MINUTE).await;
         })
         .await;
-    let read = fixture.shared_status.take_lease_read().flatten().unwrap();
+    let read = fixture.shared_status.take_lease_read().and_then(|LeaseRead(read)| read).unwrap();
     assert!(read.count > 1 && read.misplaced.is_empty(), "{read:?}");
 }
 

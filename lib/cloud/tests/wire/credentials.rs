@@ -78,7 +78,7 @@ async fn credentials_that_expire_within_a_minute_are_loaded_again() {
     let server = Server::always(Reply::text(200, "")).await;
     let imds = instance_with_role().await;
     let path = "iam/security-credentials/node-role";
-    let began = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let began = UNIX_EPOCH + Duration::from_hours(500_000);
     let clock = TestClock(Arc::new(Mutex::new(began)));
     imds.set(path, &role_until("AKIDOLD", "2027-01-15T09:00:00Z"));
     let config = CloudConfig {

@@ -277,8 +277,8 @@ impl Agent {
     }
 }
 
-fn identity(name: String) -> Identity {
-    let uid = leader::Uid::new(&name).unwrap();
+fn identity(name: &str) -> Identity {
+    let uid = leader::Uid::new(name).unwrap();
     Identity { uid, version: parsed("7"), deleting: false }
 }
 
@@ -287,7 +287,7 @@ fn cluster() -> Vec<LeaderEvent> {
     let nodes = (0..AGENTS).map(|number| (node(number), Some(NodeReadiness::Ready.into())));
     let addresses = (0..AGENTS).map(|number| {
         let observed = ObservedStaticIp {
-            id: identity(format!("ip-{number}")),
+            id: identity(&format!("ip-{number}")),
             record: record(number),
             generation: 1,
             finalizers: Vec::new(),
@@ -298,7 +298,7 @@ fn cluster() -> Vec<LeaderEvent> {
     let claims = (0..AGENTS).map(|number| {
         let (member, pool, at) = (member(number), parsed("pool"), Some(address(number)));
         let claim = Claim { member: member.clone(), pool, requested: None, address: at, set: None };
-        let id = identity(format!("claim-{number}"));
+        let id = identity(&format!("claim-{number}"));
         let (owner, conditions) = (None, Vec::new());
         (member, Some(ObservedClaim { id, claim, generation: 1, owner, conditions }))
     });

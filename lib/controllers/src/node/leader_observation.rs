@@ -91,7 +91,8 @@ impl LeaderObservation {
         if !self.has_lease {
             return holds || incomplete;
         }
-        if !incomplete && !(holds && self.is_stale(now)) {
+        let is_wanted = incomplete || (holds && self.is_stale(now));
+        if !is_wanted {
             self.due = None;
             return false;
         }

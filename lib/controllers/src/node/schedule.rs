@@ -87,10 +87,10 @@ impl NodeController {
 
     /// Why EC2 is asked for the volumes: for their problems, or because their number is not known.
     fn suspicion(&self, tick: Tick) -> Suspicion {
-        match tick.suspects_volumes.max(self.preflight.suspects_volumes()) {
-            Suspicion::Unlikely if tick.random >= CLOUD_CHANCE => Suspicion::None,
-            suspicion => suspicion,
-        }
+        let suspicion = tick.suspects_volumes.max(self.preflight.suspects_volumes());
+        let has_no_luck = tick.random >= CLOUD_CHANCE;
+        let is_left_out = suspicion == Suspicion::Unlikely && has_no_luck;
+        if is_left_out { Suspicion::None } else { suspicion }
     }
 
     /// The interfaces that others manage and that no record names.

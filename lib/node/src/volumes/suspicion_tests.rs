@@ -51,13 +51,12 @@ fn f081_node_and_kubernetes_show_all_problems_but_what_somebody_does_in_ec2() {
     for reason in Reason::ALL {
         let (seen, _) = broken(reason);
         let wanted = match reason {
-            // The volume is in use, and what has changed is in EC2.
+            // The volume is in use, and what has changed is in EC2; or EC2 does not explain it.
             Reason::StuckAttaching
             | Reason::StuckDetaching
             | Reason::Busy
-            | Reason::DeviceWithoutVolume => Suspicion::Unlikely,
-            // EC2 does not explain it.
-            Reason::LinkMismatch
+            | Reason::DeviceWithoutVolume
+            | Reason::LinkMismatch
             | Reason::NotMounted
             | Reason::PodGone
             | Reason::AlmostFull

@@ -95,7 +95,7 @@ impl Trace {
         from: Timestamp,
         [start_ms, rest_ms]: [u64; 2],
     ) -> Self {
-        let mut trace = Self { start_ms, rest_ms, ..Self::default() };
+        let mut trace = Self { rest_ms, start_ms, ..Self::default() };
         for event in events {
             let Some(mut request) = request(event, names) else { continue };
             let at = event.at.duration_since(from).as_millis();
