@@ -28,7 +28,6 @@ use tracing::Instrument as _;
 pub(crate) use self::remote_systems::RemoteSystems;
 use self::watches::Watches;
 use crate::outage::Outage;
-use crate::publish::{LeaseRead, SharedStatus};
 use crate::runner::{self, Driver};
 use crate::status::LeadershipMetrics;
 
@@ -39,7 +38,7 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(crate) async fn run<C: Cloud + CloudInterfaces + 'static>(
     names: (NodeName, ClusterName),
     (cloud, registry): (C, AnyRegistry),
-    (metrics, shared_status): (&LeadershipMetrics, &SharedStatus),
+    metrics: &LeadershipMetrics,
     end: &CancellationToken,
 ) {
     let opened = async {
@@ -54,14 +53,14 @@ pub(crate) async fn run<C: Cloud + CloudInterfaces + 'static>(
     };
     if let Some(Some(cluster)) = end.run_until_cancelled(opened).await {
         let remote = RemoteSystems::new(names, cluster, (cloud, registry.clone()));
-        lead(remote, (metrics.clone(), shared_status.clone()), end).await;
+        lead(remote, metrics.clone(), end).await;
     }
 }
 
 /// Runs the controller until `end`. Needs a `LocalSet`.
 pub(crate) async fn lead<C: Cloud + CloudInterfaces + 'static>(
     remote: RemoteSystems<C>,
-    (metrics, shared_status): (LeadershipMetrics, SharedStatus),
+    metrics: LeadershipMetrics,
     end: &CancellationToken,
 ) {
     let (node, name) = (remote.node.clone(), remote.name.clone());
@@ -73,7 +72,6 @@ pub(crate) async fn lead<C: Cloud + CloudInterfaces + 'static>(
         dropped: CancellationToken::new(),
         outage: Outage::new("the Lease"),
         metrics,
-        shared_status,
     };
     let Ok(()) = runner::run(controller, outside, end).await;
 }
@@ -88,7 +86,6 @@ struct Outside<C> {
     dropped: CancellationToken,
     outage: Outage,
     metrics: LeadershipMetrics,
-    shared_status: SharedStatus,
 }
 
 impl<C: Cloud + CloudInterfaces + 'static> Driver<LeaderController> for Outside<C> {
@@ -149,13 +146,8 @@ impl<C: Cloud + CloudInterfaces + 'static> Outside<C> {
 
     fn report(&mut self, report: Report) {
         match report {
-            Report::LeaseRead(read) => {
-                match &read {
-                    Ok(_) => self.outage.ended(),
-                    Err(why) => self.outage.lasts(why),
-                }
-                self.shared_status.set_lease_read(LeaseRead(read.ok().flatten()));
-            }
+            Report::LeaseRead(Ok(())) => self.outage.ended(),
+            Report::LeaseRead(Err(why)) => self.outage.lasts(&why),
             Report::LeaseNotWritten(why) => {
                 tracing::debug!(error = %why, "failed to write the Lease");
             }

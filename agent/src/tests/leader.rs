@@ -3,7 +3,6 @@
 
 mod claim_conditions;
 mod crashes;
-mod ec2_lists;
 mod ec2_unreachable;
 pub(super) mod fixture;
 mod leases;

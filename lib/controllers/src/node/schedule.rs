@@ -9,7 +9,6 @@ use firecamp_core::time::Moment;
 use firecamp_node::volumes::Suspicion;
 use firecamp_node::volumes::intervals::CLOUD_CHANCE;
 
-use super::ec2_queries::Others;
 use super::{Effect, NodeController, Task, Tick};
 
 /// Period of the ticks, and of the plans without other events.
@@ -79,8 +78,7 @@ impl NodeController {
             effects.push(Effect::Start(Task::ReadFiles));
         }
         let tick = Tick { suspects_volumes: self.suspicion(tick), ..tick };
-        let Self { preflight, managed, evictions, .. } = self;
-        let others = Others { preflight, managed, evictions };
+        let others = (&self.preflight, &self.managed, &self.evictions);
         let query = self.ec2.due(&self.observed, others, tick, now);
         effects.extend(query.map(Effect::Start));
     }

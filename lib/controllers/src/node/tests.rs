@@ -1,4 +1,3 @@
-mod ec2;
 mod evict;
 
 use std::collections::BTreeSet;

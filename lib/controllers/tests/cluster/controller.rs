@@ -1,6 +1,5 @@
 //! The leader's controller.
 
-mod ec2_lists;
 mod fixture;
 mod gates;
 mod passes;

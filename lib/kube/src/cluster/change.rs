@@ -107,13 +107,7 @@ fn dated(conditions: &[Condition]) -> Vec<Condition> {
     all
 }
 
-/// A merge patch that names the version that was read.
-pub(super) fn patched(
-    place: &Place,
-    verb: &str,
-    sub: &str,
-    patch: &Value,
-) -> Result<Call, RegistryFailure> {
+fn patched(place: &Place, verb: &str, sub: &str, patch: &Value) -> Result<Call, RegistryFailure> {
     let what = format!("{verb} {}", place.label);
     let mut call = Call::write(Method::PATCH, what, format!("{}{sub}", place.path()));
     call.body = Some((MERGE, write::bytes(&call, patch)?));

@@ -254,7 +254,6 @@ impl Model<'_> {
             event @ (NodeEvent::Tick(_)
             | NodeEvent::KernelChanged(_)
             | NodeEvent::RegistryChanged
-            | NodeEvent::LeaseRead(_)
             | NodeEvent::KernelRead(..)
             | NodeEvent::KernelViewed(_)
             | NodeEvent::Listed(Err(_))
