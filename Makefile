@@ -176,7 +176,7 @@ e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take mi
 	$(MAKE) e2e NETWORK_POLICY=1 CNI=ptp ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e CNI=vpc ARGS=_
 
-test-cloudformation: ## Check the CloudFormation template, and the cluster for eksctl (needs python3)
+test-cloudformation: ## Check the CloudFormation template and the cluster for eksctl (needs python3)
 	scripts/test-cloudformation.sh
 
 test-moto: ## Test the EC2 client against the moto server (needs python3)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks what the tests of docs/install.md cannot run: the CloudFormation template with cfn-lint, and
-# the cluster for eksctl with eksctl's own schema. Needs Go and a module proxy for the schema, and
-# what scripts/python-tools.sh needs.
+# Checks what the tests of docs/install.md cannot run: the CloudFormation template with cfn-lint,
+# and the cluster for eksctl with eksctl's own schema. Needs Go and a module proxy for the schema,
+# and what scripts/python-tools.sh needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -24,8 +24,8 @@ pub struct CloudConfig {
     pub region: Option<String>,
     /// URL of EC2's query API, instead of the region's endpoint.
     pub ec2_endpoint: Option<String>,
-    /// The setting that selects AWS's endpoints for FIPS or dual stack, if one does. The SDK refuses
-    /// it beside a URL.
+    /// The setting that selects AWS's endpoints for FIPS or dual stack, if one does. The SDK
+    /// refuses it beside a URL.
     pub aws_endpoint: Option<&'static str>,
     /// A URL of STS that the environment says to ignore and that the SDK would use nevertheless.
     pub ignored_sts_endpoint: Option<String>,

@@ -1,9 +1,9 @@
 //! EC2's query API: one client, and one request for each call.
 //!
-//! A call has three bounds, because they fail for different reasons: loading the credentials (STS or
-//! the metadata service), connecting, and the answer. Without credentials nothing was sent. After a
-//! change was sent, its bound means that its effect is unknown. Only the answers to reads may take
-//! longer in a brown-out: a change must take effect within the time that authorised it.
+//! A call has three bounds, because they fail for different reasons: loading the credentials (STS
+//! or the metadata service), connecting, and the answer. Without credentials nothing was sent.
+//! After a change was sent, its bound means that its effect is unknown. Only the answers to reads
+//! may take longer in a brown-out: a change must take effect within the time that authorised it.
 
 mod addresses;
 mod answer_bound;
@@ -48,10 +48,10 @@ pub(crate) struct Ec2 {
     skews: ClockSkews,
 }
 
-/// A call: operation and object for error messages, and its bound.
+/// A call: operation and object for error messages, and the bound of a change.
 struct Call {
     operation: Operation,
-    /// The whole time of a change, or of a list of many pages. None for any other read.
+    /// The whole time of a change. None for a read.
     within: Option<Duration>,
     what: String,
 }

@@ -78,7 +78,7 @@ impl Subnet {
         Ipv4Addr::from(u32::from(self.cidr.network()).wrapping_add(1))
     }
 
-    /// Whether an explicit CIDR reservation of the spec covers it; automatic assignment skips those.
+    /// Whether an explicit CIDR reservation of the spec covers it; automatic assignment skips it.
     pub(crate) fn has_cidr_reservation(&self, address: Ipv4Addr) -> bool {
         self.reservations.iter().any(|net| net.contains(&address))
     }

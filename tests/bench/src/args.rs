@@ -111,9 +111,9 @@ pub(crate) struct SteadyArguments {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-KUBE_ASSETS names the directory with etcd and kube-apiserver; `make scale` builds them. A tenth of the
-nodes have a real agent, the others a replayed one. The command fails if the replayed agents send
-other requests than the real ones. A missed goal fails nothing.")]
+KUBE_ASSETS names the directory with etcd and kube-apiserver; `make scale` builds them. A tenth
+of the nodes have a real agent, the others a replayed one. The command fails if the replayed
+agents send other requests than the real ones. A missed goal fails nothing.")]
 pub(crate) struct ScaleArguments {
     /// The fraction of 1,000 nodes, with up to three decimals
     #[arg(long, env = "FIRECAMP_BENCH_SCALE", value_name = "FACTOR", default_value = "1",

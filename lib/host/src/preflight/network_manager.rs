@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use super::systemd_config::{boolean, setting};
 use super::{NodeFiles, names};
 
-/// NetworkManager's state of each device, in a file named after the index of its link. It is private
-/// data of NetworkManager; the directory beside it contains a socket, so only this one is mounted.
+/// NetworkManager's state of each device, in a file named after the index of its link. It is
+/// private data of NetworkManager; the directory beside it contains a socket, so only this one is
+/// mounted.
 const DEVICES: &str = "/run/NetworkManager/devices";
 const SECTION: &str = "device";
 const NET: &str = "/sys/class/net";
 
 impl NodeFiles {
-    /// The names of these links. NetworkManager deletes the files of devices that are gone, but only
-    /// when it starts.
+    /// The names of these links. NetworkManager deletes the files of devices that are gone, but
+    /// only when it starts.
     pub(super) fn network_manager(&self) -> Result<BTreeSet<String>, String> {
         self.mounted(&[DEVICES])?;
         let files =

@@ -232,9 +232,7 @@ fn the_samples_match_the_serialized_objects() {
 fn the_pools_of_the_documentation_are_valid() {
     for text in [POOL, POOL_OF_ONE_MACHINE] {
         let pool: StaticIPPool = parse(text.as_bytes()).unwrap();
-        let record = Pool::try_from(&pool).unwrap();
-        assert!(!record.subnets.is_empty());
-        assert!(!text.contains("\n..."), "people write no end marker");
+        assert!(!Pool::try_from(&pool).unwrap().subnets.is_empty());
     }
 }
 

@@ -35,7 +35,7 @@ impl Assets {
         self.dir.join(name)
     }
 
-    /// The flags with which kube-apiserver has MutatingAdmissionPolicy, if this version can have it.
+    /// The flags with which kube-apiserver has MutatingAdmissionPolicy, if this version has it.
     pub fn mutating_admission(&self) -> Result<Vec<String>, String> {
         let flags = match self.minor()? {
             34 | 35 => MUTATING_ADMISSION.as_slice(),

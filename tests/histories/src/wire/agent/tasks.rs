@@ -15,7 +15,7 @@ use firecamp_controllers::node::{
     AdoptionResult, Event as NodeEvent, Finding, LostAddress, QueryResult, Task,
 };
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::SubnetId;
+use firecamp_core::ids::{Mac, SubnetId};
 use firecamp_core::ports::{Cloud, Registry};
 use firecamp_core::time::Moment;
 use firecamp_node::preflight::CloudChecks;
@@ -62,6 +62,16 @@ async fn reservations(
     Ok(found)
 }
 
+async fn identified(systems: Arc<SystemsOf>, unused: Option<BTreeSet<Mac>>) -> NodeEvent {
+    let read = async {
+        match &unused {
+            Some(unused) => systems.cloud.poll_identity(unused).await,
+            None => systems.cloud.identity().await,
+        }
+    };
+    NodeEvent::Identified(bounded(read).await)
+}
+
 impl Tasks {
     pub(super) fn new(shared: &Shared, slot: Slot) -> Self {
         let systems = Arc::new(systems::of(shared, slot));
@@ -73,15 +83,7 @@ impl Tasks {
         let systems = Arc::clone(&self.systems);
         Some(match task {
             Task::List(known) => self.list(&known),
-            Task::Identify(unused) => Box::pin(async move {
-                let read = async {
-                    match &unused {
-                        Some(unused) => systems.cloud.poll_identity(unused).await,
-                        None => systems.cloud.identity().await,
-                    }
-                };
-                NodeEvent::Identified(bounded(read).await)
-            }),
+            Task::Identify(unused) => Box::pin(identified(systems, unused)),
             Task::ReadFiles => Box::pin(async { NodeEvent::Files(node_facts()) }),
             Task::QueryInterfaces(instance) => Box::pin(async move {
                 let read = bounded(systems.cloud.interfaces(&instance)).await;
