@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use firecamp_controllers::publish::{Facts, Notice, Reports};
 use firecamp_controllers::volumes::VolumesReport;
 use firecamp_core::ids::VolumeId;
+use firecamp_node::volumes::Table;
 use firecamp_node::volumes::observation::CloudView;
-use firecamp_node::volumes::{Suspicion, Table};
 
 /// The latest report of each controller. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,8 @@ struct SharedState {
     cloud: Option<CloudView>,
     /// For the volumes: what an earlier process published.
     published: Option<Table>,
-    /// For the node: whether EC2 may know of a problem of a volume that is not reported.
-    suspicion: Suspicion,
+    /// For the node: a volume may have a problem.
+    pending: bool,
     /// For the node: the volumes that its pods lack and EC2 does not show here.
     lacked: BTreeSet<VolumeId>,
     /// For the node: how many volumes the EBS CSI driver offers.
@@ -46,10 +46,10 @@ impl SharedStatus {
 
     /// Sets what is known of the volumes.
     pub(crate) fn volumes(&self, report: VolumesReport) {
-        let VolumesReport { table, pods, suspicion, lacked, ages: _, offered } = report;
+        let VolumesReport { table, pods, pending, lacked, ages: _, offered } = report;
         let mut kept = self.lock();
         kept.reports.volumes(table, pods);
-        (kept.suspicion, kept.lacked, kept.offered) = (suspicion, lacked, offered);
+        (kept.pending, kept.lacked, kept.offered) = (pending, lacked, offered);
     }
 
     /// Takes what was reported since the last call.
@@ -77,9 +77,9 @@ impl SharedStatus {
         self.lock().offered
     }
 
-    /// Whether EC2 may know of a problem of a volume that is not reported.
-    pub(crate) fn suspects_volumes(&self) -> Suspicion {
-        self.lock().suspicion
+    /// Whether a volume may have a problem.
+    pub(crate) fn suspects_volumes(&self) -> bool {
+        self.lock().pending
     }
 
     /// Sets the volumes that an earlier process published.

@@ -23,9 +23,7 @@ use firecamp_core::time::Moment;
 use firecamp_node::volumes::intervals::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace};
 use firecamp_node::volumes::observation::{CloudView, ClusterView, NodeView, Observation};
 use firecamp_node::volumes::path::KUBELET;
-use firecamp_node::volumes::{
-    Change, PodVolumes, Reason, Suspicion, Table, Tracker, VolumesFailure,
-};
+use firecamp_node::volumes::{Change, PodVolumes, Reason, Table, Tracker, VolumesFailure};
 
 use crate::Controller;
 
@@ -73,8 +71,8 @@ pub struct VolumesReport {
     pub table: Table,
     /// The pods that claim volumes, if Kubernetes was read.
     pub pods: Option<Vec<PodVolumes>>,
-    /// Whether EC2 may know of a problem that is not reported.
-    pub suspicion: Suspicion,
+    /// A volume may have a problem.
+    pub pending: bool,
     /// The volumes that pods of this node lack and EC2 does not show here.
     pub lacked: BTreeSet<VolumeId>,
     /// For how long the oldest problem of each reason has lasted, reported or not.
@@ -148,7 +146,7 @@ impl VolumesController {
         let report = VolumesReport {
             table,
             pods: tracker.pods().map(<[_]>::to_vec),
-            suspicion: tracker.suspicion(),
+            pending: tracker.is_pending(),
             lacked: tracker.lacked().clone(),
             ages,
             offered: tracker.offered(),

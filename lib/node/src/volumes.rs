@@ -6,7 +6,7 @@
 //! * [`assign_to_volume`]: assigns attachments, devices, mounts and objects to volumes.
 //! * [`detect_problem`]: checks a volume at one moment.
 //! * [`Tracker`]: reports problems that last, and rounds numbers so that they stay stable.
-//! * [`intervals`]: how often each source is read; [`Suspicion`]: whether EC2 is.
+//! * [`intervals`]: how often each source is read.
 //! * [`PodVolumes`]: which pods have the volumes that they claim, and why the others do not.
 //! * [`Volumes`]: the reads from the node, a trait that `firecamp_host` implements;
 //!   [`CloudVolumes`]: the reads from EC2.
@@ -25,7 +25,6 @@ mod ports;
 mod problem_debounce;
 pub mod reason;
 mod space_steps;
-mod suspicion;
 mod table;
 mod tracker;
 
@@ -34,7 +33,6 @@ pub use ports::{
     ASKED_AT_ONCE, Change, CloudVolumes, Volumes, VolumesFailure, VolumesKind, observe,
 };
 pub use reason::Reason;
-pub use suspicion::Suspicion;
 pub use table::{
     Events, MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
     problem_events,

@@ -13,7 +13,6 @@ use firecamp_core::ports::{KernelTarget, KernelView};
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
 use firecamp_node::preflight::facts::{NodeFacts, Reading, Reservation};
-use firecamp_node::volumes::Suspicion;
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 
 use super::{AdoptionResult, Finding, Listing, LostAddress, OperationKind, StepEnd};
@@ -61,8 +60,8 @@ pub enum Event {
 pub struct Tick {
     /// A random number, at least zero and less than one.
     pub random: f64,
-    /// Whether EC2 may know of a problem of a volume that is not reported.
-    pub suspects_volumes: Suspicion,
+    /// A volume of the node may have a problem.
+    pub suspects_volumes: bool,
     /// How many volumes the EBS CSI driver offers on this node, if known.
     pub offered_volumes: Option<u32>,
 }

@@ -22,7 +22,6 @@ use firecamp_node::preflight::facts::{
 use firecamp_node::preflight::{
     Condition, Manager, Severity, Verdict, carriers, has_cluster_tag, judge, verdicts,
 };
-use firecamp_node::volumes::Suspicion;
 
 /// Number of consecutive failed reads that count as a failure; a single one does not.
 const FAILURES: u32 = 3;
@@ -181,19 +180,6 @@ impl Preflight {
             self.facts.volumes = Fact::Known(*volumes);
         }
         self.judge();
-    }
-
-    /// Whether the volumes must be counted, to compare them with what the EBS CSI driver offers. A
-    /// denied query is seldom repeated.
-    pub(super) fn suspects_volumes(&self) -> Suspicion {
-        let offered = self.facts.in_cluster.offered.known().is_some();
-        let denied =
-            matches!(self.facts.rights.get(&Right::DescribeVolumes), Some(Fact::Failed(_)));
-        match &self.facts.volumes {
-            _ if denied => Suspicion::Unlikely,
-            Fact::NotChecked if offered => Suspicion::Possible,
-            Fact::NotChecked | Fact::Failed(_) | Fact::Known(_) => Suspicion::None,
-        }
     }
 
     /// What the EBS CSI driver offers on this node; none if it is not known.

@@ -6,8 +6,6 @@ use std::time::Duration;
 use firecamp_core::ids::Mac;
 use firecamp_core::node_identity::Eni;
 use firecamp_core::time::Moment;
-use firecamp_node::volumes::Suspicion;
-use firecamp_node::volumes::intervals::CLOUD_CHANCE;
 
 use super::{Effect, NodeController, Task, Tick};
 
@@ -77,18 +75,9 @@ impl NodeController {
         if due(files) && !std::mem::replace(&mut self.schedule.reading_files, true) {
             effects.push(Effect::Start(Task::ReadFiles));
         }
-        let tick = Tick { suspects_volumes: self.suspicion(tick), ..tick };
         let others = (&self.preflight, &self.managed, &self.evictions);
         let query = self.ec2.due(&self.observed, others, tick, now);
         effects.extend(query.map(Effect::Start));
-    }
-
-    /// Why EC2 is asked for the volumes: for their problems, or because their number is not known.
-    fn suspicion(&self, tick: Tick) -> Suspicion {
-        let suspicion = tick.suspects_volumes.max(self.preflight.suspects_volumes());
-        let has_no_luck = tick.random >= CLOUD_CHANCE;
-        let is_left_out = suspicion == Suspicion::Unlikely && has_no_luck;
-        if is_left_out { Suspicion::None } else { suspicion }
     }
 
     /// The interfaces that others manage and that no record names.

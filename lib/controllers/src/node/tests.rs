@@ -10,19 +10,17 @@ use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Epoch, Mac, Member, PodUid};
 use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::machine::{Failure, Maintenance};
-use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{Holder, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_node::kernel::Change;
 use firecamp_node::preflight::facts::{Cni, Fact, NodeFacts};
-use firecamp_node::volumes::Suspicion;
-use firecamp_testkit::sim::interface;
 
 use super::*;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 const TICK: Event =
-    Event::Tick(Tick { random: 0.5, suspects_volumes: Suspicion::None, offered_volumes: None });
+    Event::Tick(Tick { random: 0.5, suspects_volumes: false, offered_volumes: None });
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -230,55 +228,6 @@ fn metadata_is_read_wholly_every_two_minutes_and_else_without_interfaces_of_othe
         }
         assert_eq!((wholly, polls), (vec![120, 240], vec![unused; 46]));
     }
-}
-
-/// The seconds at which EC2 is asked for volumes. All queries succeed.
-fn asked_for_volumes(tick: Tick, seconds: u64) -> Vec<u64> {
-    let (mut node, mut asked) = (Node::new(), Vec::new());
-    for event in [Event::Identified(Ok(identity())), Event::Listed(Ok(Listing::default()))] {
-        node.handle(event);
-    }
-    for second in 0..seconds {
-        for task in tasks(node.handle(Event::Tick(tick))) {
-            let answer = if let Task::QueryVolumes(_) = task {
-                asked.push(second);
-                QueryResult::Volumes(Ok((Vec::new(), Vec::new())))
-            } else if let Task::QueryInterfaces(_) = task {
-                let all = identity().enis.into_iter();
-                QueryResult::Interfaces(Ok(all.map(|eni| interface(eni.id, eni.subnet)).collect()))
-            } else if let Task::QueryTypeLimits(name) = task {
-                let limits = TypeLimits { name, enis: 3, addresses: 10, volumes: None };
-                QueryResult::TypeLimits(Ok(limits))
-            } else {
-                continue;
-            };
-            node.handle(Event::Queried(answer, Vec::new()));
-        }
-        node.pass(Duration::from_secs(1));
-    }
-    asked
-}
-
-#[test]
-fn ec2_is_asked_for_volumes_by_suspicion() {
-    let tick = |suspects_volumes, random| Tick { random, suspects_volumes, offered_volumes: None };
-    let apart = |asked: &[u64]| asked.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>();
-    assert!(asked_for_volumes(tick(Suspicion::None, 0.0), 20_000).is_empty(), "at rest");
-    let likely = apart(&asked_for_volumes(tick(Suspicion::Likely, 0.5), 900));
-    assert!(likely.len() >= 5 && likely.iter().all(|pause| *pause >= 60), "{likely:?}");
-    let possible = apart(&asked_for_volumes(tick(Suspicion::Possible, 0.5), 3_600));
-    assert!(possible.len() >= 8 && possible.iter().all(|pause| *pause >= 300), "{possible:?}");
-    let chance = apart(&asked_for_volumes(tick(Suspicion::Unlikely, 0.0), 20_000));
-    assert!(chance.len() == 1 && chance[0] >= 14_400, "with the first chance: {chance:?}");
-    let never = asked_for_volumes(tick(Suspicion::Unlikely, 0.5), 20_000);
-    assert!(never.is_empty(), "without luck: {never:?}");
-}
-
-#[test]
-fn f085_volumes_are_counted_once_where_the_ebs_driver_offers_some() {
-    let suspects_volumes = Suspicion::None;
-    let offers = Tick { random: 0.0, suspects_volumes, offered_volumes: Some(24) };
-    assert_eq!(asked_for_volumes(offers, 20_000).len(), 1);
 }
 
 #[test]

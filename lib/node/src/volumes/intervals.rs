@@ -1,15 +1,13 @@
 //! How often each source is read: the decisions, without clock and I/O.
 //!
-//! Guarantees: EC2 is read where something seems wrong, in turns with the agent's other EC2 queries
-//! and within the agent's budget, and otherwise hardly ever ([`Suspicion`]). Kubernetes is read at
-//! most every [`CLUSTER_SOON`].
+//! Guarantees: without a pending problem EC2 is read every [`CLOUD_EVERY`]; with one it is read in
+//! turns with the agent's other EC2 queries, within the agent's budget. Kubernetes is read at most
+//! every [`CLUSTER_SOON`].
 
 use std::time::Duration;
 
 use firecamp_core::agent::Want;
 use firecamp_core::time::Moment;
-
-use crate::volumes::suspicion::Suspicion;
 
 /// How often the node is read without a change notification.
 pub const NODE_EVERY: Duration = Duration::from_secs(15);
@@ -19,14 +17,8 @@ pub const NODE_PAUSE: Duration = Duration::from_secs(1);
 pub const CLUSTER_EVERY: Duration = Duration::from_mins(5);
 /// How often it is read while mounts change or a problem is pending.
 pub const CLUSTER_SOON: Duration = Duration::from_secs(30);
-/// How often EC2 is read while a problem is possible.
+/// How often EC2 is read while no problem is pending.
 pub const CLOUD_EVERY: Duration = Duration::from_mins(5);
-/// The shortest time between two reads of EC2 while nothing seems wrong. A thousand agents make one
-/// read in 14 s at most.
-pub const CLOUD_RARELY: Duration = Duration::from_hours(4);
-/// After that time, the chance in each second to read EC2: on average every six hours, and agents
-/// that start together read at different times.
-pub const CLOUD_CHANCE: f64 = 1.0 / 7_200.0;
 /// An EC2 read that has waited this long has priority.
 pub const CLOUD_LATE: Duration = Duration::from_mins(10);
 /// How long a new tracker waits for the status that an earlier process published.
@@ -70,19 +62,13 @@ impl Pace {
     }
 }
 
-/// How urgently an EC2 read is wanted. `since`: time since the last read; `age`: time since the
-/// process started.
-pub fn wants_cloud(since: Option<Duration>, age: Duration, suspicion: Suspicion) -> Option<Want> {
-    let pause = match suspicion {
-        Suspicion::None => return None,
-        Suspicion::Unlikely => CLOUD_RARELY,
-        Suspicion::Possible => CLOUD_EVERY,
-        Suspicion::Likely => Duration::ZERO,
-    };
-    let rested = since.is_none_or(|since| since >= pause);
+/// How urgently an EC2 read is wanted: rarely without a pending problem. `since`: time since the
+/// last read; `age`: time since the process started.
+pub fn wants_cloud(since: Option<Duration>, age: Duration, pending: bool) -> Option<Want> {
+    let rested = since.is_none_or(|since| since >= CLOUD_EVERY);
     // Other urgent queries must not delay this one for ever.
     let late = since.unwrap_or(age) >= CLOUD_LATE;
-    rested.then_some(if late { Want::Now } else { Want::Steady })
+    (rested || pending).then_some(if late { Want::Now } else { Want::Steady })
 }
 
 #[cfg(test)]
@@ -122,23 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn ec2_is_read_by_suspicion_and_at_once_if_the_read_is_late() {
+    fn ec2_is_read_rarely_unless_a_problem_is_pending_or_the_read_is_late() {
         let minutes = |minutes| Some(Duration::from_mins(minutes));
         let young = Duration::ZERO;
-        let wants = |since, suspicion| wants_cloud(since, young, suspicion);
-        for suspicion in [Suspicion::Unlikely, Suspicion::Possible, Suspicion::Likely] {
-            assert_eq!(wants(None, suspicion), Some(Want::Steady));
-            let old = Duration::from_mins(10);
-            assert_eq!(wants_cloud(None, old, suspicion), Some(Want::Now));
-        }
-        assert_eq!(wants(minutes(4), Suspicion::Possible), None);
-        assert_eq!(wants(minutes(4), Suspicion::Likely), Some(Want::Steady));
-        assert_eq!(wants(minutes(5), Suspicion::Possible), Some(Want::Steady));
-        assert_eq!(wants(minutes(10), Suspicion::Possible), Some(Want::Now));
-        assert_eq!(wants(minutes(239), Suspicion::Unlikely), None);
-        assert_eq!(wants(minutes(240), Suspicion::Unlikely), Some(Want::Now));
-        for since in [None, minutes(100_000)] {
-            assert_eq!(wants(since, Suspicion::None), None);
-        }
+        assert_eq!(wants_cloud(None, young, false), Some(Want::Steady));
+        assert_eq!(wants_cloud(minutes(4), young, false), None);
+        assert_eq!(wants_cloud(minutes(4), young, true), Some(Want::Steady));
+        assert_eq!(wants_cloud(minutes(5), young, false), Some(Want::Steady));
+        assert_eq!(wants_cloud(minutes(10), young, false), Some(Want::Now));
+        assert_eq!(wants_cloud(None, Duration::from_mins(10), false), Some(Want::Now));
     }
 }

@@ -16,7 +16,6 @@ use crate::volumes::pod_volumes::{PodVolumes, ReportedVolume, pods as served_pod
 use crate::volumes::problem_debounce::Watch;
 use crate::volumes::reason::Reason;
 use crate::volumes::space_steps;
-use crate::volumes::suspicion::{self, Suspicion};
 use crate::volumes::table::{
     MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
 };
@@ -33,9 +32,6 @@ pub struct Tracker {
     unseen: BTreeMap<String, VolumeMemory>,
     pods: Vec<PodVolumes>,
     lacked: BTreeSet<VolumeId>,
-    /// This process has an answer of EC2.
-    asked: bool,
-    suspicion: Suspicion,
 }
 
 /// The state of one volume.
@@ -57,8 +53,6 @@ impl Tracker {
             unseen: BTreeMap::new(),
             pods: Vec::new(),
             lacked: BTreeSet::new(),
-            asked: false,
-            suspicion: Suspicion::None,
         }
     }
 
@@ -129,33 +123,8 @@ impl Tracker {
         let observed: Vec<ReportedVolume<'_>> = observed.collect();
         self.pods = served_pods(self.known.cluster.as_ref(), &observed);
         self.lacked = joined.rows.iter().filter_map(|(key, row)| lacked(key, row)).collect();
-        self.asked |= fresh.cloud;
-        self.suspicion = self.suspected(&rows, context);
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Table { volumes }
-    }
-
-    /// The strongest suspicion of a volume, as if all that is known had been read just now.
-    fn suspected(&self, rows: &[(String, &Key, &Row<'_>)], context: Context<'_>) -> Suspicion {
-        let Observation { cloud, node, cluster } = &self.known;
-        let fresh = Fresh {
-            cloud: cloud.is_some(),
-            devices: node.devices.is_some(),
-            mounts: node.mounts.is_some(),
-            cluster: cluster.is_some(),
-        };
-        let context = Context { fresh, ..context };
-        let of_row = |(name, key, row): &(String, &Key, &Row<'_>)| {
-            let watches = &self.memory.get(name)?.watches;
-            Some(suspicion::of_volume((*key, *row), watches, &context, self.asked))
-        };
-        let of_devices = suspicion::of_devices(node.devices.as_deref().unwrap_or_default());
-        rows.iter().filter_map(of_row).fold(of_devices, Suspicion::max)
-    }
-
-    /// How probable it is that EC2 knows of a problem that is not reported, as of the last step.
-    pub fn suspicion(&self) -> Suspicion {
-        self.suspicion
     }
 
     /// The pods of this node that claim volumes, as of the last step; none before the first list

@@ -5,7 +5,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_controllers::publish::{Event, Step};
-use firecamp_node::volumes::{Reason, Suspicion};
+use firecamp_node::volumes::Reason;
 use firecamp_registry::api::{NodeAttachmentsStatus, VolumeStatus};
 
 use crate::volumes::agent::TickReport;
@@ -141,11 +141,7 @@ impl Audit {
         }
         if let Some(suspects) = tick_report.cloud {
             self.coverage.clouds += 1;
-            let pause = match suspects {
-                Suspicion::Likely => 60,
-                Suspicion::Possible => 300,
-                Suspicion::Unlikely | Suspicion::None => 4 * 3_600,
-            };
+            let pause = if suspects { 60 } else { 300 };
             if self.cloud.is_some_and(|at| second - at < pause) {
                 self.broken(Promise::V5, second, "EC2 was queried too often".to_owned());
             }
@@ -215,11 +211,10 @@ impl Audit {
     pub fn settled(&mut self, second: u64) {
         let reported = self.reported();
         let so: BTreeSet<Key> = self.truths.open().map(|(key, _)| key).collect();
-        for key in so.intersection(&reported) {
+        for key in &so {
             self.coverage.lasts(key.1);
         }
-        let late = so.difference(&reported).find(|key| !self.truths.is_hidden(**key));
-        if let Some((ix, reason)) = late {
+        if let Some((ix, reason)) = so.difference(&reported).next() {
             let text = format!("{reason} of volume {ix} lasts and is not reported");
             return self.broken(Promise::V7, second, text);
         }

@@ -1,7 +1,7 @@
 //! The true problems of a volume, and since when: derived only from
 //! [`volumes.md`](../../../docs/volumes.md), without the product's decisions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use firecamp_node::volumes::Reason;
 use firecamp_node::volumes::observation::AttachmentState;
@@ -123,15 +123,11 @@ pub struct Truths {
     spans: BTreeMap<(Ix, Reason), Vec<Span>>,
     /// Since when the sources have not been sufficient to tell.
     unknown: BTreeMap<(Ix, Reason), Span>,
-    /// The volumes that somebody has detached in EC2 although they are in use.
-    hidden: BTreeSet<Ix>,
 }
 
 impl Truths {
     /// Records the state from this second on.
     pub fn take(&mut self, state: &State, second: u64) {
-        let detached = |volume: &&Volume| volume.has(Reason::DeviceWithoutVolume);
-        self.hidden = state.volumes.iter().filter(detached).map(|volume| volume.ix).collect();
         for volume in &state.volumes {
             for reason in Reason::ALL {
                 let is = is_wrong(state, volume, reason);
@@ -178,12 +174,6 @@ impl Truths {
         let first = self.spans.get(&key).and_then(|all| all.first());
         let unknown = self.unknown.get(&key);
         first.into_iter().chain(unknown).any(|span| span.from <= second)
-    }
-
-    /// Whether only EC2 shows the problem: an agent seldom asks there for volumes in use.
-    pub fn is_hidden(&self, (ix, reason): (Ix, Reason)) -> bool {
-        let shown_by_ec2 = matches!(reason, Reason::DeviceWithoutVolume | Reason::StaleAttachment);
-        shown_by_ec2 && self.hidden.contains(&ix)
     }
 
     /// Since when the problem has existed without a pause.

@@ -8,7 +8,7 @@ use firecamp_core::time::Moment;
 use firecamp_node::volumes::intervals::{Pace, wants_cloud};
 use firecamp_node::volumes::observation::{BlockDevice, Mount, Observation, Usage};
 use firecamp_node::volumes::{
-    Change, Suspicion, Table, Tracker, Volumes as Node, VolumesFailure, VolumesKind, observe,
+    Change, Table, Tracker, Volumes as Node, VolumesFailure, VolumesKind, observe,
 };
 use futures_util::FutureExt as _;
 
@@ -81,8 +81,7 @@ impl Volumes {
             }
             "pace.wants_cloud" => {
                 let (since, age, suspects) = read(with)?;
-                let suspicion = if suspects { Suspicion::Likely } else { Suspicion::Possible };
-                gives(&wants_cloud(since, age, suspicion))
+                gives(&wants_cloud(since, age, suspects))
             }
             _ => Ok(None),
         }

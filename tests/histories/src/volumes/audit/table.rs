@@ -18,8 +18,7 @@ const LAG: u64 = 60;
 /// often the sources are queried.
 fn bound(reason: Reason) -> u64 {
     // The node every 15 s. Kubernetes every 5 minutes, and every 30 s if there is a suspicion. EC2
-    // every 5 minutes if a problem is possible, and if it is likely in turn with the interfaces, up
-    // to 75 s each.
+    // every 5 minutes, and if there is a suspicion in turn with the interfaces, up to 75 s each.
     let (node, cluster, turns) = (17, 300, 150);
     let sides = match reason {
         Reason::SerialUnreadable
@@ -126,7 +125,7 @@ impl Audit {
         let reported = self.reported();
         let due = |(key, from): &(Key, u64)| {
             let by = (*from).max(clear) + bound(key.1);
-            second > by && !reported.contains(key) && !self.truths.is_hidden(*key)
+            second > by && !reported.contains(key)
         };
         let late = self.truths.open().find(due);
         if let Some(((ix, reason), from)) = late {
