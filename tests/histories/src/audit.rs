@@ -37,6 +37,21 @@ use crate::names::{
 use crate::scenario::{Fault, Scenario};
 use crate::simulated_cluster::FOREIGN;
 
+/// What others have done to an address, which S2 allows for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// Nothing.
+    None,
+    /// A foreign actor, or a call outside assumption A1, has changed it, and it has not been
+    /// restored since.
+    Changed,
+    /// The same, and EC2 and the data path have had it in the right place since then.
+    Restored(Moment),
+    /// A foreign actor had it on an interface of the cluster and unassigned it. Until then the
+    /// metadata service may list it for that actor's Assign, and no read can tell that from ours.
+    Lagging(Moment),
+}
+
 /// What the audit tracks about one address.
 #[derive(Debug, Clone)]
 struct AddressState {
@@ -46,12 +61,7 @@ struct AddressState {
     confirmed: Option<(u32, u64, EniIx)>,
     /// The pending mutations in the record before the present epoch was acquired.
     marks: Vec<PendingMutation>,
-    /// A foreign actor, or a call outside assumption A1, has changed it, and it has not been
-    /// restored since.
-    doubt: bool,
-    /// Since when EC2 and the data path have had it in the right place, while its state is in
-    /// doubt.
-    placed: Option<Moment>,
+    doubt: Doubt,
     /// For each node: the epoch in which another program last removed it from the kernel.
     stripped: Vec<Option<u64>>,
     /// For each node: the epoch that was released last.
@@ -93,8 +103,7 @@ impl Audit {
             epoch: 0,
             confirmed: None,
             marks: Vec::new(),
-            doubt: false,
-            placed: None,
+            doubt: Doubt::None,
             stripped: vec![None; usize::from(shape.nodes)],
             released: vec![0; usize::from(shape.nodes)],
             reasserted: None,
@@ -173,9 +182,16 @@ impl Audit {
         }
     }
 
+    /// A foreign actor has unassigned an address that no record names.
+    pub fn orphan_unassigned(&mut self, now: Moment, address: Ipv4Addr) {
+        if let Some(known) = self.known(address).filter(|known| known.doubt == Doubt::None) {
+            known.doubt = Doubt::Lagging(now.plus(timing::METADATA_LAG));
+        }
+    }
+
     fn doubt(&mut self, address: Ipv4Addr) {
         if let Some(known) = self.known(address) {
-            known.doubt = true;
+            known.doubt = Doubt::Changed;
             known.confirmed = None;
         }
     }

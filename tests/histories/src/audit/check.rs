@@ -8,7 +8,7 @@ use firecamp_core::record::State;
 use firecamp_core::time::Moment;
 use firecamp_testkit::sim::{Disk, Kernel, Tag};
 
-use super::{AddressState, Audit, Promise};
+use super::{AddressState, Audit, Doubt, Promise};
 use crate::level::Ready;
 use crate::names::{EniIx, Names, PodIx};
 use firecamp_core::record::StaticIp;
@@ -34,7 +34,7 @@ impl Audit {
         let secondary = self.secondary;
         let Some(known) = self.known(ready.address) else { return };
         let in_place = truth.owner == Some(ready.eni) && truth.receiver == Some(ready.eni);
-        let doubt = known.in_doubt(in_place, now);
+        let doubt = known.doubt_at(in_place, now);
         let missing = missing_in_kernel(&ready, truth.kernel, secondary);
         let missing = known.not_stripped(&ready, missing);
         let wrong = wrong_outside(&ready, truth, doubt)
@@ -61,29 +61,30 @@ impl AddressState {
         missing.filter(|_what| !excused)
     }
 
-    /// Whether an external reassignment may still have effects. A pending data-path switch may undo
-    /// a repair for a moment, so the address has to stay in place for [`SETTLE`].
+    /// What others' changes may still explain. A pending data-path switch may undo a repair for a
+    /// moment, so the address has to stay in place for [`SETTLE`].
     ///
     /// [`SETTLE`]: timing::SETTLE
-    fn in_doubt(&mut self, in_place: bool, now: Moment) -> bool {
-        if !self.doubt {
-            return false;
-        }
-        self.placed = in_place.then(|| self.placed.unwrap_or(now));
-        self.doubt = self.placed.is_none_or(|since| now.since(since) < timing::SETTLE);
-        self.placed = self.placed.filter(|_since| self.doubt);
+    fn doubt_at(&mut self, in_place: bool, now: Moment) -> Doubt {
+        self.doubt = match self.doubt {
+            Doubt::Changed if in_place => Doubt::Restored(now),
+            Doubt::Restored(_) if !in_place => Doubt::Changed,
+            Doubt::Restored(since) if now.since(since) >= timing::SETTLE => Doubt::None,
+            Doubt::Lagging(until) if now >= until => Doubt::None,
+            same => same,
+        };
         self.doubt
     }
 }
 
-fn wrong_outside(ready: &Ready, truth: &Truth<'_>, doubt: bool) -> Option<String> {
-    if doubt {
+fn wrong_outside(ready: &Ready, truth: &Truth<'_>, doubt: Doubt) -> Option<String> {
+    if matches!(doubt, Doubt::Changed | Doubt::Restored(_)) {
         return None;
     }
     if truth.owner != Some(ready.eni) {
         return Some(format!("EC2 has it on {:?}, not on {:?}", truth.owner, ready.eni));
     }
-    (truth.receiver != Some(ready.eni))
+    (doubt == Doubt::None && truth.receiver != Some(ready.eni))
         .then(|| format!("its packets reach {:?}, not {:?}", truth.receiver, ready.eni))
 }
 
@@ -133,7 +134,7 @@ impl Audit {
     /// From now on there are no exemptions.
     pub fn clear_doubt(&mut self) {
         for known in &mut self.known {
-            known.doubt = false;
+            known.doubt = Doubt::None;
             known.stripped.fill(None);
         }
     }

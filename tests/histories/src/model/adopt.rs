@@ -82,8 +82,10 @@ impl Model<'_> {
         let Some(at) = orphans.acts.get(usize::from(number)) else { return };
         let lags = self.lags_of_others();
         let done = self.cluster.act(self.now, at.act, (self.names, lags));
-        if let (Act::Steal(address), true) = (at.act, done) {
-            self.audit.reassigned_externally(self.now, address);
+        match (at.act, done) {
+            (Act::Steal(address), true) => self.audit.reassigned_externally(self.now, address),
+            (Act::Unassign(address), true) => self.audit.orphan_unassigned(self.now, address),
+            (_, _) => {}
         }
         self.trace.add(self.now, &(number, done), || format!("* {:?}: {done}", at.act));
     }
