@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent_files::AgentFiles;
 use crate::kernel::{Kernel, KernelEvents};
 use crate::ports::{Environment, Ports};
-use crate::publish::SharedStatus;
+use crate::publish::{LeaseRead, SharedStatus};
 use crate::report::report;
 use crate::runner::{self, Driver};
 use crate::source::Source;
@@ -85,7 +85,11 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
         }
     }
 
+    /// A read of the Lease comes first; the tick follows at once.
     fn tick(&mut self) -> Event {
+        if let Some(LeaseRead(read)) = self.shared_status.take_lease_read() {
+            return Event::LeaseRead(read);
+        }
         Event::Tick(Tick {
             random: Rng::default().part(),
             suspects_volumes: self.shared_status.suspects_volumes(),
@@ -130,6 +134,7 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
             Event::Tick(_)
             | Event::KernelChanged(_)
             | Event::RegistryChanged
+            | Event::LeaseRead(_)
             | Event::KernelRead(..)
             | Event::KernelViewed(_)
             | Event::Files(_)

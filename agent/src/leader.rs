@@ -28,6 +28,7 @@ use tracing::Instrument as _;
 pub(crate) use self::remote_systems::RemoteSystems;
 use self::watches::Watches;
 use crate::outage::Outage;
+use crate::publish::{LeaseRead, SharedStatus};
 use crate::runner::{self, Driver};
 use crate::status::LeadershipMetrics;
 
@@ -38,7 +39,7 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(crate) async fn run<C: Cloud + CloudInterfaces + 'static>(
     names: (NodeName, ClusterName),
     (cloud, registry): (C, AnyRegistry),
-    metrics: &LeadershipMetrics,
+    (metrics, shared_status): (&LeadershipMetrics, &SharedStatus),
     end: &CancellationToken,
 ) {
     let opened = async {
@@ -53,14 +54,14 @@ pub(crate) async fn run<C: Cloud + CloudInterfaces + 'static>(
     };
     if let Some(Some(cluster)) = end.run_until_cancelled(opened).await {
         let remote = RemoteSystems::new(names, cluster, (cloud, registry.clone()));
-        lead(remote, metrics.clone(), end).await;
+        lead(remote, (metrics.clone(), shared_status.clone()), end).await;
     }
 }
 
 /// Runs the controller until `end`. Needs a `LocalSet`.
 pub(crate) async fn lead<C: Cloud + CloudInterfaces + 'static>(
     remote: RemoteSystems<C>,
-    metrics: LeadershipMetrics,
+    (metrics, shared_status): (LeadershipMetrics, SharedStatus),
     end: &CancellationToken,
 ) {
     let (node, name) = (remote.node.clone(), remote.name.clone());
@@ -72,6 +73,7 @@ pub(crate) async fn lead<C: Cloud + CloudInterfaces + 'static>(
         dropped: CancellationToken::new(),
         outage: Outage::new("the Lease"),
         metrics,
+        shared_status,
     };
     let Ok(()) = runner::run(controller, outside, end).await;
 }
@@ -86,6 +88,7 @@ struct Outside<C> {
     dropped: CancellationToken,
     outage: Outage,
     metrics: LeadershipMetrics,
+    shared_status: SharedStatus,
 }
 
 impl<C: Cloud + CloudInterfaces + 'static> Driver<LeaderController> for Outside<C> {
@@ -146,8 +149,13 @@ impl<C: Cloud + CloudInterfaces + 'static> Outside<C> {
 
     fn report(&mut self, report: Report) {
         match report {
-            Report::LeaseRead(Ok(())) => self.outage.ended(),
-            Report::LeaseRead(Err(why)) => self.outage.lasts(&why),
+            Report::LeaseRead(read) => {
+                match &read {
+                    Ok(_) => self.outage.ended(),
+                    Err(why) => self.outage.lasts(why),
+                }
+                self.shared_status.set_lease_read(LeaseRead(read.ok().flatten()));
+            }
             Report::LeaseNotWritten(why) => {
                 tracing::debug!(error = %why, "failed to write the Lease");
             }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::shared_status::SharedStatus;
+pub(crate) use self::shared_status::{LeaseRead, SharedStatus};
 use crate::runner::{self, Driver};
 use crate::status::{Reasons, Requests, Status};
 

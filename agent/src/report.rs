@@ -60,12 +60,14 @@ fn gauge(count: usize) -> i64 {
 }
 
 fn counted(counts: Counts, status: &Status) {
-    let Counts { attached, missing, misplaced, blocks, without_address } = counts;
+    let Counts { attached, missing, misplaced, blocks, without_address, observation_stale } =
+        counts;
     status.preflight.blocks.set(gauge(blocks));
     status.addresses.attached.set(gauge(attached));
     status.addresses.missing.set(gauge(missing));
     status.addresses.misplaced.set(gauge(misplaced));
     status.addresses.without_address.set(gauge(without_address));
+    status.addresses.observation_stale.set(i64::from(observation_stale));
 }
 
 fn labels(operation: &Operation) -> Operations {

@@ -99,7 +99,7 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     tracing::info!(%node, %cluster, %listen, "agent started");
     let span = tracing::info_span!("agent", %node);
     let names = (node.clone(), cluster.clone());
-    let leader = leader::run(names, (cloud(), registry), &status.leader, end);
+    let leader = leader::run(names, (cloud(), registry), (&status.leader, &shared_status), end);
     let agent =
         Agent::new((node.clone(), cluster, eni), ports, agent_files, (&status, &shared_status));
     let served = http::serve((listener, Pages::All), &status, end);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use firecamp_controllers::leader::{BoundVolume, Cluster as _, ObservedPod, PassStep, StepResult};
 use firecamp_core::failure::{CloudKind, HostFailure, HostKind, RegistryFailure};
 use firecamp_core::ids::{ClusterName, Member, NodeName, SubnetId};
+use firecamp_core::managed_interface::{DescribedInterface, InterfaceFilter};
 use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::{
     Cloud, CloudInterfaces, Holder, HostNet, KernelTarget, KernelView, Owner, SocketUse,
@@ -19,6 +20,8 @@ use super::operations::Attempt;
 
 /// Bound of one read of EC2 or the metadata service.
 const READ_BOUND: Duration = Duration::from_secs(10);
+/// Bound of a list of all interfaces of the cluster; the client's own is shorter.
+const LIST_BOUND: Duration = Duration::from_secs(20);
 
 /// The names of the leader, and the systems outside, which consecutive steps share.
 pub(crate) struct RemoteSystems<C> {
@@ -46,6 +49,10 @@ impl<C: Cloud + CloudInterfaces> RemoteSystems<C> {
                 let read = term.run_until_cancelled(self.identity()).await;
                 StepResult::Identified(read.flatten())
             }
+            PassStep::ListInterfaces => {
+                let read = term.run_until_cancelled(self.interfaces()).await;
+                StepResult::InterfacesListed(read.flatten())
+            }
             PassStep::ReadOwner(address, subnet) => {
                 let read = term.run_until_cancelled(self.owner(address, &subnet)).await;
                 StepResult::OwnerRead(read.flatten())
@@ -70,6 +77,21 @@ impl<C: Cloud + CloudInterfaces> RemoteSystems<C> {
 
     async fn identity(&self) -> Option<NodeIdentity> {
         timeout(READ_BOUND, self.cloud.identity()).await.ok()?.ok()
+    }
+
+    async fn interfaces(&self) -> Option<Result<Vec<DescribedInterface>, CloudKind>> {
+        let filter = InterfaceFilter::Cluster(self.name.clone());
+        match timeout(LIST_BOUND, self.cloud.describe_interfaces(&filter)).await {
+            Ok(Ok(listed)) => Some(Ok(listed)),
+            Ok(Err(why)) => {
+                tracing::warn!(error = %why, "failed to list the interfaces of the cluster in EC2");
+                Some(Err(why.kind))
+            }
+            Err(_elapsed) => {
+                tracing::warn!("list of the interfaces of the cluster in EC2 timed out");
+                None
+            }
+        }
     }
 
     async fn owner(

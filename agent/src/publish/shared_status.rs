@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use firecamp_controllers::leader::Ec2Observation;
 use firecamp_controllers::publish::{Facts, Notice, Reports};
 use firecamp_controllers::volumes::VolumesReport;
 use firecamp_core::ids::VolumeId;
 use firecamp_node::volumes::Table;
 use firecamp_node::volumes::observation::CloudView;
+
+/// What a read of the Lease found; none if it failed or if there is no Lease.
+#[derive(Debug, Clone)]
+pub(crate) struct LeaseRead(pub(crate) Option<Ec2Observation>);
 
 /// The latest report of each controller. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +32,8 @@ struct SharedState {
     lacked: BTreeSet<VolumeId>,
     /// For the node: how many volumes the EBS CSI driver offers.
     offered: Option<u32>,
+    /// For the node: the last read of the Lease, until it is taken, and what it publishes.
+    lease_read: Option<LeaseRead>,
 }
 
 impl SharedStatus {
@@ -80,6 +87,16 @@ impl SharedStatus {
     /// Whether a volume may have a problem.
     pub(crate) fn suspects_volumes(&self) -> bool {
         self.lock().pending
+    }
+
+    /// The Lease was read.
+    pub(crate) fn set_lease_read(&self, read: LeaseRead) {
+        self.lock().lease_read = Some(read);
+    }
+
+    /// Takes the last read of the Lease, if there is a new one.
+    pub(crate) fn take_lease_read(&self) -> Option<LeaseRead> {
+        self.lock().lease_read.take()
     }
 
     /// Sets the volumes that an earlier process published.

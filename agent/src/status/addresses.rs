@@ -21,6 +21,8 @@ pub(crate) struct AddressMetrics {
     pub(crate) without_address: Gauge,
     /// Adopted addresses.
     pub(crate) adopted: Counter,
+    /// Whether the leader has published no new observation of EC2 for too long.
+    pub(crate) observation_stale: Gauge,
 }
 
 impl AddressMetrics {
@@ -32,6 +34,7 @@ impl AddressMetrics {
             orphaned: add(registry, "orphaned_addresses", Gauge::default()),
             without_address: add(registry, "pods_without_address", Gauge::default()),
             adopted: add(registry, "adopted_addresses", Counter::default()),
+            observation_stale: add(registry, "ec2_observation_stale", Gauge::default()),
         }
     }
 }

@@ -34,7 +34,7 @@ const fn alpha(
 }
 
 /// The agent's own metrics.
-pub(crate) const METRICS: [Described; 42] = [
+pub(crate) const METRICS: [Described; 43] = [
     stable("build", "info", &["version"], "Version of the agent"),
     stable("attached_addresses", "gauge", &[], "Addresses attached to this node"),
     stable("missing_addresses", "gauge", &[], "Attached addresses missing from the kernel"),
@@ -48,6 +48,12 @@ pub(crate) const METRICS: [Described; 42] = [
         "Pods that run with the label of a pool and have no address",
     ),
     stable("adopted_addresses", "counter", &[], "Orphaned addresses adopted with a new StaticIP"),
+    stable(
+        "ec2_observation_stale",
+        "gauge",
+        &[],
+        "1 if the leader has published no new observation of EC2 for 5 minutes",
+    ),
     stable("registry_synced", "gauge", &[], "1 if the view of the registry is up to date"),
     stable("leader", "gauge", &[], "1 if this agent is the leader of the cluster"),
     stable("pool_addresses", "gauge", &["pool"], "Addresses of a pool, reported by the leader"),

@@ -1,12 +1,16 @@
 //! How often the agent asks EC2, and what it does with the answer.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::leader::Ec2Observation;
 use firecamp_node::preflight::facts::Right;
 use firecamp_testkit::sim::Calls;
 use tokio::time::sleep;
 
-use super::harness::{ADDRESS, Node, until};
+use super::harness::{ADDRESS, Node, Running, until};
+use crate::publish::LeaseRead;
 
 #[tokio::test(start_paused = true)]
 async fn idle_node_queries_ec2_at_most_once_per_minute() {
@@ -37,6 +41,46 @@ async fn f007_address_still_listed_by_a_frozen_metadata_service_is_reasserted() 
     .await;
     let assigned = node.cloud.mutations();
     assert_eq!(assigned, 1, "once for the loss that was seen");
+}
+
+/// For so many minutes the leader lists the interfaces of the cluster, and names these addresses.
+async fn leader_lists(
+    agent: &Running<'_>,
+    count: &mut u64,
+    minutes: u64,
+    misplaced: &BTreeSet<Ipv4Addr>,
+) {
+    for _minute in 0..minutes {
+        *count += 1;
+        let (nodes, misplaced) = (3, misplaced.clone());
+        let listed = Ec2Observation { count: *count, nodes, throttled: false, misplaced };
+        agent.shared_status.set_lease_read(LeaseRead(Some(listed)));
+        sleep(Duration::from_mins(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f007_address_that_the_leader_names_is_reasserted_after_an_own_look() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        let (mut count, nothing) = (0, BTreeSet::new());
+        leader_lists(&agent, &mut count, 10, &nothing).await;
+        let looks = node.cloud.queries();
+        leader_lists(&agent, &mut count, 60, &nothing).await;
+        assert_eq!(node.cloud.queries(), looks, "the leader covers the node");
+        leader_lists(&agent, &mut count, 1, &[ADDRESS].into()).await;
+        assert_eq!(node.cloud.mutations(), 0, "EC2 shows it here");
+        assert_eq!(node.cloud.queries(), looks + 1);
+        // The metadata service is frozen.
+        node.cloud.lose(ADDRESS);
+        leader_lists(&agent, &mut count, 5, &nothing).await;
+        assert_eq!(node.cloud.mutations(), 0, "nobody has seen the loss");
+        leader_lists(&agent, &mut count, 1, &[ADDRESS].into()).await;
+    })
+    .await;
+    assert_eq!(node.cloud.mutations(), 1);
+    assert!(node.cloud.has(ADDRESS));
 }
 
 #[tokio::test(start_paused = true)]

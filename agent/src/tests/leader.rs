@@ -3,6 +3,7 @@
 
 mod claim_conditions;
 mod crashes;
+mod ec2_lists;
 mod ec2_unreachable;
 pub(super) mod fixture;
 mod leases;

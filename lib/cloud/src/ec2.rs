@@ -152,18 +152,20 @@ impl Ec2 {
         what: &str,
         filters: &[Filter],
     ) -> Result<Vec<NetworkInterface>, CloudFailure> {
-        let pages = self.eni_pages(client, what, filters, self.config.page_size).await?;
-        Ok(pages.into_iter().flatten().collect())
+        let pages = self.eni_pages(client, what, filters, self.config.page_size, |page| page);
+        Ok(pages.await?.into_iter().flatten().collect())
     }
 
-    /// All interfaces that match, as EC2 divides them into pages.
-    async fn eni_pages(
+    /// All interfaces that match, as EC2 divides them into pages; of each page what `keep` returns.
+    async fn eni_pages<T>(
         &self,
         client: Client,
         what: &str,
         filters: &[Filter],
         page_size: i32,
-    ) -> Result<Vec<Vec<NetworkInterface>>, CloudFailure> {
+        keep: impl Fn(Vec<NetworkInterface>) -> T,
+    ) -> Result<Vec<T>, CloudFailure> {
+        let keep = &keep;
         let page_request = |token| {
             let request = client
                 .describe_network_interfaces()
@@ -175,7 +177,8 @@ impl Ec2 {
                     .send()
                     .await
                     .map_err(|error| sdk_error::from_sdk(Operation::Describe, what, &error))?;
-                Ok((vec![answer.network_interfaces.unwrap_or_default()], answer.next_token))
+                let page = keep(answer.network_interfaces.unwrap_or_default());
+                Ok((vec![page], answer.next_token))
             }
         };
         pages::all(what, page_request).await

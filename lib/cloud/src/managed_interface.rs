@@ -9,7 +9,7 @@ use aws_sdk_ec2::types::{
 };
 use firecamp_core::contract::tag;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
-use firecamp_core::ids::{EniId, InstanceId, SubnetId, parse_address};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, SubnetId, parse_address};
 use firecamp_core::managed_interface::{
     DescribedInterface, InstanceState, InterfaceAttachment, InterfaceFilter,
 };
@@ -45,12 +45,34 @@ pub(crate) fn described(
         let matches = match filter {
             InterfaceFilter::Id(eni) => interface.id == *eni,
             InterfaceFilter::Record(uid) => interface.record.as_ref() == Some(uid),
+            InterfaceFilter::Cluster(cluster) => is_of(cluster, one),
         };
         if matches {
             found.insert(interface.id.clone(), interface);
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// The interfaces of a cluster in one page. An interface that cannot be parsed must not hide the
+/// others: an AWS service may attach a tagged one to no instance.
+pub(crate) fn of_cluster(
+    what: &str,
+    cluster: &ClusterName,
+    page: &[NetworkInterface],
+) -> Vec<DescribedInterface> {
+    let parsed = |one: &NetworkInterface| match interface(what, one) {
+        Ok(found) => Some(found),
+        Err(why) => {
+            tracing::debug!(error = %why, "interface left out");
+            None
+        }
+    };
+    page.iter().filter(|one| is_of(cluster, one)).filter_map(parsed).collect()
+}
+
+fn is_of(cluster: &ClusterName, one: &NetworkInterface) -> bool {
+    tagged(one, tag::CLUSTER).as_deref() == Some(cluster.as_str())
 }
 
 fn interface(what: &str, one: &NetworkInterface) -> Result<DescribedInterface, CloudFailure> {

@@ -17,6 +17,7 @@
 
 mod bound_condition;
 mod cluster_cache;
+mod ec2_list;
 mod effect;
 mod election;
 mod event;
@@ -50,6 +51,7 @@ use firecamp_core::ids::{ClusterName, NodeName, RunId};
 use firecamp_core::time::Moment;
 
 pub use cluster_cache::{ClusterEvent, ObjectEvent};
+pub use ec2_list::Ec2Observation;
 pub use effect::{Effect, PassStep, Report};
 pub use election::RequestId;
 pub use event::{Ec2Call, Event, StepResult};
@@ -164,6 +166,9 @@ impl Controller for LeaderController {
             Event::StepEnded(result) => {
                 if let Some(term) = &mut self.term {
                     term.step_ended(result, self.election.holds(now), now, &mut effects);
+                    if let Some(answer) = term.take_answer() {
+                        self.election.listed(answer);
+                    }
                 }
             }
         }

@@ -13,11 +13,14 @@ mod adopt;
 mod adoption_attempt;
 mod backoff;
 mod collect;
+#[cfg(test)]
+mod ec2_fleet_tests;
 mod ec2_queries;
 mod effect;
 mod event;
 mod evict;
 mod kernel;
+mod leader_observation;
 mod link_up;
 pub(crate) mod managed_interfaces;
 mod observed;
@@ -121,6 +124,7 @@ impl NodeController {
                 self.kernel.changed(changes, now, effects);
             }
             Event::RegistryChanged => self.registry.changed(),
+            Event::LeaseRead(read) => self.ec2.lease_read(read, &self.observed, now),
             // What nobody asked for may be older than what is known.
             Event::KernelRead(..) | Event::KernelViewed(_) if !self.kernel.is_running() => {}
             Event::KernelRead(snapshot, links) => self.kernel_read(snapshot, links, effects),
@@ -230,8 +234,9 @@ impl NodeController {
     ) {
         match result {
             QueryResult::Interfaces(read) => {
+                let listed = read.as_deref().map_err(|failure| failure.kind);
+                self.ec2.interfaces(listed, &mut self.observed, now);
                 let listing = read.as_ref().ok().cloned();
-                self.ec2.interfaces(listing.as_deref(), &mut self.observed, now);
                 self.preflight.clocks(clocks);
                 self.preflight.interfaces(read);
                 effects.extend(self.withholding.investigate(self.observed.lost()));

@@ -273,8 +273,8 @@ pub mod timing {
     /// or lost in a restore, they can create it again, restart its member, or change the pool's
     /// policy.
     pub const ADOPT_GRACE: Duration = Duration::from_mins(10);
-    /// Between two EC2 reads of one agent while nothing is wrong. The request quota is per account:
-    /// a hundred nodes with one read a minute use a twelfth of its refill rate.
+    /// Between two EC2 reads of one kind by one agent. The request quota is per account: a hundred
+    /// nodes with one read a minute use a twelfth of its refill rate.
     pub const EC2_PERIOD: Duration = Duration::from_mins(1);
     /// How far apart two looks must be that show an interface detached and without addresses,
     /// before it is deleted. An attach that chose it must be in the registry by then: the metadata

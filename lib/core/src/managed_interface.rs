@@ -160,6 +160,9 @@ pub enum InterfaceFilter {
     Id(EniId),
     /// Those with this value of the tag `firecamp.io/interface`.
     Record(String),
+    /// Those with this value of the tag `firecamp.io/cluster`, in a few long pages. One that cannot
+    /// be parsed is left out, so an absence is only a reason to look again.
+    Cluster(ClusterName),
 }
 
 /// What EC2 reports about an instance.

@@ -115,8 +115,8 @@ impl Leases {
         let (None, Some(version)) = (kind, version) else {
             return Err(failure(kind.unwrap_or(RegistryKind::Invalid), ReportedEffect::None));
         };
-        let Terms { holder, duration, transitions, acquired } = terms;
-        let lease = ObservedLease { version, holder, duration, transitions, acquired };
+        let Terms { holder, duration, transitions, acquired, ec2 } = terms;
+        let lease = ObservedLease { version, holder, duration, transitions, acquired, ec2 };
         if self.separate {
             self.own.insert(agent, lease);
         } else {

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::leader::{RemoteSystems, lead};
+use crate::publish::SharedStatus;
 use crate::status::Status;
 
 pub(in crate::tests) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
@@ -45,6 +46,8 @@ pub(in crate::tests) struct ClusterFixture {
     pub(in crate::tests) ec2: SimEc2,
     /// Of all its agents.
     pub(in crate::tests) status: Status,
+    /// What its agents have read last.
+    pub(in crate::tests) shared_status: SharedStatus,
 }
 
 impl ClusterFixture {
@@ -63,6 +66,7 @@ impl ClusterFixture {
             registry,
             ec2: SimEc2::new(OWN.parse().unwrap(), Account::default()),
             status: Status::default(),
+            shared_status: SharedStatus::default(),
         };
         fixture.policies("Delete", "Delete");
         for node in ["node-1", "node-2", "node-3"] {
@@ -301,7 +305,8 @@ impl ClusterFixture {
         let remote = RemoteSystems::new(names, cluster, (self.ec2.clone(), registry));
         // Dropping it drops the agent's tasks, as a crash does.
         let agent = LocalSet::new();
-        agent.run_until(lead(remote, self.status.leader.clone(), end)).await;
+        let metrics = self.status.leader.clone();
+        agent.run_until(lead(remote, (metrics, self.shared_status.clone()), end)).await;
     }
 
     /// Runs an agent on node-2, meanwhile `body`, and then ends the agent.

@@ -6,7 +6,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::{CloudFailure, CloudKind};
-use firecamp_core::ids::{EniId, InstanceId};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId};
 use firecamp_core::managed_interface::{
     DescribedInterface, InstanceState, InterfaceFilter, NewInterface,
 };
@@ -15,6 +15,12 @@ use super::{Call, Ec2, filter};
 use crate::classify::Operation;
 use crate::metadata::Metadata;
 use crate::{managed_interface, sdk_error};
+
+/// Interfaces in a page of a list of the whole cluster. With fifty addresses each, the answer has
+/// about 5 MiB, which the leader's memory limit allows.
+const CLUSTER_PAGE: i32 = 500;
+/// A list of the whole cluster takes so many times as long as another Describe.
+const CLUSTER_PATIENCE: u32 = 5;
 
 impl Ec2 {
     pub(crate) async fn create_interface(
@@ -113,6 +119,9 @@ impl Ec2 {
         let (name, value) = match by {
             InterfaceFilter::Id(eni) => ("network-interface-id".to_owned(), eni.to_string()),
             InterfaceFilter::Record(uid) => (format!("tag:{}", tag::INTERFACE), uid.clone()),
+            InterfaceFilter::Cluster(cluster) => {
+                return self.cluster_interfaces(metadata, cluster).await;
+            }
         };
         let call = Call::read(format!(
             "DescribeNetworkInterfaces with {name}={}",
@@ -122,6 +131,24 @@ impl Ec2 {
         let describe = |client| self.enis(client, &call.what, &filters);
         let listing = self.run(metadata, &call, describe).await?;
         managed_interface::described(&call.what, by, &listing)
+    }
+
+    /// Each page is parsed before the next one is requested: as EC2 sends them, the interfaces of
+    /// a large cluster would take tens of megabytes.
+    async fn cluster_interfaces(
+        &self,
+        metadata: &Metadata,
+        cluster: &ClusterName,
+    ) -> Result<Vec<DescribedInterface>, CloudFailure> {
+        let what = format!("DescribeNetworkInterfaces of cluster {cluster}");
+        let within = self.config.answer_within.saturating_mul(CLUSTER_PATIENCE);
+        let call = Call { operation: Operation::Describe, within: Some(within), what };
+        let tag = format!("tag:{}", tag::CLUSTER);
+        let filters = [filter(&tag, std::slice::from_ref(cluster))];
+        let keep = |page: Vec<_>| managed_interface::of_cluster(&call.what, cluster, &page);
+        let describe = |client| self.eni_pages(client, &call.what, &filters, CLUSTER_PAGE, keep);
+        let pages = self.run(metadata, &call, describe).await?;
+        Ok(pages.into_iter().flatten().collect())
     }
 
     /// By its ID: an empty answer to a filter would not say that the instance is unknown.

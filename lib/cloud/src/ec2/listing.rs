@@ -20,7 +20,8 @@ impl Ec2 {
     ) -> Result<Vec<Vec<ListedInterface>>, CloudFailure> {
         let call = Call::read(format!("DescribeNetworkInterfaces of {subnet} {by}"));
         let filters = by.filters(subnet);
-        let describe = |client| self.eni_pages(client, &call.what, &filters, page_size);
+        let describe =
+            |client| self.eni_pages(client, &call.what, &filters, page_size, |page| page);
         let pages = self.run(metadata, &call, describe).await?;
         let parsed = pages.iter().map(|page| {
             page.iter().map(|one| listing::listed(&call.what, one)).collect::<Result<Vec<_>, _>>()

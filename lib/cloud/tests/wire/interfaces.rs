@@ -199,6 +199,35 @@ async fn a_listing_that_cannot_be_parsed_is_a_failure() {
 }
 
 #[tokio::test]
+async fn interfaces_of_a_cluster_are_listed_in_long_pages_without_those_that_cannot_be_parsed() {
+    let tagged = |eni: &str, cluster: &str, inside: &str| {
+        let tag = format!("<item><key>firecamp.io/cluster</key><value>{cluster}</value></item>");
+        item(eni, &format!("{inside}<tagSet>{tag}</tagSet>"))
+    };
+    let addresses = "<privateIpAddress>10.0.1.5</privateIpAddress><privateIpAddressesSet><item>\
+                     <privateIpAddress>10.0.1.9</privateIpAddress></item></privateIpAddressesSet>";
+    let service = attachment("<attachmentId>eni-attach-1</attachmentId><status>attached</status>");
+    let items = tagged(ENI, "demo", addresses)
+        + &tagged("eni-0000000b", "other", addresses)
+        + &tagged("eni-0000000c", "demo", &service)
+        + &tagged("", "demo", "");
+    let set = format!("<networkInterfaceSet>{items}</networkInterfaceSet>");
+    let server = Server::always(response("DescribeNetworkInterfaces", &set)).await;
+    let filter = InterfaceFilter::Cluster("demo".parse().unwrap());
+    let found = ec2(&server.url).describe_interfaces(&filter).await.unwrap();
+    assert_eq!(found, [DescribedInterface { addresses: [ADDRESS].into(), ..bare() }]);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 1);
+    for (name, value) in [
+        ("MaxResults", "500"),
+        ("Filter.1.Name", "tag:firecamp.io/cluster"),
+        ("Filter.1.Value.1", "demo"),
+    ] {
+        assert_eq!(requests[0].field(name).as_deref(), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_instance_is_gone_only_if_ec2_says_so() {
     let state = async |id: &str, state: &str| {
         let inside = format!(

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Member, PoolName, SubnetId};
 
-use super::{Facts, InterfaceQuery, LeaseWrite, Operation, RequestId, Usage};
+use super::{Ec2Observation, Facts, InterfaceQuery, LeaseWrite, Operation, RequestId, Usage};
 
 /// What the leader's controller wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Effect {
 pub enum PassStep {
     /// Read the metadata service.
     Identify,
+    /// List the interfaces of the cluster in EC2.
+    ListInterfaces,
     /// Look up in EC2 which ENI of the subnet has the address.
     ReadOwner(Ipv4Addr, SubnetId),
     /// Read the pod of a member.
@@ -48,8 +50,8 @@ pub enum PassStep {
 /// What an operator learns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// Whether the Lease could be read.
-    LeaseRead(Result<(), RegistryFailure>),
+    /// Whether the Lease could be read, and what it publishes; none if it does not exist.
+    LeaseRead(Result<Option<Ec2Observation>, RegistryFailure>),
     /// A write to acquire or renew the Lease failed.
     LeaseNotWritten(RegistryFailure),
     /// The write that releases the Lease failed.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::time::Moment;
 
+use super::ec2_list::ListAnswer;
 use super::{Candidate, Effect, LeaseWrite, ObservedLease, Report, timing};
 
 /// Interval between attempts to renew the Lease after a failed one.
@@ -86,6 +87,11 @@ impl Election {
         self.request = None;
     }
 
+    /// The next renewal publishes an answer of EC2.
+    pub(super) fn listed(&mut self, answer: ListAnswer) {
+        self.candidate.listed(answer);
+    }
+
     /// Starts an attempt to acquire or renew the Lease, if one is due.
     pub(super) fn attempt(&mut self, random: f64, now: Moment) -> Option<Effect> {
         if self.is_waiting() || now < self.next_attempt {
@@ -118,7 +124,8 @@ impl Election {
         let Some(request) = self.request.take_if(|request| request.id == id) else { return };
         let write = match request.purpose {
             Purpose::AcquireOrRenew => {
-                let reported = read.as_ref().map(|_lease| ()).map_err(RegistryFailure::clone);
+                let ec2 = |lease: &Option<ObservedLease>| Some(lease.as_ref()?.ec2.clone());
+                let reported = read.as_ref().map(ec2).map_err(RegistryFailure::clone);
                 effects.push(Effect::Report(Report::LeaseRead(reported)));
                 read.ok().and_then(|lease| self.candidate.decide(lease.as_ref(), now))
             }

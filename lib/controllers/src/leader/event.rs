@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use firecamp_core::failure::{CloudKind, RegistryFailure};
+use firecamp_core::managed_interface::DescribedInterface;
 use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::Owner;
 
@@ -31,6 +32,8 @@ pub enum Event {
 pub enum StepResult {
     /// This instance, from the metadata service.
     Identified(Option<NodeIdentity>),
+    /// The interfaces of the cluster; none without an answer of EC2.
+    InterfacesListed(Option<Result<Vec<DescribedInterface>, CloudKind>>),
     /// The answer of EC2 about an address; none without an answer.
     OwnerRead(Option<Result<Owner, CloudKind>>),
     /// A pod.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use firecamp_core::ids::Version;
 use firecamp_core::time::Moment;
 
+use super::ec2_list::{Ec2Observation, ListAnswer};
 use crate::leader::timing;
 
 /// A longer lease duration is capped: a wrong value must not block the election for ever.
@@ -30,6 +31,12 @@ pub struct ObservedLease {
     pub transitions: u32,
     /// When it was acquired, for display.
     pub acquired: Option<String>,
+    /// What a leader has observed in EC2.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Ec2Observation::is_empty")
+    )]
+    pub ec2: Ec2Observation,
 }
 
 /// The content of a Lease to write. The renewal time is the time of the write, for display.
@@ -44,6 +51,9 @@ pub struct Terms {
     pub transitions: u32,
     /// When it was acquired; none for the time of the write.
     pub acquired: Option<String>,
+    /// What this leader, or the one before, has observed in EC2.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Ec2Observation::is_empty"))]
+    pub ec2: Ec2Observation,
 }
 
 /// A write of the Lease.
@@ -64,12 +74,19 @@ pub struct Candidate {
     observed: Option<(Version, Moment)>,
     /// The time before the last successful renewal was sent.
     renewed: Option<Moment>,
+    /// What the next write publishes: a new leader counts on from the last one.
+    ec2: Ec2Observation,
 }
 
 impl Candidate {
     /// `name` must be unique to this process.
     pub fn new(name: String) -> Self {
-        Self { name, observed: None, renewed: None }
+        Self { name, observed: None, renewed: None, ec2: Ec2Observation::default() }
+    }
+
+    /// EC2 has answered a list of this leader.
+    pub(super) fn listed(&mut self, answer: ListAnswer) {
+        self.ec2.answered(answer);
     }
 
     /// Whether it may act as the leader.
@@ -94,6 +111,7 @@ impl Candidate {
             return replace(self.terms(lease.transitions, lease.acquired.clone()));
         }
         self.renewed = None;
+        self.ec2.clone_from(&lease.ec2);
         let since = match &self.observed {
             Some((version, since)) if *version == lease.version => *since,
             Some(_) | None => now,
@@ -124,6 +142,6 @@ impl Candidate {
 
     fn terms(&self, transitions: u32, acquired: Option<String>) -> Terms {
         let (holder, duration) = (Some(self.name.clone()), timing::LEASE);
-        Terms { holder, duration, transitions, acquired }
+        Terms { holder, duration, transitions, acquired, ec2: self.ec2.clone() }
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum Scope {
 pub(super) enum Pass {
     /// Reads the metadata service.
     Identifying,
+    /// Lists the interfaces of the cluster in EC2.
+    Listing,
     /// Runs the queries.
     Querying(Box<RunningQueries>),
     /// Performs the operations.

@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
+use firecamp_core::failure::CloudKind;
+use firecamp_core::managed_interface::DescribedInterface;
 use firecamp_core::node_identity::Eni;
 use firecamp_core::time::Moment;
 
 use super::cluster_cache::ClusterCache;
+use super::ec2_list::{Ec2Lists, ListAnswer};
 use super::pass::{Pass, PlannedOperations, RunningQueries, Scope};
 use super::{
     Call, ClusterEvent, Ec2Call, Ec2Reachability, Effect, Facts, PassStep, Planner, Report, Site,
@@ -26,6 +29,7 @@ pub(super) struct Term {
     cache: ClusterCache,
     planner: Planner,
     reachability: Ec2Reachability,
+    lists: Ec2Lists,
     /// The running pass.
     pass: Option<Pass>,
     /// When the next pass of the whole cluster is due.
@@ -42,6 +46,7 @@ impl Term {
             cache: ClusterCache::default(),
             planner: Planner::default(),
             reachability: Ec2Reachability::default(),
+            lists: Ec2Lists::new(now),
             pass: None,
             next_pass: now,
             gates_changed: false,
@@ -67,6 +72,11 @@ impl Term {
 
     pub(super) fn is_ec2_unreachable(&self) -> bool {
         self.reachability.is_unreachable()
+    }
+
+    /// The answer of EC2 to the last list, once.
+    pub(super) fn take_answer(&mut self) -> Option<ListAnswer> {
+        self.lists.take_answer()
     }
 
     /// When the next pass is due.
@@ -115,6 +125,10 @@ impl Term {
                     let subnet = |eni: Eni| (eni.subnet, eni.cidr);
                     self.site.subnets = identity.enis.into_iter().map(subnet).collect();
                 }
+                self.list_interfaces(holds, now, effects);
+            }
+            (Pass::Listing, StepResult::InterfacesListed(answer)) => {
+                self.listed(answer.as_ref().map(|read| read.as_deref().map_err(|kind| *kind)));
                 self.ask(Scope::Cluster, holds, now, effects);
             }
             (Pass::Querying(mut queries), StepResult::OwnerRead(answer)) => {
@@ -143,6 +157,25 @@ impl Term {
             // Nobody has started it.
             (pass, _result) => self.pass = Some(pass),
         }
+    }
+
+    /// Lists the interfaces of the cluster if that is due; otherwise goes on with the pass.
+    fn list_interfaces(&mut self, holds: bool, now: Moment, effects: &mut Vec<Effect>) {
+        if self.lists.starts(now) {
+            self.reachability.sent(Call::Read, now);
+            self.start(Pass::Listing, PassStep::ListInterfaces, effects);
+        } else {
+            self.ask(Scope::Cluster, holds, now, effects);
+        }
+    }
+
+    /// The list has ended; none without an answer.
+    fn listed(&mut self, answer: Option<Result<&[DescribedInterface], CloudKind>>) {
+        let Some(answer) = answer else { return };
+        self.reachability.ended(Call::Read, answer.err());
+        // A view without the leader's own node is not this cluster's.
+        let view = self.cache.view().filter(|view| view.nodes.contains_key(&self.site.node));
+        self.lists.ended(answer, view);
     }
 
     /// Asks the planner which queries the pass runs.

@@ -14,6 +14,9 @@ pub const RENEW_DEADLINE: Duration = Duration::from_secs(40);
 pub const LEASE_CHECK_EVERY: Duration = Duration::from_mins(1);
 /// The interval of the leader's passes.
 pub const PASS_EVERY: Duration = Duration::from_secs(30);
+/// How often the leader lists the interfaces of the whole cluster in EC2, which takes a request for
+/// each 500 of them.
+pub const EC2_LIST_EVERY: Duration = Duration::from_mins(1);
 /// A pass starts no more queries after this long.
 pub const ASK_BOUND: Duration = Duration::from_secs(30);
 /// The leader releases the Lease if EC2 has not answered its calls for this long, because another

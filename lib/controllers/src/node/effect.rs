@@ -153,6 +153,8 @@ pub struct Counts {
     pub blocks: usize,
     /// Pods that run with a pool's label and have no address.
     pub without_address: usize,
+    /// The leader has published no new observation of EC2 for too long.
+    pub observation_stale: bool,
 }
 
 /// An operation that has ended.

@@ -16,6 +16,7 @@ use firecamp_node::preflight::facts::{NodeFacts, Reading, Reservation};
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 
 use super::{AdoptionResult, Finding, Listing, LostAddress, OperationKind, StepEnd};
+use crate::leader::Ec2Observation;
 
 /// What happens to a node's controller.
 #[derive(Debug)]
@@ -26,6 +27,9 @@ pub enum Event {
     KernelChanged(Vec<Change>),
     /// The registry reported a change.
     RegistryChanged,
+    /// This agent, as a candidate or the leader, has read the Lease: what it publishes; none if the
+    /// read failed or the Lease does not exist.
+    LeaseRead(Option<Ec2Observation>),
     /// The kernel was read. The snapshot is none if that failed; the links are none if that failed
     /// or if they were not asked for.
     KernelRead(Option<KernelSnapshot>, Option<Vec<ObservedLink>>),

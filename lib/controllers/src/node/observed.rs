@@ -10,11 +10,12 @@ use std::net::Ipv4Addr;
 use firecamp_core::agent::{
     AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, Snapshot,
 };
+use firecamp_core::allocate::hands_out;
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid};
 use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{KernelTarget, KernelView, PodView};
-use firecamp_core::record::{Attachment, Pool, State, StaticIp};
+use firecamp_core::record::{Attachment, OrphanPolicy, Pool, State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::KernelSnapshot;
 
@@ -163,6 +164,16 @@ impl Observed {
         })
     }
 
+    /// Whether an address is attached to this node by record.
+    pub(super) fn holds_any(&self) -> bool {
+        !self.held().is_empty()
+    }
+
+    /// The ids of the node's ENIs.
+    pub(super) fn eni_ids(&self) -> BTreeSet<EniId> {
+        self.enis.iter().map(|eni| eni.id.clone()).collect()
+    }
+
     /// The kernel targets of the addresses of this node.
     pub(super) fn targets(&self) -> Vec<KernelTarget> {
         let target = |(address, id): (Ipv4Addr, EniId)| {
@@ -280,6 +291,18 @@ impl Observed {
             pools: self.listing.as_ref().and_then(|listing| listing.pools.clone()),
             claimed: BTreeMap::new(),
         }
+    }
+
+    /// Whether the metadata service lists an address without a record that its pool adopts, after
+    /// queries of EC2.
+    pub(super) fn awaits_adoption(&self) -> bool {
+        let pools = self.pools().unwrap_or_default();
+        let adopts = |address: &Ipv4Addr| {
+            let subnets = |pool: &Pool| pool.subnets.iter().any(|one| hands_out(one, *address));
+            pools.iter().any(|pool| pool.orphaned == OrphanPolicy::Adopt && subnets(pool))
+        };
+        let mut listed = self.enis.iter().flat_map(|eni| &eni.listed);
+        listed.any(|address| adopts(address) && !self.has_record(*address))
     }
 
     /// All pools, if they were read.

@@ -100,12 +100,40 @@ impl Preflight {
         cni && self.verdicts.iter().any(|one| one.manager == Manager::Unknown)
     }
 
-    /// Whether EC2's last answer lacks one of these interfaces, which FireCamp made and the
-    /// metadata service lists.
-    pub(super) fn lacks_any<'a>(&self, mut made: impl Iterator<Item = &'a EniId>) -> bool {
+    /// Whether EC2's last answer lacks an interface that the metadata service lists.
+    pub(super) fn lacks_listed(&self) -> bool {
+        self.described().is_some() && self.lacks_any(self.verdicts.iter().map(|one| &one.eni))
+    }
+
+    /// Whether EC2's last answer lacks one of these interfaces, which the metadata service lists.
+    pub(super) fn lacks_any<'a>(&self, mut these: impl Iterator<Item = &'a EniId>) -> bool {
         let described = self.described().unwrap_or_default();
         let here = |eni: &EniId| self.verdicts.iter().any(|one| one.eni == *eni);
-        made.any(|eni| here(eni) && !described.iter().any(|one| one.id == *eni))
+        these.any(|eni| here(eni) && !described.iter().any(|one| one.id == *eni))
+    }
+
+    /// Whether members get no interface in a subnet of a pool because one there has only one of the
+    /// cluster's tag and what keeps the VPC CNI away: a person may be about to add the other one. A
+    /// primary interface beside the VPC CNI cannot get it.
+    pub(super) fn is_half_tagged(&self) -> bool {
+        let enis = self.facts.identity.known().map(|known| known.enis.as_slice());
+        let tagged = |one: &Verdict| {
+            let eni = enis.into_iter().flatten().find(|eni| eni.id == one.eni)?;
+            has_cluster_tag(&self.facts, eni)
+        };
+        let served = || self.verdicts.iter().filter(|one| self.serves(one));
+        let is_half = |one: &&Verdict| match one.manager {
+            Manager::FireCamp => tagged(one) == Some(false),
+            Manager::VpcCni => tagged(one) == Some(true) && one.device_index > 0,
+            Manager::Other
+            | Manager::TakenByCni
+            | Manager::UnknownCni
+            | Manager::Removing
+            | Manager::Unknown => false,
+        };
+        let is_whole = |one: &&Verdict| one.is_usable() && tagged(one) == Some(true);
+        let whole: BTreeSet<&SubnetId> = served().filter(is_whole).map(|one| &one.subnet).collect();
+        served().filter(is_half).any(|one| !whole.contains(&one.subnet))
     }
 
     /// EC2's last answer about the interfaces.

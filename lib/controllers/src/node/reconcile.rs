@@ -21,7 +21,8 @@ impl NodeController {
             let report = Effect::Report(Report::WithoutAddress(member.clone()));
             [report, Effect::Notify(Notice::WithoutAddress(member, pod))]
         }));
-        let counts = Counts { without_address, ..self.counts(&observation) };
+        let observation_stale = self.ec2.is_observation_stale(now);
+        let counts = Counts { without_address, observation_stale, ..self.counts(&observation) };
         effects.push(Effect::Report(Report::Counted(counts)));
         self.act(&observation, now, effects);
         self.raise_links(now, effects);
@@ -164,6 +165,7 @@ impl NodeController {
             misplaced: count(&|seen| seen.misplaced.is_some()),
             blocks: self.preflight.blocking(),
             without_address: 0,
+            observation_stale: false,
         }
     }
 }

@@ -7,6 +7,7 @@ use firecamp_core::ids::Mac;
 use firecamp_core::node_identity::Eni;
 use firecamp_core::time::Moment;
 
+use super::ec2_queries::Others;
 use super::{Effect, NodeController, Task, Tick};
 
 /// Period of the ticks, and of the plans without other events.
@@ -75,7 +76,8 @@ impl NodeController {
         if due(files) && !std::mem::replace(&mut self.schedule.reading_files, true) {
             effects.push(Effect::Start(Task::ReadFiles));
         }
-        let others = (&self.preflight, &self.managed, &self.evictions);
+        let Self { preflight, managed, evictions, .. } = self;
+        let others = Others { preflight, managed, evictions };
         let query = self.ec2.due(&self.observed, others, tick, now);
         effects.extend(query.map(Effect::Start));
     }

@@ -1,3 +1,4 @@
+mod ec2;
 mod evict;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! The leader's controller.
 
+mod ec2_lists;
 mod fixture;
 mod gates;
 mod passes;

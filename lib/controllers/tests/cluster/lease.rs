@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use firecamp_controllers::leader::{Candidate, LeaseWrite, ObservedLease, Terms, timing};
+use firecamp_controllers::leader::{
+    Candidate, Ec2Observation, LeaseWrite, ObservedLease, Terms, timing,
+};
 use firecamp_core::time::Moment;
 
 use super::support::parsed;
@@ -20,6 +22,7 @@ fn lease(version: &str, holder: Option<&str>) -> ObservedLease {
         duration: timing::LEASE,
         transitions: 4,
         acquired: Some("then".to_owned()),
+        ec2: Ec2Observation::default(),
     }
 }
 

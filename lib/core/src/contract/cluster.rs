@@ -28,6 +28,9 @@ pub mod orphaned {
     pub const POD_UID: &str = "orphaned";
 }
 
+/// Annotation of the Lease: what the leader has observed in EC2, as JSON.
+pub const EC2_OBSERVATION: &str = "firecamp.io/ec2-observation";
+
 /// Annotations of a claim.
 pub mod annotation {
     /// Name of the StatefulSet that controls the member's pod.

@@ -107,7 +107,13 @@ fn dated(conditions: &[Condition]) -> Vec<Condition> {
     all
 }
 
-fn patched(place: &Place, verb: &str, sub: &str, patch: &Value) -> Result<Call, RegistryFailure> {
+/// A merge patch that names the version that was read.
+pub(super) fn patched(
+    place: &Place,
+    verb: &str,
+    sub: &str,
+    patch: &Value,
+) -> Result<Call, RegistryFailure> {
     let what = format!("{verb} {}", place.label);
     let mut call = Call::write(Method::PATCH, what, format!("{}{sub}", place.path()));
     call.body = Some((MERGE, write::bytes(&call, patch)?));

@@ -1,7 +1,8 @@
 //! The leader's reads and changes.
 
 use firecamp_controllers::leader::{
-    Candidate, Change, Cluster as _, Identity, NodeReadiness, ObservedNode, Owner, SetName, Uid,
+    Candidate, Change, Cluster as _, Ec2Observation, Identity, LeaseWrite, NodeReadiness,
+    ObservedNode, Owner, SetName, Terms, Uid,
 };
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ports::PodView;
@@ -50,6 +51,45 @@ async fn a_lease_is_created_renewed_and_released() {
     assert_eq!((second.acquired.clone(), second.transitions), (first.acquired, 0));
     leader.write_lease(&me.resign(&second).unwrap()).await.unwrap();
     assert_eq!(leader.lease().await.unwrap().unwrap().holder, None);
+}
+
+#[tokio::test]
+async fn lease_publishes_what_the_leader_observes_in_ec2() {
+    let cluster = Cluster::new().await;
+    let leader = KubeCluster::new(&cluster.registry).with_lease_in("agents");
+    let lease = || cluster.server.object("leases", Some("agents"), "firecamp-agents").unwrap();
+    let mut me = Candidate::new("me".to_owned());
+    leader.write_lease(&me.decide(None, Moment::default()).unwrap()).await.unwrap();
+    assert_eq!(leader.lease().await.unwrap().unwrap().ec2, Ec2Observation::default());
+    let ec2 = Ec2Observation {
+        count: 7,
+        nodes: 3,
+        throttled: true,
+        misplaced: [ADDRESS, [10, 0, 1, 9].into()].into(),
+    };
+    let observed = leader.lease().await.unwrap().unwrap();
+    let LeaseWrite::Replace(version, terms) =
+        me.decide(Some(&observed), Moment::default()).unwrap()
+    else {
+        panic!("the Lease exists");
+    };
+    cluster.server.change("leases", Some("agents"), "firecamp-agents", |object| {
+        object["metadata"]["annotations"]["team"] = json!("db");
+    });
+    let conflict = LeaseWrite::Replace(version, Terms { ec2: ec2.clone(), ..terms.clone() });
+    assert_eq!(failed(leader.write_lease(&conflict).await).0, RegistryKind::Conflict);
+    let version = leader.lease().await.unwrap().unwrap().version;
+    let write = LeaseWrite::Replace(version, Terms { ec2: ec2.clone(), ..terms });
+    leader.write_lease(&write).await.unwrap();
+    assert_eq!(leader.lease().await.unwrap().unwrap().ec2, ec2);
+    assert_eq!(lease()["metadata"]["annotations"]["team"], json!("db"), "it is not ours");
+    for text in ["", "[]", "{\"count\":-1}", "{\"misplaced\":[\"a\"]}"] {
+        cluster.server.change("leases", Some("agents"), "firecamp-agents", |object| {
+            object["metadata"]["annotations"]["firecamp.io/ec2-observation"] = json!(text);
+        });
+        let read = leader.lease().await.unwrap().unwrap();
+        assert_eq!((read.holder.as_deref(), read.ec2), (Some("me"), Ec2Observation::default()));
+    }
 }
 
 /// Like 2026-11-20T15:00:00.123456Z: a real API server accepts no other format of a MicroTime.

@@ -249,6 +249,7 @@ impl Model<'_> {
             event @ (NodeEvent::Tick(_)
             | NodeEvent::KernelChanged(_)
             | NodeEvent::RegistryChanged
+            | NodeEvent::LeaseRead(_)
             | NodeEvent::KernelRead(..)
             | NodeEvent::KernelViewed(_)
             | NodeEvent::Listed(Err(_))

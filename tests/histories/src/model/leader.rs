@@ -14,16 +14,20 @@ use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::Operation as NodeOperation;
 use firecamp_core::contract::timing as bounds;
 use firecamp_core::decide;
+use firecamp_core::failure::CloudKind;
+use firecamp_core::managed_interface::DescribedInterface;
+use firecamp_core::network_interface::Interface;
 use firecamp_core::ports::{PodView, SocketScope};
 use firecamp_core::record::{MemberRecords, State, StaticIp, Stored, Write};
 use firecamp_core::release::{ReleaseInput, Releaser};
+use firecamp_core::time::Moment;
 
 use super::Model;
 use super::agent::unavailable;
 use super::process::{Process, Slot};
 use super::queue::Event;
 use crate::audit::End;
-use crate::names::ProcessId;
+use crate::names::{NodeIx, ProcessId};
 use crate::scenario::Fault;
 
 impl Model<'_> {
@@ -116,6 +120,11 @@ impl Model<'_> {
                 let after = self.process(slot).rng.micros(500, 4_000);
                 (after, StepResult::Identified(read))
             }
+            PassStep::ListInterfaces => {
+                let (after, shown_at) = self.describe(slot);
+                let listed = shown_at.map(|then| self.listed(then)).ok_or(CloudKind::Transient);
+                (after, StepResult::InterfacesListed(Some(listed)))
+            }
             PassStep::ReadOwner(address, _) => {
                 let (after, reply) = self.describe_owner(slot, address);
                 let Reply::Owner(read) = reply else { return None };
@@ -136,6 +145,22 @@ impl Model<'_> {
         };
         self.tell(slot, after, LeaderEvent::StepEnded(result));
         None
+    }
+
+    /// All interfaces of nodes. The agents of histories query EC2 as if there were no leader.
+    fn listed(&self, then: Moment) -> Vec<DescribedInterface> {
+        let carrier = self.scenario.shape.slot();
+        let nodes = (0..).map(NodeIx).take(self.cluster.nodes.len());
+        let all = nodes.flat_map(|node| self.cluster.interfaces((node, carrier), self.names, then));
+        let described = |one: Interface| DescribedInterface {
+            id: one.id,
+            addresses: one.addresses,
+            prefixes: one.prefixes,
+            attachment: None,
+            record: None,
+            cluster_uid: None,
+        };
+        all.map(described).collect()
     }
 
     /// Starts an operation. Returns whether a process performs it, whose end is reported.

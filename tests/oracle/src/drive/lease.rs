@@ -86,12 +86,12 @@ impl ClusterFixture {
     /// Sometimes somebody else's mistake stands in it.
     fn seen(&mut self, terms: Terms, rng: &mut SeededRng) -> ObservedLease {
         self.version += 1;
-        let Terms { holder, duration, transitions, acquired } = terms;
+        let Terms { holder, duration, transitions, acquired, ec2 } = terms;
         let wrong = [Duration::ZERO, Duration::from_hours(3), Duration::from_secs(90)];
         let duration = if rng.once_in(10) { pick(rng, &wrong) } else { duration };
         let acquired = acquired.or_else(|| Some("2026-11-20T00:00:00Z".to_owned()));
         let version = parsed(&self.version.to_string());
-        ObservedLease { version, holder, duration, transitions, acquired }
+        ObservedLease { version, holder, duration, transitions, acquired, ec2 }
     }
 }
 

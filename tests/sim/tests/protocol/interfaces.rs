@@ -94,6 +94,22 @@ async fn a_repeated_token_creates_one_interface_that_has_its_tags_from_the_start
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_list_shows_the_interfaces_of_the_cluster_and_no_other() {
+    let cluster = Cluster::default();
+    let cloud = cluster.node("node-a").cloud();
+    let ours = created(&cluster, &cloud, "once").await;
+    let other = request("other", &[(tag::CLUSTER, "staging")]);
+    let other = cloud.create_interface(&other, WITHIN).await.unwrap();
+    cluster.settle().await;
+    let before = cluster.costs(0).calls;
+    let filter = InterfaceFilter::Cluster("demo".parse().unwrap());
+    let found = cloud.describe_interfaces(&filter).await.unwrap();
+    assert_eq!(cluster.costs(0).calls, before + 1);
+    assert!(found.iter().any(|one| one.id == ours), "{found:?}");
+    assert!(!found.iter().any(|one| one.id == other), "{found:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_lost_answer_the_same_token_finds_the_interface() {
     let cluster = Cluster::default();
     let cloud = cluster.node("node-a").cloud();

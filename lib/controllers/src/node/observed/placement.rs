@@ -1,8 +1,9 @@
 //! Whether EC2 has the addresses of this node on their ENIs.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use firecamp_core::contract::timing;
 use firecamp_core::ids::EniId;
@@ -22,6 +23,9 @@ pub(super) struct Placement {
     pub(super) in_place: Option<bool>,
     /// EC2 showed an earlier epoch elsewhere, so the metadata service alone cannot confirm it.
     pub(super) doubted: bool,
+    /// EC2 showed it here while the metadata service did not list it: until that lists it again, its
+    /// absence there is nothing new.
+    unlisted: bool,
 }
 
 impl Observed {
@@ -34,9 +38,10 @@ impl Observed {
             let here = self.enis.iter().any(|one| one.id == eni && one.listed.contains(&address));
             match place.in_place {
                 None if here && !place.doubted => place.in_place = Some(true),
-                Some(true) if !here => place.in_place = None,
+                Some(true) if !here && !place.unlisted => place.in_place = None,
                 Some(_) | None => {}
             }
+            place.unlisted &= !here;
         }
     }
 
@@ -59,7 +64,8 @@ impl Observed {
             let since = self.since.get(&address).map_or(queried, |(_, at)| *at);
             let conclusive = since.plus(timing::DESCRIBE_LAG);
             if here || queried >= conclusive {
-                let place = Placement { in_place: Some(here), doubted: false };
+                let unlisted = here && !self.enis.iter().any(|one| one.listed.contains(&address));
+                let place = Placement { in_place: Some(here), doubted: false, unlisted };
                 self.places.insert(address, place);
             } else {
                 again = again.max(Some(conclusive));
@@ -79,6 +85,12 @@ impl Observed {
             Some((address, LostAddress { address, subnet, eni, holder, withheld: false }))
         };
         self.held().into_iter().filter_map(lost).collect()
+    }
+
+    /// The addresses that this node has held for so long.
+    pub(in crate::node) fn settled(&self, age: Duration, now: Moment) -> BTreeSet<Ipv4Addr> {
+        let old = self.since.iter().filter(|(_, (_, since))| now.since(*since) >= age);
+        old.map(|(address, _)| *address).collect()
     }
 
     /// Records when each address was first held here by its epoch. That EC2 showed it elsewhere

@@ -8,7 +8,8 @@ use firecamp_controllers::leader::{
     NodeReadiness, ObjectEvent, ObservedLease, ObservedPod, Operation, PassStep, RequestId,
     StepResult, Terms, View,
 };
-use firecamp_core::failure::{Effect as Took, RegistryFailure, RegistryKind};
+use firecamp_core::failure::{CloudKind, Effect as Took, RegistryFailure, RegistryKind};
+use firecamp_core::managed_interface::DescribedInterface;
 use firecamp_core::record::State;
 use firecamp_core::time::Moment;
 
@@ -37,6 +38,8 @@ pub(super) struct Agent {
     pub(super) pod: Option<ObservedPod>,
     /// The bound volumes of each gated pod.
     pub(super) volumes: Vec<BoundVolume>,
+    /// The answer of EC2 to a list of the interfaces.
+    pub(super) interfaces: Option<Result<Vec<DescribedInterface>, CloudKind>>,
     /// How long a query takes.
     pub(super) query_time: Duration,
     /// Calls of each operation to EC2; without them an operation does not end.
@@ -57,6 +60,7 @@ impl Agent {
             api: Api::Answers,
             pod: None,
             volumes: Vec::new(),
+            interfaces: Some(Ok(Vec::new())),
             query_time: Duration::ZERO,
             operations: Some(Vec::new()),
         }
@@ -132,6 +136,9 @@ impl Agent {
             Effect::ReadLease(id) => Some(Event::LeaseRead(*id, Ok(self.lease.clone()))),
             Effect::WriteLease(id, write) => self.write(*id, write),
             Effect::Start(PassStep::Identify) => Some(step(StepResult::Identified(None))),
+            Effect::Start(PassStep::ListInterfaces) => {
+                Some(step(StepResult::InterfacesListed(self.interfaces.clone())))
+            }
             Effect::Start(PassStep::ReadOwner(..)) => self.queried(StepResult::OwnerRead(None)),
             Effect::Start(PassStep::ReadPod(_)) => {
                 self.queried(StepResult::PodRead(self.pod.clone()))
@@ -176,9 +183,9 @@ impl Agent {
 
 /// A Lease as it was written.
 pub(super) fn observed(terms: Terms, version: u32) -> ObservedLease {
-    let Terms { holder, duration, transitions, acquired } = terms;
+    let Terms { holder, duration, transitions, acquired, ec2 } = terms;
     let version = parsed(&version.to_string());
-    ObservedLease { version, holder, duration, transitions, acquired }
+    ObservedLease { version, holder, duration, transitions, acquired, ec2 }
 }
 
 pub(super) fn step(result: StepResult) -> Event {

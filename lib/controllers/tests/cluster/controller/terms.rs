@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use firecamp_controllers::Controller as _;
 use firecamp_controllers::leader::{
-    Call, Ec2Call, Effect, Event, LeaseWrite, Report, Terms, View, timing,
+    Call, Ec2Call, Ec2Observation, Effect, Event, LeaseWrite, Report, Terms, View, timing,
 };
 use firecamp_core::failure::{CloudKind, RegistryKind};
 use firecamp_core::time::Moment;
@@ -38,6 +38,7 @@ fn candidate_checks_the_lease_of_another_leader_at_random_intervals() {
             duration: timing::LEASE * 9,
             transitions: 1,
             acquired: None,
+            ec2: Ec2Observation::default(),
         };
         agent.lease = Some(observed(terms, 7));
         let seen = agent.handle(Event::Tick(random));
@@ -127,6 +128,7 @@ fn gives_the_lease_back(agent: &mut Agent, between: (Duration, Duration)) {
 #[test]
 fn leader_whose_queries_ec2_does_not_answer_releases_the_lease_and_pauses() {
     let mut agent = Agent::leading(&unready_node());
+    agent.interfaces = None;
     gives_the_lease_back(&mut agent, (timing::EC2_UNREACHABLE, MINUTE * 12));
 }
 

@@ -240,12 +240,33 @@ impl Account {
 
     pub(super) fn describe(&self, filter: &InterfaceFilter) -> Vec<DescribedInterface> {
         let present = || self.created.all.keys().filter_map(|eni| self.described(eni));
-        let all = self.created.stale.clone().unwrap_or_else(|| present().collect());
-        let matches = |one: &DescribedInterface| match filter {
-            InterfaceFilter::Id(eni) => one.id == *eni,
-            InterfaceFilter::Record(uid) => one.record.as_ref() == Some(uid),
+        let all = self.created.stale.clone().unwrap_or_else(|| present().collect()).into_iter();
+        match filter {
+            InterfaceFilter::Id(eni) => all.filter(|one| one.id == *eni).collect(),
+            InterfaceFilter::Record(uid) => {
+                all.filter(|one| one.record.as_ref() == Some(uid)).collect()
+            }
+            InterfaceFilter::Cluster(cluster) => self.of_cluster(cluster.as_str()),
+        }
+    }
+
+    /// All interfaces of the cluster with their addresses, whoever created them, but without
+    /// attachments.
+    fn of_cluster(&self, cluster: &str) -> Vec<DescribedInterface> {
+        let mut attached: Vec<&Interface> = Vec::new();
+        for one in self.instances.values() {
+            attached.extend(one.stale_interfaces.as_ref().unwrap_or(&one.interfaces));
+        }
+        let all = attached.into_iter().chain(self.created.free());
+        let described = |one: &Interface| DescribedInterface {
+            id: one.id.clone(),
+            addresses: one.addresses.clone(),
+            prefixes: one.prefixes,
+            attachment: None,
+            record: None,
+            cluster_uid: None,
         };
-        all.into_iter().filter(matches).collect()
+        all.filter(|one| one.cluster.as_deref() == Some(cluster)).map(described).collect()
     }
 
     fn described(&self, eni: &EniId) -> Option<DescribedInterface> {

@@ -129,7 +129,7 @@ impl Model<'_> {
     }
 
     /// A query of EC2: when it ends, and the moment that the answer shows, if there is one.
-    fn describe(&mut self, slot: Slot) -> (Duration, Option<Moment>) {
+    pub(in crate::model) fn describe(&mut self, slot: Slot) -> (Duration, Option<Moment>) {
         let now = self.now;
         let process = self.process(slot);
         process.ec2_calls = process.ec2_calls.saturating_add(1);

@@ -12,7 +12,9 @@ use firecamp_controllers::leader::{
 };
 use firecamp_core::agent::Operation as NodeOperation;
 use firecamp_core::failure::{Effect as ReportedEffect, RegistryFailure, RegistryKind};
-use firecamp_core::ports::{Cloud, Registry};
+use firecamp_core::ids::ClusterName;
+use firecamp_core::managed_interface::InterfaceFilter;
+use firecamp_core::ports::{Cloud, CloudInterfaces, Registry};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +79,8 @@ impl Agent {
             Effect::Start(PassStep::Perform(operation, _)) => return self.begin(&operation),
             Effect::Start(step) => {
                 let (systems, term) = (Arc::clone(&self.tasks.systems), self.term.clone());
-                self.requests.push(Box::pin(read(systems, step, term)));
+                let cluster = self.shared.sim().names.cluster.clone();
+                self.requests.push(Box::pin(read(systems, (cluster, step), term)));
             }
             Effect::BeginTerm => self.term = CancellationToken::new(),
             Effect::EndTerm => self.term.cancel(),
@@ -115,12 +118,24 @@ impl Agent {
 }
 
 /// A step that reads. It ends at once at the end of the term.
-async fn read(systems: Arc<SystemsOf>, step: PassStep, term: CancellationToken) -> LeaderEvent {
+async fn read(
+    systems: Arc<SystemsOf>,
+    (cluster, step): (ClusterName, PassStep),
+    term: CancellationToken,
+) -> LeaderEvent {
     let result = match step {
         PassStep::Identify => {
             let read = timeout(READ_BOUND, systems.cloud.identity());
             let read = term.run_until_cancelled(read).await;
             StepResult::Identified(read.and_then(|read| read.ok()?.ok()))
+        }
+        // The agents of histories query EC2 as if there were no leader.
+        PassStep::ListInterfaces => {
+            let filter = InterfaceFilter::Cluster(cluster);
+            let read = timeout(READ_BOUND, systems.cloud.describe_interfaces(&filter));
+            let read = term.run_until_cancelled(read).await;
+            let read = read.and_then(|read| Some(read.ok()?.map_err(|why| why.kind)));
+            StepResult::InterfacesListed(read)
         }
         PassStep::ReadOwner(address, subnet) => {
             let read = timeout(READ_BOUND, systems.cloud.owner(address, &subnet));

@@ -1,0 +1,404 @@
+//! A thousand agents with one leader, in virtual time: how often they query EC2 while the API server
+//! is away and others drain the account's request bucket.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::failure::{CloudKind, Effect as Took, RegistryFailure, RegistryKind};
+use firecamp_core::ids::{Epoch, Member};
+use firecamp_core::managed_interface::DescribedInterface;
+use firecamp_core::network_interface::Interface;
+use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
+use firecamp_core::ports::PodView;
+use firecamp_core::record::{Attachment, Claim, State, StaticIp};
+use firecamp_node::volumes::Suspicion;
+use firecamp_registry::api::StaticIPStatus;
+use firecamp_testkit::sim::interface;
+
+use super::ec2_queries::Others;
+use super::*;
+use crate::interface_life_tests::histories::Random;
+use crate::leader::{
+    self, ClusterEvent, Effect as LeaderEffect, Event as LeaderEvent, Identity, LeaderController,
+    LeaseWrite, NodeReadiness, ObjectEvent, ObservedClaim, ObservedLease, ObservedStaticIp,
+    PassStep, StepResult, Terms,
+};
+
+const AGENTS: u32 = 1_000;
+/// How finely time passes.
+const STEP: Duration = Duration::from_secs(5);
+const MINUTE: Duration = Duration::from_mins(1);
+/// EC2 answers so many Describes a second.
+const REFILL: u64 = 20;
+/// So many a second are sent by others while they drain the bucket.
+const OTHERS: u64 = 60;
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+fn address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 1, 0, 0)) + number)
+}
+
+fn eni(number: u32) -> Eni {
+    Eni {
+        id: parsed(&format!("eni-{number:08x}")),
+        mac: parsed("06:00:00:00:00:01"),
+        device_index: 1,
+        network_card: 0,
+        subnet: parsed("subnet-0000000a"),
+        cidr: parsed("10.0.0.0/8"),
+        primary_address: Ipv4Addr::new(10, 0, 0, 9),
+        listed: [address(number)].into(),
+        prefixes: 0,
+    }
+}
+
+fn node(number: u32) -> NodeName {
+    parsed(&format!("node-{number}"))
+}
+
+fn member(number: u32) -> Member {
+    Member::new("prod", &format!("redis-{number}")).unwrap()
+}
+
+fn record(number: u32) -> StaticIp {
+    StaticIp {
+        address: address(number),
+        pool: parsed("pool"),
+        subnet: parsed("subnet-0000000a"),
+        cidr: parsed("10.0.0.0/8"),
+        zone: parsed("us-east-1a"),
+        member: member(number),
+        epoch: Epoch(5),
+        attachment: Some(Attachment {
+            state: State::Attached,
+            pod: parsed("u1"),
+            node: node(number),
+            eni: Some(eni(number).id),
+            run: parsed("run"),
+            served: true,
+        }),
+        reserved_on: Some(eni(number).id),
+        pending_mutations: BTreeSet::new(),
+    }
+}
+
+/// The outside of all agents.
+struct Outside {
+    now: Moment,
+    random: Random,
+    lease: Option<ObservedLease>,
+    writes: u32,
+    /// The API server is away.
+    away: bool,
+    /// Others drain the bucket.
+    drained: bool,
+    /// When the agents' own queries were sent.
+    queries: Vec<Moment>,
+    /// Complete lists of the leader.
+    lists: u32,
+}
+
+impl Outside {
+    /// Whether EC2 answers a Describe, or throttles it.
+    fn describes(&mut self) -> bool {
+        !self.drained || self.random.below(REFILL + OTHERS) < REFILL
+    }
+
+    fn part(&mut self) -> f64 {
+        f64::from(u32::try_from(self.random.below(1 << 20)).unwrap()) / f64::from(1 << 20)
+    }
+
+    fn unavailable() -> RegistryFailure {
+        let (kind, effect) = (RegistryKind::Unavailable, Took::None);
+        RegistryFailure { kind, effect, detail: String::new() }
+    }
+
+    fn write(&mut self, write: &LeaseWrite) -> Result<(), RegistryFailure> {
+        if self.away {
+            return Err(Self::unavailable());
+        }
+        let current = self.lease.as_ref().map(|lease| lease.version.clone());
+        let (terms, named) = match write.clone() {
+            LeaseWrite::Create(terms) => (terms, None),
+            LeaseWrite::Replace(version, terms) => (terms, Some(version)),
+        };
+        if named != current {
+            return Err(RegistryFailure { kind: RegistryKind::Conflict, ..Self::unavailable() });
+        }
+        self.writes += 1;
+        let Terms { holder, duration, transitions, acquired, ec2 } = terms;
+        let version = parsed(&self.writes.to_string());
+        self.lease = Some(ObservedLease { version, holder, duration, transitions, acquired, ec2 });
+        Ok(())
+    }
+
+    fn list(&mut self) -> Result<Vec<DescribedInterface>, CloudKind> {
+        // Two pages, each a request.
+        if !self.describes() || !self.describes() {
+            return Err(CloudKind::Throttled);
+        }
+        self.lists += 1;
+        let described = |number| DescribedInterface {
+            id: eni(number).id,
+            addresses: [address(number)].into(),
+            prefixes: 0,
+            attachment: None,
+            record: None,
+            cluster_uid: None,
+        };
+        Ok((0..AGENTS).map(described).collect())
+    }
+}
+
+/// What decides in one agent.
+struct Agent {
+    leader: LeaderController,
+    observed: Observed,
+    preflight: Preflight,
+    managed: ManagedInterfaces,
+    evictions: Evictions,
+    queries: Ec2Queries,
+    number: u32,
+}
+
+impl Agent {
+    fn new(number: u32, outside: &mut Outside) -> Self {
+        let cluster: ClusterName = parsed("prod");
+        let identity = NodeIdentity {
+            instance: parsed(&format!("i-{number:08x}")),
+            instance_type: "m5.large".to_owned(),
+            zone: parsed("us-east-1a"),
+            region: "us-east-1".to_owned(),
+            enis: vec![eni(number)],
+        };
+        let mut preflight = Preflight::new(cluster.clone(), EniRule::Auto);
+        preflight.identified(&Ok(identity.clone()));
+        let limits = TypeLimits { name: String::new(), enis: 3, addresses: 10, volumes: None };
+        preflight.type_limits(Ok(limits));
+        let mut observed = Observed::new(node(number), cluster.clone(), None);
+        let record = record(number);
+        let pods = [(record.member.clone(), PodView::Vouched)].into();
+        let records = [(record.address, record)].into();
+        observed.listed(Listing { records, pods, ..Listing::default() });
+        observed.set_kernel_snapshot(KernelSnapshot::default());
+        drop(observed.observation(outside.now));
+        observed.identified(identity);
+        Self {
+            leader: LeaderController::new(node(number), cluster, &parsed("run")),
+            observed,
+            preflight,
+            managed: ManagedInterfaces::new(),
+            evictions: Evictions::default(),
+            queries: Ec2Queries::new(outside.part()),
+            number,
+        }
+    }
+
+    fn described(&self) -> Vec<Interface> {
+        let described = interface(eni(self.number).id, parsed("subnet-0000000a"));
+        vec![Interface { addresses: [address(self.number)].into(), ..described }]
+    }
+
+    /// What happens in one step of time.
+    fn step(&mut self, outside: &mut Outside) {
+        if self.leader.next_tick().is_some_and(|due| due <= outside.now) {
+            let event = LeaderEvent::Tick(outside.part());
+            self.lead(event, outside);
+        }
+        let tick = Tick {
+            random: outside.part(),
+            suspects_volumes: Suspicion::None,
+            offered_volumes: None,
+        };
+        let Self { preflight, managed, evictions, .. } = self;
+        let others = Others { preflight, managed, evictions };
+        match self.queries.due(&self.observed, others, tick, outside.now) {
+            Some(Task::QueryInterfaces(_)) => self.query(outside),
+            Some(_) => self.queries.ended(true),
+            None => {}
+        }
+    }
+
+    fn query(&mut self, outside: &mut Outside) {
+        outside.queries.push(outside.now);
+        let listing = self.described();
+        let read = if outside.describes() { Ok(&*listing) } else { Err(CloudKind::Throttled) };
+        self.queries.interfaces(read, &mut self.observed, outside.now);
+        if read.is_ok() {
+            self.preflight.interfaces(Ok(listing));
+        }
+    }
+
+    fn lead(&mut self, event: LeaderEvent, outside: &mut Outside) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for effect in self.leader.handle(event, outside.now) {
+                events.extend(self.perform(effect, outside));
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: LeaderEffect, outside: &mut Outside) -> Vec<LeaderEvent> {
+        match effect {
+            LeaderEffect::ReadLease(id) => {
+                let read = if outside.away {
+                    Err(Outside::unavailable())
+                } else {
+                    Ok(outside.lease.clone())
+                };
+                vec![LeaderEvent::LeaseRead(id, read)]
+            }
+            LeaderEffect::WriteLease(id, write) => {
+                vec![LeaderEvent::LeaseWritten(id, outside.write(&write))]
+            }
+            LeaderEffect::BeginTerm => cluster().into_iter().rev().collect(),
+            LeaderEffect::Start(step) => vec![LeaderEvent::StepEnded(match step {
+                PassStep::Identify => StepResult::Identified(None),
+                PassStep::ListInterfaces => StepResult::InterfacesListed(Some(outside.list())),
+                PassStep::ReadOwner(..) => StepResult::OwnerRead(None),
+                PassStep::ReadPod(_) => StepResult::PodRead(None),
+                PassStep::QueryInterface(_) => StepResult::InterfaceQueried(None),
+                PassStep::ReadVolumes(..) => StepResult::VolumesRead(None),
+                PassStep::Perform(..) => StepResult::Performed(Vec::new()),
+            })],
+            LeaderEffect::Report(leader::Report::LeaseRead(read)) => {
+                let read = read.ok().flatten();
+                self.queries.lease_read(read, &self.observed, outside.now);
+                Vec::new()
+            }
+            LeaderEffect::EndTerm | LeaderEffect::DropOperation | LeaderEffect::Report(_) => {
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn identity(name: &str) -> Identity {
+    let uid = leader::Uid::new(name).unwrap();
+    Identity { uid, version: parsed("7"), deleting: false }
+}
+
+/// What a new leader lists.
+fn cluster() -> Vec<LeaderEvent> {
+    let nodes = (0..AGENTS).map(|number| (node(number), Some(NodeReadiness::Ready.into())));
+    let addresses = (0..AGENTS).map(|number| {
+        let observed = ObservedStaticIp {
+            id: identity(&format!("ip-{number}")),
+            record: record(number),
+            generation: 1,
+            finalizers: Vec::new(),
+            status: StaticIPStatus::default(),
+        };
+        (address(number), Some(observed))
+    });
+    let claims = (0..AGENTS).map(|number| {
+        let (member, pool, at) = (member(number), parsed("pool"), Some(address(number)));
+        let claim = Claim { member: member.clone(), pool, requested: None, address: at, set: None };
+        let id = identity(&format!("claim-{number}"));
+        let (owner, conditions) = (None, Vec::new());
+        (member, Some(ObservedClaim { id, claim, generation: 1, owner, conditions }))
+    });
+    let all = [
+        ClusterEvent::Nodes(ObjectEvent::Listed(nodes.collect())),
+        ClusterEvent::StaticIps(ObjectEvent::Listed(addresses.collect())),
+        ClusterEvent::Claims(ObjectEvent::Listed(claims.collect())),
+        ClusterEvent::Pools(ObjectEvent::Listed(BTreeMap::new())),
+        ClusterEvent::Sets(ObjectEvent::Listed(BTreeMap::new())),
+        ClusterEvent::GatedPods(ObjectEvent::Listed(BTreeMap::new())),
+    ];
+    all.into_iter().map(|event| LeaderEvent::Cluster(Box::new(event))).collect()
+}
+
+struct Fleet {
+    agents: Vec<Agent>,
+    outside: Outside,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let mut outside = Outside {
+            now: Moment::default(),
+            random: Random(7),
+            lease: None,
+            writes: 0,
+            away: false,
+            drained: false,
+            queries: Vec::new(),
+            lists: 0,
+        };
+        let agents = (0..AGENTS).map(|number| Agent::new(number, &mut outside)).collect();
+        Self { agents, outside }
+    }
+
+    /// Returns how often the agents queried EC2 in this time.
+    fn run(&mut self, time: Duration) -> usize {
+        let (before, end) = (self.outside.queries.len(), self.outside.now.plus(time));
+        while self.outside.now < end {
+            for agent in &mut self.agents {
+                agent.step(&mut self.outside);
+            }
+            self.outside.now = self.outside.now.plus(STEP);
+        }
+        self.outside.queries.len() - before
+    }
+
+    /// How long a member that moves needs for its Describe.
+    fn moves(&mut self) -> Duration {
+        let mut took = Duration::ZERO;
+        while !self.outside.describes() {
+            took += firecamp_core::contract::timing::THROTTLE_BASE;
+        }
+        took
+    }
+}
+
+#[test]
+fn f148_thousand_agents_at_rest_query_nothing_and_the_leader_lists_for_them() {
+    let mut fleet = Fleet::new();
+    let first = fleet.run(MINUTE * 10);
+    assert_eq!(first, 1_000, "each agent once, for the tags of its interfaces");
+    let lists = fleet.outside.lists;
+    assert_eq!(fleet.run(MINUTE * 60), 0);
+    let lists = fleet.outside.lists - lists;
+    assert!((45..=61).contains(&lists), "{lists} lists in an hour");
+}
+
+#[test]
+fn f148_outage_of_the_api_server_beside_a_drained_bucket_costs_at_most_one_query_a_second() {
+    let mut fleet = Fleet::new();
+    fleet.run(MINUTE * 10);
+    (fleet.outside.away, fleet.outside.drained) = (true, true);
+    assert_eq!(fleet.run(MINUTE * 3), 0, "the leader's observation is not stale yet");
+    let mut outage = 0;
+    for minute in 3..30 {
+        let queries = fleet.run(MINUTE);
+        outage += queries;
+        assert!(queries <= 90, "{queries} queries in minute {minute}");
+        assert!(fleet.moves() < Duration::from_secs(30));
+    }
+    assert!((500..=27 * 60).contains(&outage), "{outage} queries in 27 minutes");
+    // The API server is back, and the bucket is still drained.
+    fleet.outside.away = false;
+    fleet.run(MINUTE * 6);
+    let lists = fleet.outside.lists;
+    assert_eq!(fleet.run(MINUTE * 10), 0, "throttled is not gone");
+    assert!(fleet.moves() < Duration::from_secs(30));
+    fleet.outside.drained = false;
+    assert_eq!(fleet.run(MINUTE * 10), 0);
+    assert!(fleet.outside.lists >= lists + 8, "the leader lists each minute");
+    assert!(!fleet.outside.lease.as_ref().unwrap().ec2.throttled);
+}
+
+#[test]
+fn f148_agents_that_have_never_read_of_a_leader_share_twenty_minutes() {
+    let mut fleet = Fleet::new();
+    fleet.outside.away = true;
+    let first = fleet.run(MINUTE * 5);
+    assert_eq!(first, 1_000, "each agent once, for the tags of its interfaces");
+    let queries = fleet.run(MINUTE * 40);
+    assert!((1_000..=40 * 60).contains(&queries), "{queries} queries in 40 minutes");
+}
