@@ -92,7 +92,7 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
         }
         Event::Tick(Tick {
             random: Rng::default().part(),
-            suspects_volumes: self.shared_status.suspects_volumes(),
+            volumes: self.shared_status.recheck_volumes(),
             offered_volumes: self.shared_status.offered_volumes(),
         })
     }

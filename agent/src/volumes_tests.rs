@@ -2,10 +2,10 @@ use std::cell::Cell;
 
 use firecamp_controllers::publish::{Facts, table};
 use firecamp_core::failure::{Effect as FailureEffect, RegistryKind};
-use firecamp_node::volumes::Table;
 use firecamp_node::volumes::observation::{
     Amount, Attachment, AttachmentState, CloudView, DeviceNumber, Mount, Pod, Usage,
 };
+use firecamp_node::volumes::{Recheck, Table};
 use firecamp_registry::api::VolumeStatus;
 use firecamp_testkit::sim::{SimStatusWriter, SimVolumes};
 use tokio::task::LocalSet;
@@ -163,10 +163,10 @@ async fn f081_problem_shown_by_ec2_is_reported_and_suspected() {
     let row = table.volumes.iter().find(|row| row.volume_id.is_some()).unwrap();
     assert_eq!(row.attachment, Some(AttachmentState::Attaching));
     assert_eq!(row.problems[0].reason, firecamp_node::volumes::Reason::StuckAttaching);
-    assert!(shared_status.suspects_volumes());
+    assert_eq!(shared_status.recheck_volumes(), Recheck::Now);
     shared_status.set_cloud_view(seen(Vec::new()));
     watch((node(), &api), &shared_status, 5).await;
-    assert!(!shared_status.suspects_volumes());
+    assert_eq!(shared_status.recheck_volumes(), Recheck::Never);
     assert_eq!(reported(&shared_status).volumes.len(), 1, "what is gone in EC2 is gone");
 }
 

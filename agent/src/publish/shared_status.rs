@@ -7,8 +7,8 @@ use firecamp_controllers::leader::Ec2Observation;
 use firecamp_controllers::publish::{Facts, Notice, Reports};
 use firecamp_controllers::volumes::VolumesReport;
 use firecamp_core::ids::VolumeId;
-use firecamp_node::volumes::Table;
 use firecamp_node::volumes::observation::CloudView;
+use firecamp_node::volumes::{Recheck, Table};
 
 /// What a read of the Lease found; none if it failed or if there is no Lease.
 #[derive(Debug, Clone)]
@@ -26,8 +26,8 @@ struct SharedState {
     cloud: Option<CloudView>,
     /// For the volumes: what an earlier process published.
     published: Option<Table>,
-    /// For the node: a volume may have a problem.
-    pending: bool,
+    /// For the node: how soon EC2 should be asked for the volumes again.
+    recheck: Recheck,
     /// For the node: the volumes that its pods lack and EC2 does not show here.
     lacked: BTreeSet<VolumeId>,
     /// For the node: how many volumes the EBS CSI driver offers.
@@ -53,10 +53,10 @@ impl SharedStatus {
 
     /// Sets what is known of the volumes.
     pub(crate) fn volumes(&self, report: VolumesReport) {
-        let VolumesReport { table, pods, pending, lacked, ages: _, offered } = report;
+        let VolumesReport { table, pods, recheck, lacked, ages: _, offered } = report;
         let mut kept = self.lock();
         kept.reports.volumes(table, pods);
-        (kept.pending, kept.lacked, kept.offered) = (pending, lacked, offered);
+        (kept.recheck, kept.lacked, kept.offered) = (recheck, lacked, offered);
     }
 
     /// Takes what was reported since the last call.
@@ -84,9 +84,9 @@ impl SharedStatus {
         self.lock().offered
     }
 
-    /// Whether a volume may have a problem.
-    pub(crate) fn suspects_volumes(&self) -> bool {
-        self.lock().pending
+    /// How soon EC2 should be asked for the volumes again.
+    pub(crate) fn recheck_volumes(&self) -> Recheck {
+        self.lock().recheck
     }
 
     /// The Lease was read.

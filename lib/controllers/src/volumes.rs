@@ -23,7 +23,7 @@ use firecamp_core::time::Moment;
 use firecamp_node::volumes::intervals::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace};
 use firecamp_node::volumes::observation::{CloudView, ClusterView, NodeView, Observation};
 use firecamp_node::volumes::path::KUBELET;
-use firecamp_node::volumes::{Change, PodVolumes, Reason, Table, Tracker, VolumesFailure};
+use firecamp_node::volumes::{Change, PodVolumes, Reason, Recheck, Table, Tracker, VolumesFailure};
 
 use crate::Controller;
 
@@ -71,8 +71,8 @@ pub struct VolumesReport {
     pub table: Table,
     /// The pods that claim volumes, if Kubernetes was read.
     pub pods: Option<Vec<PodVolumes>>,
-    /// A volume may have a problem.
-    pub pending: bool,
+    /// How soon EC2 should be asked again.
+    pub recheck: Recheck,
     /// The volumes that pods of this node lack and EC2 does not show here.
     pub lacked: BTreeSet<VolumeId>,
     /// For how long the oldest problem of each reason has lasted, reported or not.
@@ -146,7 +146,7 @@ impl VolumesController {
         let report = VolumesReport {
             table,
             pods: tracker.pods().map(<[_]>::to_vec),
-            pending: tracker.is_pending(),
+            recheck: tracker.recheck(),
             lacked: tracker.lacked().clone(),
             ages,
             offered: tracker.offered(),

@@ -24,6 +24,7 @@ mod pod_volumes;
 mod ports;
 mod problem_debounce;
 pub mod reason;
+mod recheck;
 mod space_steps;
 mod table;
 mod tracker;
@@ -33,6 +34,7 @@ pub use ports::{
     ASKED_AT_ONCE, Change, CloudVolumes, Volumes, VolumesFailure, VolumesKind, observe,
 };
 pub use reason::Reason;
+pub use recheck::Recheck;
 pub use table::{
     Events, MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
     problem_events,

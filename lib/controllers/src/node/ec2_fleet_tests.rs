@@ -12,7 +12,8 @@ use firecamp_core::network_interface::Interface;
 use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
 use firecamp_core::ports::PodView;
 use firecamp_core::record::{Attachment, Claim, State, StaticIp};
-use firecamp_node::volumes::Suspicion;
+use firecamp_node::preflight::facts::AttachedVolumes;
+use firecamp_node::volumes::Recheck;
 use firecamp_registry::api::StaticIPStatus;
 use firecamp_testkit::sim::interface;
 
@@ -100,6 +101,9 @@ struct Outside {
     queries: Vec<Moment>,
     /// Complete lists of the leader.
     lists: u32,
+    /// How soon EC2 should be asked for the volumes of each node.
+    recheck: Recheck,
+    volume_queries: usize,
 }
 
 impl Outside {
@@ -209,15 +213,16 @@ impl Agent {
             let event = LeaderEvent::Tick(outside.part());
             self.lead(event, outside);
         }
-        let tick = Tick {
-            random: outside.part(),
-            suspects_volumes: Suspicion::None,
-            offered_volumes: None,
-        };
+        let tick = Tick { random: outside.part(), volumes: outside.recheck, offered_volumes: None };
         let Self { preflight, managed, evictions, .. } = self;
         let others = Others { preflight, managed, evictions };
         match self.queries.due(&self.observed, others, tick, outside.now) {
             Some(Task::QueryInterfaces(_)) => self.query(outside),
+            Some(Task::QueryVolumes(_)) => {
+                outside.volume_queries += 1;
+                self.queries.ended(true);
+                self.preflight.volumes(&Ok(AttachedVolumes::of(&[])));
+            }
             Some(_) => self.queries.ended(true),
             None => {}
         }
@@ -329,6 +334,8 @@ impl Fleet {
             drained: false,
             queries: Vec::new(),
             lists: 0,
+            recheck: Recheck::Never,
+            volume_queries: 0,
         };
         let agents = (0..AGENTS).map(|number| Agent::new(number, &mut outside)).collect();
         Self { agents, outside }
@@ -391,6 +398,19 @@ fn f148_outage_of_the_api_server_beside_a_drained_bucket_costs_at_most_one_query
     assert_eq!(fleet.run(MINUTE * 10), 0);
     assert!(fleet.outside.lists >= lists + 8, "the leader lists each minute");
     assert!(!fleet.outside.lease.as_ref().unwrap().ec2.throttled);
+}
+
+#[test]
+fn f148_thousand_agents_with_settled_volumes_ask_for_them_once_in_ten_seconds_together() {
+    let mut fleet = Fleet::new();
+    fleet.outside.recheck = Recheck::Rarely;
+    fleet.run(MINUTE * 10);
+    assert_eq!(fleet.outside.volume_queries, 1_000, "each agent once after its start");
+    fleet.run(MINUTE * 73);
+    let before = fleet.outside.volume_queries;
+    fleet.run(MINUTE * 60);
+    let asked = fleet.outside.volume_queries - before;
+    assert!((300..=420).contains(&asked), "{asked} queries in an hour");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use firecamp_core::failure::CloudKind;
 use firecamp_core::ids::EniId;
 use firecamp_core::network_interface::Interface;
 use firecamp_core::time::Moment;
-use firecamp_node::volumes::intervals::wants_cloud;
+use firecamp_node::volumes::intervals::{CLOUD_RARELY_PER_NODE, wants_cloud};
 
 use super::evict::Evictions;
 use super::leader_observation::{LeaderObservation, PROPAGATION};
@@ -40,6 +40,8 @@ pub(super) struct Others<'a> {
 pub(super) struct Ec2Queries {
     budget: Budget,
     leader: LeaderObservation,
+    /// A number from zero to one, by which the periods of agents differ.
+    place: f64,
     /// The last query of the interfaces failed.
     interfaces_fail: bool,
     /// The query that runs.
@@ -65,7 +67,8 @@ impl Ec2Queries {
     pub(super) fn new(random: f64) -> Self {
         let budget = Budget::new(Moment(timing::EC2_PERIOD.mul_f64(random)));
         let leader = LeaderObservation::default();
-        Self { budget, leader, interfaces_fail: false, running: None, listed: None }
+        let place = random;
+        Self { budget, leader, place, interfaces_fail: false, running: None, listed: None }
     }
 
     /// The Lease was read; none if that failed or if it does not exist.
@@ -152,7 +155,8 @@ impl Ec2Queries {
         now: Moment,
     ) -> BTreeMap<Ec2Query, Want> {
         let since = |query| self.last_started(query).map(|at| now.since(at));
-        let volumes = wants_cloud(since(Ec2Query::Volumes), now.0, tick.suspects_volumes);
+        let recheck = tick.volumes.max(preflight.volumes_recheck());
+        let volumes = wants_cloud(since(Ec2Query::Volumes), now.0, (recheck, self.rarely()));
         // The type never changes; without its limits the capacity of the node is unknown.
         let due = since(Ec2Query::InstanceType).is_none_or(|since| since >= TYPE_RETRY);
         let limits = (preflight.limits().is_none() && due).then_some(Want::Now);
@@ -162,6 +166,12 @@ impl Ec2Queries {
             (Ec2Query::Reservations, evictions.wants(now)),
         ];
         others.into_iter().filter_map(|(query, want)| Some((query, want?))).collect()
+    }
+
+    /// How often this agent asks for settled volumes: agents that start together spread.
+    fn rarely(&self) -> Duration {
+        let nodes = self.leader.nodes().unwrap_or_default();
+        CLOUD_RARELY_PER_NODE.saturating_mul(nodes).mul_f64(0.5 + self.place)
     }
 
     /// When a query of this kind was last started.

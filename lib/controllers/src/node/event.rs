@@ -13,6 +13,7 @@ use firecamp_core::ports::{KernelTarget, KernelView};
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::{Change, KernelSnapshot, ObservedLink};
 use firecamp_node::preflight::facts::{NodeFacts, Reading, Reservation};
+use firecamp_node::volumes::Recheck;
 use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 
 use super::{AdoptionResult, Finding, Listing, LostAddress, OperationKind, StepEnd};
@@ -64,8 +65,8 @@ pub enum Event {
 pub struct Tick {
     /// A random number, at least zero and less than one.
     pub random: f64,
-    /// A volume of the node may have a problem.
-    pub suspects_volumes: bool,
+    /// How soon EC2 should be asked for the volumes again.
+    pub volumes: Recheck,
     /// How many volumes the EBS CSI driver offers on this node, if known.
     pub offered_volumes: Option<u32>,
 }

@@ -75,6 +75,11 @@ impl LeaderObservation {
         self.named
     }
 
+    /// How many nodes the cluster has, if a leader has published it.
+    pub(super) fn nodes(&self) -> Option<u32> {
+        self.last.as_ref().map(|last| last.nodes).filter(|nodes| *nodes > 0)
+    }
+
     /// Whether the leader has published nothing new for too long.
     pub(super) fn is_stale(&self, now: Moment) -> bool {
         self.has_lease && now.since(self.changed) >= STALE_AFTER
@@ -113,9 +118,9 @@ impl LeaderObservation {
 
     /// A second for each node of the cluster, so that all agents together query once a second.
     fn interval(&self) -> Duration {
-        let last = self.last.as_ref().filter(|last| last.nodes > 0);
-        let throttles = self.throttles + u32::from(last.is_some_and(|last| last.throttled));
-        let of = |last: &Ec2Observation| Duration::from_secs(u64::from(last.nodes)).max(SHORTEST);
-        last.map_or(UNKNOWN_NODES, of).saturating_mul(1 << throttles.min(DOUBLINGS_MAX))
+        let throttled = self.last.as_ref().is_some_and(|last| last.throttled);
+        let throttles = self.throttles + u32::from(throttled);
+        let of = |nodes| Duration::from_secs(u64::from(nodes)).max(SHORTEST);
+        self.nodes().map_or(UNKNOWN_NODES, of).saturating_mul(1 << throttles.min(DOUBLINGS_MAX))
     }
 }

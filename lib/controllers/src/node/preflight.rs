@@ -22,6 +22,7 @@ use firecamp_node::preflight::facts::{
 use firecamp_node::preflight::{
     Condition, Manager, Severity, Verdict, carriers, has_cluster_tag, judge, verdicts,
 };
+use firecamp_node::volumes::Recheck;
 
 /// Number of consecutive failed reads that count as a failure; a single one does not.
 const FAILURES: u32 = 3;
@@ -208,6 +209,19 @@ impl Preflight {
             self.facts.volumes = Fact::Known(*volumes);
         }
         self.judge();
+    }
+
+    /// How soon EC2 should be asked for the volumes, whose number is compared with what the EBS CSI
+    /// driver offers.
+    pub(super) fn volumes_recheck(&self) -> Recheck {
+        let failed =
+            matches!(self.facts.rights.get(&Right::DescribeVolumes), Some(Fact::Failed(_)));
+        match self.facts.volumes {
+            Fact::Known(_) => Recheck::Never,
+            // Denied: seldom, since it stays so until a person has changed it.
+            Fact::NotChecked | Fact::Failed(_) if failed => Recheck::Rarely,
+            Fact::NotChecked | Fact::Failed(_) => Recheck::Regularly,
+        }
     }
 
     /// What the EBS CSI driver offers on this node; none if it is not known.

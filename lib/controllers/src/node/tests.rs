@@ -16,12 +16,13 @@ use firecamp_core::ports::{Holder, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_node::kernel::Change;
 use firecamp_node::preflight::facts::{Cni, Fact, NodeFacts};
+use firecamp_node::volumes::Recheck;
 
 use super::*;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 const TICK: Event =
-    Event::Tick(Tick { random: 0.5, suspects_volumes: false, offered_volumes: None });
+    Event::Tick(Tick { random: 0.5, volumes: Recheck::Never, offered_volumes: None });
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()

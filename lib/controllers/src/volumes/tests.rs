@@ -1,6 +1,6 @@
 use firecamp_core::failure::{Effect as FailureEffect, RegistryKind};
 use firecamp_node::volumes::observation::{Amount, DeviceNumber, Mount, Pod, Space, Usage};
-use firecamp_node::volumes::{Problem, VolumeKind, VolumeRow, VolumesKind};
+use firecamp_node::volumes::{Problem, Recheck, VolumeKind, VolumeRow, VolumesKind};
 
 use super::*;
 
@@ -103,7 +103,7 @@ fn observation_continues_from_the_published_table() {
     let effects = controller.handle(Event::ClusterRead(Err(failure())), at(2));
     let [Effect::Report(report), Effect::AwaitChange] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(report.table.volumes[0].problems[0].reason, Reason::AlmostFull);
-    assert!(report.pending && report.pods.is_none());
+    assert!(report.recheck == Recheck::Now && report.pods.is_none());
 }
 
 #[test]

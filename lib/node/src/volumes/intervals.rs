@@ -1,13 +1,16 @@
 //! How often each source is read: the decisions, without clock and I/O.
 //!
-//! Guarantees: without a pending problem EC2 is read every [`CLOUD_EVERY`]; with one it is read in
-//! turns with the agent's other EC2 queries, within the agent's budget. Kubernetes is read at most
-//! every [`CLUSTER_SOON`].
+//! Guarantees: with a problem EC2 is read in turns with the agent's other EC2 queries, within the
+//! agent's budget; otherwise at most every [`CLOUD_EVERY`], and where the volumes are settled the
+//! more seldom the more nodes the cluster has ([`Recheck`]). Kubernetes is read at most every
+//! [`CLUSTER_SOON`].
 
 use std::time::Duration;
 
 use firecamp_core::agent::Want;
 use firecamp_core::time::Moment;
+
+use crate::volumes::recheck::Recheck;
 
 /// How often the node is read without a change notification.
 pub const NODE_EVERY: Duration = Duration::from_secs(15);
@@ -19,8 +22,11 @@ pub const CLUSTER_EVERY: Duration = Duration::from_mins(5);
 pub const CLUSTER_SOON: Duration = Duration::from_secs(30);
 /// How often EC2 is read while no problem is pending.
 pub const CLOUD_EVERY: Duration = Duration::from_mins(5);
-/// An EC2 read that has waited this long has priority.
-pub const CLOUD_LATE: Duration = Duration::from_mins(10);
+/// How often settled volumes are read in EC2 on average, for each node of the cluster: all agents
+/// together make one such request in this time.
+pub const CLOUD_RARELY_PER_NODE: Duration = Duration::from_secs(10);
+/// An EC2 read that has waited this long beyond its period has priority.
+pub const CLOUD_LATE: Duration = Duration::from_mins(5);
 /// How long a new tracker waits for the status that an earlier process published.
 pub const EARLIER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -62,13 +68,25 @@ impl Pace {
     }
 }
 
-/// How urgently an EC2 read is wanted: rarely without a pending problem. `since`: time since the
-/// last read; `age`: time since the process started.
-pub fn wants_cloud(since: Option<Duration>, age: Duration, pending: bool) -> Option<Want> {
-    let rested = since.is_none_or(|since| since >= CLOUD_EVERY);
+/// How urgently an EC2 read is wanted. `since`: time since the last read; `age`: time since the
+/// process started; `rarely`: how often settled volumes are read.
+pub fn wants_cloud(
+    since: Option<Duration>,
+    age: Duration,
+    (recheck, rarely): (Recheck, Duration),
+) -> Option<Want> {
+    let pause = match recheck {
+        // The first answer also has the zone, and shows whether the query is allowed.
+        _ if since.is_none() => Duration::ZERO,
+        Recheck::Never => return None,
+        Recheck::Rarely => rarely.max(CLOUD_EVERY),
+        Recheck::Regularly => CLOUD_EVERY,
+        Recheck::Now => Duration::ZERO,
+    };
+    let rested = since.is_none_or(|since| since >= pause);
     // Other urgent queries must not delay this one for ever.
-    let late = since.unwrap_or(age) >= CLOUD_LATE;
-    (rested || pending).then_some(if late { Want::Now } else { Want::Steady })
+    let late = since.unwrap_or(age) >= pause.max(CLOUD_EVERY).saturating_add(CLOUD_LATE);
+    rested.then_some(if late { Want::Now } else { Want::Steady })
 }
 
 #[cfg(test)]
@@ -109,13 +127,22 @@ mod tests {
 
     #[test]
     fn ec2_is_read_rarely_unless_a_problem_is_pending_or_the_read_is_late() {
-        let minutes = |minutes| Some(Duration::from_mins(minutes));
-        let young = Duration::ZERO;
-        assert_eq!(wants_cloud(None, young, false), Some(Want::Steady));
-        assert_eq!(wants_cloud(minutes(4), young, false), None);
-        assert_eq!(wants_cloud(minutes(4), young, true), Some(Want::Steady));
-        assert_eq!(wants_cloud(minutes(5), young, false), Some(Want::Steady));
-        assert_eq!(wants_cloud(minutes(10), young, false), Some(Want::Now));
-        assert_eq!(wants_cloud(None, Duration::from_mins(10), false), Some(Want::Now));
+        let wants = |minutes: Option<u64>, recheck| {
+            let since = minutes.map(Duration::from_mins);
+            wants_cloud(since, Duration::ZERO, (recheck, Duration::from_mins(100)))
+        };
+        for recheck in [Recheck::Never, Recheck::Rarely, Recheck::Regularly, Recheck::Now] {
+            assert_eq!(wants(None, recheck), Some(Want::Steady));
+        }
+        assert_eq!(wants(Some(1_000), Recheck::Never), None);
+        assert_eq!(wants(Some(4), Recheck::Regularly), None);
+        assert_eq!(wants(Some(4), Recheck::Now), Some(Want::Steady));
+        assert_eq!(wants(Some(5), Recheck::Regularly), Some(Want::Steady));
+        assert_eq!(wants(Some(10), Recheck::Regularly), Some(Want::Now));
+        assert_eq!(wants(Some(99), Recheck::Rarely), None);
+        assert_eq!(wants(Some(100), Recheck::Rarely), Some(Want::Steady));
+        assert_eq!(wants(Some(105), Recheck::Rarely), Some(Want::Now));
+        let old = wants_cloud(None, Duration::from_mins(10), (Recheck::Never, Duration::ZERO));
+        assert_eq!(old, Some(Want::Now));
     }
 }

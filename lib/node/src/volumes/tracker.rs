@@ -15,6 +15,7 @@ use crate::volumes::path::{How, Place};
 use crate::volumes::pod_volumes::{PodVolumes, ReportedVolume, pods as served_pods};
 use crate::volumes::problem_debounce::Watch;
 use crate::volumes::reason::Reason;
+use crate::volumes::recheck::Recheck;
 use crate::volumes::space_steps;
 use crate::volumes::table::{
     MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
@@ -32,6 +33,8 @@ pub struct Tracker {
     unseen: BTreeMap<String, VolumeMemory>,
     pods: Vec<PodVolumes>,
     lacked: BTreeSet<VolumeId>,
+    /// How soon EC2 should be asked again if there is no problem.
+    settled: Recheck,
 }
 
 /// The state of one volume.
@@ -53,6 +56,7 @@ impl Tracker {
             unseen: BTreeMap::new(),
             pods: Vec::new(),
             lacked: BTreeSet::new(),
+            settled: Recheck::Never,
         }
     }
 
@@ -123,6 +127,9 @@ impl Tracker {
         let observed: Vec<ReportedVolume<'_>> = observed.collect();
         self.pods = served_pods(self.known.cluster.as_ref(), &observed);
         self.lacked = joined.rows.iter().filter_map(|(key, row)| lacked(key, row)).collect();
+        let devices = self.known.node.devices.as_deref().unwrap_or_default();
+        let of_rows = joined.rows.iter().map(|(key, row)| Recheck::of_volume(key, row));
+        self.settled = of_rows.fold(Recheck::of_devices(devices), Recheck::max);
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Table { volumes }
     }
@@ -142,6 +149,11 @@ impl Tracker {
     /// How many volumes the EBS CSI driver offers on this node, if known.
     pub fn offered(&self) -> Option<u32> {
         self.known.cluster.as_ref()?.offered
+    }
+
+    /// How soon EC2 should be asked again, as of the last step.
+    pub fn recheck(&self) -> Recheck {
+        if self.is_pending() { Recheck::Now } else { self.settled }
     }
 
     /// Whether any problem is present or reported.

@@ -20,6 +20,7 @@ use firecamp_core::ids::Member;
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::Change;
+use firecamp_node::volumes::Recheck;
 
 use super::Model;
 use super::adopt::OrphanProof;
@@ -158,7 +159,7 @@ impl Model<'_> {
         let random = random(&mut self.process(slot).rng, orphans);
         self.handle(
             slot,
-            NodeEvent::Tick(Tick { random, suspects_volumes: false, offered_volumes: None }),
+            NodeEvent::Tick(Tick { random, volumes: Recheck::Regularly, offered_volumes: None }),
         );
         let (now, factor) = (self.now, self.poll_factor());
         let late = self.process(slot).rng.millis(0, 20);

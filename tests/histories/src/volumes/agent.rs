@@ -11,7 +11,7 @@ use firecamp_controllers::volumes::{Event, VolumesController};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
-use firecamp_node::volumes::Table;
+use firecamp_node::volumes::{Recheck, Table};
 use firecamp_testkit::sim::SimStatusWriter;
 
 use crate::seed::{Purpose, SeededRng};
@@ -24,8 +24,8 @@ use crate::volumes::simulated_node::{Changed, Names, SimulatedNode};
 pub struct TickReport {
     /// The table, if the node was observed.
     pub table: Option<Table>,
-    /// Set if EC2 was queried for volumes: whether there was a suspicion.
-    pub cloud: Option<bool>,
+    /// Set if EC2 was queried for volumes: for what need.
+    pub cloud: Option<Recheck>,
     /// Kubernetes was queried.
     pub cluster: bool,
     /// Publisher steps, and whether each succeeded.
@@ -111,12 +111,8 @@ impl Agent {
         let Self { node, outside, .. } = self;
         let mut events: Vec<_> = outside.answer(at.second).into_iter().collect();
         if is_due(node, now) {
-            let (random, suspects_volumes) = (fraction(&mut outside.rng), outside.volumes.pending);
-            events.push(node::Event::Tick(Tick {
-                random,
-                suspects_volumes,
-                offered_volumes: None,
-            }));
+            let (random, volumes) = (fraction(&mut outside.rng), outside.volumes.recheck);
+            events.push(node::Event::Tick(Tick { random, volumes, offered_volumes: None }));
         }
         handle(node, events, now, |effect| outside.maintain(effect, at));
     }

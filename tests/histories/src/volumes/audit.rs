@@ -5,7 +5,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_controllers::publish::{Event, Step};
-use firecamp_node::volumes::Reason;
+use firecamp_node::volumes::{Reason, Recheck};
 use firecamp_registry::api::{NodeAttachmentsStatus, VolumeStatus};
 
 use crate::volumes::agent::TickReport;
@@ -139,9 +139,9 @@ impl Audit {
         for fault in &tick_report.fired {
             self.coverage.fault(*fault);
         }
-        if let Some(suspects) = tick_report.cloud {
+        if let Some(recheck) = tick_report.cloud {
             self.coverage.clouds += 1;
-            let pause = if suspects { 60 } else { 300 };
+            let pause = if recheck == Recheck::Now { 60 } else { 300 };
             if self.cloud.is_some_and(|at| second - at < pause) {
                 self.broken(Promise::V5, second, "EC2 was queried too often".to_owned());
             }

@@ -141,7 +141,7 @@ impl Outside {
                 self.receive(query.arrives, result, at.second)
             }
             Task::QueryVolumes(_) => {
-                at.report.cloud = Some(self.volumes.pending);
+                at.report.cloud = Some(self.volumes.recheck);
                 let query = self.query_ec2(at);
                 let lacked: Vec<_> = self.volumes.lacked.iter().cloned().collect();
                 let CloudView { attachments, elsewhere, .. } =

@@ -26,6 +26,7 @@ use firecamp_core::ids::Member;
 use firecamp_core::ports::KernelTarget;
 use firecamp_core::time::Moment;
 use firecamp_engine::Signal;
+use firecamp_node::volumes::Recheck;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -127,7 +128,7 @@ impl Agent {
 
     fn tick(&self) -> NodeEvent {
         let random = self.shared.sim().process(self.slot).rng.millis(0, 1_000).as_secs_f64();
-        NodeEvent::Tick(Tick { random, suspects_volumes: false, offered_volumes: None })
+        NodeEvent::Tick(Tick { random, volumes: Recheck::Regularly, offered_volumes: None })
     }
 
     fn list_handled(&self) {

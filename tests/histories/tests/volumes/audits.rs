@@ -10,7 +10,7 @@ use firecamp_histories::volumes::scenario::{InjectedProblem, Shape};
 use firecamp_histories::volumes::simulated_node::{Ec2, Names, Phase, SimulatedNode, State};
 use firecamp_histories::volumes::views::bytes;
 use firecamp_node::volumes::observation::AttachmentState;
-use firecamp_node::volumes::{Problem, Reason, Table, VolumeKind, VolumeRow};
+use firecamp_node::volumes::{Problem, Reason, Recheck, Table, VolumeKind, VolumeRow};
 use firecamp_registry::api::{NodeAttachments, NodeAttachmentsStatus};
 
 const SHAPE: Shape = Shape { data: 2, nfs: false, xen: false };
@@ -140,7 +140,7 @@ fn querying_a_source_too_often_is_a_violation() {
     for pause in [59, 60] {
         let mut reporting = Reporting::of(&attached());
         for second in [0, pause] {
-            let tick_report = TickReport { cloud: Some(true), ..TickReport::default() };
+            let tick_report = TickReport { cloud: Some(Recheck::Now), ..TickReport::default() };
             reporting.audit.tick_report(&tick_report, second);
         }
         assert_eq!(reporting.broken(), (pause < 60).then_some(Promise::V5));

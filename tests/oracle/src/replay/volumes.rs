@@ -8,7 +8,7 @@ use firecamp_core::time::Moment;
 use firecamp_node::volumes::intervals::{Pace, wants_cloud};
 use firecamp_node::volumes::observation::{BlockDevice, Mount, Observation, Usage};
 use firecamp_node::volumes::{
-    Change, Table, Tracker, Volumes as Node, VolumesFailure, VolumesKind, observe,
+    Change, Recheck, Table, Tracker, Volumes as Node, VolumesFailure, VolumesKind, observe,
 };
 use futures_util::FutureExt as _;
 
@@ -81,7 +81,8 @@ impl Volumes {
             }
             "pace.wants_cloud" => {
                 let (since, age, suspects) = read(with)?;
-                gives(&wants_cloud(since, age, suspects))
+                let recheck = if suspects { Recheck::Now } else { Recheck::Regularly };
+                gives(&wants_cloud(since, age, (recheck, Duration::ZERO)))
             }
             _ => Ok(None),
         }
