@@ -1,29 +1,24 @@
-//! A thousand agents with one leader, in virtual time: how often they query EC2 while the API server
-//! is away and others drain the account's request bucket.
+//! A thousand agents with one leader, in virtual time: how often they query EC2 while the API
+//! server is away and others drain the account's request bucket.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+mod outside;
+
 use std::time::Duration;
 
-use firecamp_core::failure::{CloudKind, Effect as Took, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{Epoch, Member};
-use firecamp_core::managed_interface::DescribedInterface;
+use firecamp_core::failure::CloudKind;
 use firecamp_core::network_interface::Interface;
-use firecamp_core::node_identity::{Eni, NodeIdentity, TypeLimits};
+use firecamp_core::node_identity::{NodeIdentity, TypeLimits};
 use firecamp_core::ports::PodView;
-use firecamp_core::record::{Attachment, Claim, State, StaticIp};
 use firecamp_node::preflight::facts::AttachedVolumes;
 use firecamp_node::volumes::Recheck;
-use firecamp_registry::api::StaticIPStatus;
 use firecamp_testkit::sim::interface;
 
+use self::outside::{Outside, address, cluster, eni, node, parsed, record};
 use super::ec2_queries::Others;
 use super::*;
 use crate::interface_life_tests::histories::Random;
 use crate::leader::{
-    self, ClusterEvent, Effect as LeaderEffect, Event as LeaderEvent, Identity, LeaderController,
-    LeaseWrite, NodeReadiness, ObjectEvent, ObservedClaim, ObservedLease, ObservedStaticIp,
-    PassStep, StepResult, Terms,
+    Effect as LeaderEffect, Event as LeaderEvent, LeaderController, PassStep, StepResult,
 };
 
 const AGENTS: u32 = 1_000;
@@ -34,129 +29,6 @@ const MINUTE: Duration = Duration::from_mins(1);
 const REFILL: u64 = 20;
 /// So many a second are sent by others while they drain the bucket.
 const OTHERS: u64 = 60;
-
-fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
-    text.parse().unwrap()
-}
-
-fn address(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 1, 0, 0)) + number)
-}
-
-fn eni(number: u32) -> Eni {
-    Eni {
-        id: parsed(&format!("eni-{number:08x}")),
-        mac: parsed("06:00:00:00:00:01"),
-        device_index: 1,
-        network_card: 0,
-        subnet: parsed("subnet-0000000a"),
-        cidr: parsed("10.0.0.0/8"),
-        primary_address: Ipv4Addr::new(10, 0, 0, 9),
-        listed: [address(number)].into(),
-        prefixes: 0,
-    }
-}
-
-fn node(number: u32) -> NodeName {
-    parsed(&format!("node-{number}"))
-}
-
-fn member(number: u32) -> Member {
-    Member::new("prod", &format!("redis-{number}")).unwrap()
-}
-
-fn record(number: u32) -> StaticIp {
-    StaticIp {
-        address: address(number),
-        pool: parsed("pool"),
-        subnet: parsed("subnet-0000000a"),
-        cidr: parsed("10.0.0.0/8"),
-        zone: parsed("us-east-1a"),
-        member: member(number),
-        epoch: Epoch(5),
-        attachment: Some(Attachment {
-            state: State::Attached,
-            pod: parsed("u1"),
-            node: node(number),
-            eni: Some(eni(number).id),
-            run: parsed("run"),
-            served: true,
-        }),
-        reserved_on: Some(eni(number).id),
-        pending_mutations: BTreeSet::new(),
-    }
-}
-
-/// The outside of all agents.
-struct Outside {
-    now: Moment,
-    random: Random,
-    lease: Option<ObservedLease>,
-    writes: u32,
-    /// The API server is away.
-    away: bool,
-    /// Others drain the bucket.
-    drained: bool,
-    /// When the agents' own queries were sent.
-    queries: Vec<Moment>,
-    /// Complete lists of the leader.
-    lists: u32,
-    /// How soon EC2 should be asked for the volumes of each node.
-    recheck: Recheck,
-    volume_queries: usize,
-}
-
-impl Outside {
-    /// Whether EC2 answers a Describe, or throttles it.
-    fn describes(&mut self) -> bool {
-        !self.drained || self.random.below(REFILL + OTHERS) < REFILL
-    }
-
-    fn part(&mut self) -> f64 {
-        f64::from(u32::try_from(self.random.below(1 << 20)).unwrap()) / f64::from(1 << 20)
-    }
-
-    fn unavailable() -> RegistryFailure {
-        let (kind, effect) = (RegistryKind::Unavailable, Took::None);
-        RegistryFailure { kind, effect, detail: String::new() }
-    }
-
-    fn write(&mut self, write: &LeaseWrite) -> Result<(), RegistryFailure> {
-        if self.away {
-            return Err(Self::unavailable());
-        }
-        let current = self.lease.as_ref().map(|lease| lease.version.clone());
-        let (terms, named) = match write.clone() {
-            LeaseWrite::Create(terms) => (terms, None),
-            LeaseWrite::Replace(version, terms) => (terms, Some(version)),
-        };
-        if named != current {
-            return Err(RegistryFailure { kind: RegistryKind::Conflict, ..Self::unavailable() });
-        }
-        self.writes += 1;
-        let Terms { holder, duration, transitions, acquired, ec2 } = terms;
-        let version = parsed(&self.writes.to_string());
-        self.lease = Some(ObservedLease { version, holder, duration, transitions, acquired, ec2 });
-        Ok(())
-    }
-
-    fn list(&mut self) -> Result<Vec<DescribedInterface>, CloudKind> {
-        // Two pages, each a request.
-        if !self.describes() || !self.describes() {
-            return Err(CloudKind::Throttled);
-        }
-        self.lists += 1;
-        let described = |number| DescribedInterface {
-            id: eni(number).id,
-            addresses: [address(number)].into(),
-            prefixes: 0,
-            attachment: None,
-            record: None,
-            cluster_uid: None,
-        };
-        Ok((0..AGENTS).map(described).collect())
-    }
-}
 
 /// What decides in one agent.
 struct Agent {
@@ -270,7 +142,7 @@ impl Agent {
                 PassStep::ReadVolumes(..) => StepResult::VolumesRead(None),
                 PassStep::Perform(..) => StepResult::Performed(Vec::new()),
             })],
-            LeaderEffect::Report(leader::Report::LeaseRead(read)) => {
+            LeaderEffect::Report(crate::leader::Report::LeaseRead(read)) => {
                 let read = read.ok().flatten();
                 self.queries.lease_read(read, &self.observed, outside.now);
                 Vec::new()
@@ -280,42 +152,6 @@ impl Agent {
             }
         }
     }
-}
-
-fn identity(name: &str) -> Identity {
-    let uid = leader::Uid::new(name).unwrap();
-    Identity { uid, version: parsed("7"), deleting: false }
-}
-
-/// What a new leader lists.
-fn cluster() -> Vec<LeaderEvent> {
-    let nodes = (0..AGENTS).map(|number| (node(number), Some(NodeReadiness::Ready.into())));
-    let addresses = (0..AGENTS).map(|number| {
-        let observed = ObservedStaticIp {
-            id: identity(&format!("ip-{number}")),
-            record: record(number),
-            generation: 1,
-            finalizers: Vec::new(),
-            status: StaticIPStatus::default(),
-        };
-        (address(number), Some(observed))
-    });
-    let claims = (0..AGENTS).map(|number| {
-        let (member, pool, at) = (member(number), parsed("pool"), Some(address(number)));
-        let claim = Claim { member: member.clone(), pool, requested: None, address: at, set: None };
-        let id = identity(&format!("claim-{number}"));
-        let (owner, conditions) = (None, Vec::new());
-        (member, Some(ObservedClaim { id, claim, generation: 1, owner, conditions }))
-    });
-    let all = [
-        ClusterEvent::Nodes(ObjectEvent::Listed(nodes.collect())),
-        ClusterEvent::StaticIps(ObjectEvent::Listed(addresses.collect())),
-        ClusterEvent::Claims(ObjectEvent::Listed(claims.collect())),
-        ClusterEvent::Pools(ObjectEvent::Listed(BTreeMap::new())),
-        ClusterEvent::Sets(ObjectEvent::Listed(BTreeMap::new())),
-        ClusterEvent::GatedPods(ObjectEvent::Listed(BTreeMap::new())),
-    ];
-    all.into_iter().map(|event| LeaderEvent::Cluster(Box::new(event))).collect()
 }
 
 struct Fleet {

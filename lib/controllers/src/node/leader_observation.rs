@@ -118,8 +118,8 @@ impl LeaderObservation {
 
     /// A second for each node of the cluster, so that all agents together query once a second.
     fn interval(&self) -> Duration {
-        let throttled = self.last.as_ref().is_some_and(|last| last.throttled);
-        let throttles = self.throttles + u32::from(throttled);
+        let by_leader = self.last.as_ref().is_some_and(|last| last.throttled);
+        let throttles = self.throttles + u32::from(by_leader);
         let of = |nodes| Duration::from_secs(u64::from(nodes)).max(SHORTEST);
         self.nodes().map_or(UNKNOWN_NODES, of).saturating_mul(1 << throttles.min(DOUBLINGS_MAX))
     }

@@ -71,7 +71,7 @@ impl AddressState {
             Doubt::Restored(_) if !in_place => Doubt::Changed,
             Doubt::Restored(since) if now.since(since) >= timing::SETTLE => Doubt::None,
             Doubt::Lagging(until) if now >= until => Doubt::None,
-            same => same,
+            same @ (Doubt::None | Doubt::Changed | Doubt::Restored(_) | Doubt::Lagging(_)) => same,
         };
         self.doubt
     }

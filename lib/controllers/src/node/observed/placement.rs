@@ -23,8 +23,8 @@ pub(super) struct Placement {
     pub(super) in_place: Option<bool>,
     /// EC2 showed an earlier epoch elsewhere, so the metadata service alone cannot confirm it.
     pub(super) doubted: bool,
-    /// EC2 showed it here while the metadata service did not list it: until that lists it again, its
-    /// absence there is nothing new.
+    /// EC2 showed it here while the metadata service did not list it: until that lists it again,
+    /// its absence there is nothing new.
     unlisted: bool,
 }
 

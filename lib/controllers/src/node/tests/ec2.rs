@@ -69,8 +69,8 @@ impl Scene {
         let result = match task {
             Task::Identify(_) => return Some(Event::Identified(Ok(self.identity.clone()))),
             Task::QueryClaims(of) => {
-                let unclaimed = of.iter().map(|address| (*address, false));
-                return Some(Event::Claimed(unclaimed.collect()));
+                let without = of.iter().map(|address| (*address, false));
+                return Some(Event::Claimed(without.collect()));
             }
             Task::QueryInterfaces(_) => {
                 QueryResult::Interfaces(self.interfaces.clone().ok_or_else(throttled))
