@@ -51,7 +51,7 @@ pub(crate) struct Ec2 {
 /// A call: operation and object for error messages, and the bound of a change.
 struct Call {
     operation: Operation,
-    /// The whole time of a change. None for a read.
+    /// The whole time of a change, or of a list of many pages. None for another read.
     within: Option<Duration>,
     what: String,
 }

@@ -18,7 +18,7 @@ mod restore_and_collect;
 mod saved_snapshot;
 mod withdraw;
 
-pub use self::adoption_rules::{Adopter, Evidence, NotAdopted, Orphan, adopt, orphans};
+pub use self::adoption_rules::{Adopter, Evidence, NotAdopted, Orphan, adopt, is_adopted, orphans};
 pub use self::ec2_query_budget::{Budget, Ec2Query, Want};
 pub use self::execution::Execution;
 pub use self::find_leftovers::{Collector, KernelOwner, Leftover, Pass};

@@ -47,9 +47,9 @@ enum Doubt {
     Changed,
     /// The same, and EC2 and the data path have had it in the right place since then.
     Restored(Moment),
-    /// A foreign actor had it on an interface of the cluster and unassigned it. Until then the
-    /// metadata service may list it for that actor's Assign, and no read can tell that from ours.
-    Lagging(Moment),
+    /// A foreign actor had it on this interface and unassigned it. Until then the metadata service
+    /// may list it there for that actor's Assign, and no read can tell that from ours.
+    Lagging(EniIx, Moment),
 }
 
 /// What the audit tracks about one address.
@@ -182,10 +182,10 @@ impl Audit {
         }
     }
 
-    /// A foreign actor has unassigned an address that no record names.
-    pub fn orphan_unassigned(&mut self, now: Moment, address: Ipv4Addr) {
+    /// A foreign actor has unassigned an address that no record names from this interface.
+    pub fn orphan_unassigned(&mut self, now: Moment, address: Ipv4Addr, from: EniIx) {
         if let Some(known) = self.known(address).filter(|known| known.doubt == Doubt::None) {
-            known.doubt = Doubt::Lagging(now.plus(timing::METADATA_LAG));
+            known.doubt = Doubt::Lagging(from, now.plus(timing::METADATA_LAG));
         }
     }
 

@@ -8,15 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::CloudKind;
-use firecamp_core::ids::EniId;
+use firecamp_core::ids::{EniId, NodeName};
 use firecamp_core::managed_interface::DescribedInterface;
-use firecamp_core::record::{State, StaticIp};
+use firecamp_core::record::State;
 use firecamp_core::time::Moment;
 
 use super::round_robin::RoundRobin;
-use super::{NodeReadiness, View, timing};
+use super::{NodeReadiness, ObservedNode, View, timing};
 
-/// The most addresses that are named at once: each is a query by its agent, so these are at most
+/// The most nodes of which an address is named at once: each makes one query, so these are at most
 /// one a second.
 const NAMED_AT_ONCE: usize = 60;
 
@@ -31,7 +31,7 @@ pub struct Ec2Observation {
     pub nodes: u32,
     /// EC2 has throttled the last list.
     pub throttled: bool,
-    /// Addresses of ready Nodes that the last list does not show on their ENIs.
+    /// Addresses that the last list does not show on their ENIs, one for each node.
     pub misplaced: BTreeSet<Ipv4Addr>,
 }
 
@@ -71,7 +71,10 @@ impl Ec2Observation {
 pub(super) struct Ec2Lists {
     /// When the next list is due.
     next: Moment,
-    named: RoundRobin<Ipv4Addr>,
+    /// The nodes with an ENI that lacks an address, and those with an ENI that is not listed.
+    turns: [RoundRobin<NodeName>; 2],
+    /// How many lists have ended.
+    lists: usize,
     /// The last answer, until it is taken.
     answer: Option<ListAnswer>,
 }
@@ -79,7 +82,7 @@ pub(super) struct Ec2Lists {
 impl Ec2Lists {
     /// The first list is due at once.
     pub(super) fn new(now: Moment) -> Self {
-        Self { next: now, named: RoundRobin::default(), answer: None }
+        Self { next: now, turns: Default::default(), lists: 0, answer: None }
     }
 
     /// Whether a list starts now. It counts as started.
@@ -99,14 +102,28 @@ impl Ec2Lists {
     ) {
         self.answer = match (read, view) {
             (Ok(listed), Some(view)) => {
-                let misplaced = misplaced(view, listed);
-                let named = self.named.take(misplaced.iter().collect(), NAMED_AT_ONCE);
                 let nodes = u32::try_from(view.nodes.len()).unwrap_or(u32::MAX);
-                Some(ListAnswer::Complete(nodes, named.into_iter().copied().collect()))
+                Some(ListAnswer::Complete(nodes, self.name(&misplaced(view, listed))))
             }
             (Err(CloudKind::Throttled), _) => Some(ListAnswer::Throttled),
             (Ok(_), None) | (Err(_), _) => None,
         };
+    }
+
+    /// The addresses to name: one of each node, because its one query covers all. Nodes whose ENI
+    /// is not in the list come last: perhaps it lacks the cluster's tag, and stays so.
+    fn name(&mut self, misplaced: &[ByNode; 2]) -> BTreeSet<Ipv4Addr> {
+        self.lists = self.lists.wrapping_add(1);
+        let mut named = BTreeSet::new();
+        for (turn, of) in self.turns.iter_mut().zip(misplaced) {
+            let room = NAMED_AT_ONCE.saturating_sub(named.len());
+            for node in turn.take(of.keys().collect(), room) {
+                let addresses = of.get(node).map(Vec::as_slice).unwrap_or_default();
+                let place = self.lists.checked_rem(addresses.len()).unwrap_or_default();
+                named.extend(addresses.get(place));
+            }
+        }
+        named
     }
 
     /// The answer of the last list, once.
@@ -115,19 +132,32 @@ impl Ec2Lists {
     }
 }
 
-/// The attached addresses of ready Nodes that are not on their ENIs. The leader releases those of
-/// other Nodes itself.
-fn misplaced(view: &View, listed: &[DescribedInterface]) -> BTreeSet<Ipv4Addr> {
+/// Addresses by the node that they are attached to.
+type ByNode = BTreeMap<NodeName, Vec<Ipv4Addr>>;
+
+/// The attached addresses that their ENIs in the list lack, and those whose ENIs the list lacks.
+/// The leader itself releases those of Nodes that are gone or not ready.
+fn misplaced(view: &View, listed: &[DescribedInterface]) -> [ByNode; 2] {
     let listed: BTreeMap<&EniId, &BTreeSet<Ipv4Addr>> =
         listed.iter().map(|one| (&one.id, &one.addresses)).collect();
-    let is_misplaced = |record: &StaticIp| {
-        let Some(it) = record.attachment.as_ref().filter(|it| it.state == State::Attached) else {
-            return false;
+    let mut misplaced = [ByNode::new(), ByNode::new()];
+    let [lacking, missing] = &mut misplaced;
+    for (address, observed) in view.readable() {
+        let attachment = observed.record.attachment.as_ref();
+        let Some(it) = attachment.filter(|it| it.state == State::Attached) else { continue };
+        // One whose Node cannot be read has perhaps an agent.
+        let is_ready = |node: &ObservedNode| node.lifecycle == NodeReadiness::Ready;
+        let is_there = |node: &Option<ObservedNode>| node.as_ref().is_none_or(is_ready);
+        let Some(eni) = it.eni.as_ref().filter(|_| view.nodes.get(&it.node).is_some_and(is_there))
+        else {
+            continue;
         };
-        let placed = |eni: &EniId| listed.get(eni).is_some_and(|all| all.contains(&record.address));
-        let ready = view.lifecycle(&it.node) == Some(NodeReadiness::Ready);
-        ready && it.eni.as_ref().is_some_and(|eni| !placed(eni))
-    };
-    let found = view.readable().filter(|(_, observed)| is_misplaced(&observed.record));
-    found.map(|(address, _)| *address).collect()
+        let of = match listed.get(eni) {
+            Some(addresses) if addresses.contains(address) => continue,
+            Some(_) => &mut *lacking,
+            None => &mut *missing,
+        };
+        of.entry(it.node.clone()).or_default().push(*address);
+    }
+    misplaced
 }

@@ -125,11 +125,11 @@ impl Term {
                     let subnet = |eni: Eni| (eni.subnet, eni.cidr);
                     self.site.subnets = identity.enis.into_iter().map(subnet).collect();
                 }
-                self.list_interfaces(holds, now, effects);
+                self.ask(Scope::Cluster, holds, now, effects);
             }
             (Pass::Listing, StepResult::InterfacesListed(answer)) => {
                 self.listed(answer.as_ref().map(|read| read.as_deref().map_err(|kind| *kind)));
-                self.ask(Scope::Cluster, holds, now, effects);
+                self.end_pass(Scope::Cluster, now, effects);
             }
             (Pass::Querying(mut queries), StepResult::OwnerRead(answer)) => {
                 if let Some(answer) = &answer {
@@ -156,16 +156,6 @@ impl Term {
             }
             // Nobody has started it.
             (pass, _result) => self.pass = Some(pass),
-        }
-    }
-
-    /// Lists the interfaces of the cluster if that is due; otherwise goes on with the pass.
-    fn list_interfaces(&mut self, holds: bool, now: Moment, effects: &mut Vec<Effect>) {
-        if self.lists.starts(now) {
-            self.reachability.sent(Call::Read, now);
-            self.start(Pass::Listing, PassStep::ListInterfaces, effects);
-        } else {
-            self.ask(Scope::Cluster, holds, now, effects);
         }
     }
 
@@ -242,8 +232,13 @@ impl Term {
         effects.push(Effect::Start(step));
     }
 
-    /// Ends the pass, and the term if EC2 does not answer this agent.
+    /// Ends the pass, and the term if EC2 does not answer this agent. The list of the interfaces, if
+    /// it is due, is its last step: it must not delay what is more urgent.
     fn end_pass(&mut self, scope: Scope, now: Moment, effects: &mut Vec<Effect>) {
+        if scope == Scope::Cluster && self.lists.starts(now) {
+            self.reachability.sent(Call::Read, now);
+            return self.start(Pass::Listing, PassStep::ListInterfaces, effects);
+        }
         if scope == Scope::Cluster {
             self.next_pass = now.plus(timing::PASS_EVERY);
         }

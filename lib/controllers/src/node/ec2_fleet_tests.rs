@@ -228,25 +228,30 @@ fn f148_outage_of_the_api_server_beside_a_drained_bucket_costs_at_most_one_query
     fleet.outside.away = false;
     fleet.run(MINUTE * 6);
     let lists = fleet.outside.lists;
-    assert_eq!(fleet.run(MINUTE * 10), 0, "throttled is not gone");
+    let seldom = fleet.run(MINUTE * 10);
+    assert!(seldom <= 150, "{seldom} queries: throttled is not gone, but no list was complete");
     assert!(fleet.moves() < Duration::from_secs(30));
     fleet.outside.drained = false;
+    fleet.run(MINUTE * 3);
     assert_eq!(fleet.run(MINUTE * 10), 0);
     assert!(fleet.outside.lists >= lists + 8, "the leader lists each minute");
     assert!(!fleet.outside.lease.as_ref().unwrap().ec2.throttled);
 }
 
 #[test]
-fn f148_thousand_agents_with_settled_volumes_ask_for_them_once_in_ten_seconds_together() {
+fn f148_thousand_agents_with_settled_volumes_and_their_leader_send_one_query_in_five_seconds() {
     let mut fleet = Fleet::new();
     fleet.outside.recheck = Recheck::Rarely;
     fleet.run(MINUTE * 10);
     assert_eq!(fleet.outside.volume_queries, 1_000, "each agent once after its start");
-    fleet.run(MINUTE * 73);
-    let before = fleet.outside.volume_queries;
-    fleet.run(MINUTE * 60);
-    let asked = fleet.outside.volume_queries - before;
-    assert!((300..=420).contains(&asked), "{asked} queries in an hour");
+    fleet.run(MINUTE * 160);
+    let (volumes, lists) = (fleet.outside.volume_queries, fleet.outside.lists);
+    assert_eq!(fleet.run(MINUTE * 60), 0, "of the interfaces");
+    let volumes = fleet.outside.volume_queries - volumes;
+    assert!((130..=230).contains(&volumes), "{volumes} queries in an hour");
+    // 4,000 interfaces are eight pages.
+    let pages = usize::try_from(8 * (fleet.outside.lists - lists)).unwrap();
+    assert!(pages + volumes <= 3_600 / 5, "{pages} pages and {volumes} queries");
 }
 
 #[test]

@@ -135,16 +135,16 @@ impl Ec2Queries {
             self.budget.repeat(Ec2Query::Interfaces, now);
         }
         let undescribed = (first && managed.is_wanted_here())
-            || preflight.lacks_listed()
+            || preflight.lacks_any(managed.made())
             || preflight.lacks_tags();
         let changed = self.listed.as_ref().is_some_and(|listed| *listed != observed.eni_ids());
         // Each time, because it also notes since when there is a reason.
-        let incomplete = preflight.is_half_tagged() || observed.awaits_adoption();
+        let incomplete = preflight.is_half_tagged() || observed.awaits_adoption(&preflight.usable());
         let due = self.leader.is_due((observed.holds_any(), incomplete), random, now);
         if observed.has_unplaced() || undescribed || changed || self.leader.names_address() {
             return Some(Want::Now);
         }
-        (first || due).then_some(Want::Steady)
+        (first || due || preflight.lacks_listed()).then_some(Want::Steady)
     }
 
     /// The wanted queries, except of the interfaces.
@@ -155,7 +155,7 @@ impl Ec2Queries {
         now: Moment,
     ) -> BTreeMap<Ec2Query, Want> {
         let since = |query| self.last_started(query).map(|at| now.since(at));
-        let recheck = tick.volumes.max(preflight.volumes_recheck());
+        let recheck = preflight.recheck(tick.volumes);
         let volumes = wants_cloud(since(Ec2Query::Volumes), now.0, (recheck, self.rarely()));
         // The type never changes; without its limits the capacity of the node is unknown.
         let due = since(Ec2Query::InstanceType).is_none_or(|since| since >= TYPE_RETRY);
@@ -170,8 +170,7 @@ impl Ec2Queries {
 
     /// How often this agent asks for settled volumes: agents that start together spread.
     fn rarely(&self) -> Duration {
-        let nodes = self.leader.nodes().unwrap_or_default();
-        CLOUD_RARELY_PER_NODE.saturating_mul(nodes).mul_f64(0.5 + self.place)
+        CLOUD_RARELY_PER_NODE.saturating_mul(self.leader.nodes()).mul_f64(0.5 + self.place)
     }
 
     /// When a query of this kind was last started.

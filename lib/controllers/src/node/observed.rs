@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::agent::{
-    AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, Snapshot,
+    AddressReadings, KernelOwner, Memory, Observation, Operation, Orphan, Pass, Snapshot,
+    is_adopted,
 };
-use firecamp_core::allocate::hands_out;
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid};
 use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::{KernelTarget, KernelView, PodView};
-use firecamp_core::record::{Attachment, OrphanPolicy, Pool, State, StaticIp};
+use firecamp_core::record::{Attachment, Pool, State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_node::kernel::KernelSnapshot;
 
@@ -295,14 +295,18 @@ impl Observed {
 
     /// Whether the metadata service lists an address without a record that its pool adopts, after
     /// queries of EC2.
-    pub(super) fn awaits_adoption(&self) -> bool {
+    pub(super) fn awaits_adoption(&self, usable: &BTreeSet<EniId>) -> bool {
         let pools = self.pools().unwrap_or_default();
-        let adopts = |address: &Ipv4Addr| {
-            let subnets = |pool: &Pool| pool.subnets.iter().any(|one| hands_out(one, *address));
-            pools.iter().any(|pool| pool.orphaned == OrphanPolicy::Adopt && subnets(pool))
+        let orphan = |eni: &Eni, address: Ipv4Addr| Orphan {
+            eni: eni.id.clone(),
+            subnet: eni.subnet.clone(),
+            address,
         };
-        let mut listed = self.enis.iter().flat_map(|eni| &eni.listed);
-        listed.any(|address| adopts(address) && !self.has_record(*address))
+        let awaits = |eni: &Eni| {
+            let mut without = eni.listed.iter().filter(|address| !self.has_record(**address));
+            without.any(|address| is_adopted(pools, &orphan(eni, *address)))
+        };
+        self.enis.iter().filter(|eni| usable.contains(&eni.id)).any(awaits)
     }
 
     /// All pools, if they were read.

@@ -42,6 +42,8 @@ pub(super) struct Preflight {
     changed: Vec<Condition>,
     /// What was last reported as avoided.
     avoided: BTreeMap<EniId, String>,
+    /// The last query of the volumes failed.
+    volumes_failed: bool,
 }
 
 impl Preflight {
@@ -59,6 +61,7 @@ impl Preflight {
             resources: BTreeMap::new(),
             changed: Vec::new(),
             avoided: BTreeMap::new(),
+            volumes_failed: false,
         }
     }
 
@@ -205,23 +208,23 @@ impl Preflight {
     /// The volumes of this instance were counted in EC2. A failure keeps the last result.
     pub(super) fn volumes(&mut self, read: &Result<AttachedVolumes, CloudFailure>) {
         self.answered(Right::DescribeVolumes, read);
+        self.volumes_failed = read.is_err();
         if let Ok(volumes) = read {
             self.facts.volumes = Fact::Known(*volumes);
         }
         self.judge();
     }
 
-    /// How soon EC2 should be asked for the volumes, whose number is compared with what the EBS CSI
-    /// driver offers.
-    pub(super) fn volumes_recheck(&self) -> Recheck {
-        let failed =
-            matches!(self.facts.rights.get(&Right::DescribeVolumes), Some(Fact::Failed(_)));
-        match self.facts.volumes {
-            Fact::Known(_) => Recheck::Never,
-            // Denied: seldom, since it stays so until a person has changed it.
-            Fact::NotChecked | Fact::Failed(_) if failed => Recheck::Rarely,
-            Fact::NotChecked | Fact::Failed(_) => Recheck::Regularly,
+    /// How soon EC2 should be asked for the volumes. `wanted`: to know their problems; their number
+    /// is compared with what the EBS CSI driver offers.
+    pub(super) fn recheck(&self, wanted: Recheck) -> Recheck {
+        let right = self.facts.rights.get(&Right::DescribeVolumes);
+        if matches!(right, Some(Fact::Failed(_))) {
+            // It stays denied until a person has changed it.
+            return Recheck::Rarely;
         }
+        let is_answered = !self.volumes_failed && self.facts.volumes.known().is_some();
+        if is_answered { wanted } else { wanted.max(Recheck::Regularly) }
     }
 
     /// What the EBS CSI driver offers on this node; none if it is not known.

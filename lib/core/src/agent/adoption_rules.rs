@@ -62,6 +62,11 @@ pub fn orphans(
     all.filter(|orphan| declared(pools, orphan).is_ok()).collect()
 }
 
+/// Whether one pool has the address, and its policy is Adopt.
+pub fn is_adopted(pools: &[Pool], orphan: &Orphan) -> bool {
+    declared(pools, orphan).is_ok()
+}
+
 /// The one pool that has the address, if its policy is Adopt.
 fn declared<'a>(
     pools: &'a [Pool],

@@ -24,7 +24,7 @@ pub const CLUSTER_SOON: Duration = Duration::from_secs(30);
 pub const CLOUD_EVERY: Duration = Duration::from_mins(5);
 /// How often settled volumes are read in EC2 on average, for each node of the cluster: all agents
 /// together make one such request in this time.
-pub const CLOUD_RARELY_PER_NODE: Duration = Duration::from_secs(10);
+pub const CLOUD_RARELY_PER_NODE: Duration = Duration::from_secs(20);
 /// An EC2 read that has waited this long beyond its period has priority.
 pub const CLOUD_LATE: Duration = Duration::from_mins(5);
 /// How long a new tracker waits for the status that an earlier process published.

@@ -70,8 +70,8 @@ impl AddressState {
             Doubt::Changed if in_place => Doubt::Restored(now),
             Doubt::Restored(_) if !in_place => Doubt::Changed,
             Doubt::Restored(since) if now.since(since) >= timing::SETTLE => Doubt::None,
-            Doubt::Lagging(until) if now >= until => Doubt::None,
-            same @ (Doubt::None | Doubt::Changed | Doubt::Restored(_) | Doubt::Lagging(_)) => same,
+            Doubt::Lagging(_, until) if now >= until => Doubt::None,
+            same @ (Doubt::None | Doubt::Changed | Doubt::Restored(_) | Doubt::Lagging(..)) => same,
         };
         self.doubt
     }
@@ -84,7 +84,8 @@ fn wrong_outside(ready: &Ready, truth: &Truth<'_>, doubt: Doubt) -> Option<Strin
     if truth.owner != Some(ready.eni) {
         return Some(format!("EC2 has it on {:?}, not on {:?}", truth.owner, ready.eni));
     }
-    (doubt == Doubt::None && truth.receiver != Some(ready.eni))
+    let lags = matches!(doubt, Doubt::Lagging(from, _) if from == ready.eni);
+    (!lags && truth.receiver != Some(ready.eni))
         .then(|| format!("its packets reach {:?}, not {:?}", truth.receiver, ready.eni))
 }
 

@@ -81,10 +81,18 @@ impl Model<'_> {
         };
         let Some(at) = orphans.acts.get(usize::from(number)) else { return };
         let lags = self.lags_of_others();
+        let from = match at.act {
+            Act::Unassign(address) => self.cluster.ec2.holder(address),
+            _ => None,
+        };
         let done = self.cluster.act(self.now, at.act, (self.names, lags));
-        match (at.act, done) {
-            (Act::Steal(address), true) => self.audit.reassigned_externally(self.now, address),
-            (Act::Unassign(address), true) => self.audit.orphan_unassigned(self.now, address),
+        match (at.act, from) {
+            (Act::Steal(address), _) if done => {
+                self.audit.reassigned_externally(self.now, address);
+            }
+            (Act::Unassign(address), Some((eni, _))) if done => {
+                self.audit.orphan_unassigned(self.now, address, eni);
+            }
             (_, _) => {}
         }
         self.trace.add(self.now, &(number, done), || format!("* {:?}: {done}", at.act));

@@ -104,6 +104,9 @@ impl Model<'_> {
                 self.trace.add(self.now, &slot.0, || format!("run-{} ends its term", slot.0));
                 self.interrupt_operation(slot);
             }
+            Effect::Report(Report::LeaseRead(read)) if self.scenario.shape.watches => {
+                self.handle(slot, NodeEvent::LeaseRead(read.ok().flatten()));
+            }
             // No history stops an agent gracefully.
             Effect::DropOperation | Effect::Report(_) => {}
         }
@@ -147,7 +150,8 @@ impl Model<'_> {
         None
     }
 
-    /// All interfaces of nodes. The agents of histories query EC2 as if there were no leader.
+    /// All interfaces of nodes. Agents with watches rely on the leader's lists, as in a cluster; the
+    /// others query EC2 themselves, as with a file registry.
     fn listed(&self, then: Moment) -> Vec<DescribedInterface> {
         let carrier = self.scenario.shape.slot();
         let nodes = (0..).map(NodeIx).take(self.cluster.nodes.len());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::EniId;
 use firecamp_core::network_interface::{Interface, places};
-use firecamp_core::node_identity::NodeIdentity;
+use firecamp_core::node_identity::{Eni, NodeIdentity};
 use firecamp_core::ports::Holder;
 use firecamp_core::time::Moment;
 
@@ -64,7 +64,9 @@ impl Observed {
             let since = self.since.get(&address).map_or(queried, |(_, at)| *at);
             let conclusive = since.plus(timing::DESCRIBE_LAG);
             if here || queried >= conclusive {
-                let unlisted = here && !self.enis.iter().any(|one| one.listed.contains(&address));
+                let eni = held.get(&address);
+                let lists = |one: &Eni| Some(&one.id) == eni && one.listed.contains(&address);
+                let unlisted = here && !self.enis.iter().any(lists);
                 let place = Placement { in_place: Some(here), doubted: false, unlisted };
                 self.places.insert(address, place);
             } else {
@@ -105,6 +107,7 @@ impl Observed {
             if let Some(place) = self.places.get_mut(address) {
                 place.doubted |= place.in_place == Some(false);
                 place.in_place = place.in_place.filter(|here| *here);
+                place.unlisted = false;
             }
             self.memories.entry(*address).or_default().forget();
         }
