@@ -8,8 +8,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_controllers::leader::{
-    Effect, Event as LeaderEvent, Identity, Operation, PassStep, StepResult, is_orphan,
+    Effect, Event as LeaderEvent, Identity, Operation, PassStep, Report, StepResult, is_orphan,
 };
+use firecamp_controllers::node::Event as NodeEvent;
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::Operation as NodeOperation;
 use firecamp_core::contract::timing as bounds;
