@@ -47,6 +47,10 @@ impl Fleet {
         Ok(Self { nodes, real: (nodes / 10).max(2) })
     }
 
+    pub(crate) fn is_whole(self) -> bool {
+        self.nodes == MOST
+    }
+
     pub(crate) fn nodes(self) -> impl Iterator<Item = Node> {
         (0..self.nodes).map(Node)
     }

@@ -13,7 +13,11 @@ pub(super) const ACCOUNT: &str = "firecamp-agent";
 
 /// The paths of collections.
 pub(super) const NODES: &str = "/api/v1/nodes";
+pub(super) const GROUP: &str = "/apis/firecamp.io/v1alpha1";
 pub(super) const STATIC_IPS: &str = "/apis/firecamp.io/v1alpha1/staticips";
+/// The plurals of all custom resources.
+pub(super) const CUSTOM: [&str; 5] =
+    ["staticips", "staticipclaims", "staticippools", "nodeattachments", "nodeinterfaces"];
 
 /// The collection of a namespaced kind: `pods`.
 pub(super) fn core(namespace: &str, plural: &str) -> String {
