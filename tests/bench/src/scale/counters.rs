@@ -143,8 +143,8 @@ impl Counters {
 }
 
 impl Work {
-    /// What is left when the work at rest is subtracted, for each of `count` changes. Less than 0 if
-    /// the changes cost less than the work at rest varies.
+    /// What is left when the work at rest is subtracted, for each of `count` changes. Less than 0
+    /// if the changes cost less than the work at rest varies.
     pub(super) fn per_change(&self, rest: &Self, count: f64) -> Self {
         let each = |own: f64, rest_of: f64| (own - rest_of * self.seconds / rest.seconds) / count;
         Self {

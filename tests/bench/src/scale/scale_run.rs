@@ -88,8 +88,8 @@ impl ScaleRun {
         })
     }
 
-    /// Starts the servers again. The API server answers 429 until it has filled the caches of custom
-    /// resources.
+    /// Starts the servers again. The API server answers 429 until it has filled the caches of
+    /// custom resources.
     pub(super) async fn restart(&mut self, mode: Mode) -> Result<(), Failure> {
         self.api = self.control.start(&self.fixture, mode).await?;
         let begun = Instant::now();
