@@ -80,10 +80,10 @@ bench: images ## Measure the performance and write docs/proof/PERFORMANCE.md (BE
 
 # The first run builds kube-apiserver and etcd (Go, 5 minutes). DEBUG=1 measures a debug build
 # of the agent and needs no images.
-scale: $(if $(DEBUG),,images) ## Measure a fleet on a real API server (SCALE=0.1 MINUTES=2 DEBUG=1)
+scale: $(if $(DEBUG),,images) ## Measure a fleet on a real API server (SCALE=0.1 MINUTES=3 DEBUG=1)
 	KUBE_ASSETS=$$(scripts/kubernetes.sh etcd kube-apiserver) cargo run --locked \
 	  $(if $(DEBUG),--bin,--release --package) firecamp-bench -- scale --scale $(or $(SCALE),1) \
-	  $(if $(MINUTES),--minutes $(MINUTES) --settle $(MINUTES)) \
+	  $(if $(MINUTES),--minutes $(MINUTES)) \
 	  $(if $(DEBUG),,--images $(TARGET_DIR)/images) $(FLAGS)
 
 crashes: ## Test every crash and every pair of crashes, with SEEDS=N seeds for each scenario

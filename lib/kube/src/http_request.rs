@@ -8,7 +8,7 @@ use bytes::Bytes;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use http::header::{ACCEPT, CONTENT_TYPE, DATE, USER_AGENT};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::Client;
 use kube::client::Body;
 
@@ -121,6 +121,15 @@ pub(crate) async fn send(
     call: &Call,
     within: Duration,
 ) -> Result<Answer, RegistryFailure> {
+    send_bounded(client, call, within).await?.ok_or_else(|| too_large(call))
+}
+
+/// The same; none if the response is too large.
+pub(crate) async fn send_bounded(
+    client: &Client,
+    call: &Call,
+    within: Duration,
+) -> Result<Option<Answer>, RegistryFailure> {
     let exchange = async { read(call, begun(client, call, within).await?).await };
     tokio::time::timeout(within, exchange).await.unwrap_or_else(|_elapsed| {
         let problem = format!("no answer within {} s", within.as_secs_f32());
@@ -139,12 +148,22 @@ async fn begun(
     client.send(request).await.map_err(|wrong| classify::not_answered(call, &wrong))
 }
 
-async fn read(call: &Call, response: Response<Body>) -> Result<Answer, RegistryFailure> {
+/// The failure of a request whose response is too large.
+pub(crate) fn too_large(call: &Call) -> RegistryFailure {
+    let problem = format!("the response is larger than {MAX_BYTES} bytes");
+    call.failed(RegistryKind::Unavailable, call.in_doubt(), problem)
+}
+
+/// None if it is too large.
+async fn read(call: &Call, response: Response<Body>) -> Result<Option<Answer>, RegistryFailure> {
     let status = response.status();
     let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
-    let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(|wrong| {
-        let problem = format!("the response with status {status} was interrupted: {wrong}");
-        call.failed(RegistryKind::Unavailable, call.in_doubt(), problem)
-    })?;
-    Ok(Answer { status, date, body: body.to_bytes() })
+    match Limited::new(response.into_body(), MAX_BYTES).collect().await {
+        Ok(body) => Ok(Some(Answer { status, date, body: body.to_bytes() })),
+        Err(wrong) if wrong.is::<LengthLimitError>() => Ok(None),
+        Err(wrong) => {
+            let problem = format!("the response with status {status} was interrupted: {wrong}");
+            Err(call.failed(RegistryKind::Unavailable, call.in_doubt(), problem))
+        }
+    }
 }

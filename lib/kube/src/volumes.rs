@@ -26,14 +26,18 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::classify;
-use crate::http_request::{self, Call, Timeouts};
+use crate::http_request::{self, Answer, Call, Timeouts};
 use crate::list::escaped;
 use offered_volumes::Offered;
 use parse::{Csi, attachment_name};
 
-/// Pods for each page: some have tens of kilobytes.
-const PAGE: usize = 50;
-/// A kubelet runs fewer pods than these pages hold.
+/// Pods for each page. One page holds the pods of a usual node: the API server answers the first
+/// page from its cache, and without its snapshots a later one from etcd, where it decodes the pods
+/// of other nodes, too.
+const PAGE: usize = 500;
+/// The same where one page is too large: some pods have tens of kilobytes.
+const SMALL_PAGE: usize = 50;
+/// A kubelet runs fewer pods than these pages hold, also if they are small.
 const MAX_PAGES: usize = 40;
 
 /// Reads the volumes of one node.
@@ -133,27 +137,43 @@ impl VolumeReader {
         })
     }
 
-    /// The pods of this node, page by page.
+    /// The pods of this node, in small pages if one page is too large.
     async fn pods(&self) -> Result<Vec<Pod>, RegistryFailure> {
+        if let Some(pods) = self.listed(PAGE).await? {
+            return Ok(pods);
+        }
+        let pods = self.listed(SMALL_PAGE).await?;
+        pods.ok_or_else(|| http_request::too_large(&self.list(SMALL_PAGE, "")))
+    }
+
+    /// A list of the pods of this node, from a continue token on.
+    fn list(&self, size: usize, from: &str) -> Call {
+        let what = format!("list the pods of node {}", self.node);
+        let mut call = Call::get(what, "/api/v1/pods".to_owned());
+        call.query =
+            vec![format!("fieldSelector=spec.nodeName%3D{}", self.node), format!("limit={size}")];
+        if !from.is_empty() {
+            call.query.push(format!("continue={}", escaped(from)));
+        }
+        call
+    }
+
+    /// The pods in pages of this size; none if a page is too large.
+    async fn listed(&self, size: usize) -> Result<Option<Vec<Pod>>, RegistryFailure> {
         let (mut pods, mut from) = (Vec::new(), String::new());
         for _ in 0..MAX_PAGES {
-            let what = format!("list the pods of node {}", self.node);
-            let mut call = Call::get(what, "/api/v1/pods".to_owned());
-            call.query = vec![
-                format!("fieldSelector=spec.nodeName%3D{}", self.node),
-                format!("limit={PAGE}"),
-            ];
-            if !from.is_empty() {
-                call.query.push(format!("continue={}", escaped(&from)));
-            }
-            let page = self.send(&call).await?;
+            let call = self.list(size, &from);
+            let within = self.timeouts.call;
+            let answer = http_request::send_bounded(&self.client, &call, within).await?;
+            let Some(answer) = answer else { return Ok(None) };
+            let page = Self::page(&call, &answer)?;
             pods.extend(parse::items(&page).iter().filter_map(parse::pod));
             from = parse::next(&page);
             if from.is_empty() {
                 break;
             }
         }
-        Ok(pods)
+        Ok(Some(pods))
     }
 
     /// How many volumes the EBS CSI driver offers.
@@ -263,11 +283,10 @@ impl VolumeReader {
         parse::answer(&call, &answer).map(Some)
     }
 
-    async fn send(&self, call: &Call) -> Result<Value, RegistryFailure> {
-        let answer = http_request::send(&self.client, call, self.timeouts.call).await?;
+    fn page(call: &Call, answer: &Answer) -> Result<Value, RegistryFailure> {
         if answer.status != StatusCode::OK {
-            return Err(classify::refused(call, &answer));
+            return Err(classify::refused(call, answer));
         }
-        parse::answer(call, &answer)
+        parse::answer(call, answer)
     }
 }

@@ -119,14 +119,14 @@ pub(crate) struct ScaleArguments {
     #[arg(long, env = "FIRECAMP_BENCH_SCALE", value_name = "FACTOR", default_value = "1",
         value_parser = Fleet::scaled)]
     pub(crate) scale: Fleet,
-    /// How long the agents are measured at rest
+    /// How long the agents are measured at rest; a page needs 3 minutes, because the leader lists
+    /// EC2 in each
     #[arg(long, env = "FIRECAMP_BENCH_MINUTES", value_name = "N", default_value_t = 10,
         value_parser = clap::value_parser!(u32).range(1..=60))]
     pub(crate) minutes: u32,
-    /// How long an agent settles after its start; it publishes for about five minutes
-    #[arg(long, env = "FIRECAMP_BENCH_SETTLE", value_name = "N", default_value_t = 6,
-        value_parser = clap::value_parser!(u32).range(1..=60))]
-    pub(crate) settle: u32,
+    /// Leave out the round in which lists come from etcd
+    #[arg(long, env = "FIRECAMP_BENCH_CACHED_ONLY")]
+    pub(crate) cached_only: bool,
     /// The directory of the archives of `make images`; runs their agent instead of a build in the
     /// profile of this program
     #[arg(long, env = "FIRECAMP_BENCH_IMAGES", value_name = "DIR")]
@@ -138,7 +138,7 @@ pub(crate) struct ScaleArguments {
     #[arg(long, env = "FIRECAMP_BENCH_JSON", value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Write the page to this file [default: docs/proof/performance/scale.md of the repository for
-    /// the whole fleet, none for a part]
+    /// the whole fleet with images, in both rounds; otherwise none]
     #[arg(long, env = "FIRECAMP_BENCH_PAGE", value_name = "FILE")]
     pub(crate) page: Option<PathBuf>,
     /// Seed of the simulated EC2

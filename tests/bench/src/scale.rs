@@ -38,7 +38,7 @@ use self::fleet::{MEMBERS, PODS};
 use self::page::Record;
 use self::record::{Beginning, record};
 use self::rest::UNLIKE;
-use self::scale_run::ScaleRun;
+use self::scale_run::{LONGEST, ScaleRun};
 use crate::args::ScaleArguments;
 use crate::boxed;
 use crate::boxed::fixture::Fixture;
@@ -49,11 +49,14 @@ use crate::samples::{Samples, progress};
 use crate::shipped::Shipped;
 use crate::stats::Spread;
 
+/// The fewest minutes at rest for a page.
+const SHORTEST: u32 = 3;
 /// The time limit of everything but waits, for the whole fleet.
 const OVERHEAD: Duration = Duration::from_hours(4);
 
 /// Builds, measures and writes the page.
 pub(crate) fn run(arguments: &ScaleArguments) -> Result<(), Failure> {
+    let file = page_file(arguments)?;
     let layout = Layout::of_this_process(None).map_err(Failure::of("find this program"))?;
     let kubernetes = version()?;
     let mut tools = crate::plan::build(&layout)?;
@@ -81,7 +84,7 @@ pub(crate) fn run(arguments: &ScaleArguments) -> Result<(), Failure> {
     if let Some(file) = &arguments.json {
         page::write(file, &result)?;
     }
-    publish(arguments, &page::page(&result, before.as_ref()))?;
+    publish(file.as_deref(), &page::page(&result, before.as_ref()))?;
     let unlike = |(id, value): (&String, &f64)| id.ends_with(UNLIKE) && *value > 0.0;
     if result.figures.iter().any(unlike) {
         let why = "the replayed agents send other requests than the real ones; see the comparison \
@@ -91,17 +94,28 @@ pub(crate) fn run(arguments: &ScaleArguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The file of the page. None for a part of the fleet, other agents than the images' or one round.
+fn page_file(arguments: &ScaleArguments) -> Result<Option<PathBuf>, Failure> {
+    let complete =
+        arguments.scale.is_whole() && arguments.images.is_some() && !arguments.cached_only;
+    let standard = complete.then(|| crate::page::root().join(page::PAGE));
+    let file = arguments.page.clone().or(standard);
+    if file.is_some() && arguments.minutes < SHORTEST {
+        let why = format!("a page needs {SHORTEST} minutes: the leader lists EC2 in each");
+        return Err(Failure::new(why));
+    }
+    Ok(file)
+}
+
 /// Prints the page, and writes it to its file.
-fn publish(arguments: &ScaleArguments, text: &str) -> Result<(), Failure> {
+fn publish(file: Option<&Path>, text: &str) -> Result<(), Failure> {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{text}").map_err(Failure::of("print the page"))?;
-    let whole = arguments.scale == Fleet { nodes: 1000, real: 100 };
-    let standard = whole.then(|| crate::page::root().join(page::PAGE));
-    let Some(file) = arguments.page.clone().or(standard) else {
-        progress("the page is not written: this is a part of the fleet");
+    let Some(file) = file else {
+        progress("the page is not written: this is a part of the measurement");
         return Ok(());
     };
-    std::fs::write(&file, text).map_err(Failure::of(format!("write {}", file.display())))
+    std::fs::write(file, text).map_err(Failure::of(format!("write {}", file.display())))
 }
 
 /// What kube-apiserver prints about itself.
@@ -116,11 +130,11 @@ fn version() -> Result<String, Failure> {
 /// Runs the fleet in a box.
 fn measure(arguments: &ScaleArguments, tools: Tools) -> Result<Samples, Failure> {
     let _files = Files::create(directory(&tools.bench))?;
-    let (fleet, minutes, settle) = (arguments.scale, arguments.minutes, arguments.settle);
-    let what = Scenario::Scale(Plan { fleet, minutes, settle });
+    let (fleet, minutes) = (arguments.scale, arguments.minutes);
+    let what = Scenario::Scale(Plan { fleet, minutes, cached_only: arguments.cached_only });
     let job = Job { what, tools, baseline: None };
     // Twice the waits, which are three at rest and four to settle.
-    let waits = Duration::from_mins(1).saturating_mul(2 * (3 * minutes + 4 * settle));
+    let waits = (Duration::from_mins(1).saturating_mul(3 * minutes) + LONGEST * 4) * 2;
     control::leave_the_servers_half()?;
     boxed::in_a_box(&job, &fleet.spec(), ("fast", arguments.seed), waits + OVERHEAD)
 }
@@ -180,8 +194,9 @@ async fn fleet_runs(run: &mut ScaleRun) -> Result<(), Failure> {
     run.stop_all()?;
     let again = Arc::new(record(run, Beginning::Again).await?);
     run.stop_all()?;
-    for snapshots in [true, false] {
-        round::round(run, snapshots, &again).await?;
+    round::round(run, true, &again).await?;
+    if !run.plan.cached_only {
+        round::round(run, false, &again).await?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::RegistryKind;
-use firecamp_kube::VolumeReader;
+use firecamp_kube::{Timeouts, VolumeReader};
 use firecamp_node::volumes::observation::ClusterView;
 use serde_json::{Value, json};
 
@@ -80,6 +80,26 @@ async fn f109_a_query_reads_only_the_objects_of_this_node() {
     assert_eq!(view.persistent_volumes[0].ebs.as_ref().unwrap().as_str(), HANDLE);
     let lists = requests_since(&server, 0).into_iter().filter(|request| request.ends_with("/*"));
     assert_eq!(lists.collect::<Vec<_>>(), ["GET pods/*"]);
+}
+
+#[tokio::test]
+async fn pods_are_read_in_small_pages_only_if_one_page_is_too_large() {
+    let server = server();
+    let fill = |bytes: usize| {
+        for number in 0..59 {
+            let mut pod = pod(NODE, &format!("u-{number}"));
+            pod["metadata"]["annotations"] = json!({ "filler": "x".repeat(bytes) });
+            server.set_pod("prod", &format!("web-{number:02}"), pod);
+        }
+    };
+    let reader = VolumeReader::new(server.client(), Timeouts::default(), NODE.parse().unwrap());
+    for (bytes, lists) in [(1 << 10, 1), (75 << 10, 3)] {
+        fill(bytes);
+        let before = server.requests().len();
+        assert_eq!(reader.read().await.unwrap().pods.len(), 60);
+        let requests = requests_since(&server, before);
+        assert_eq!(requests.iter().filter(|it| *it == "GET pods/*").count(), lists);
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,19 @@ pub(super) struct Event {
     pub(super) body: Option<Value>,
 }
 
+impl Event {
+    /// Whether it may change an object other than a Lease.
+    pub(super) fn writes(&self) -> bool {
+        self.resource != "leases" && !matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+
+    /// Whether it took or renewed a Lease.
+    pub(super) fn takes_a_lease(&self) -> bool {
+        let writes = matches!(self.verb.as_str(), "create" | "update" | "patch");
+        writes && self.resource == "leases" && self.code < 400
+    }
+}
+
 /// The policy: all requests of the agents, with their bodies.
 pub(super) fn policy() -> Value {
     json!({

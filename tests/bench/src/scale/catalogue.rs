@@ -81,19 +81,20 @@ pub(super) const ALL: &[Entry] = &[
     entry("pod.cpu", CHANGES, "a pod's status: CPU time of the API server", "ms"),
     entry("pod.network", CHANGES, "… bytes of the API server", "KiB"),
     entry("leader.list", LEADER, "first list of all objects", "s").at_most(20.0),
-    entry("leader.pass", LEADER, "from its election to the end of its first pass", "s")
+    entry("leader.pass", LEADER, "from its election until its first pass knows the cluster", "s")
         .at_most(30.0),
     entry("leader.memory", LEADER, "memory", "MiB").at_most(64.0),
     entry("leader.peak", LEADER, "… its peak", "MiB"),
     entry("leader.cpu", LEADER, "CPU time at rest, of one core", "%"),
     entry("leader.requests", LEADER, "requests to the API server at rest", "/min"),
+    entry("leader.writes", LEADER, "… that write other objects than Leases", "/min").at_most(0.0),
     entry("leader.ec2", LEADER, "EC2 calls at rest", "/min"),
     entry("agent.memory", AGENT, "memory, median", "MiB").at_most(16.0),
     entry("agent.cpu", AGENT, "CPU time at rest, of one core, median", "%").at_most(0.2),
     entry("agent.requests", AGENT, "requests to the API server at rest, mean", "/min"),
     entry("agent.ec2", AGENT, "EC2 calls at rest, mean", "/min"),
     entry("replay.requests", REPLAY, "requests of one at rest, mean", "/min"),
-    entry("replay.difference", REPLAY, "difference to the real agents", "%"),
+    entry("replay.difference", REPLAY, "difference to the real agents since their start", "%"),
     entry("replay.refused", REPLAY, "requests that the API server refused", "%"),
 ];
 
@@ -117,6 +118,7 @@ mod tests {
             ("rest.ec2", 0.2),
             ("rest.ec2.mutating", 0.0),
             ("rest.lists", 0.0),
+            ("leader.writes", 0.0),
             ("leader.list", 20.0),
             ("leader.pass", 30.0),
             ("leader.memory", 64.0),

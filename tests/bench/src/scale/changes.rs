@@ -29,6 +29,9 @@ pub(super) struct Rate {
     pub(super) seconds: u32,
 }
 
+/// Enough changes to see them beside the work at rest, in a fleet of any size.
+pub(super) const RATE: Rate = Rate { per_second: 20, seconds: 60 };
+
 impl Rate {
     pub(super) fn count(self) -> u32 {
         self.per_second.saturating_mul(self.seconds)
@@ -57,12 +60,11 @@ fn place(nodes: &[Node], number: u32, objects: u32) -> Option<(Node, u32)> {
     Some((*node, picked / count % objects))
 }
 
-/// Changes StaticIPs of these nodes. `round` distinguishes the changes from those of another round.
-/// Returns the milliseconds from each request to the arrival of its event at the watch of the
-/// replayed agent.
+/// Changes StaticIPs of these nodes. Returns the milliseconds from each request to the arrival of
+/// its event at the watch of the replayed agent.
 pub(super) async fn static_ips(
     api: &Api,
-    (nodes, round): (&[Node], &str),
+    nodes: &[Node],
     rate: Rate,
     counts: &Counts,
 ) -> Result<Vec<f64>, Failure> {
@@ -71,7 +73,7 @@ pub(super) async fn static_ips(
     rate.each(async |number| {
         let Some((node, member)) = place(nodes, number, MEMBERS) else { return Ok(()) };
         let name = node.address(member).to_string();
-        let run = format!("{round}{number}");
+        let run = format!("change-{number}");
         let change = json!({ "spec": { "attachment": { "run": run } } });
         let at = Instant::now();
         let changed = merge(api, &format!("{STATIC_IPS}/{name}"), &change).await?;
@@ -102,12 +104,12 @@ fn version(object: &Value) -> String {
     version.unwrap_or_default().to_owned()
 }
 
-/// Changes the status of pods, as the kubelets do, to versions from `first` on.
-pub(super) async fn pods(api: &Api, nodes: &[Node], rate: Rate, first: u32) -> Result<(), Failure> {
+/// Changes the status of pods, as the kubelets do, each to another version than the first.
+pub(super) async fn pods(api: &Api, nodes: &[Node], rate: Rate) -> Result<(), Failure> {
     let pods = objects::core(NAMESPACE, "pods");
     rate.each(async |number| {
         let Some((node, pod)) = place(nodes, number, PODS) else { return Ok(()) };
-        let status = objects::pod_status(node, pod, first.saturating_add(number));
+        let status = objects::pod_status(node, pod, number.saturating_add(1));
         let path = format!("{pods}/{}/status?fieldManager=kubelet", node.pod(pod));
         merge(api, &path, &status).await.map(drop)
     })

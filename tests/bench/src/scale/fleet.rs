@@ -47,6 +47,10 @@ impl Fleet {
         Ok(Self { nodes, real: (nodes / 10).max(2) })
     }
 
+    pub(crate) fn is_whole(self) -> bool {
+        self.nodes == MOST
+    }
+
     pub(crate) fn nodes(self) -> impl Iterator<Item = Node> {
         (0..self.nodes).map(Node)
     }
@@ -168,9 +172,14 @@ impl Node {
 
     /// The name of a pod: of a member, or of another pod.
     pub(crate) fn pod(self, number: u32) -> String {
-        let set = if number < MEMBERS { "redis" } else { "web" };
+        let set = if number < MEMBERS { self.set() } else { format!("web-{:04}", self.0) };
         // As many digits for each, so that no name is the beginning of another one.
-        format!("{set}-{:04}-{}", self.0, number + PODS)
+        format!("{set}-{}", number + PODS)
+    }
+
+    /// The StatefulSet of its members, whose ordinals begin at [`PODS`].
+    pub(crate) fn set(self) -> String {
+        format!("redis-{:04}", self.0)
     }
 
     fn held(self, index: u32) -> String {

@@ -141,9 +141,15 @@ async fn objects_of(api: &Api, node: Node, done: &AtomicU64) -> Result<(Created,
     let mut created = Created { node: uid(&made), ..Created::default() };
     let path = format!("{NODES}/{}/status?fieldManager=kubelet", node.name());
     good(&path, api.patch_as(MERGE, &path, &objects::node_status(node)).await)?;
+    let set = uid(&post(api, &objects::sets(), &objects::set(node)).await?);
     let pods = objects::core(NAMESPACE, "pods");
     for number in 0..PODS {
-        let made = post(api, &pods, &objects::pod(node, number)).await?;
+        let pod = if number < MEMBERS {
+            objects::member_pod(node, number, &set)
+        } else {
+            objects::pod(node, number)
+        };
+        let made = post(api, &pods, &pod).await?;
         let path = format!("{pods}/{}/status?fieldManager=kubelet", node.pod(number));
         let status = objects::pod_status(node, number, 0);
         let stored = good(&path, api.patch_as(MERGE, &path, &status).await)?;
@@ -155,8 +161,11 @@ async fn objects_of(api: &Api, node: Node, done: &AtomicU64) -> Result<(Created,
         done.fetch_add(1, Ordering::Relaxed);
     }
     for (member, pod) in (0..MEMBERS).zip(created.pods.clone()) {
-        let made = post(api, &objects::claims(), &objects::claim(node, member)).await?;
+        let claims = objects::claims();
+        let made = post(api, &claims, &objects::claim(node, member, &set)).await?;
         created.claims.push(uid(&made));
+        let path = format!("{claims}/{}/status?fieldManager=firecamp", node.pod(member));
+        merge(api, &path, &objects::claim_status(node, member)).await?;
         let made = post(api, STATIC_IPS, &objects::static_ip(node, member, &pod)).await?;
         created.static_ips.push(uid(&made));
         done.fetch_add(2, Ordering::Relaxed);

@@ -1,9 +1,9 @@
 //! The objects of the fleet, as JSON.
 
-use firecamp_core::contract::cluster::{LEASE, ZONE_LABEL};
+use firecamp_core::contract::cluster::{LEASE, ZONE_LABEL, annotation, condition, reason};
 use serde_json::{Value, json};
 
-use super::fleet::{MEMBERS, Node, POOL, ranges};
+use super::fleet::{MEMBERS, Node, PODS, POOL, ranges};
 
 /// The namespace of all pods and claims.
 pub(super) const NAMESPACE: &str = "prod";
@@ -13,7 +13,11 @@ pub(super) const ACCOUNT: &str = "firecamp-agent";
 
 /// The paths of collections.
 pub(super) const NODES: &str = "/api/v1/nodes";
+pub(super) const GROUP: &str = "/apis/firecamp.io/v1alpha1";
 pub(super) const STATIC_IPS: &str = "/apis/firecamp.io/v1alpha1/staticips";
+/// The plurals of all custom resources.
+pub(super) const CUSTOM: [&str; 5] =
+    ["staticips", "staticipclaims", "staticippools", "nodeattachments", "nodeinterfaces"];
 
 /// The collection of a namespaced kind: `pods`.
 pub(super) fn core(namespace: &str, plural: &str) -> String {
@@ -22,6 +26,10 @@ pub(super) fn core(namespace: &str, plural: &str) -> String {
 
 pub(super) fn claims() -> String {
     format!("/apis/firecamp.io/v1alpha1/namespaces/{NAMESPACE}/staticipclaims")
+}
+
+pub(super) fn sets() -> String {
+    format!("/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets")
 }
 
 pub(super) fn leases() -> String {
@@ -84,7 +92,35 @@ pub(super) fn node_status(node: Node) -> Value {
     }})
 }
 
-/// The pod with this number on a node: of a StatefulSet of a usual size.
+/// The StatefulSet of a node's members. No controller acts on it.
+pub(super) fn set(node: Node) -> Value {
+    let labels = json!({ "app.kubernetes.io/instance": node.set() });
+    let container = json!({ "name": "server", "image": "registry.example.com/team/server:v1.2.3" });
+    json!({
+        "metadata": { "name": node.set(), "namespace": NAMESPACE },
+        "spec": {
+            "serviceName": "redis", "replicas": MEMBERS, "ordinals": { "start": PODS },
+            "selector": { "matchLabels": labels },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "containers": [container] },
+            },
+        },
+    })
+}
+
+/// A member's pod: the StatefulSet with this UID controls it.
+pub(super) fn member_pod(node: Node, member: u32, set: &str) -> Value {
+    let mut pod = pod(node, member);
+    if let Some(metadata) = pod.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        let owner = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": node.set(),
+            "uid": set, "controller": true });
+        metadata.insert("ownerReferences".to_owned(), json!([owner]));
+    }
+    pod
+}
+
+/// The pod with this number on a node: of a usual size, without its controller.
 pub(super) fn pod(node: Node, number: u32) -> Value {
     let name = node.pod(number);
     let set = if number < MEMBERS { "redis" } else { "web" };
@@ -173,13 +209,25 @@ pub(super) fn agent_name(node: Node) -> String {
     format!("firecamp-agent-{}", node.name())
 }
 
-/// The claim of a member, which is bound.
-pub(super) fn claim(node: Node, member: u32) -> Value {
+/// The claim of a member, which is bound, with the UID of the member's StatefulSet.
+pub(super) fn claim(node: Node, member: u32, set: &str) -> Value {
+    let owner = json!({ (annotation::SET): node.set(), (annotation::SET_UID): set });
     json!({
         "apiVersion": "firecamp.io/v1alpha1", "kind": "StaticIPClaim",
-        "metadata": { "name": node.pod(member), "namespace": NAMESPACE },
+        "metadata": { "name": node.pod(member), "namespace": NAMESPACE, "annotations": owner },
         "spec": { "pool": POOL, "address": node.address(member) },
     })
+}
+
+/// The status of a claim as the leader writes it: it has nothing to add.
+pub(super) fn claim_status(node: Node, member: u32) -> Value {
+    let (address, subnet, zone) = (node.address(member), node.subnet_id(), node.zone());
+    let message = format!("{address} in {subnet} belongs to the member, whose pods run in {zone}");
+    json!({ "status": { "conditions": [{
+        "type": condition::BOUND, "status": "True", "reason": reason::BOUND, "message": message,
+        // That of a new object.
+        "observedGeneration": 1, "lastTransitionTime": SINCE,
+    }]}})
 }
 
 /// The StaticIP of a member, which its live pod holds.
@@ -219,6 +267,18 @@ mod tests {
         let (object, status) = (pod(Node(7), 3), pod_status(Node(7), 3, 0));
         let bytes = object.to_string().len() + status.to_string().len();
         assert!(bytes > 3 << 10, "{bytes}");
+    }
+
+    #[test]
+    fn the_pods_of_members_are_those_of_their_set() {
+        let (node, set) = (Node(7), set(Node(7)));
+        let number = |path: &str| set.pointer(path).and_then(Value::as_u64).unwrap();
+        let first = number("/spec/ordinals/start");
+        for (member, ordinal) in (0..MEMBERS).zip(first..first + number("/spec/replicas")) {
+            assert_eq!(node.pod(member), format!("{}-{ordinal}", node.set()));
+        }
+        let pod = member_pod(node, 3, "uid");
+        assert_eq!(pod.pointer("/metadata/ownerReferences/0/name"), Some(&json!(node.set())));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) fn page(record: &Record, before: Option<&Record>) -> String {
     TEMPLATE
         .replace("{{place}}", &format!("{}.{earlier}", place(record)))
         .replace("{{figures}}", figures(record, before).trim())
-        .replace("{{growth}}", &growth(record))
+        .replace("{{growth}}", &growth(record, before))
 }
 
 fn place(record: &Record) -> String {
@@ -76,6 +76,13 @@ fn place(record: &Record) -> String {
     )
 }
 
+impl Record {
+    /// Whether the goals apply: to the whole fleet and the programs of the images.
+    fn has_goals(&self) -> bool {
+        self.fleet.is_whole() && self.build == "image"
+    }
+}
+
 fn figures(record: &Record, before: Option<&Record>) -> String {
     let mut lines = Vec::new();
     let mut group = "";
@@ -89,35 +96,43 @@ fn figures(record: &Record, before: Option<&Record>) -> String {
         if entry.group != group {
             group = entry.group;
             lines.push(String::new());
-            lines.push(format!("| {group} | Goal | | From the cache | From etcd |"));
-            lines.push("| --- | ---: | --- | ---: | ---: |".to_owned());
+            let (names, rules) =
+                if record.has_goals() { (" Goal | |", " ---: | --- |") } else { ("", "") };
+            lines.push(format!("| {group} |{names} From the cache | From etcd |"));
+            lines.push(format!("| --- |{rules} ---: | ---: |"));
         }
         let [alone, on, off] = values;
         let on = if on.0.is_some() { on } else { alone };
-        lines.push(row(entry, on, off));
+        let goal = if record.has_goals() { goal(entry, on.0) } else { String::new() };
+        let (what, on, off) = (entry.what, cell(entry, on), cell(entry, off));
+        lines.push(format!("| {what} |{goal} {on} | {off} |"));
     }
     lines.join("\n")
 }
 
 type Value<'a> = (Option<&'a f64>, Option<&'a f64>);
 
-fn row(entry: &Entry, on: Value<'_>, off: Value<'_>) -> String {
+/// The cells of a goal, and of whether it is met.
+fn goal(entry: &Entry, value: Option<&f64>) -> String {
     let goal = entry.goal.map_or_else(String::new, |most| {
         if most == 0.0 { "0".to_owned() } else { shown(most, entry.unit, "≤ ") }
     });
-    let verdict = match (entry.goal, on.0) {
+    let verdict = match (entry.goal, value) {
         (Some(most), Some(value)) if *value <= most => "met",
         (Some(_), Some(_)) => "missed",
         _ => "",
     };
-    let cell = |(after, before): Value<'_>| match (after, before) {
+    format!(" {goal} | {verdict} |")
+}
+
+fn cell(entry: &Entry, (after, before): Value<'_>) -> String {
+    match (after, before) {
         (Some(after), Some(before)) => {
             format!("{} → {}", number(*before), shown(*after, entry.unit, ""))
         }
         (Some(after), None) => shown(*after, entry.unit, ""),
         (None, _) => String::new(),
-    };
-    format!("| {} | {goal} | {verdict} | {} | {} |", entry.what, cell(on), cell(off))
+    }
 }
 
 fn shown(value: f64, unit: &str, prefix: &str) -> String {
@@ -184,17 +199,27 @@ impl Number {
     }
 }
 
+/// What each of a number of things costs. A process without any has memory, too, so only the
+/// difference of two fleets shows what each needs.
+fn each(record: &Record, before: Option<&Record>, id: &str, number: Number) -> Option<f64> {
+    let figure = |record: &Record| record.figures.get(&format!("{ON}{id}")).copied();
+    let (value, count) = (figure(record)?, number.of(record.fleet));
+    if !id.ends_with(".memory") {
+        return Some(value / count);
+    }
+    let before = before.filter(|before| before.fleet.nodes != record.fleet.nodes)?;
+    Some((value - figure(before)?) / (count - number.of(before.fleet)))
+}
+
 /// A table of the figures for each thing on which they depend.
-fn growth(record: &Record) -> String {
+fn growth(record: &Record, before: Option<&Record>) -> String {
     let mut lines = vec![
         "| Figure | Grows with the number of | For each |".to_owned(),
         "| --- | --- | ---: |".to_owned(),
     ];
     for (what, id, with, number, factor, unit) in GROWTH {
-        let value = record.figures.get(&format!("{ON}{id}"));
-        let each = value.map(|value| value * factor / number.of(record.fleet));
-        let each = each.map_or_else(String::new, |each| shown(each, unit, ""));
-        lines.push(format!("| {what} | {with} | {each} |"));
+        let Some(each) = each(record, before, id, number) else { continue };
+        lines.push(format!("| {what} | {with} | {} |", shown(each * factor, unit, "")));
     }
     lines.join("\n")
 }
@@ -210,7 +235,7 @@ mod tests {
             kubernetes: "Kubernetes v1.37.2".to_owned(),
             build: "image".to_owned(),
             machine: Machine::look(),
-            fleet: Fleet::scaled("0.1").unwrap(),
+            fleet: Fleet::scaled("1").unwrap(),
             minutes: 2,
             figures: figures.iter().map(|(id, value)| ((*id).to_owned(), *value)).collect(),
         }
@@ -225,6 +250,30 @@ mod tests {
         let row = "| EC2 calls of the whole fleet | ≤ 0.2 /s | met | 11.6 → 0.05 /s | 0.3 /s |";
         assert!(page.contains(row), "{page}");
         assert!(!page.contains("{{"), "{page}");
+    }
+
+    #[test]
+    fn goals_are_those_of_the_whole_fleet_with_images() {
+        let whole = record(&[("on.rest.ec2", 0.05)]);
+        let part = Record { fleet: Fleet::scaled("0.1").unwrap(), ..whole.clone() };
+        let debug = Record { build: "debug".to_owned(), ..whole };
+        for record in [part, debug] {
+            let page = page(&record, None);
+            assert!(page.contains("| EC2 calls of the whole fleet | 0.05 /s |  |"), "{page}");
+        }
+    }
+
+    #[test]
+    fn memory_for_each_address_needs_two_fleets() {
+        let whole = record(&[("on.leader.memory", 50.0), ("on.leader.list", 5.0)]);
+        let mut part = record(&[("on.leader.memory", 14.0)]);
+        assert_eq!(each(&whole, None, "leader.memory", Number::Addresses), None);
+        assert_eq!(each(&whole, Some(&part), "leader.memory", Number::Addresses), None);
+        part.fleet = Fleet::scaled("0.1").unwrap();
+        let memory = each(&whole, Some(&part), "leader.memory", Number::Addresses).unwrap();
+        assert!((memory * 45_000.0 - 36.0).abs() < 1e-6, "{memory}");
+        let list = each(&whole, None, "leader.list", Number::Addresses).unwrap();
+        assert!((list - 1e-4).abs() < 1e-9, "{list}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Records the requests of one real agent while no other one runs.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::audit;
 use super::fleet::Node;
@@ -24,12 +27,12 @@ pub(super) enum Beginning {
 /// Starts an agent, lets it run and returns its requests.
 pub(super) async fn record(run: &mut ScaleRun, beginning: Beginning) -> Result<Trace, Failure> {
     run.hold_the_lease().await?;
-    let from = Timestamp::now();
+    let (from, begun) = (Timestamp::now(), Instant::now());
     run.start_real(&[NODE]).await?;
-    let settle = run.settle();
-    run.wait(settle, "a real agent settles").await?;
+    run.settle("a real agent settles").await?;
+    let settle = begun.elapsed();
     let rest = match beginning {
-        Beginning::First => std::time::Duration::ZERO,
+        Beginning::First => Duration::ZERO,
         Beginning::Again => run.rest(),
     };
     run.wait(rest, "a real agent is recorded").await?;

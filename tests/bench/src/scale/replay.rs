@@ -11,7 +11,7 @@ use firecamp_testkit::kubernetes::Api;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::control;
 use super::fleet::Node;
@@ -21,6 +21,8 @@ use crate::failure::Failure;
 
 /// The pause after a failed watch.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A watch that is silent for longer is opened again, as by the agent.
+const QUIET: Duration = Duration::from_secs(90);
 
 /// What all replayed agents count.
 #[derive(Debug, Default)]
@@ -255,7 +257,7 @@ impl Follow {
             self.counts.sent.fetch_add(1, Ordering::Relaxed);
             match self.api.watch(&uri).await {
                 Ok(mut watch) => {
-                    while let Ok(Some(line)) = watch.line().await {
+                    while let Ok(Ok(Some(line))) = timeout(QUIET, watch.line()).await {
                         self.arrived(&line);
                     }
                 }

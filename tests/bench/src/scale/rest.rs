@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::audit::{self, Event};
 use super::catalogue::ON;
-use super::changes as change;
+use super::changes::{self as change, RATE};
 use super::compare::compare;
 use super::counters::{KIBIBYTE, Servers, Work};
 use super::fleet::Node;
 use super::round::refused;
 use super::scale_run::ScaleRun;
-use super::{audit, usage};
+use super::usage;
 use crate::failure::Failure;
 use crate::samples::progress;
 use crate::stats::Spread;
@@ -23,11 +24,11 @@ const RELEASES: u32 = 20;
 /// Whether the replayed agents act otherwise than the real ones: 1 if they do.
 pub(super) const UNLIKE: &str = "replay.unlike";
 
-/// Measures the time at rest.
+/// Measures the time at rest. All agents have run since `since`.
 pub(super) async fn rest(
     run: &mut ScaleRun,
     servers: &Servers,
-    leader: Node,
+    (leader, since): (Node, Timestamp),
     prefix: &str,
 ) -> Result<Work, Failure> {
     run.keep_up().await?;
@@ -50,7 +51,7 @@ pub(super) async fn rest(
     add("store.memory", usage::mebibytes(servers.etcd, "VmRSS")?);
     processes(run, leader, &spent, work.seconds, prefix)?;
     ec2(run, leader, calls, work.seconds, prefix);
-    requests(run, leader, [from, to], work.seconds, prefix)?;
+    requests(run, leader, [since, from, to], prefix)?;
     refused(run, prefix);
     Ok(work)
 }
@@ -114,26 +115,33 @@ fn ec2(run: &mut ScaleRun, leader: Node, since: usize, seconds: f64, prefix: &st
     }
 }
 
-/// Compares the requests of real and replayed agents.
+/// Counts the requests at rest, and compares those of real and replayed agents since their start:
+/// at rest an agent sends too few.
 fn requests(
     run: &mut ScaleRun,
     leader: Node,
-    window: [Timestamp; 2],
-    seconds: f64,
+    [since, from, to]: [Timestamp; 3],
     prefix: &str,
 ) -> Result<(), Failure> {
-    let events = audit::read(&run.control.audit(), window, |_node| true)?;
+    let events = audit::read(&run.control.audit(), [since, to], |_node| true)?;
     let names = |nodes: Vec<Node>| nodes.into_iter().map(Node::name).collect::<BTreeSet<_>>();
     let fleet = run.plan.fleet;
     let real = names(fleet.real().filter(|node| *node != leader).collect());
-    let compared = compare(&events, &real, &names(fleet.replayed().collect()));
+    let replayed = names(fleet.replayed().collect());
+    let compared = compare(&events, &real, &replayed);
     progress(&format!("requests of real and replayed agents: {compared:?}"));
-    let own = events.iter().filter(|event| event.node == leader.name()).count();
-    let own = f64::from(u32::try_from(own).unwrap_or(u32::MAX));
+    let at_rest: Vec<Event> = events.into_iter().filter(|event| event.at >= from).collect();
+    let resting = compare(&at_rest, &real, &replayed);
+    let name = leader.name();
+    let own: Vec<&Event> = at_rest.iter().filter(|event| event.node == name).collect();
+    let writes = own.iter().filter(|event| event.writes()).count();
+    let minutes = to.duration_since(from).as_secs_f64() / 60.0;
+    let rate = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / minutes;
     let figures = [
-        ("leader.requests", 60.0 * own / seconds),
-        ("agent.requests", 60.0 * compared.real / seconds),
-        ("replay.requests", 60.0 * compared.replayed / seconds),
+        ("leader.requests", rate(own.len())),
+        ("leader.writes", rate(writes)),
+        ("agent.requests", resting.real / minutes),
+        ("replay.requests", resting.replayed / minutes),
         ("replay.difference", compared.difference),
         // Fails the run at its end, when the results are written.
         (UNLIKE, if compared.alike() { 0.0 } else { 1.0 }),
@@ -144,24 +152,23 @@ fn requests(
     Ok(())
 }
 
-/// Measures changes of StaticIPs and of pods.
+/// Measures changes of StaticIPs and of pods. They cost the same with lists from etcd.
 pub(super) async fn changes(
     run: &mut ScaleRun,
     servers: &Servers,
     rest: &Work,
-    prefix: &str,
 ) -> Result<(), Failure> {
-    let (fleet, rate) = (run.plan.fleet, run.rate());
+    let (fleet, rate) = (run.plan.fleet, RATE);
     let Some(counts) = run.replays.as_ref().map(|replays| replays.counts.clone()) else {
         return Err(Failure::new("no agent is replayed"));
     };
     progress(&format!("{} StaticIPs change, {} each second", rate.count(), rate.per_second));
     let replayed: Vec<Node> = fleet.replayed().collect();
     let before = servers.begin().await?;
-    let took = change::static_ips(&run.api, (replayed.as_slice(), prefix), rate, &counts).await?;
+    let took = change::static_ips(&run.api, &replayed, rate, &counts).await?;
     let each = servers.since(&before).await?.per_change(rest, f64::from(rate.count()));
     run.keep_up().await?;
-    let mut add = |id: &str, value| run.samples.add(format!("{prefix}{id}"), value);
+    let mut add = |id: &str, value| run.samples.add(format!("{ON}{id}"), value);
     add("change.cpu", each.cpu * 1e3);
     add("change.network", each.network / KIBIBYTE);
     add("change.store", each.store_bytes / KIBIBYTE);
@@ -176,9 +183,7 @@ pub(super) async fn changes(
     progress(&format!("{} pods change, {} each second", rate.count(), rate.per_second));
     let nodes: Vec<Node> = fleet.nodes().collect();
     let before = servers.begin().await?;
-    // Other versions than those of the other round.
-    let first = if prefix == ON { 10_000 } else { 20_000 };
-    change::pods(&run.api, &nodes, rate, first).await?;
+    change::pods(&run.api, &nodes, rate).await?;
     let each = servers.since(&before).await?.per_change(rest, f64::from(rate.count()));
     add("pod.cpu", each.cpu * 1e3);
     add("pod.network", each.network / KIBIBYTE);

@@ -22,7 +22,7 @@ use crate::samples::progress;
 /// How long all agents may take to list their objects, and an agent to lead.
 const PATIENCE: Duration = Duration::from_mins(20);
 const PAUSE: Duration = Duration::from_millis(200);
-/// The metric that the leader sets at the end of a pass.
+/// The metric that the leader sets in a pass when it has listed what it needs, before its queries.
 const POOLS: &str = "firecamp_agent_pool_addresses";
 
 /// Measures a round, with lists from the API server's cache or from etcd.
@@ -35,14 +35,15 @@ pub(super) async fn round(
     progress(&format!("a round with ListFromCacheSnapshot={snapshots}"));
     run.restart(Mode { snapshots, pinned: true }).await?;
     run.hold_the_lease().await?;
-    let (servers, begun) = (run.servers()?, Instant::now());
+    let (servers, since) = (run.servers()?, Timestamp::now());
     start(run, &servers, trace, prefix).await?;
     let leader = lead(run, prefix).await?;
-    let settled = begun + run.settle() + run.spread();
-    let left = settled.saturating_duration_since(Instant::now());
-    run.wait(left, "all agents settle").await?;
-    let work = rest(run, &servers, leader, prefix).await?;
-    changes(run, &servers, &work, prefix).await?;
+    // Only now: the leader's first pass is work, too.
+    run.settle("all agents settle").await?;
+    let work = rest(run, &servers, (leader, since), prefix).await?;
+    if snapshots {
+        changes(run, &servers, &work).await?;
+    }
     progress("stopping all agents");
     run.stop_all()
 }
@@ -62,7 +63,7 @@ pub(super) async fn rollout(run: &mut ScaleRun, trace: &Arc<Trace>) -> Result<()
         if settled >= total {
             break;
         }
-        if begun.elapsed() > PATIENCE + run.settle() + run.spread() {
+        if begun.elapsed() > PATIENCE + Duration::from_millis(trace.start_ms) + run.spread() {
             return Err(Failure::new(format!("only {settled} of {total} agents have settled")));
         }
         run.wait(Duration::from_secs(10), &format!("{settled} of {total} agents settled")).await?;
@@ -112,7 +113,7 @@ async fn start(
     Ok(())
 }
 
-/// Lets an agent become the leader, and waits until its first pass has ended.
+/// Lets an agent become the leader, and waits until its first pass knows the cluster.
 async fn lead(run: &mut ScaleRun, prefix: &str) -> Result<Node, Failure> {
     let from = Timestamp::now();
     run.release_the_lease().await?;
@@ -130,7 +131,7 @@ async fn lead(run: &mut ScaleRun, prefix: &str) -> Result<Node, Failure> {
     let begun = Instant::now();
     while agents::read(leader, POOLS).await? < 0.5 {
         if begun.elapsed() > PATIENCE {
-            return Err(Failure::new("the leader ends no pass"));
+            return Err(Failure::new("the leader begins no pass"));
         }
         sleep(PAUSE).await;
     }
@@ -141,18 +142,20 @@ async fn lead(run: &mut ScaleRun, prefix: &str) -> Result<Node, Failure> {
     run.samples.add(format!("{prefix}leader.list"), first_list(&events));
     let pid = run.agents.pid(leader)?;
     let memory = usage::mebibytes(pid, "VmRSS")?;
-    progress(&format!("the leader has {memory:.1} MiB after its first pass"));
+    progress(&format!("the leader has {memory:.1} MiB in its first pass"));
     Ok(leader)
 }
 
-/// The seconds from the leader's first list to the end of its last one. Lists of its own node do
-/// not count.
+/// The seconds from the leader's first list to the end of its last one. Lists of its own node, and
+/// those before its election, do not count.
 fn first_list(events: &[Event]) -> f64 {
     let own = |event: &Event| {
         form_urlencoded::parse(event.uri.as_bytes()).any(|(_, value)| value.contains(&event.node))
     };
     let lists = events.iter().filter(|event| event.verb == "list");
-    let lists: Vec<&Event> = lists.filter(|event| !own(event)).collect();
+    let elected = events.iter().filter(|event| event.takes_a_lease()).map(|event| event.at).min();
+    let Some(elected) = elected else { return 0.0 };
+    let lists: Vec<&Event> = lists.filter(|event| event.at >= elected && !own(event)).collect();
     let from = lists.iter().map(|event| event.at).min();
     let to = lists.iter().map(|event| event.answered).max();
     let (Some(from), Some(to)) = (from, to) else { return 0.0 };
@@ -188,8 +191,16 @@ mod tests {
         };
         let own = "/x/staticips?fieldSelector=spec%2Eattachment%2EnodeName%3Dnode%2D0000";
         let unscheduled = "/api/v1/pods?fieldSelector=spec%2EnodeName%3D&limit=50";
-        let events = [event(1, 50, own), event(3, 4, "/y?limit=50"), event(9, 12, unscheduled)];
+        let lease = Event {
+            verb: "update".to_owned(),
+            resource: "leases".to_owned(),
+            ..event(2, 2, "/leases/a")
+        };
+        let early = event(1, 2, "/y?limit=50");
+        let lists = [event(3, 50, own), event(3, 4, "/y?limit=50"), event(9, 12, unscheduled)];
+        let events = [[early, lease.clone()].as_slice(), &lists].concat();
         assert!((first_list(&events) - 9.0).abs() < 1e-9);
-        assert!(first_list(&[event(1, 2, own)]).abs() < 1e-9);
+        assert!(first_list(&[lease, event(3, 4, own)]).abs() < 1e-9);
+        assert!(first_list(&lists).abs() < 1e-9, "there was no election");
     }
 }

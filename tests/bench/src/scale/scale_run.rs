@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep};
 use vpcbox::protocol::Call;
 
 use super::agents::Agents;
-use super::changes::Rate;
 use super::control::{Control, Mode};
 use super::counters::Servers;
 use super::fleet::{Fleet, Node};
@@ -27,8 +26,15 @@ use crate::samples::{Samples, progress};
 
 /// How often a long wait prints progress, renews the Lease and reads the simulator's log.
 const STEP: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(200);
 /// The time between the starts of two agents.
 const BETWEEN: Duration = Duration::from_millis(60);
+/// Agents have settled when nobody has written anything but the Lease for so long.
+const QUIET: Duration = Duration::from_mins(1);
+/// The longest wait for that.
+pub(super) const LONGEST: Duration = Duration::from_mins(5);
+/// How long a server may refuse requests while its caches are empty.
+const PATIENCE: Duration = Duration::from_mins(5);
 /// Real agents that start before the Lease is renewed.
 const AT_ONCE: usize = 20;
 
@@ -38,8 +44,8 @@ pub(crate) struct Plan {
     pub(crate) fleet: Fleet,
     /// The length of the measurement at rest.
     pub(crate) minutes: u32,
-    /// How long an agent settles after its start.
-    pub(crate) settle: u32,
+    /// Leaves out the round in which lists come from etcd.
+    pub(crate) cached_only: bool,
 }
 
 pub(super) struct ScaleRun {
@@ -82,9 +88,20 @@ impl ScaleRun {
         })
     }
 
-    /// Starts the servers again.
+    /// Starts the servers again. The API server answers 429 until it has filled the caches of
+    /// custom resources.
     pub(super) async fn restart(&mut self, mode: Mode) -> Result<(), Failure> {
         self.api = self.control.start(&self.fixture, mode).await?;
+        let begun = Instant::now();
+        for plural in objects::CUSTOM {
+            let path = format!("{}/{plural}?fieldSelector=metadata.name%3Dnone", objects::GROUP);
+            while self.api.get(&path).await.map_err(Failure::new)?.code != 200 {
+                if begun.elapsed() > PATIENCE {
+                    return Err(Failure::new(format!("the API server does not serve {path}")));
+                }
+                sleep(PAUSE).await;
+            }
+        }
         Ok(())
     }
 
@@ -139,6 +156,22 @@ impl ScaleRun {
         Ok(())
     }
 
+    /// Waits until the agents have settled, or have had time enough.
+    pub(super) async fn settle(&mut self, what: &str) -> Result<(), Failure> {
+        let (servers, begun) = (self.servers()?, Instant::now());
+        let (mut writes, mut since) = (servers.writes().await?, begun);
+        while since.elapsed() < QUIET && begun.elapsed() < LONGEST {
+            progress(&format!("{what}: no write for {:.0?}", since.elapsed()));
+            sleep(STEP).await;
+            self.keep_up().await?;
+            let now = servers.writes().await?;
+            if now > writes {
+                (writes, since) = (now, Instant::now());
+            }
+        }
+        Ok(())
+    }
+
     /// Renews the Lease, if no agent may take it, and reads the simulator's log.
     pub(super) async fn keep_up(&mut self) -> Result<(), Failure> {
         if let Some(renewals) = self.renewals {
@@ -177,17 +210,8 @@ impl ScaleRun {
         Ok(self.plan.fleet.real().find(|node| node.name() == name))
     }
 
-    pub(super) fn settle(&self) -> Duration {
-        Duration::from_mins(1).saturating_mul(self.plan.settle)
-    }
-
     pub(super) fn rest(&self) -> Duration {
         Duration::from_mins(1).saturating_mul(self.plan.minutes)
-    }
-
-    /// The rate of changes: one in 2,500 addresses each second at most.
-    pub(super) fn rate(&self) -> Rate {
-        Rate { per_second: (self.plan.fleet.nodes / 50).clamp(2, 20), seconds: 60 }
     }
 }
 
