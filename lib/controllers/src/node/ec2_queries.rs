@@ -139,7 +139,8 @@ impl Ec2Queries {
             || preflight.lacks_tags();
         let changed = self.listed.as_ref().is_some_and(|listed| *listed != observed.eni_ids());
         // Each time, because it also notes since when there is a reason.
-        let incomplete = preflight.is_half_tagged() || observed.awaits_adoption(&preflight.usable());
+        let incomplete =
+            preflight.is_half_tagged() || observed.awaits_adoption(&preflight.usable());
         let due = self.leader.is_due((observed.holds_any(), incomplete), random, now);
         if observed.has_unplaced() || undescribed || changed || self.leader.names_address() {
             return Some(Want::Now);

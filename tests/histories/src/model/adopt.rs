@@ -81,16 +81,14 @@ impl Model<'_> {
         };
         let Some(at) = orphans.acts.get(usize::from(number)) else { return };
         let lags = self.lags_of_others();
-        let from = match at.act {
-            Act::Unassign(address) => self.cluster.ec2.holder(address),
-            _ => None,
-        };
+        let holder = |address| self.cluster.ec2.holder(address).map(|(eni, _)| eni);
+        let from = if let Act::Unassign(address) = at.act { holder(address) } else { None };
         let done = self.cluster.act(self.now, at.act, (self.names, lags));
         match (at.act, from) {
             (Act::Steal(address), _) if done => {
                 self.audit.reassigned_externally(self.now, address);
             }
-            (Act::Unassign(address), Some((eni, _))) if done => {
+            (Act::Unassign(address), Some(eni)) if done => {
                 self.audit.orphan_unassigned(self.now, address, eni);
             }
             (_, _) => {}
