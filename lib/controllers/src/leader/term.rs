@@ -232,8 +232,8 @@ impl Term {
         effects.push(Effect::Start(step));
     }
 
-    /// Ends the pass, and the term if EC2 does not answer this agent. The list of the interfaces, if
-    /// it is due, is its last step: it must not delay what is more urgent.
+    /// Ends the pass, and the term if EC2 does not answer this agent. The list of the interfaces,
+    /// if it is due, is its last step: it must not delay what is more urgent.
     fn end_pass(&mut self, scope: Scope, now: Moment, effects: &mut Vec<Effect>) {
         if scope == Scope::Cluster && self.lists.starts(now) {
             self.reachability.sent(Call::Read, now);

@@ -4,8 +4,8 @@
 //! The Lease publishes what the leader observes in EC2. Its age counts on the agent's own clock,
 //! since the leader's counter last changed. While it is current, the agent queries only what the
 //! leader names. While it is stale, the agents together start at most one such query a second. In
-//! a file registry there is no Lease, and a leader of an earlier version publishes nothing: then the
-//! agent's budget alone limits the queries.
+//! a file registry there is no Lease, and a leader of an earlier version publishes nothing: then
+//! the agent's budget alone limits the queries.
 //!
 //! Guarantees: the observation is a reason for a query and authorises nothing. A throttled leader
 //! is not gone: its counter grows. Caveats: an address that came to this node within
