@@ -151,8 +151,8 @@ impl Model<'_> {
         None
     }
 
-    /// All interfaces of nodes. Agents with watches rely on the leader's lists, as in a cluster; the
-    /// others query EC2 themselves, as with a file registry.
+    /// All interfaces of nodes. Agents with watches rely on the leader's lists, as in a cluster;
+    /// the others query EC2 themselves, as with a file registry.
     fn listed(&self, then: Moment) -> Vec<DescribedInterface> {
         let carrier = self.scenario.shape.slot();
         let nodes = (0..).map(NodeIx).take(self.cluster.nodes.len());

@@ -101,22 +101,29 @@ fn addresses_that_no_agent_can_assign_again_are_not_named() {
 }
 
 #[test]
-fn many_misplaced_addresses_are_named_in_turns() {
+fn many_misplaced_addresses_are_named_in_turns_one_of_each_node() {
     let mut view = attached();
+    view.addresses.clear();
     let all: Vec<Ipv4Addr> = (50..200).map(|last| Ipv4Addr::new(10, 0, 1, last)).collect();
-    for at in &all {
-        let name = format!("redis-{}", at.octets()[3]);
-        let held = attachment(State::Attached, "pod", "n1");
+    for (number, at) in (0..).zip(&all) {
+        let name = format!("redis-{number}");
+        // Two on each node, of which each list names one.
+        let node = format!("n{}", number / 2);
+        view.nodes.insert(parsed(&node), Some(NodeReadiness::Ready.into()));
+        let held = attachment(State::Attached, "pod", &node);
         view.addresses.insert(*at, Some(address(*at, &name, Some(held))));
         view.claims.insert(member(&name), Some(claim(&name, Some(*at), None)));
     }
     let mut agent = Agent::leading(&view);
     agent.interfaces = Some(Ok(Vec::new()));
     let mut named = BTreeSet::new();
-    for _ in 0..4 {
+    for _ in 0..6 {
         agent.run(MINUTE);
-        assert_eq!(published(&agent).misplaced.len(), 60, "one query a second");
-        named.extend(published(&agent).misplaced);
+        let misplaced = published(&agent).misplaced;
+        assert_eq!(misplaced.len(), 60, "one query a second");
+        let nodes: BTreeSet<u8> = misplaced.iter().map(|at| (at.octets()[3] - 50) / 2).collect();
+        assert_eq!(nodes.len(), 60, "one query answers for all addresses of a node");
+        named.extend(misplaced);
     }
     assert_eq!(named, all.into_iter().collect());
 }

@@ -50,7 +50,9 @@ fn no_operation_starts_while_the_lease_is_in_doubt() {
     (agent.lease, agent.api) = (None, Api::SilentWrites);
     let seen = agent.run(timing::RENEW_EVERY);
     agent.operations = Some(Vec::new());
-    assert_eq!(agent.handle(step(StepResult::Performed(Vec::new()))), Vec::new());
+    let ended = agent.handle(step(StepResult::Performed(Vec::new())));
+    assert!(started(&ended).is_empty(), "{ended:?}");
+    assert_eq!(agent.handle(step(StepResult::InterfacesListed(None))), Vec::new());
     agent.api = Api::Answers;
     assert_eq!(agent.handle(Event::LeaseWritten(write_id(&seen), Ok(()))), Vec::new());
     assert_eq!(started(&agent.run(timing::PASS_EVERY)).len(), 2, "the next pass plans again");
@@ -63,7 +65,8 @@ fn slow_pass_stops_and_the_next_one_plans_again() {
     let first = started(&agent.run(SECOND));
     drop(agent.run(timing::PASS_BOUND));
     let seen = agent.handle(step(StepResult::Performed(Vec::new())));
-    assert!(matches!(&*seen, [(_, Effect::Report(Report::PassOverdue(_)))]), "{seen:?}");
+    assert!(matches!(&*seen, [(_, Effect::Report(Report::PassOverdue(_))), _list]), "{seen:?}");
+    agent.handle(step(StepResult::InterfacesListed(None)));
     agent.operations = Some(Vec::new());
     let again = started(&agent.run(timing::PASS_EVERY));
     assert_eq!((&again[..1], again.len()), (&first[..], 2));
