@@ -22,6 +22,9 @@ use crate::trace::Trace;
 /// before.
 pub const HEALS_WITHIN: Duration =
     Duration::from_secs(timing::EC2_PERIOD.as_secs() + timing::OPERATION_DEADLINE.as_secs() + 30);
+/// What the period is longer where agents query EC2 for what the leader's list lacks: they ignore
+/// it for an address that came within three minutes, and read the Lease in 90 s at most.
+const LEADER_LISTS: Duration = Duration::from_secs(210);
 
 /// The time limit until every orphan is adopted and reclaimed: twice the grace period of an
 /// adoption, plus the passes of the leader.
@@ -57,6 +60,9 @@ pub fn run(scenario: &Scenario, names: &Names, trace: Trace) -> Report {
 
 /// A level, with everything that a history needs from it besides carrying out orders.
 pub trait SimulationLevel: Level + Healing {
+    /// Whether agents with watches query EC2 for what the leader's list lacks.
+    const LEADER_LISTS: bool;
+
     /// Advances to the next event that may matter to others, at most to `until`. Returns its time;
     /// none if there is no event before `until`.
     fn advance(&mut self, until: Option<Moment>) -> Option<Moment>;
@@ -184,11 +190,16 @@ impl<S: SimulationLevel> History<'_, S> {
         self.heal_at.max(self.orchestrator.crashed_at())
     }
 
+    fn heals_within(&self) -> Duration {
+        let lists = S::LEADER_LISTS && self.scenario.shape.watches;
+        if lists { HEALS_WITHIN + LEADER_LISTS } else { HEALS_WITHIN }
+    }
+
     fn until_settled(&mut self) {
         loop {
             let more = self.step();
-            let limit =
-                self.undisturbed_since().max(self.healed.unwrap_or_default()).plus(HEALS_WITHIN);
+            let since = self.undisturbed_since().max(self.healed.unwrap_or_default());
+            let limit = since.plus(self.heals_within());
             if self.stage.violation().is_some() {
                 return;
             }
@@ -202,7 +213,8 @@ impl<S: SimulationLevel> History<'_, S> {
                 let text = self.orchestrator.describe();
                 let settled = self.orchestrator.is_settled();
                 let promise = if settled { Promise::L4 } else { Promise::L1 };
-                let text = format!("not healed {HEALS_WITHIN:?} after the faults ended:\n{text}");
+                let within = self.heals_within();
+                let text = format!("not healed {within:?} after the faults ended:\n{text}");
                 return self.stage.broken(promise, text);
             }
         }

@@ -235,6 +235,8 @@ impl<'a> Model<'a> {
 }
 
 impl SimulationLevel for Model<'_> {
+    const LEADER_LISTS: bool = true;
+
     fn advance(&mut self, until: Option<Moment>) -> Option<Moment> {
         let next = self.queue.next()?;
         if until.is_some_and(|until| until <= next) {

@@ -161,7 +161,7 @@ impl ScaleRun {
         let (servers, begun) = (self.servers()?, Instant::now());
         let (mut writes, mut since) = (servers.writes().await?, begun);
         while since.elapsed() < QUIET && begun.elapsed() < LONGEST {
-            progress(&format!("{what}: no write for {:.0?}", since.elapsed()));
+            progress(&format!("{what}: no write for {} s", since.elapsed().as_secs()));
             sleep(STEP).await;
             self.keep_up().await?;
             let now = servers.writes().await?;

@@ -93,6 +93,8 @@ impl Shared {
 }
 
 impl SimulationLevel for Wire {
+    const LEADER_LISTS: bool = false;
+
     fn advance(&mut self, until: Option<Moment>) -> Option<Moment> {
         let runtime = self.runtime.handle().clone();
         let _inside = runtime.enter();
