@@ -142,7 +142,7 @@ impl NodeController {
                 self.schedule.identifying = false;
                 self.preflight.identified(&read);
                 if let Ok(identity) = read {
-                    self.observe(|observed| observed.identified(identity));
+                    self.observe(|observed| observed.identified(identity, now));
                 }
             }
             Event::Queried(result, clocks) => self.queried(result, clocks, now, effects),

@@ -62,7 +62,7 @@ impl Agent {
         observed.listed(Listing { records, pods, ..Listing::default() });
         observed.set_kernel_snapshot(KernelSnapshot::default());
         drop(observed.observation(outside.now));
-        observed.identified(identity);
+        observed.identified(identity, Moment::default());
         Self {
             leader: LeaderController::new(node(number), cluster, &parsed("run")),
             observed,

@@ -117,7 +117,7 @@ fn at(seconds: u64) -> Moment {
 fn observed() -> Observed {
     let mut state = new(None);
     state.listed(listing());
-    state.identified(identity(&[ADDRESS]));
+    state.identified(identity(&[ADDRESS]), at(0));
     state
 }
 
@@ -155,12 +155,19 @@ fn address_missing_in_the_metadata_service_needs_an_ec2_query() {
     let mut state = new(None);
     state.listed(listing());
     assert!(!state.has_unplaced(), "before the metadata service has answered");
-    state.identified(identity(&[ADDRESS]));
+    state.identified(identity(&[ADDRESS]), at(0));
     assert!(!state.has_unplaced());
-    state.identified(identity(&[]));
+    state.identified(identity(&[]), at(0));
     assert!(state.has_unplaced());
-    ec2_shows(&mut state, &[ADDRESS], 0);
-    assert!(!state.has_unplaced());
+    assert_eq!(ec2_shows(&mut state, &[ADDRESS], 9), Some(at(10)), "EC2's reads lag, too");
+    state.identified(identity(&[]), at(9));
+    assert!(state.has_unplaced());
+    assert_eq!(ec2_shows(&mut state, &[ADDRESS], 10), None);
+    state.identified(identity(&[]), at(10));
+    assert!(!state.has_unplaced(), "its absence is nothing new");
+    state.identified(identity(&[ADDRESS]), at(20));
+    state.identified(identity(&[]), at(30));
+    assert!(state.has_unplaced(), "a new one");
 }
 
 fn is_misplaced(state: &mut Observed) -> bool {
@@ -177,7 +184,7 @@ fn ec2_shows(state: &mut Observed, addresses: &[Ipv4Addr], second: u64) -> Optio
 fn f007_only_ec2_makes_an_address_misplaced() {
     let mut state = observed();
     state.set_kernel_snapshot(kernel_snapshot());
-    state.identified(identity(&[]));
+    state.identified(identity(&[]), at(0));
     assert!(!is_misplaced(&mut state), "absence proves nothing");
     ec2_shows(&mut state, &[], 60);
     assert!(is_misplaced(&mut state));
@@ -199,7 +206,7 @@ fn f007_ec2_query_older_than_the_attach_is_ignored_and_repeated() {
     next.records.get_mut(&ADDRESS).unwrap().epoch = Epoch(6);
     state.listed(next);
     assert!(!is_misplaced(&mut state), "EC2 showed another epoch elsewhere");
-    state.identified(identity(&[ADDRESS]));
+    state.identified(identity(&[ADDRESS]), at(0));
     assert!(state.has_unplaced(), "but the metadata service alone cannot confirm it");
     ec2_shows(&mut state, &[ADDRESS], 12);
     assert!(!state.has_unplaced());
@@ -211,10 +218,10 @@ fn f007_frozen_metadata_service_does_not_override_ec2() {
     state.set_kernel_snapshot(kernel_snapshot());
     assert!(!is_misplaced(&mut state));
     ec2_shows(&mut state, &[], 60);
-    state.identified(identity(&[ADDRESS]));
+    state.identified(identity(&[ADDRESS]), at(0));
     assert!(is_misplaced(&mut state), "listed by the metadata service but not by EC2");
     state.reasserted(ADDRESS);
-    state.identified(identity(&[ADDRESS]));
+    state.identified(identity(&[ADDRESS]), at(0));
     assert!(!is_misplaced(&mut state), "an operation has looked it up since");
 }
 
@@ -247,7 +254,7 @@ fn lock_newer_than_the_listed_record_is_unconfirmed_and_restores_nothing() {
         record.epoch = Epoch(epoch);
         record.attachment.as_mut().map(change).unwrap();
         let mut state = new(None);
-        state.identified(identity(&[ADDRESS]));
+        state.identified(identity(&[ADDRESS]), at(0));
         state.listed(listing);
         let plan = stripped_of(&mut state);
         (state.has_unconfirmed_lock(), plan.len())

@@ -87,6 +87,8 @@ impl Healing for DefectiveLevel<'_> {
 }
 
 impl SimulationLevel for DefectiveLevel<'_> {
+    const LEADER_LISTS: bool = false;
+
     fn advance(&mut self, until: Option<Moment>) -> Option<Moment> {
         self.model.advance(until)
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::EniId;
 use firecamp_core::network_interface::{Interface, places};
-use firecamp_core::node_identity::{Eni, NodeIdentity};
+use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::Holder;
 use firecamp_core::time::Moment;
 
@@ -23,25 +23,29 @@ pub(super) struct Placement {
     pub(super) in_place: Option<bool>,
     /// EC2 showed an earlier epoch elsewhere, so the metadata service alone cannot confirm it.
     pub(super) doubted: bool,
-    /// EC2 showed it here while the metadata service did not list it: until that lists it again,
-    /// its absence there is nothing new.
-    unlisted: bool,
+    /// Since when the metadata service has not listed it, and whether EC2 has shown it here since
+    /// then: if it did, longer than reads lag, its absence there is nothing new.
+    absent: Option<(Moment, bool)>,
 }
 
 impl Observed {
     /// Applies a read of the metadata service: presence confirms, absence proves nothing.
-    pub(in crate::node) fn identified(&mut self, identity: NodeIdentity) {
+    pub(in crate::node) fn identified(&mut self, identity: NodeIdentity, now: Moment) {
         self.enis.clone_from(&identity.enis);
         self.identity = Some(identity);
         for (address, eni) in self.held() {
             let place = self.places.entry(address).or_default();
             let here = self.enis.iter().any(|one| one.id == eni && one.listed.contains(&address));
-            match place.in_place {
-                None if here && !place.doubted => place.in_place = Some(true),
-                Some(true) if !here && !place.unlisted => place.in_place = None,
-                Some(_) | None => {}
+            if here {
+                place.absent = None;
+            } else {
+                place.absent.get_or_insert((now, false));
             }
-            place.unlisted &= !here;
+            match (place.in_place, place.absent) {
+                (None, None) if !place.doubted => place.in_place = Some(true),
+                (Some(true), Some((_, false))) => place.in_place = None,
+                (Some(_) | None, _) => {}
+            }
         }
     }
 
@@ -64,11 +68,16 @@ impl Observed {
             let since = self.since.get(&address).map_or(queried, |(_, at)| *at);
             let conclusive = since.plus(timing::DESCRIBE_LAG);
             if here || queried >= conclusive {
-                let eni = held.get(&address);
-                let lists = |one: &Eni| Some(&one.id) == eni && one.listed.contains(&address);
-                let unlisted = here && !self.enis.iter().any(lists);
-                let place = Placement { in_place: Some(here), doubted: false, unlisted };
-                self.places.insert(address, place);
+                let absent = self.places.get(&address).and_then(|place| place.absent);
+                let shown = |(since, _): (Moment, bool)| {
+                    let settled = since.plus(timing::DESCRIBE_LAG);
+                    again =
+                        if here && queried < settled { again.max(Some(settled)) } else { again };
+                    (since, here && queried >= settled)
+                };
+                let absent = absent.map(shown);
+                self.places
+                    .insert(address, Placement { in_place: Some(here), doubted: false, absent });
             } else {
                 again = again.max(Some(conclusive));
             }
@@ -107,7 +116,7 @@ impl Observed {
             if let Some(place) = self.places.get_mut(address) {
                 place.doubted |= place.in_place == Some(false);
                 place.in_place = place.in_place.filter(|here| *here);
-                place.unlisted = false;
+                place.absent = None;
             }
             self.memories.entry(*address).or_default().forget();
         }
