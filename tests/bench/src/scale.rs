@@ -50,7 +50,7 @@ use crate::shipped::Shipped;
 use crate::stats::Spread;
 
 /// The fewest minutes at rest for a page.
-const SHORTEST: u32 = 3;
+pub(crate) const SHORTEST: u32 = 3;
 /// The time limit of everything but waits, for the whole fleet.
 const OVERHEAD: Duration = Duration::from_hours(4);
 

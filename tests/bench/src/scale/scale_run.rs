@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use vpcbox::protocol::Call;
 
+use super::SHORTEST;
 use super::agents::Agents;
 use super::control::{Control, Mode};
 use super::counters::Servers;
@@ -31,6 +32,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 const BETWEEN: Duration = Duration::from_millis(60);
 /// Agents have settled when nobody has written anything but the Lease for so long.
 const QUIET: Duration = Duration::from_mins(1);
+/// Agents have asked EC2 about all that they ask after their start. A run that is too short for
+/// figures of EC2 calls does not wait for it.
+const FIRST_CALLS: Duration = Duration::from_mins(4);
 /// The longest wait for that.
 pub(super) const LONGEST: Duration = Duration::from_mins(5);
 /// How long a server may refuse requests while its caches are empty.
@@ -160,7 +164,9 @@ impl ScaleRun {
     pub(super) async fn settle(&mut self, what: &str) -> Result<(), Failure> {
         let (servers, begun) = (self.servers()?, Instant::now());
         let (mut writes, mut since) = (servers.writes().await?, begun);
-        while since.elapsed() < QUIET && begun.elapsed() < LONGEST {
+        let least = if self.plan.minutes < SHORTEST { QUIET } else { FIRST_CALLS };
+        let is_quiet = |since: Instant| since.elapsed() >= QUIET || begun.elapsed() >= LONGEST;
+        while begun.elapsed() < least || !is_quiet(since) {
             progress(&format!("{what}: no write for {} s", since.elapsed().as_secs()));
             sleep(STEP).await;
             self.keep_up().await?;
