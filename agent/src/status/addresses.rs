@@ -21,7 +21,7 @@ pub(crate) struct AddressMetrics {
     pub(crate) without_address: Gauge,
     /// Adopted addresses.
     pub(crate) adopted: Counter,
-    /// Whether the leader has published no new observation of EC2 for too long.
+    /// Whether the leader has published no new, or no complete, observation of EC2 for too long.
     pub(crate) observation_stale: Gauge,
 }
 

@@ -52,7 +52,7 @@ pub(crate) const METRICS: [Described; 43] = [
         "ec2_observation_stale",
         "gauge",
         &[],
-        "1 if the leader has published no new observation of EC2 for 5 minutes",
+        "1 if the leader has published nothing from EC2 for 5 minutes, or no full list for 15",
     ),
     stable("registry_synced", "gauge", &[], "1 if the view of the registry is up to date"),
     stable("leader", "gauge", &[], "1 if this agent is the leader of the cluster"),

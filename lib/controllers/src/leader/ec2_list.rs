@@ -141,7 +141,7 @@ fn misplaced(view: &View, listed: &[DescribedInterface]) -> [ByNode; 2] {
     let listed: BTreeMap<&EniId, &BTreeSet<Ipv4Addr>> =
         listed.iter().map(|one| (&one.id, &one.addresses)).collect();
     let mut misplaced = [ByNode::new(), ByNode::new()];
-    let [lacking, missing] = &mut misplaced;
+    let [elsewhere, unlisted] = &mut misplaced;
     for (address, observed) in view.readable() {
         let attachment = observed.record.attachment.as_ref();
         let Some(it) = attachment.filter(|it| it.state == State::Attached) else { continue };
@@ -154,8 +154,8 @@ fn misplaced(view: &View, listed: &[DescribedInterface]) -> [ByNode; 2] {
         };
         let of = match listed.get(eni) {
             Some(addresses) if addresses.contains(address) => continue,
-            Some(_) => &mut *lacking,
-            None => &mut *missing,
+            Some(_) => &mut *elsewhere,
+            None => &mut *unlisted,
         };
         of.entry(it.node.clone()).or_default().push(*address);
     }

@@ -153,7 +153,7 @@ pub struct Counts {
     pub blocks: usize,
     /// Pods that run with a pool's label and have no address.
     pub without_address: usize,
-    /// The leader has published no new observation of EC2 for too long.
+    /// The leader has published no new, or no complete, observation of EC2 for too long.
     pub observation_stale: bool,
 }
 
