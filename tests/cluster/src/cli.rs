@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::time::Instant;
 
+use crate::e2e::{Chosen, Part};
 use crate::home::Home;
 use crate::install::block_on;
 use crate::topology::Layout;
@@ -92,6 +93,9 @@ enum Action {
         /// The CNI plugin of the nodes; each has its own scenarios
         #[arg(long, default_value = "bridge")]
         cni: Cni,
+        /// Run only a part of the scenarios [default: all]
+        #[arg(long)]
+        part: Option<Part>,
         /// Run only scenarios whose names contain one of these texts
         wanted: Vec<String>,
     },
@@ -227,8 +231,9 @@ fn run(action: Action) -> Outcome {
         Action::Order { cluster, verb, unit } => {
             Running::find(&cluster.home()?)?.order(&format!("{verb} {unit}"))
         }
-        Action::E2e { cluster, times, cni, wanted } => {
-            e2e::run(&cluster.home()?, cni.layout(), times, &wanted)
+        Action::E2e { cluster, times, cni, part, wanted } => {
+            let chosen = Chosen { layout: cni.layout(), part, wanted };
+            e2e::run(&cluster.home()?, times, &chosen)
         }
         Action::Chaos { cluster, seed, minutes } => {
             e2e::chaos::run(&cluster.home()?, seed.unwrap_or_else(rand::random), minutes)

@@ -42,6 +42,7 @@ mod zones;
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use tokio::time::{Instant, timeout};
 
 use crate::Outcome;
@@ -79,13 +80,37 @@ fn timed_out() -> String {
     format!("timed out after {} s", PATIENCE.as_secs())
 }
 
-/// Runs the scenarios of a layout on a new cluster and removes it.
-pub(crate) fn run(home: &Home, layout: Layout, times: u32, wanted: &[String]) -> Outcome {
+/// A part of the scenarios, so that two runs can share them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Those that start clusters of their own
+    OwnClusters,
+    /// Those on one cluster
+    OneCluster,
+}
+
+/// The scenarios to run.
+pub(crate) struct Chosen {
+    pub(crate) layout: Layout,
+    /// None means both.
+    pub(crate) part: Option<Part>,
+    /// Parts of names; none means all but the long ones.
+    pub(crate) wanted: Vec<String>,
+}
+
+impl Chosen {
+    fn includes(&self, part: Part) -> bool {
+        self.part.is_none_or(|only| only == part)
+    }
+}
+
+/// Runs scenarios on a new cluster and removes it.
+pub(crate) fn run(home: &Home, times: u32, chosen: &Chosen) -> Outcome {
     let begun = Instant::now();
-    on_new_cluster(home, layout, async |cluster| {
+    on_new_cluster(home, chosen.layout, async |cluster| {
         let mut failures = Vec::new();
         for _round in 0..times {
-            let (ran, failed) = run_layout(cluster, layout, wanted).await?;
+            let (ran, failed) = run_chosen(cluster, chosen).await?;
             let (seconds, good) = (begun.elapsed().as_secs(), ran - failed.len());
             print_line(&format!("{good} of {ran} scenarios passed, after {seconds} s"))?;
             failures.extend(failed);
@@ -137,40 +162,33 @@ impl TestCluster<'_> {
     }
 }
 
-/// Runs the selected scenarios; returns how many ran, and the failures.
-async fn run_all(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String>)> {
-    let (alone, mut failures) = own_cluster_scenarios(cluster, wanted).await?;
-    let (shared, failed) = shared_cluster_scenarios(cluster, wanted).await?;
-    failures.extend(failed);
-    let (asking, failed) = endpoint_scenarios(cluster, wanted).await?;
-    failures.extend(failed);
-    Ok((alone + asking + shared, failures))
-}
-
-/// Runs the selected scenarios of a layout. Long ones run only if they are named.
-async fn run_layout(
-    cluster: &TestCluster<'_>,
-    layout: Layout,
-    wanted: &[String],
-) -> Outcome<(usize, Vec<String>)> {
-    let (mut ran, mut failures) = match layout {
-        Layout::VpcCni => vpc_cni_scenarios(cluster, wanted).await?,
-        Layout::OneSubnet | Layout::Ptp | Layout::Zones => run_all(cluster, wanted).await?,
-    };
-    if network_policy::is_tested(cluster) {
-        let (more, failed) = network_policy_scenarios(cluster, wanted).await?;
+/// Runs the scenarios; returns how many ran, and the failures. Long ones run only if they are named.
+async fn run_chosen(cluster: &TestCluster<'_>, chosen: &Chosen) -> Outcome<(usize, Vec<String>)> {
+    let wanted = chosen.wanted.as_slice();
+    let (mut ran, mut failures) = (0, Vec::new());
+    let mut add = |(more, failed): (usize, Vec<String>)| {
         ran += more;
         failures.extend(failed);
+    };
+    let is_vpc_cni = chosen.layout == Layout::VpcCni;
+    if chosen.includes(Part::OwnClusters) && !is_vpc_cni {
+        add(own_cluster_scenarios(cluster, wanted).await?);
     }
-    if !wanted.is_empty() {
-        let (long, failed) = match layout {
-            Layout::VpcCni => long_vpc_cni_scenarios(cluster, wanted).await?,
-            Layout::OneSubnet | Layout::Ptp | Layout::Zones => {
-                long_scenarios(cluster, wanted).await?
-            }
-        };
-        ran += long;
-        failures.extend(failed);
+    if chosen.includes(Part::OneCluster) {
+        if is_vpc_cni {
+            add(vpc_cni_scenarios(cluster, wanted).await?);
+        } else {
+            add(shared_cluster_scenarios(cluster, wanted).await?);
+            add(endpoint_scenarios(cluster, wanted).await?);
+        }
+        if network_policy::is_tested(cluster) {
+            add(network_policy_scenarios(cluster, wanted).await?);
+        }
+        match wanted {
+            [] => {}
+            _ if is_vpc_cni => add(long_vpc_cni_scenarios(cluster, wanted).await?),
+            _ => add(long_scenarios(cluster, wanted).await?),
+        }
     }
     Ok((ran, failures))
 }

@@ -19,19 +19,26 @@ const RECOVERED_WITHIN: Duration = Duration::from_mins(1);
 
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(catalogue::all);
 
-/// Every single crash, and every pair that begins with a kill.
+/// The share of the pairs that run here; `make crashes` runs all.
+const ONE_IN: u32 = 3;
+
+/// Every single crash, and a third of the pairs that begin with a kill.
 static ALL: LazyLock<Tally> = LazyLock::new(|| {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    enumerate::run(&ENTRIES, Plan { doubles: &[KILLED], jobs }, &Progress::default())
+    enumerate::run(
+        &ENTRIES,
+        Plan { doubles: &[KILLED], one_in: ONE_IN, jobs },
+        &Progress::default(),
+    )
 });
 
 #[test]
-fn every_single_crash_and_every_pair_recovers() {
+fn every_single_crash_and_a_third_of_the_pairs_recover() {
     let text = report(&ENTRIES, &ALL, 0.0);
     assert!(ALL.violations().is_empty(), "{text}");
     let total = ALL.total();
     assert!(ENTRIES.len() >= 40, "{} scenarios", ENTRIES.len());
-    assert!(total.singles > 30_000 && total.run > 400_000, "{total:?}");
+    assert!(total.singles > 30_000 && total.run > 150_000, "{total:?}");
     for how in [KILLED, FROZEN, POWERLESS] {
         assert!(ALL.slowest(how) <= RECOVERED_WITHIN, "{text}");
     }

@@ -164,16 +164,20 @@ impl Preflight {
         match read {
             Ok(identity) => {
                 self.failures = 0;
-                self.facts.identity = Fact::Known(identity.clone());
+                // It hardly ever changes, and is read every few seconds.
+                if self.facts.identity.known() != Some(identity) {
+                    self.facts.identity = Fact::Known(identity.clone());
+                    self.judge();
+                }
             }
             Err(failure) => {
                 self.failures = self.failures.saturating_add(1);
                 if self.failures >= FAILURES {
                     self.facts.identity = Fact::Failed(failure.clone());
+                    self.judge();
                 }
             }
         }
-        self.judge();
     }
 
     /// The node's interfaces were queried in EC2. A failure keeps the last result.

@@ -36,8 +36,11 @@ pub const POWERLESS: CrashKind = CrashKind::Power(BOOT);
 /// What to enumerate.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Kinds of first crash that are followed by a second crash at each later boundary.
+    /// Kinds of first crash that are followed by a second crash at later boundaries.
     pub doubles: &'static [CrashKind],
+    /// Runs one in this many pairs, so that each first boundary is followed by other second ones
+    /// than its neighbours. All pairs are counted.
+    pub one_in: u32,
     /// Number of threads.
     pub jobs: usize,
 }
@@ -126,7 +129,8 @@ fn work(entries: &[Entry], plan: Plan, units: &[Unit], next: &AtomicUsize) -> Ta
         let row = Row { entry: unit.entry, how: unit.how, recovery: unit.recovery };
         tally.follows(row, met.boundaries);
         if plan.doubles.contains(&unit.how) {
-            for second in 0..met.boundaries {
+            let chosen = |second: &u32| second % plan.one_in == unit.first % plan.one_in;
+            for second in (0..met.boundaries).filter(chosen) {
                 one(entry, *unit, &[unit.first, second], &names, &mut tally);
             }
         }
