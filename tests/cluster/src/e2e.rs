@@ -162,7 +162,7 @@ impl TestCluster<'_> {
     }
 }
 
-/// Runs the scenarios; returns how many ran, and the failures. Long ones run only if they are named.
+/// Runs the scenarios; returns how many ran, and the failures. Long ones run only if named.
 async fn run_chosen(cluster: &TestCluster<'_>, chosen: &Chosen) -> Outcome<(usize, Vec<String>)> {
     let wanted = chosen.wanted.as_slice();
     let (mut ran, mut failures) = (0, Vec::new());

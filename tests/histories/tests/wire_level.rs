@@ -1,7 +1,7 @@
 //! The histories at wire level, compared with those of the model level.
 #![expect(clippy::panic, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_histories::coverage::Coverage;
 use firecamp_histories::history;
@@ -73,13 +73,16 @@ fn seeds_that_meet(searched: &[String]) -> Vec<u64> {
             break;
         }
         let report = history::run(&Scenario::draw(seed).for_wire(), &names, Trace::Off);
-        let met: Vec<String> =
-            report.coverage.counts().into_iter().filter(|met| met.1 > 0).map(|met| met.0).collect();
-        let before = lacking.values().sum::<usize>();
-        for left in met.iter().filter_map(|name| lacking.get_mut(name.as_str())) {
-            *left -= 1;
+        let counts = report.coverage.counts().into_iter();
+        let met: BTreeSet<String> = counts.filter(|met| met.1 > 0).map(|met| met.0).collect();
+        let mut is_new = false;
+        for (name, left) in &mut lacking {
+            if met.contains(*name) {
+                *left -= 1;
+                is_new = true;
+            }
         }
-        if lacking.values().sum::<usize>() < before {
+        if is_new {
             seeds.push(seed);
         }
         lacking.retain(|_, left| *left > 0);
