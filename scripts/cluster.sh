@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A Kubernetes cluster in a box, as root: cluster.sh up|down|list|exec|e2e ...
+# `prepare` only installs and builds what a cluster needs: two runs at once must not do it.
 # docs/development/cluster.md explains it.
 # The first run builds the binaries of Kubernetes (scripts/kubernetes.sh) and installs the other
 # programs of a node from Debian's packages.
@@ -39,7 +40,7 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 
 case ${1:-} in
-    up | e2e | chaos | figures)
+    up | e2e | chaos | figures | prepare)
         KUBE_ASSETS=$(scripts/kubernetes.sh etcd kube-apiserver kube-controller-manager \
             kube-scheduler kubelet kube-proxy kubectl)
         HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
@@ -48,7 +49,7 @@ case ${1:-} in
         ;;
 esac
 # The AWS CLI, for the commands of docs/install.md.
-if [[ ${1:-} == e2e ]]; then
+if [[ ${1:-} == e2e || ${1:-} == prepare ]]; then
     AWS_TOOLS=$(scripts/python-tools.sh aws)
     export AWS_TOOLS
 fi
@@ -65,6 +66,7 @@ if [[ -n "$engine" ]]; then
     KUBE_ROUTER=$(scripts/tool.sh kube-router $module/kube-router tools/kube-router)
     export KUBE_ROUTER
 fi
+[[ ${1:-} != prepare ]] || exit 0
 export CLUSTERBOX_DIR="${CLUSTERBOX_DIR:-$target/clusters}"
 
 # Builds the whole workspace, so that the results of `cargo test` are reused.

@@ -57,9 +57,6 @@ fi
 assets="$target/kubernetes/$release"
 mkdir -p "$assets"
 assets=$(cd "$assets" && pwd)
-# One run at a time builds.
-exec 9>"$assets/.lock"
-flock 9
 for name in "$@"; do
     stamp="$assets/$name.built-from"
     if [[ -x "$assets/$name" ]] && cmp -s "$module/go.sum" "$stamp"; then

@@ -18,13 +18,10 @@ esac
 work="${CARGO_TARGET_DIR:-target}/python/$1"
 stamp="$work/packages"
 
-mkdir -p "$(dirname "$work")"
-# One run at a time builds.
-exec 9>"$(dirname "$work")/.lock"
-flock 9
 if [[ $(cat "$stamp" 2>/dev/null) != "${packages[*]}" ]]; then
     command -v python3 >/dev/null || fail "python3 is not installed: install it with its venv module"
     rm -rf "$work"
+    mkdir -p "$(dirname "$work")"
     python3 -m venv "$work" || fail "python3 has no venv module (Debian: apt install python3-venv)"
     "$work/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}" >&2 ||
         fail "cannot install ${packages[*]} from the Python package index"

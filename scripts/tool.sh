@@ -9,9 +9,6 @@ mkdir -p "$bin"
 bin=$(cd "$bin" && pwd)
 stamp="$bin/$name.built-from"
 
-# One run at a time builds.
-exec 9>"$bin/.lock"
-flock 9
 if ! cmp -s "$module/go.sum" "$stamp" || [[ ! -x "$bin/$name" ]]; then
     if ! command -v go >/dev/null; then
         echo "$name: Go is missing: install it (https://go.dev/dl)" >&2

@@ -18,19 +18,21 @@ const PAGE: usize = 500;
 /// Enough for more addresses than a /12 has. A server that sends more pages never stops.
 const MAX_PAGES: usize = 2_200;
 
+/// A page of a list.
 #[derive(Deserialize)]
-struct Page<I> {
+pub(crate) struct Page<I> {
     kind: String,
     #[serde(default)]
-    metadata: PageMetadata,
+    pub(crate) metadata: PageMetadata,
     /// The API server sends `null` for an empty list.
-    items: Option<Vec<I>>,
+    pub(crate) items: Option<Vec<I>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct PageMetadata {
-    r#continue: String,
+pub(crate) struct PageMetadata {
+    /// The token of the next page; empty after the last one.
+    pub(crate) r#continue: String,
     resource_version: String,
 }
 
@@ -129,7 +131,11 @@ async fn pages<I: DeserializeOwned>(
     Err(call.failed(RegistryKind::Invalid, Effect::None, problem))
 }
 
-fn page<I: DeserializeOwned>(call: &Call, answer: &Answer) -> Result<Page<I>, RegistryFailure> {
+/// Parses a page.
+pub(crate) fn page<I: DeserializeOwned>(
+    call: &Call,
+    answer: &Answer,
+) -> Result<Page<I>, RegistryFailure> {
     if answer.status != StatusCode::OK {
         return Err(classify::refused(call, answer));
     }

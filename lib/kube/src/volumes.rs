@@ -20,16 +20,15 @@ use firecamp_core::ids::{NodeName, PodUid};
 use firecamp_node::volumes::observation::{
     Claim, ClaimName, ClusterView, PersistentVolume, Pod, VolumeAttachment,
 };
-use http::StatusCode;
 use kube::Client;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::classify;
-use crate::http_request::{self, Answer, Call, Timeouts};
-use crate::list::escaped;
+use crate::http_request::{self, Call, Timeouts};
+use crate::list::{self, escaped};
 use offered_volumes::Offered;
-use parse::{Csi, attachment_name};
+use parse::{Csi, PodObject, attachment_name};
 
 /// Pods for each page. One page holds the pods of a usual node: the API server answers the first
 /// page from its cache, and without its snapshots a later one from etcd, where it decodes the pods
@@ -166,9 +165,9 @@ impl VolumeReader {
             let within = self.timeouts.call;
             let answer = http_request::send_bounded(&self.client, &call, within).await?;
             let Some(answer) = answer else { return Ok(None) };
-            let page = Self::page(&call, &answer)?;
-            pods.extend(parse::items(&page).iter().filter_map(parse::pod));
-            from = parse::next(&page);
+            let page: list::Page<PodObject> = list::page(&call, &answer)?;
+            pods.extend(page.items.into_iter().flatten().filter_map(PodObject::into_pod));
+            from = page.metadata.r#continue;
             if from.is_empty() {
                 break;
             }
@@ -281,12 +280,5 @@ impl VolumeReader {
             return Ok(None);
         }
         parse::answer(&call, &answer).map(Some)
-    }
-
-    fn page(call: &Call, answer: &Answer) -> Result<Value, RegistryFailure> {
-        if answer.status != StatusCode::OK {
-            return Err(classify::refused(call, answer));
-        }
-        parse::answer(call, answer)
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::parse::{Meta, parsed};
-use crate::volumes::parse as volumes;
+use crate::volumes::parse::{self as volumes, PodObject};
 use crate::watch::{Collection, Watchable};
 
 #[derive(Deserialize)]
@@ -42,11 +42,12 @@ impl Watchable for Option<GatedPod> {
         if !gates.iter().any(|gate| gate == ZONE_GATE) {
             return Ok(None);
         }
+        let claims = parsed::<PodObject>(text)?.used_claims();
         Ok(Some(GatedPod {
             id: metadata.identity()?,
             other_gates: gates.into_iter().filter(|gate| gate != ZONE_GATE).collect(),
             zone: node_selector.remove(ZONE_LABEL),
-            claims: volumes::used_claims(&parsed::<Value>(text)?).map(|used| used.claim).collect(),
+            claims: claims.into_iter().map(|used| used.claim).collect(),
         }))
     }
 }

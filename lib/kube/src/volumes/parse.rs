@@ -10,6 +10,8 @@ use firecamp_node::volumes::observation::{
     Claim, ClaimName, PersistentVolume, Pod, PodClaim, VolumeAttachment, ebs_volume,
 };
 use http::StatusCode;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::classify;
@@ -49,43 +51,83 @@ fn flag(value: &Value, path: &str) -> bool {
     value.pointer(path).and_then(Value::as_bool).unwrap_or_default()
 }
 
-/// The objects of a page.
-pub(super) fn items(page: &Value) -> &[Value] {
-    list(page, "/items")
+/// A pod, with the fields that are used. A node has a hundred, of many kilobytes each, and all of
+/// them arrive at once, so they are parsed without the rest.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PodObject {
+    metadata: PodMetadata,
+    #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
+    status: PodStatus,
 }
 
-/// The continue token of the next page; empty after the last one.
-pub(super) fn next(page: &Value) -> String {
-    text(page, "/metadata/continue").unwrap_or_default().to_owned()
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodMetadata {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    uid: String,
+    deletion_timestamp: Option<IgnoredAny>,
 }
 
-pub(super) fn pod(object: &Value) -> Option<Pod> {
-    let name = text(object, "/metadata/name")?;
-    let phase = text(object, "/status/phase").unwrap_or_default();
-    let deleted = text(object, "/metadata/deletionTimestamp").is_some();
-    Some(Pod {
-        uid: PodUid::new(text(object, "/metadata/uid")?).ok()?,
-        namespace: text(object, "/metadata/namespace")?.to_owned(),
-        name: name.to_owned(),
-        ending: deleted || matches!(phase, "Succeeded" | "Failed"),
-        claims: used_claims(object).collect(),
-    })
+#[derive(Debug, Default, Deserialize)]
+struct PodSpec {
+    volumes: Option<Vec<PodVolume>>,
 }
 
-/// The claims that a pod uses.
-pub(crate) fn used_claims(pod: &Value) -> impl Iterator<Item = PodClaim> {
-    let name = text(pod, "/metadata/name").unwrap_or_default();
-    let claim = move |volume: &Value| {
-        if let Some(claim) = text(volume, "/persistentVolumeClaim/claimName") {
-            let read_only = flag(volume, "/persistentVolumeClaim/readOnly");
-            return Some(PodClaim { claim: claim.to_owned(), read_only });
+#[derive(Debug, Default, Deserialize)]
+struct PodStatus {
+    #[serde(default)]
+    phase: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodVolume {
+    name: String,
+    persistent_volume_claim: Option<ClaimSource>,
+    ephemeral: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSource {
+    claim_name: String,
+    #[serde(default)]
+    read_only: bool,
+}
+
+impl PodObject {
+    /// None without what every pod has.
+    pub(super) fn into_pod(self) -> Option<Pod> {
+        let claims = self.used_claims();
+        let PodMetadata { name, namespace, uid, deletion_timestamp } = self.metadata;
+        if name.is_empty() || namespace.is_empty() {
+            return None;
         }
-        // The claim of a generic ephemeral volume is named after the pod and the volume.
-        volume.get("ephemeral")?;
-        let claim = format!("{name}-{}", text(volume, "/name")?);
-        Some(PodClaim { claim, read_only: false })
-    };
-    list(pod, "/spec/volumes").iter().filter_map(claim)
+        let ended = matches!(self.status.phase.as_str(), "Succeeded" | "Failed");
+        let ending = ended || deletion_timestamp.is_some();
+        Some(Pod { uid: PodUid::new(&uid).ok()?, namespace, name, ending, claims })
+    }
+
+    /// The claims that it uses.
+    pub(crate) fn used_claims(&self) -> Vec<PodClaim> {
+        let claim = |volume: &PodVolume| {
+            if let Some(source) = &volume.persistent_volume_claim {
+                let claim = source.claim_name.clone();
+                return Some(PodClaim { claim, read_only: source.read_only });
+            }
+            // The claim of a generic ephemeral volume is named after the pod and the volume.
+            volume.ephemeral.as_ref()?;
+            let claim = format!("{}-{}", self.metadata.name, volume.name);
+            Some(PodClaim { claim, read_only: false })
+        };
+        self.spec.volumes.iter().flatten().filter_map(claim).collect()
+    }
 }
 
 /// The volume that a claim is bound to.
@@ -201,12 +243,13 @@ mod tests {
             ] },
             "status": { "phase": "Running" },
         });
-        let found = pod(&object).unwrap();
+        let pod = |object| serde_json::from_value::<PodObject>(object).unwrap().into_pod();
+        let found = pod(object).unwrap();
         let claims: Vec<_> =
             found.claims.iter().map(|one| (one.claim.as_str(), one.read_only)).collect();
         let wanted = [("data-redis-0", false), ("shared", true), ("redis-0-scratch", false)];
         assert_eq!((claims, found.ending), (wanted.to_vec(), false));
-        assert_eq!(pod(&json!({ "metadata": { "name": "x" } })), None);
+        assert_eq!(pod(json!({ "metadata": { "name": "x" } })), None);
     }
 
     #[test]
