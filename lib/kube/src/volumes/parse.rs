@@ -88,6 +88,7 @@ struct PodStatus {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PodVolume {
+    #[serde(default)]
     name: String,
     persistent_volume_claim: Option<ClaimSource>,
     ephemeral: Option<IgnoredAny>,
