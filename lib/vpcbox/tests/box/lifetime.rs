@@ -165,8 +165,20 @@ fn sigterm_kills_all_processes_of_the_box() {
     });
 }
 
+/// Fails if SIGINT is ignored, which children inherit and a shell cannot change: so do programs
+/// start that a shell without job control runs in the background.
+#[track_caller]
+fn require_sigint() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
+    let bit = 1 << (Signal::SIGINT as i32 - 1);
+    assert_eq!(ignored & bit, 0, "SIGINT is ignored here: run the tests in the foreground");
+}
+
 #[test]
 fn sigterm_and_sigint_reach_the_command_and_its_exit_code_is_returned() {
+    require_sigint();
     as_root_and_user(|user| {
         for (signal, name, code) in [(Signal::SIGTERM, "TERM", 41), (Signal::SIGINT, "INT", 42)] {
             let script =
@@ -187,6 +199,7 @@ fn sigterm_and_sigint_reach_the_command_and_its_exit_code_is_returned() {
 
 #[test]
 fn ctrl_c_at_a_terminal_reaches_the_command_once() {
+    require_sigint();
     as_root_and_user(|user| {
         let script = "n=0; trap 'n=$((n+1)); echo interrupt $n' INT; echo up; \
                       i=0; while [ $i -lt 300 ] && [ $n -lt 1 ]; do sleep 0.05; i=$((i+1)); done; \
