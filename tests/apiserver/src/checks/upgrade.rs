@@ -174,7 +174,10 @@ async fn an_invalid_object_can_be_corrected(cluster: &Cluster) -> Outcome {
     let status = json!({ "conditions": [{ "type": "Ready", "status": "False",
         "reason": "Overlap", "message": "", "lastTransitionTime": "2026-11-20T15:00:00Z" }]});
     let answer = cluster.api.patch(&format!("{place}/status"), &patch("/status", status)).await?;
-    ensure(answer.code == 200, || format!("a status: {}", answer.text))?;
+    // 1.31 validates the whole object at each write of its status, 1.34 only what is changed.
+    let version = cluster.api.get("/version").await?.json();
+    let expected = if version["minor"] == "31" { 422 } else { 200 };
+    ensure(answer.code == expected, || format!("a status: {}", answer.text))?;
     let worse = patch("/spec/subnets/1/cidr", json!("10.1.0.0/16"));
     let answer = cluster.api.patch(&place, &worse).await?;
     ensure(answer.code == 422, || format!("another overlap: {}", answer.text))?;

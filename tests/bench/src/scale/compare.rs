@@ -8,6 +8,8 @@ use super::audit::Event;
 const MOST: f64 = 20.0;
 /// A kind of request that an agent sends less often than this may be missing by chance.
 const RARE: f64 = 2.0;
+/// The characters of an example that are shown.
+const EXAMPLE: usize = 500;
 
 /// The mean number of requests of an agent, by verb and resource.
 type Means = BTreeMap<(String, String), f64>;
@@ -20,7 +22,7 @@ pub(super) struct Compared {
     pub(super) replayed: f64,
     /// Requests that only one of them sends, in percent of the real ones.
     pub(super) difference: f64,
-    /// The kinds that one of them does not send.
+    /// The kinds that one of them does not send, each with an example.
     missing: Vec<String>,
 }
 
@@ -38,13 +40,20 @@ pub(super) fn compare(
         let [a, b] = [of(&one, kind), of(&other, kind)];
         a.max(b) >= RARE && a.min(b) <= 0.0
     };
-    let missing = kinds.iter().filter(is_missing).map(|(verb, what)| format!("{verb} {what}"));
+    let missing = kinds.iter().filter(is_missing).map(|kind| example(events, kind));
     Compared {
         real: total(&one),
         replayed: total(&other),
         difference: 100.0 * apart / total(&one).max(1.0),
         missing: missing.collect(),
     }
+}
+
+fn example(events: &[Event], (verb, resource): &(String, String)) -> String {
+    let found = events.iter().find(|event| event.verb == *verb && event.resource == *resource);
+    let body = found.and_then(|event| event.body.as_ref()).map(ToString::to_string);
+    let body: String = body.unwrap_or_default().chars().take(EXAMPLE).collect();
+    format!("{verb} {resource}: {body}")
 }
 
 fn of(means: &Means, kind: &(String, String)) -> f64 {
@@ -107,6 +116,6 @@ mod tests {
         assert!(!few.alike(), "{few:?}");
         let missing =
             compared(&[events("a", "get", 40), events("a", "list", 3), events("b", "get", 40)]);
-        assert_eq!((missing.alike(), missing.missing), (false, vec!["list leases".to_owned()]));
+        assert_eq!((missing.alike(), missing.missing), (false, vec!["list leases: ".to_owned()]));
     }
 }
