@@ -65,8 +65,8 @@ pub(super) async fn no_member_is_scheduled_to_a_node_without_free_slots(
         most.copied().ok_or_else(|| format!("{free:?}"))
     })
     .await?;
-    // The node has enough slots for one of these members, but not for two, even if more become free:
-    // addresses that are parked there may leave.
+    // The node has enough slots for one of these members, but not for two, even if more become
+    // free: addresses that are parked there may leave.
     let set = Set { slots: most * 3 / 4 + 1, ..Set::new("greedy", 2) };
     cluster.cordon(&all_but(node), true).await?;
     cluster.create(&set).await?;
