@@ -165,8 +165,8 @@ fn sigterm_kills_all_processes_of_the_box() {
     });
 }
 
-/// Fails if SIGINT is ignored, which children inherit and a shell cannot change: so do programs
-/// start that a shell without job control runs in the background.
+/// Fails if this process ignores SIGINT: its children do so, too, and a shell among them cannot
+/// trap it. A shell without job control ignores SIGINT for what it starts in the background.
 #[track_caller]
 fn require_sigint() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
