@@ -18,7 +18,7 @@ use std::time::Duration;
 use firecamp_core::contract::path::{LOCK_SUBDIR, ROUTING_LOCK};
 use firecamp_core::ports::Holder;
 use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, major, minor};
 use nix::unistd::geteuid;
 use tokio::time::Instant;
 
@@ -162,26 +162,28 @@ fn who_holds(file: &File) -> String {
         Ok(Recorded::This(record) | Recorded::Apart(record, _)) => format!("; on record: {record}"),
         Ok(Recorded::Nothing | Recorded::Torn | Recorded::Later) | Err(_) => String::new(),
     };
-    let inode = file.metadata().map(|meta| meta.ino()).unwrap_or_default();
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    match pid_in(&locks, inode) {
+    match file.metadata().ok().and_then(|meta| pid_in(&locks, meta.dev(), meta.ino())) {
         Some(pid) => format!("process {pid} holds it{recorded}"),
         None => format!("a process outside this PID namespace holds it{recorded}"),
     }
 }
 
 /// Finds the holder of a flock in the text of `/proc/locks`
-/// (`1: FLOCK ADVISORY WRITE 4711 00:1b:99 0 EOF`). The device is not compared: its number there
-/// differs from stat's on some filesystems. Waiters have an arrow in the second place.
-fn pid_in(locks: &str, inode: u64) -> Option<u32> {
+/// (`1: FLOCK ADVISORY WRITE 4711 00:1b:99 0 EOF`). Small inode numbers occur on many filesystems,
+/// but the device differs from stat's on some: it only decides between several holders. Waiters
+/// have an arrow in the second place.
+fn pid_in(locks: &str, device: u64, inode: u64) -> Option<u32> {
+    let device = format!("{:02x}:{:02x}", major(device), minor(device));
     let holder = |line: &str| {
         let mut words = line.split_whitespace().skip(1);
         (words.next()? == "FLOCK").then_some(())?;
-        let pid = words.nth(2)?.parse().ok()?;
-        let (_device, number) = words.next()?.rsplit_once(':')?;
-        (number.parse() == Ok(inode) && pid != 0).then_some(pid)
+        let pid: u32 = words.nth(2)?.parse().ok()?;
+        let (on, number) = words.next()?.rsplit_once(':')?;
+        (number.parse() == Ok(inode)).then_some((on == device, pid))
     };
-    locks.lines().find_map(holder)
+    let found = locks.lines().filter_map(holder).max_by_key(|(same, _)| *same);
+    found.map(|(_, pid)| pid).filter(|pid| *pid != 0)
 }
 
 #[cfg(test)]

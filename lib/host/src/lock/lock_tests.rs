@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use firecamp_core::lock_rule::Hold;
+use nix::sys::stat::makedev;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
@@ -137,7 +138,18 @@ fn waiters_posix_locks_and_other_files_are_not_the_holder() {
                  3: -> FLOCK  ADVISORY  WRITE 13 00:1b:99 0 EOF\n\
                  4: FLOCK  ADVISORY  WRITE 0 00:1b:97 0 EOF\n\
                  5: FLOCK  ADVISORY  WRITE 14 00:1b:99 0 EOF\n";
-    assert_eq!(pid_in(locks, 99), Some(14));
-    assert_eq!(pid_in(locks, 97), None);
-    assert_eq!(pid_in("", 99), None);
+    assert_eq!(pid_in(locks, makedev(0, 0x1b), 99), Some(14));
+    assert_eq!(pid_in(locks, makedev(0, 0x1b), 97), None);
+    assert_eq!(pid_in("", makedev(0, 0x1b), 99), None);
+}
+
+#[test]
+fn of_several_files_with_the_number_of_the_lock_file_the_one_on_its_device_counts() {
+    let locks = "1: FLOCK  ADVISORY  WRITE 11 103:1b:99 0 EOF\n\
+                 2: FLOCK  ADVISORY  WRITE 12 00:1c:99 0 EOF\n\
+                 3: FLOCK  ADVISORY  WRITE 13 00:1d:99 0 EOF\n\
+                 4: FLOCK  ADVISORY  WRITE 0 00:1e:99 0 EOF\n";
+    assert_eq!(pid_in(locks, makedev(0, 0x1c), 99), Some(12));
+    assert_eq!(pid_in(locks, makedev(0x103, 0x1b), 99), Some(11));
+    assert_eq!(pid_in(locks, makedev(0, 0x1e), 99), None, "a process of another PID namespace");
 }
