@@ -30,8 +30,9 @@ revision=${REVISION-$(commit %H || true)}
 build() {
     local home=${CARGO_HOME:-$HOME/.cargo} flags c_flags name=${platform//-/_}
     flags="-C target-feature=+crt-static"
-    # The linker of Debian 12 knows it on amd64 alone.
-    [[ $platform != x86_64-* ]] || flags+=" -C link-arg=-Wl,-z,pack-relative-relocs"
+    # The linker of Debian 12 knows these on amd64 alone: Rust brings its own one there.
+    [[ $platform != x86_64-* ]] || \
+        flags+=" -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all"
     flags+=" -C force-unwind-tables=no"
     flags+=" --remap-path-prefix=$home=/cargo --remap-path-prefix=$target=/target"
     flags+=" --remap-path-prefix=$PWD=/firecamp"

@@ -21,7 +21,7 @@ use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_core::time::Moment;
-use firecamp_engine::Queues;
+use firecamp_engine::{Queues, Rng};
 use firecamp_run::connect::AnyRegistry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -92,7 +92,7 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         let (events, due) = mpsc::channel(EVENTS);
         let (limits, early, origin) = (RefCell::default(), EarlyLookUps::default(), Instant::now());
         let written = perform::write_events(systems.registry.clone(), served.node.clone(), due);
-        let (queues, calls) = Queues::new();
+        let (queues, calls) = Queues::new(Rng::default());
         let shared = Arc::clone(&systems);
         let sent = Box::pin(calls.send(&shared.cloud));
         let own = *at.ip();

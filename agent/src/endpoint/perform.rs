@@ -130,7 +130,7 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
         pool,
         // A client that is gone drops this run.
         signal: Signal::Interrupt(CancellationToken::new()),
-        rng: Rng::default(),
+        rng: endpoint.queues.rng(),
         watcher: Some(watcher),
     };
     let work = async {

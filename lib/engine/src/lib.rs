@@ -4,6 +4,7 @@
 mod crash;
 mod input;
 mod metadata_reads;
+mod pacing;
 mod perform;
 mod preview;
 mod progress;
@@ -14,6 +15,7 @@ mod together;
 mod trace;
 
 pub use input::{Begin, EarlyLookUp, Prepared};
+pub use pacing::Pacing;
 pub use perform::{ClientsFile, NoFile, Systems};
 pub use preview::preview;
 pub use progress::ProgressEvent;

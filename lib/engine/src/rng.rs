@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use firecamp_core::ids::RunId;
 use rand::RngExt as _;
+
+use crate::pacing::Pacing;
 
 /// The source of a run's jitter and run id.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +18,9 @@ pub enum Rng {
     /// A sequence that the seed determines, so that a run can be replayed. Clones continue the same
     /// sequence.
     Seeded(Arc<AtomicU64>),
+    /// That of runs which share their requests to EC2: random waits end with its pause, if there is
+    /// one.
+    Paced(Arc<Pacing>),
 }
 
 /// The step of splitmix64. It is implemented here because a library's numbers may change from
@@ -25,6 +31,12 @@ impl Rng {
     /// The sequence of this seed.
     pub fn seeded(seed: u64) -> Self {
         Self::Seeded(Arc::new(AtomicU64::new(seed)))
+    }
+
+    /// A random part of a wait, or what is left of a pause.
+    pub(crate) fn part_of(&self, wait: Duration) -> Duration {
+        let pause = if let Self::Paced(pacing) = self { pacing.left() } else { None };
+        pause.unwrap_or_else(|| wait.mul_f64(self.part()))
     }
 
     /// A new id for one run of one process: 16 hexadecimal digits.
@@ -43,6 +55,7 @@ impl Rng {
     fn roll(&self) -> u64 {
         match self {
             Self::Fresh => rand::rng().random(),
+            Self::Paced(pacing) => pacing.rng.roll(),
             Self::Seeded(state) => {
                 let mut z = state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
                 z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

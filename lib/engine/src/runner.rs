@@ -180,5 +180,5 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
 
 /// The only place that sleeps.
 async fn wait(delay: &Delay, rng: &Rng) {
-    sleep(delay.drawn(|whole| whole.mul_f64(rng.part()))).await;
+    sleep(delay.drawn(|whole| rng.part_of(whole))).await;
 }

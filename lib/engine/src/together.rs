@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use firecamp_core::endpoint::batches::{Batch, Batches, Due, Others, Refusal, Rule, Waiting};
@@ -18,7 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::metadata_reads::MetadataReads;
+use crate::pacing::Pacing;
 use crate::perform::READ_BOUND;
+use crate::rng::Rng;
 
 /// How long a call waits for the answer to the request before it. EC2 answers an Assign in 250 ms
 /// and a Describe in 60 ms at the median (ec2-semantics, timing model).
@@ -30,7 +32,7 @@ const THROTTLED: Duration = Duration::from_millis(500);
 /// parts: the more addresses, the more parts.
 const ASSIGNS: Rule = Rule {
     most: 10,
-    gather: Duration::from_millis(50),
+    gather: Duration::from_millis(500),
     patience: PATIENCE,
     throttled: THROTTLED,
     refusal: Refusal::OfOneAddress,
@@ -68,13 +70,14 @@ pub struct Queues {
     lookups: mpsc::Sender<Call<SubnetId, Owner>>,
     expected: Mutex<Expected>,
     metadata: MetadataReads,
+    pacing: Arc<Pacing>,
     origin: Instant,
 }
 
 /// Attaches that have not assigned yet.
 #[derive(Debug, Default)]
 struct Expected {
-    /// When they began, by number.
+    /// When they began or go on, by number.
     began: BTreeMap<u64, Instant>,
     numbers: u64,
 }
@@ -84,18 +87,25 @@ struct Expected {
 pub struct Queued {
     assigns: mpsc::Receiver<Call<AssignKey, ()>>,
     lookups: mpsc::Receiver<Call<SubnetId, Owner>>,
+    pacing: Arc<Pacing>,
     origin: Instant,
 }
 
 impl Queues {
     /// Empty queues, and what sends their calls.
-    pub fn new() -> (Self, Queued) {
-        let (origin, expected, metadata) =
-            (Instant::now(), Mutex::default(), MetadataReads::default());
+    pub fn new(rng: Rng) -> (Self, Queued) {
+        let (origin, pacing) = (Instant::now(), Pacing::new(rng));
         let (assigns, assigned) = mpsc::channel(BUFFER);
         let (lookups, looked_up) = mpsc::channel(BUFFER);
-        let queued = Queued { assigns: assigned, lookups: looked_up, origin };
-        (Self { assigns, lookups, expected, metadata, origin }, queued)
+        let queued =
+            Queued { assigns: assigned, lookups: looked_up, pacing: Arc::clone(&pacing), origin };
+        let (expected, metadata) = (Mutex::default(), MetadataReads::default());
+        (Self { assigns, lookups, expected, metadata, pacing, origin }, queued)
+    }
+
+    /// The random numbers of the attaches.
+    pub fn rng(&self) -> Rng {
+        Rng::Paced(Arc::clone(&self.pacing))
     }
 
     /// EC2 for one attach. Until its first Assign, the calls of others wait for it a little.
@@ -115,7 +125,8 @@ impl Queues {
     fn others(&self, number: u64) -> Others {
         let expected = self.expected();
         let mut others = expected.began.iter().filter(|(other, _)| **other != number);
-        let soon = others.any(|(_, began)| began.elapsed() < EXPECTED_FOR);
+        let now = Instant::now();
+        let soon = others.any(|(_, began)| *began <= now && now - *began < EXPECTED_FOR);
         if soon { Others::Expected } else { Others::NotExpected }
     }
 
@@ -126,6 +137,10 @@ impl Queues {
         (key, address, others): (K, Ipv4Addr, Others),
         within: Duration,
     ) -> Answer<A> {
+        if let Some(left) = self.pacing.left() {
+            let detail = format!("{address}: EC2 throttles this node; next request in {left:.0?}");
+            return Err(CloudFailure { kind: CloudKind::Throttled, effect: Effect::None, detail });
+        }
         let (caller, answer) = oneshot::channel();
         let not_after = Moment(self.origin.elapsed()).plus(within);
         let call = Call { key, others, waiting: Waiting { address, not_after, caller } };
@@ -148,6 +163,15 @@ pub struct SharedCloud<'a, C> {
 impl<C> SharedCloud<'_, C> {
     fn expect_no_more(&self) {
         self.queues.expected().began.remove(&self.number);
+    }
+
+    /// It goes on after the pause, if there is one.
+    fn expect_again<A>(&self, answer: Answer<A>) -> Answer<A> {
+        if answer.is_err() {
+            let left = self.queues.pacing.left().unwrap_or_default();
+            self.queues.expected().began.insert(self.number, Instant::now() + left);
+        }
+        answer
     }
 }
 
@@ -173,7 +197,8 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
     ) -> Answer<BTreeMap<Ipv4Addr, Owner>> {
         let [address] = addresses else { return self.cloud.owners(addresses, subnet).await };
         let call = (subnet.clone(), *address, self.queues.others(self.number));
-        let owner = self.queues.call(&self.queues.lookups, call, READ_BOUND).await?;
+        let found = self.queues.call(&self.queues.lookups, call, READ_BOUND).await;
+        let owner = self.expect_again(found)?;
         Ok(BTreeMap::from([(*address, owner)]))
     }
 
@@ -189,7 +214,7 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
             return self.cloud.assign(eni, addresses, force, within).await;
         };
         let call = ((eni.clone(), force), *address, self.queues.others(self.number));
-        self.queues.call(&self.queues.assigns, call, within).await
+        self.expect_again(self.queues.call(&self.queues.assigns, call, within).await)
     }
 
     async fn unassign(&self, eni: &EniId, address: Ipv4Addr, within: Duration) -> Answer<()> {
@@ -200,11 +225,14 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
 impl Queued {
     /// Sends the calls. Ends with the [`Queues`]; if it is dropped before, all calls fail.
     pub async fn send(self, cloud: &impl Cloud) {
-        let Self { assigns, lookups, origin } = self;
+        let Self { assigns, lookups, pacing, origin } = self;
         let assign = async |batch: Requested<AssignKey, ()>| {
             let ((eni, force), addresses) = (&batch.key, batch.addresses());
             let within = batch.not_after().since(Moment(origin.elapsed()));
             let assigned = cloud.assign(eni, &addresses, *force, within).await;
+            if assigned.is_ok() {
+                pacing.accepted();
+            }
             let answer = assigned.map(|()| addresses.iter().map(|one| (*one, ())).collect());
             (batch, answer)
         };
@@ -213,8 +241,8 @@ impl Queued {
             (batch, answer)
         };
         tokio::join!(
-            send_together(assigns, ASSIGNS, origin, assign),
-            send_together(lookups, LOOKUPS, origin, look_up)
+            send_together(assigns, (ASSIGNS, &pacing), origin, assign),
+            send_together(lookups, (LOOKUPS, &pacing), origin, look_up)
         );
     }
 }
@@ -225,7 +253,7 @@ type Answered<K, A> = (Requested<K, A>, Answer<BTreeMap<Ipv4Addr, A>>);
 /// Sends the calls of one queue until it is closed.
 async fn send_together<K: Ord + Clone, A>(
     mut calls: mpsc::Receiver<Call<K, A>>,
-    rule: Rule,
+    (rule, pacing): (Rule, &Pacing),
     origin: Instant,
     send: impl AsyncFn(Requested<K, A>) -> Answered<K, A>,
 ) {
@@ -241,7 +269,12 @@ async fn send_together<K: Ord + Clone, A>(
             }
             Some(answered) = open.next() => {
                 let (batch, answer): Answered<K, A> = answered;
-                let (again, done) = batches.answered(batch, answer.as_ref().err(), now());
+                let why = answer.as_ref().err();
+                let (again, done) = batches.answered(batch, why, now());
+                let throttled = why.is_some_and(|why| why.kind == CloudKind::Throttled);
+                if throttled && !again.expired.is_empty() {
+                    pacing.throttled();
+                }
                 due = again;
                 answer_each(done, answer);
             }
@@ -290,7 +323,7 @@ fn answer_each<A>(
 }
 
 fn answer_unsent<A>(Waiting { address, caller, .. }: Waiting<oneshot::Sender<Answer<A>>>) {
-    let late = format!("{address}: not sent to EC2 before its deadline");
+    let late = format!("{address}: not accepted by EC2 before its deadline");
     drop(caller.send(Err(failure(Effect::None, late))));
 }
 

@@ -110,7 +110,7 @@ impl Default for Cluster {
 impl Cluster {
     /// A cluster without members.
     pub fn new(profile: Profile) -> Self {
-        Self::of(SPEC, &profile, 59)
+        Self::of(SPEC, &profile, pool(59))
     }
 
     /// One subnet with this many large nodes, `node-0` and up, and a pool of 200 addresses.
@@ -123,11 +123,12 @@ impl Cluster {
             );
             spec.push_str(&node);
         }
-        Self::of(&spec, &profile, 249)
+        Self::of(&spec, &profile, pool(249))
     }
 
-    fn of(spec: &str, profile: &Profile, last: u8) -> Self {
-        let spec = Spec::from_toml(spec).expect("the spec in this file is valid");
+    /// A cluster in the VPC of this spec, with this pool.
+    pub fn of(spec: &str, profile: &Profile, pool: Pool) -> Self {
+        let spec = Spec::from_toml(spec).expect("a valid spec");
         let world = Simulator::new(&spec, *profile, 7, EPOCH).expect("the simulator starts");
         let views = world.nodes();
         let shared_sim = SharedSim::new(world);
@@ -141,7 +142,7 @@ impl Cluster {
             (view.name, node)
         });
         let nodes = nodes.collect();
-        let registry = MemoryRegistry::with_pools([pool(last)]);
+        let registry = MemoryRegistry::with_pools([pool]);
         Self { shared_sim, registry, volume: SimFile::default(), nodes }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use firecamp_core::attach::AttachInput;
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
-use firecamp_core::ids::{Member, PodUid};
+use firecamp_core::ids::{EniId, Member, PodUid};
 use firecamp_core::machine::{Attached, Failure, Outcome, Release as Done};
 use firecamp_core::ports::{Cloud, SocketScope};
 use firecamp_core::release::{ReleaseInput, Releaser};
@@ -33,6 +33,8 @@ pub struct Pod {
     pub interrupt: CancellationToken,
     deadline: Duration,
     predecessor_grace: Duration,
+    rule: EniRule,
+    avoided: BTreeSet<EniId>,
     rng: Rng,
 }
 
@@ -59,6 +61,8 @@ impl Pod {
             interrupt: CancellationToken::new(),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,
+            rule: EniRule::Primary,
+            avoided: BTreeSet::new(),
             rng: Rng::seeded(number_of(uid)),
         }
     }
@@ -67,6 +71,21 @@ impl Pod {
     #[must_use]
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Any interface in the subnet of the address may carry it, but these only if there is none
+    /// other.
+    #[must_use]
+    pub fn avoiding(mut self, avoided: BTreeSet<EniId>) -> Self {
+        (self.rule, self.avoided) = (EniRule::Auto, avoided);
+        self
+    }
+
+    /// The random numbers of its containers.
+    #[must_use]
+    pub fn with_rng(mut self, rng: Rng) -> Self {
+        self.rng = rng;
         self
     }
 
@@ -117,9 +136,9 @@ impl Pod {
             node: self.node.parse().expect("a node name"),
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
-            rule: EniRule::Primary,
+            rule: self.rule,
             excluded: BTreeMap::new(),
-            avoided: BTreeSet::new(),
+            avoided: self.avoided.clone(),
             run: self.rng.run_id(),
             deadline: self.deadline,
             predecessor_grace: self.predecessor_grace,

@@ -23,7 +23,8 @@ pub struct Rule {
     /// How long the calls wait for the answer to the previous request. One that takes longer holds
     /// up nobody.
     pub patience: Duration,
-    /// How long the calls wait after a throttled request.
+    /// How long the calls wait after a throttled request; twice as long after a second one in a
+    /// row, and at most four times as long.
     pub throttled: Duration,
     /// Whom a refused request concerns.
     pub refusal: Refusal,
@@ -85,7 +86,7 @@ impl<K, T> Batch<K, T> {
 pub struct Due<K, T> {
     /// Requests to send.
     pub requests: Vec<Batch<K, T>>,
-    /// Calls that are not sent, because what authorised them is too old.
+    /// Calls that are not sent, or not sent again, because what authorised them is too old.
     pub expired: Vec<Waiting<T>>,
 }
 
@@ -113,6 +114,8 @@ struct Queue<T> {
     open: Option<(u64, Moment)>,
     /// Nothing is sent before.
     held_until: Moment,
+    /// Throttled requests in a row.
+    throttles: u32,
 }
 
 impl<T> Default for Queue<T> {
@@ -122,6 +125,7 @@ impl<T> Default for Queue<T> {
             gather_until: Moment::default(),
             open: None,
             held_until: Moment::default(),
+            throttles: 0,
         }
     }
 }
@@ -138,6 +142,17 @@ impl<T> Queue<T> {
     fn expire(&mut self, now: Moment) -> Vec<Waiting<T>> {
         let (kept, expired) = split_expired(std::mem::take(&mut self.waiting), now);
         self.waiting = kept.into();
+        expired
+    }
+
+    /// A throttled request had no effect: its calls go again after a pause, with those that gather
+    /// meanwhile. Returns those whose authorisation ends before.
+    fn throttled(&mut self, calls: Vec<Waiting<T>>, rule: &Rule, now: Moment) -> Vec<Waiting<T>> {
+        let pause = rule.throttled.saturating_mul(1 << self.throttles.min(2));
+        self.throttles = self.throttles.saturating_add(1);
+        self.held_until = now.plus(pause);
+        let (again, expired) = split_expired(calls, self.held_until);
+        again.into_iter().rev().for_each(|call| self.waiting.push_front(call));
         expired
     }
 
@@ -210,20 +225,24 @@ impl<K: Ord + Clone, T> Batches<K, T> {
         due
     }
 
-    /// A request was answered, with this failure or none. Some of its calls may have to be sent
-    /// again; the answer is for those that are returned as the second part.
+    /// A request was answered, with this failure or none. Some of its calls are sent again, now or
+    /// later; the answer is for those that are returned as the second part.
     pub fn answered(
         &mut self,
         batch: Batch<K, T>,
         failure: Option<&CloudFailure>,
         now: Moment,
     ) -> (Due<K, T>, Vec<Waiting<T>>) {
-        if let Some(queue) = self.queues.get_mut(&batch.key) {
-            queue.open = queue.open.filter(|(number, _)| *number != batch.number);
-            if failure.is_some_and(|failure| failure.kind == CloudKind::Throttled) {
-                queue.held_until = now.plus(self.rule.throttled);
-            }
+        let throttled = failure.is_some_and(|failure| {
+            failure.kind == CloudKind::Throttled && failure.effect == Effect::None
+        });
+        let queue = self.queues.entry(batch.key.clone()).or_default();
+        queue.open = queue.open.filter(|(number, _)| *number != batch.number);
+        if throttled {
+            let expired = queue.throttled(batch.calls, &self.rule, now);
+            return (Due { expired, ..Due::default() }, Vec::new());
         }
+        queue.throttles = 0;
         self.queues.retain(|_, queue| {
             !queue.waiting.is_empty() || queue.open.is_some() || queue.held_until > now
         });

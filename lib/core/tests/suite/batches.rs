@@ -136,19 +136,44 @@ fn refused_look_up_is_not_split() {
 }
 
 #[test]
-fn after_a_throttle_the_calls_gather() {
+fn throttled_calls_go_again_with_those_that_gather_meanwhile() {
     let mut calls = Calls::new(RULE);
     calls.add("eni-1", call(0, at(0)), Others::NotExpected, at(0));
     let first = calls.due(at(0)).requests.remove(0);
     let throttled = failure(CloudKind::Throttled, Effect::None);
-    let (again, answered) = calls.answered(first, Some(&throttled), at(100));
-    assert!(again.requests.is_empty(), "the caller backs off, not the queue");
-    assert_eq!(answered.len(), 1);
+    let (now, answered) = calls.answered(first, Some(&throttled), at(100));
+    assert!(now.requests.is_empty() && now.expired.is_empty() && answered.is_empty());
     for caller in 1..=12 {
         calls.add("eni-1", call(caller, at(100)), Others::NotExpected, at(100));
     }
     assert!(calls.due(at(599)).requests.is_empty(), "not even a full one");
-    assert_eq!(sizes(&calls.due(at(600))), [10]);
+    let second = calls.due(at(600)).requests.remove(0);
+    assert_eq!(callers(&second), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    calls.answered(second, Some(&throttled), at(700));
+    assert!(calls.due(at(1_699)).requests.is_empty(), "twice as long");
+    assert_eq!(sizes(&calls.due(at(1_700))), [10]);
+}
+
+#[test]
+fn throttled_call_is_not_sent_again_without_its_authorisation() {
+    let mut calls = Calls::new(RULE);
+    for (caller, not_after) in [(1, 2_000), (2, 2_500)] {
+        let call = Waiting { not_after: at(not_after), ..call(caller, at(0)) };
+        calls.add("eni-1", call, Others::NotExpected, at(0));
+    }
+    let batch = calls.due(at(0)).requests.remove(0);
+    let throttled = failure(CloudKind::Throttled, Effect::None);
+    let (now, _) = calls.answered(batch, Some(&throttled), at(100));
+    assert_eq!(now.expired.iter().map(|call| call.caller).collect::<Vec<_>>(), [1]);
+    assert_eq!(callers(&calls.due(at(600)).requests[0]), [2]);
+}
+
+#[test]
+fn throttle_whose_effect_is_unknown_is_not_repeated() {
+    let (mut calls, due) = ten();
+    let lost = |_asked: &[u32]| Some(failure(CloudKind::Throttled, Effect::Unknown));
+    let (learnt, sent) = play(&mut calls, due, lost);
+    assert_eq!((learnt.len(), sent), (10, 1));
 }
 
 #[test]
@@ -245,8 +270,8 @@ fn an_unknown_answer_is_unknown_for_each_call_and_is_not_repeated() {
 }
 
 #[test]
-fn throttle_or_denial_is_for_all_calls_and_is_not_split() {
-    for kind in [CloudKind::Throttled, CloudKind::Auth, CloudKind::NotFound, CloudKind::Transient] {
+fn denial_is_for_all_calls_and_is_not_split() {
+    for kind in [CloudKind::Auth, CloudKind::NotFound, CloudKind::Transient] {
         let (mut calls, due) = ten();
         let (learnt, sent) = play(&mut calls, due, |_asked| Some(failure(kind, Effect::None)));
         assert_eq!((learnt.len(), sent), (10, 1), "{kind:?}");

@@ -33,7 +33,7 @@ const RULE: Rule = Rule {
     refusal: Refusal::OfOneAddress,
 };
 /// In calm histories, as in the product.
-const CALM: Duration = Duration::from_millis(50);
+const CALM: Duration = Duration::from_millis(500);
 /// Between two attempts of an agent that stands still.
 const FROZEN: Duration = Duration::from_millis(250);
 

@@ -14,3 +14,4 @@ mod registry;
 mod stop;
 mod storm;
 mod together;
+mod zone_return;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firecamp_cloud::AwsCloud;
 use firecamp_core::contract::exit::Exit;
-use firecamp_engine::{Ended, Queues};
+use firecamp_engine::{Ended, Queues, Rng};
 use firecamp_sim_tests::{Cluster, Pod, Release, attached, failed, released};
 use firecamp_vpc::{Act, Distribution, Fault, Profile, Selector, ThrottleForm};
 use tokio::task::{JoinHandle, LocalSet};
@@ -41,7 +41,7 @@ impl Fixture {
     fn new(profile: &Profile) -> Rc<Self> {
         let cluster = Cluster::wide(NODES, *profile);
         let agents = (0..NODES).map(|number| {
-            let (queues, calls) = Queues::new();
+            let (queues, calls) = Queues::new(Rng::seeded(number.into()));
             let sends = cluster.node(&node(number)).cloud();
             tokio::task::spawn_local(async move { calls.send(&sends).await });
             let cloud = cluster.node(&node(number)).cloud();
