@@ -74,8 +74,8 @@ impl Pod {
         self
     }
 
-    /// Any interface in the subnet of the address may carry it, but these only if there is none
-    /// other.
+    /// Any interface in the subnet of the address may carry it, but these only if no other one
+    /// may.
     #[must_use]
     pub fn avoiding(mut self, avoided: BTreeSet<EniId>) -> Self {
         (self.rule, self.avoided) = (EniRule::Auto, avoided);

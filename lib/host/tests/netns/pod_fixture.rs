@@ -75,7 +75,10 @@ impl Fixture {
 
     /// A pod that the CNI plugin connects as its kind does.
     pub(crate) fn pod(&self, name: &str, own: Ipv4Addr) -> Pod {
-        let net = Net::new();
+        self.pod_in(Net::new(), name, own)
+    }
+
+    pub(crate) fn pod_in(&self, net: Net, name: &str, own: Ipv4Addr) -> Pod {
         let outside = format!("veth{name}");
         net.veth("eth0", &self.node.net, &outside);
         match self.cni {

@@ -50,9 +50,11 @@ pub(crate) fn cluster_and_link_local_addresses_see_the_pods_own_address() {
     fixture.connect(&pod, "pod").unwrap();
 }
 
+/// One has `hostUsers: false`.
 pub(crate) fn members_on_one_node_reach_each_other_at_their_addresses() {
     let fixture = Fixture::new(Cni::Veth);
-    let (one, two) = (fixture.pod("1", POD), fixture.pod("2", OTHER_POD));
+    let one = fixture.pod("1", POD);
+    let two = fixture.pod_in(Net::of_other_users(), "2", OTHER_POD);
     fixture.attach(&one, &holder("pod-1", 1));
     fixture.attach_at(&two, &holder("pod-2", 1), OTHER_ADDRESS);
     assert_eq!(dials(&one.net, &two.net, OTHER_ADDRESS), ADDRESS);

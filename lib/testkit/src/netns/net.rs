@@ -3,10 +3,12 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::future::Future;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::resume_unwind;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -48,6 +50,26 @@ impl Net {
         };
         let net =
             thread::scope(|scope| scope.spawn(make).join()).unwrap_or_else(|e| resume_unwind(e));
+        net.up("lo");
+        net
+    }
+
+    /// A new namespace that belongs to a user namespace of its own, as that of a pod with
+    /// `hostUsers: false`.
+    pub fn of_other_users() -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--net", "cat"]);
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = must(started, "start unshare");
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        // Its answer shows that it is in its namespaces.
+        input.expect("an input").write_all(b"in\n").expect("write to cat");
+        let mut answer = [0_u8; 3];
+        output.expect("an output").read_exact(&mut answer).expect("read from cat");
+        let file = File::open(format!("/proc/{}/ns/net", child.id()));
+        let net = Self(Arc::new(must(file, "open the network namespace")));
+        drop(child.kill());
+        drop(child.wait());
         net.up("lo");
         net
     }
