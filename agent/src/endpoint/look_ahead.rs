@@ -134,6 +134,9 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
     }
 
     async fn find_owners(&self, subnet: &SubnetId, read: Vec<Read>) {
+        if self.queues.is_paused() {
+            return;
+        }
         let addresses: Vec<_> = read.iter().map(|one| one.stored.object.address).collect();
         let sent = Instant::now();
         let mut owners = match self.systems.cloud.owners(&addresses, subnet).await {

@@ -125,12 +125,12 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
     let Admitted { asked, by, pod, pool, turn } = admitted;
     let begun = Instant::now();
     let (watcher, mut progress) = mpsc::channel(BUFFER);
-    let run = |pool| Run {
+    let run = |pool, rng| Run {
         member: by.member.clone(),
         pool,
         // A client that is gone drops this run.
         signal: Signal::Interrupt(CancellationToken::new()),
-        rng: endpoint.queues.rng(),
+        rng,
         watcher: Some(watcher),
     };
     let work = async {
@@ -143,11 +143,11 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
                 let input = AttachInput { pool: pool.clone(), deadline, ..input };
                 let cloud = endpoint.queues.cloud(&endpoint.systems.cloud);
                 let prepared = Prepared { input, early };
-                let run = run(pool);
+                let run = run(pool, endpoint.queues.rng());
                 Some((api::INIT, endpoint.run(&cloud, prepared, &run).await))
             }
             Asked::Release(request) => {
-                let (run, input) = (run(None), release_input(&by, request));
+                let (run, input) = (run(None, Rng::default()), release_input(&by, request));
                 let only = request.epoch.map(Epoch);
                 let release = |now| Release::new(input, now).of_epoch(only);
                 let cloud = &endpoint.systems.cloud;

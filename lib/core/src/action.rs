@@ -107,7 +107,8 @@ impl Action {
 pub struct Delay {
     /// The minimum, or with `jitter` the maximum of a random wait.
     pub length: Duration,
-    /// Full jitter: the runner waits a uniformly random part of `length`.
+    /// Full jitter: the runner waits a uniformly random part of `length`, or, after a throttle,
+    /// until the attaches of its process go on.
     pub jitter: bool,
     /// The wait never exceeds this: it is the time to the deadline. The random part is drawn from
     /// `length` and then cut to the limit; drawing from the limit would make retries more frequent

@@ -295,4 +295,8 @@ pub mod timing {
     pub const THROTTLE_STEADY: u32 = 32;
     /// Longest delay of a backoff.
     pub const BACKOFF_CAP: Duration = Duration::from_secs(8);
+    /// Longest pause of all attaches of an agent while EC2 throttles: 333 nodes that return with a
+    /// zone look up about 14 times a second then, of the 20 that EC2 allows (ec2-semantics,
+    /// throttling).
+    pub const THROTTLE_PAUSE_CAP: Duration = Duration::from_secs(32);
 }

@@ -8,15 +8,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use firecamp_core::contract::timing;
 use tokio::time::Instant;
 
 use crate::rng::Rng;
 
 /// The first pause. It doubles.
 const FIRST: Duration = Duration::from_secs(2);
-/// The longest pause: 333 nodes that return with a zone look up 16 times a second then, of the 20
-/// that EC2 allows (ec2-semantics, throttling).
-const LONGEST: Duration = Duration::from_secs(32);
+/// The longest pause. After this time without one, the next pause is the first.
+const LONGEST: Duration = timing::THROTTLE_PAUSE_CAP;
 
 /// The pauses of a process.
 #[derive(Debug)]
@@ -43,16 +43,21 @@ impl Pacing {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// EC2 has throttled requests for as long as they were authorised.
-    pub(crate) fn throttled(&self) {
+    /// EC2 has throttled a request that was sent then, for as long as it was authorised.
+    pub(crate) fn throttled(&self, sent: Instant) {
         let (part, now, mut last) = (self.rng.part(), Instant::now(), self.last());
-        if last.until <= now {
-            last.length = last.length.saturating_mul(2).clamp(FIRST, LONGEST);
-            last.until = now + last.length.mul_f64(f64::midpoint(part, 1.0));
+        // What was sent before a pause ended says nothing about its length.
+        if sent < last.until {
+            return;
         }
+        if now - last.until > LONGEST {
+            last.length = Duration::ZERO;
+        }
+        last.length = last.length.saturating_mul(2).clamp(FIRST, LONGEST);
+        last.until = now + last.length.mul_f64(f64::midpoint(part, 1.0));
     }
 
-    /// EC2 has accepted a request.
+    /// EC2 has accepted an Assign.
     pub(crate) fn accepted(&self) {
         let mut last = self.last();
         last.length /= 2;
@@ -77,27 +82,31 @@ mod tests {
         assert_eq!(pacing.left(), None);
         let mut longest = FIRST;
         for _round in 0..6 {
-            pacing.throttled();
+            let sent = Instant::now();
+            pacing.throttled(sent);
             let left = pacing.left().unwrap();
-            pacing.throttled();
+            pacing.throttled(Instant::now());
             assert_eq!(pacing.left(), Some(left), "one pause at a time");
             assert!(left >= longest / 2 && left <= longest, "{left:?} of {longest:?}");
             sleep(left).await;
-            assert_eq!(pacing.left(), None);
+            pacing.throttled(sent);
+            assert_eq!(pacing.left(), None, "sent before the pause");
             longest = (longest * 2).min(LONGEST);
         }
         (0..5).for_each(|_| pacing.accepted());
-        pacing.throttled();
+        pacing.throttled(Instant::now());
         assert!(pacing.left().unwrap() <= FIRST);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn f149_runs_of_a_process_wait_for_the_end_of_its_pause() {
+    async fn f149_a_throttle_long_after_a_pause_causes_the_first_one() {
         let pacing = Pacing::new(Rng::seeded(1));
-        let (one, other) = (Rng::Paced(Arc::clone(&pacing)), Rng::Paced(Arc::clone(&pacing)));
-        assert!(one.part_of(Duration::from_millis(100)) < Duration::from_millis(100));
-        pacing.throttled();
-        assert_eq!(Some(one.part_of(Duration::from_millis(100))), pacing.left());
-        assert_eq!(one.part_of(Duration::from_millis(750)), other.part_of(Duration::from_secs(8)));
+        for _round in 0..6 {
+            pacing.throttled(Instant::now());
+            sleep(pacing.left().unwrap()).await;
+        }
+        sleep(LONGEST * 2).await;
+        pacing.throttled(Instant::now());
+        assert!(pacing.left().unwrap() <= FIRST);
     }
 }

@@ -18,8 +18,7 @@ pub enum Rng {
     /// A sequence that the seed determines, so that a run can be replayed. Clones continue the same
     /// sequence.
     Seeded(Arc<AtomicU64>),
-    /// That of runs which share their requests to EC2: random waits end with its pause, if there is
-    /// one.
+    /// That of runs which share their requests to EC2, and pause together.
     Paced(Arc<Pacing>),
 }
 
@@ -33,10 +32,12 @@ impl Rng {
         Self::Seeded(Arc::new(AtomicU64::new(seed)))
     }
 
-    /// A random part of a wait, or what is left of a pause.
-    pub(crate) fn part_of(&self, wait: Duration) -> Duration {
-        let pause = if let Self::Paced(pacing) = self { pacing.left() } else { None };
-        pause.unwrap_or_else(|| wait.mul_f64(self.part()))
+    /// What is left of the pause of the runs that share it, if there is one.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Paced(pacing) => pacing.left(),
+            Self::Fresh | Self::Seeded(_) => None,
+        }
     }
 
     /// A new id for one run of one process: 16 hexadecimal digits.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use firecamp_core::action::{Action, Delay, Reply};
-use firecamp_core::failure::CloudFailure;
+use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::ports::{Cloud, HostNet, MemberFile, Owner, Registry};
@@ -69,11 +69,15 @@ where
     let begun = now();
     let mut trace = Trace::begin(&work, begun);
     let mut machine = work.begin(begun);
+    let mut throttled = false;
     let mut runner = Runner { systems, run, origin, begun: Begun::Nothing, stopping: false };
     let mut progress = Progress::new(run.watcher.as_ref());
     let crash = CrashPoint::from_environment();
     loop {
-        let action = machine.action();
+        let mut action = machine.action();
+        if throttled && let Action::Wait(delay) = &mut action {
+            pause(delay, &run.rng);
+        }
         if let Some(outcome) = machine.outcome() {
             trace.ended(Some(outcome));
             return Ended::Outcome(outcome.clone());
@@ -86,6 +90,7 @@ where
             return Ended::Interrupted;
         };
         progress.replied(&reply);
+        throttled = is_throttle(&reply);
         let answered = now();
         trace.replied(&reply, answered);
         machine.reply(reply, answered);
@@ -178,7 +183,19 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
     }
 }
 
+fn is_throttle(reply: &Reply) -> bool {
+    let (Reply::Owner(Err(why)) | Reply::Cloud(Err(why))) = reply else { return false };
+    why.kind == CloudKind::Throttled
+}
+
+/// A random wait after a throttle lasts until the end of the pause, if there is one.
+fn pause(delay: &mut Delay, rng: &Rng) {
+    if let (true, Some(left)) = (delay.jitter, rng.pause()) {
+        (delay.length, delay.jitter) = (left, false);
+    }
+}
+
 /// The only place that sleeps.
 async fn wait(delay: &Delay, rng: &Rng) {
-    sleep(delay.drawn(|whole| rng.part_of(whole))).await;
+    sleep(delay.drawn(|whole| whole.mul_f64(rng.part()))).await;
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,11 +64,19 @@ struct Call<K, A> {
     waiting: Waiting<oneshot::Sender<Answer<A>>>,
 }
 
+/// What arrives at a queue.
+#[derive(Debug)]
+enum Arrival<K, A> {
+    Call(Call<K, A>),
+    /// The last attach that was expected has ended without a call.
+    ExpectNoMore,
+}
+
 /// Where the calls of attaches wait for each other.
 #[derive(Debug)]
 pub struct Queues {
-    assigns: mpsc::Sender<Call<AssignKey, ()>>,
-    lookups: mpsc::Sender<Call<SubnetId, Owner>>,
+    assigns: mpsc::Sender<Arrival<AssignKey, ()>>,
+    lookups: mpsc::Sender<Arrival<SubnetId, Owner>>,
     expected: Mutex<Expected>,
     metadata: MetadataReads,
     pacing: Arc<Pacing>,
@@ -85,8 +94,8 @@ struct Expected {
 /// The calls that wait in [`Queues`].
 #[derive(Debug)]
 pub struct Queued {
-    assigns: mpsc::Receiver<Call<AssignKey, ()>>,
-    lookups: mpsc::Receiver<Call<SubnetId, Owner>>,
+    assigns: mpsc::Receiver<Arrival<AssignKey, ()>>,
+    lookups: mpsc::Receiver<Arrival<SubnetId, Owner>>,
     pacing: Arc<Pacing>,
     origin: Instant,
 }
@@ -103,6 +112,11 @@ impl Queues {
         (Self { assigns, lookups, expected, metadata, pacing, origin }, queued)
     }
 
+    /// Whether the attaches pause because EC2 throttles them.
+    pub fn is_paused(&self) -> bool {
+        self.pacing.left().is_some()
+    }
+
     /// The random numbers of the attaches.
     pub fn rng(&self) -> Rng {
         Rng::Paced(Arc::clone(&self.pacing))
@@ -114,7 +128,7 @@ impl Queues {
         expected.numbers = expected.numbers.saturating_add(1);
         let number = expected.numbers;
         expected.began.insert(number, Instant::now());
-        SharedCloud { cloud, queues: self, number }
+        SharedCloud { cloud, queues: self, number, assigned: AtomicBool::new(false) }
     }
 
     fn expected(&self) -> MutexGuard<'_, Expected> {
@@ -133,20 +147,16 @@ impl Queues {
     /// Puts a call into its queue and waits for the answer.
     async fn call<K, A>(
         &self,
-        queue: &mpsc::Sender<Call<K, A>>,
+        queue: &mpsc::Sender<Arrival<K, A>>,
         (key, address, others): (K, Ipv4Addr, Others),
         within: Duration,
     ) -> Answer<A> {
-        if let Some(left) = self.pacing.left() {
-            let detail = format!("{address}: EC2 throttles this node; next request in {left:.0?}");
-            return Err(CloudFailure { kind: CloudKind::Throttled, effect: Effect::None, detail });
-        }
         let (caller, answer) = oneshot::channel();
         let not_after = Moment(self.origin.elapsed()).plus(within);
         let call = Call { key, others, waiting: Waiting { address, not_after, caller } };
         // Both fail only while the process shuts down.
         let ended = |effect| failure(effect, format!("{address}: shut down before EC2's response"));
-        queue.send(call).await.map_err(|_closed| ended(Effect::None))?;
+        queue.send(Arrival::Call(call)).await.map_err(|_closed| ended(Effect::None))?;
         answer.await.unwrap_or_else(|_closed| Err(ended(Effect::Unknown)))
     }
 }
@@ -158,6 +168,8 @@ pub struct SharedCloud<'a, C> {
     queues: &'a Queues,
     /// Its number among those that have not assigned yet.
     number: u64,
+    /// EC2 has accepted its Assign. Pauses are for the others.
+    assigned: AtomicBool,
 }
 
 impl<C> SharedCloud<'_, C> {
@@ -165,19 +177,27 @@ impl<C> SharedCloud<'_, C> {
         self.queues.expected().began.remove(&self.number);
     }
 
-    /// It goes on after the pause, if there is one.
-    fn expect_again<A>(&self, answer: Answer<A>) -> Answer<A> {
-        if answer.is_err() {
-            let left = self.queues.pacing.left().unwrap_or_default();
-            self.queues.expected().began.insert(self.number, Instant::now() + left);
-        }
-        answer
+    /// Others wait for it a little, once the pause has ended.
+    fn goes_on(&self) -> Instant {
+        Instant::now() + self.queues.pacing.left().unwrap_or_default()
+    }
+
+    /// While all pause, a call is refused as EC2 would refuse it.
+    fn admit(&self, address: Ipv4Addr) -> Answer<()> {
+        let left = self.queues.pacing.left().filter(|_| !self.assigned.load(Ordering::Relaxed));
+        let Some(left) = left else { return Ok(()) };
+        let detail = format!("{address}: EC2 throttles; this node's next request is in {left:.0?}");
+        Err(CloudFailure { kind: CloudKind::Throttled, effect: Effect::None, detail })
     }
 }
 
 impl<C> Drop for SharedCloud<'_, C> {
     fn drop(&mut self) {
         self.expect_no_more();
+        if self.queues.others(self.number) == Others::NotExpected {
+            // If the queue is full, its calls say so.
+            drop(self.queues.assigns.try_send(Arrival::ExpectNoMore));
+        }
     }
 }
 
@@ -197,8 +217,12 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
     ) -> Answer<BTreeMap<Ipv4Addr, Owner>> {
         let [address] = addresses else { return self.cloud.owners(addresses, subnet).await };
         let call = (subnet.clone(), *address, self.queues.others(self.number));
+        self.admit(*address)?;
         let found = self.queues.call(&self.queues.lookups, call, READ_BOUND).await;
-        let owner = self.expect_again(found)?;
+        if let Some(began) = self.queues.expected().began.get_mut(&self.number) {
+            *began = self.goes_on();
+        }
+        let owner = found?;
         Ok(BTreeMap::from([(*address, owner)]))
     }
 
@@ -214,7 +238,13 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
             return self.cloud.assign(eni, addresses, force, within).await;
         };
         let call = ((eni.clone(), force), *address, self.queues.others(self.number));
-        self.expect_again(self.queues.call(&self.queues.assigns, call, within).await)
+        self.admit(*address)?;
+        let done = self.queues.call(&self.queues.assigns, call, within).await;
+        self.assigned.store(done.is_ok(), Ordering::Relaxed);
+        if done.is_err() {
+            self.queues.expected().began.insert(self.number, self.goes_on());
+        }
+        done
     }
 
     async fn unassign(&self, eni: &EniId, address: Ipv4Addr, within: Duration) -> Answer<()> {
@@ -250,9 +280,14 @@ impl Queued {
 type Requested<K, A> = Batch<K, oneshot::Sender<Answer<A>>>;
 type Answered<K, A> = (Requested<K, A>, Answer<BTreeMap<Ipv4Addr, A>>);
 
+/// The answer to a request, and when that was sent.
+async fn timed<T>(sending: impl Future<Output = T>) -> (Instant, T) {
+    (Instant::now(), sending.await)
+}
+
 /// Sends the calls of one queue until it is closed.
 async fn send_together<K: Ord + Clone, A>(
-    mut calls: mpsc::Receiver<Call<K, A>>,
+    mut calls: mpsc::Receiver<Arrival<K, A>>,
     (rule, pacing): (Rule, &Pacing),
     origin: Instant,
     send: impl AsyncFn(Requested<K, A>) -> Answered<K, A>,
@@ -260,20 +295,24 @@ async fn send_together<K: Ord + Clone, A>(
     let now = || Moment(origin.elapsed());
     let mut batches = Batches::new(rule);
     let mut open = FuturesUnordered::new();
+    let mut throttle = None;
     loop {
         let mut due = Due::default();
         tokio::select! {
-            call = calls.recv() => {
-                let Some(Call { key, others, waiting }) = call else { return };
-                batches.add(key, waiting, others, now());
-            }
-            Some(answered) = open.next() => {
+            arrival = calls.recv() => match arrival {
+                Some(Arrival::Call(Call { key, others, waiting })) => {
+                    batches.add(key, waiting, others, now());
+                }
+                Some(Arrival::ExpectNoMore) => batches.expect_no_more(now()),
+                None => return,
+            },
+            Some((at, answered)) = open.next() => {
                 let (batch, answer): Answered<K, A> = answered;
-                let why = answer.as_ref().err();
+                let (addresses, why) = (batch.calls.len(), answer.as_ref().err());
+                throttle = why.filter(|why| why.kind == CloudKind::Throttled).cloned();
                 let (again, done) = batches.answered(batch, why, now());
-                let throttled = why.is_some_and(|why| why.kind == CloudKind::Throttled);
-                if throttled && !again.expired.is_empty() {
-                    pacing.throttled();
+                if throttle.is_some() && again.expired.len() >= addresses {
+                    pacing.throttled(at);
                 }
                 due = again;
                 answer_each(done, answer);
@@ -281,14 +320,14 @@ async fn send_together<K: Ord + Clone, A>(
             () = sleep_until_due(batches.next_due(), origin) => {}
         }
         due.append(batches.due(now()));
-        due.expired.into_iter().for_each(answer_unsent);
+        due.expired.into_iter().for_each(|call| answer_unsent(call, throttle.as_ref()));
         for mut batch in due.requests {
             // An attach that has ended takes no answer, and its call is not sent.
             batch.calls.retain(|call| !call.caller.is_closed());
             if batch.calls.is_empty() {
                 batches.answered(batch, None, now());
             } else {
-                open.push(send(batch));
+                open.push(timed(send(batch)));
             }
         }
     }
@@ -322,9 +361,18 @@ fn answer_each<A>(
     }
 }
 
-fn answer_unsent<A>(Waiting { address, caller, .. }: Waiting<oneshot::Sender<Answer<A>>>) {
-    let late = format!("{address}: not accepted by EC2 before its deadline");
-    drop(caller.send(Err(failure(Effect::None, late))));
+/// A call whose authorisation has ended, after this throttle if there was one.
+fn answer_unsent<A>(
+    Waiting { address, caller, .. }: Waiting<oneshot::Sender<Answer<A>>>,
+    throttle: Option<&CloudFailure>,
+) {
+    let late = || failure(Effect::None, format!("{address}: not sent to EC2 in time"));
+    let throttled = |why: &CloudFailure| CloudFailure {
+        kind: CloudKind::Throttled,
+        effect: Effect::None,
+        detail: format!("{address}: {}", why.detail),
+    };
+    drop(caller.send(Err(throttle.map_or_else(late, throttled))));
 }
 
 fn failure(effect: Effect, detail: String) -> CloudFailure {

@@ -23,8 +23,8 @@ pub struct Rule {
     /// How long the calls wait for the answer to the previous request. One that takes longer holds
     /// up nobody.
     pub patience: Duration,
-    /// How long the calls wait after a throttled request; twice as long after a second one in a
-    /// row, and at most four times as long.
+    /// How long the calls wait after a throttled request; twice as long after the next ones in a
+    /// row.
     pub throttled: Duration,
     /// Whom a refused request concerns.
     pub refusal: Refusal,
@@ -39,7 +39,7 @@ pub enum Refusal {
     OfAll,
 }
 
-/// Whether other calls with the same key will arrive soon.
+/// Whether other calls will arrive soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Others {
     /// None that is known of.
@@ -114,8 +114,8 @@ struct Queue<T> {
     open: Option<(u64, Moment)>,
     /// Nothing is sent before.
     held_until: Moment,
-    /// Throttled requests in a row.
-    throttles: u32,
+    /// The last request was throttled.
+    throttled: bool,
 }
 
 impl<T> Default for Queue<T> {
@@ -125,7 +125,7 @@ impl<T> Default for Queue<T> {
             gather_until: Moment::default(),
             open: None,
             held_until: Moment::default(),
-            throttles: 0,
+            throttled: false,
         }
     }
 }
@@ -140,7 +140,8 @@ impl<T> Queue<T> {
     }
 
     fn expire(&mut self, now: Moment) -> Vec<Waiting<T>> {
-        let (kept, expired) = split_expired(std::mem::take(&mut self.waiting), now);
+        let sent = now.max(self.held_until);
+        let (kept, expired) = split_expired(std::mem::take(&mut self.waiting), sent);
         self.waiting = kept.into();
         expired
     }
@@ -148,12 +149,14 @@ impl<T> Queue<T> {
     /// A throttled request had no effect: its calls go again after a pause, with those that gather
     /// meanwhile. Returns those whose authorisation ends before.
     fn throttled(&mut self, calls: Vec<Waiting<T>>, rule: &Rule, now: Moment) -> Vec<Waiting<T>> {
-        let pause = rule.throttled.saturating_mul(1 << self.throttles.min(2));
-        self.throttles = self.throttles.saturating_add(1);
-        self.held_until = now.plus(pause);
-        let (again, expired) = split_expired(calls, self.held_until);
-        again.into_iter().rev().for_each(|call| self.waiting.push_front(call));
-        expired
+        // Requests that were sent together are one round.
+        if self.held_until <= now {
+            let doublings = u32::from(self.throttled);
+            self.held_until = now.plus(rule.throttled.saturating_mul(1 << doublings));
+            self.throttled = true;
+        }
+        calls.into_iter().rev().for_each(|call| self.waiting.push_front(call));
+        self.expire(now)
     }
 
     /// The next calls, each for another address.
@@ -196,12 +199,20 @@ impl<K: Ord + Clone, T> Batches<K, T> {
     /// A call arrives. It waits a little for others that are expected.
     pub fn add(&mut self, key: K, call: Waiting<T>, others: Others, now: Moment) {
         let queue = self.queues.entry(key).or_default();
-        if others == Others::NotExpected {
-            queue.gather_until = now;
-        } else if queue.waiting.is_empty() {
+        if queue.waiting.is_empty() {
             queue.gather_until = now.plus(self.rule.gather);
         }
         queue.waiting.push_back(call);
+        if others == Others::NotExpected {
+            self.expect_no_more(now);
+        }
+    }
+
+    /// No other call is expected: those that gather are due.
+    pub fn expect_no_more(&mut self, now: Moment) {
+        for queue in self.queues.values_mut() {
+            queue.gather_until = queue.gather_until.min(now);
+        }
     }
 
     /// When to ask again what is due, if anything waits.
@@ -242,7 +253,7 @@ impl<K: Ord + Clone, T> Batches<K, T> {
             let expired = queue.throttled(batch.calls, &self.rule, now);
             return (Due { expired, ..Due::default() }, Vec::new());
         }
-        queue.throttles = 0;
+        queue.throttled &= batch.calls.is_empty();
         self.queues.retain(|_, queue| {
             !queue.waiting.is_empty() || queue.open.is_some() || queue.held_until > now
         });

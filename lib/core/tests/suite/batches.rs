@@ -1,14 +1,14 @@
 //! Calls that go to EC2 together.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod any_order;
+
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::contract::timing;
 use firecamp_core::endpoint::batches::{Batch, Batches, Due, Others, Refusal, Rule, Waiting};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::time::Moment;
-use proptest::prelude::*;
 
 const RULE: Rule = Rule {
     most: 10,
@@ -133,6 +133,34 @@ fn refused_look_up_is_not_split() {
     let refused = |_asked: &[u32]| Some(failure(CloudKind::Unknown, Effect::None));
     let (learnt, sent) = play(&mut calls, due, refused);
     assert_eq!((learnt.len(), sent), (10, 1));
+}
+
+#[test]
+fn calls_of_all_interfaces_go_once_no_other_is_expected_any_more() {
+    let mut calls = Calls::new(RULE);
+    calls.add("eni-1", call(0, at(0)), Others::Expected, at(0));
+    calls.add("eni-2", call(1, at(5)), Others::NotExpected, at(5));
+    assert_eq!(sizes(&calls.due(at(5))), [1, 1]);
+    calls.add("eni-3", call(2, at(6)), Others::Expected, at(6));
+    calls.expect_no_more(at(7));
+    assert_eq!(sizes(&calls.due(at(7))), [1], "it has ended without a call");
+}
+
+#[test]
+fn requests_that_are_throttled_together_are_one_round() {
+    let mut calls = Calls::new(RULE);
+    for caller in 0..20 {
+        calls.add("eni-1", call(caller, at(0)), Others::NotExpected, at(0));
+    }
+    let throttled = failure(CloudKind::Throttled, Effect::None);
+    for batch in calls.due(at(0)).requests {
+        calls.answered(batch, Some(&throttled), at(100));
+    }
+    assert_eq!(calls.next_due(), Some(at(600)));
+    let late = Waiting { not_after: at(2_000), ..call(20, at(0)) };
+    calls.add("eni-1", late, Others::NotExpected, at(200));
+    let expired = calls.due(at(200)).expired;
+    assert_eq!(expired.len(), 1, "its authorisation ends while nothing is sent");
 }
 
 #[test]
@@ -275,119 +303,5 @@ fn denial_is_for_all_calls_and_is_not_split() {
         let (mut calls, due) = ten();
         let (learnt, sent) = play(&mut calls, due, |_asked| Some(failure(kind, Effect::None)));
         assert_eq!((learnt.len(), sent), (10, 1), "{kind:?}");
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Occurrence {
-    Arrives { interface: u8, address: u8, left: u64, expected: bool },
-    Answered { which: usize, how: u8 },
-    Passes(u64),
-}
-
-fn occurrence() -> impl Strategy<Value = Occurrence> {
-    prop_oneof![
-        3 => (0..2_u8, 0..12_u8, 1_500..5_000_u64, any::<bool>()).prop_map(
-            |(interface, address, left, expected)| {
-                Occurrence::Arrives { interface, address, left, expected }
-            }
-        ),
-        2 => (any::<usize>(), 0..6_u8).prop_map(|(which, how)| Occurrence::Answered { which, how }),
-        2 => (0..800_u64).prop_map(Occurrence::Passes),
-    ]
-}
-
-/// An answer of EC2.
-fn answer(how: u8) -> Option<CloudFailure> {
-    Some(match how {
-        0 => failure(CloudKind::HeldElsewhere, Effect::None),
-        1 => failure(CloudKind::CapacityExceeded, Effect::None),
-        2 => failure(CloudKind::Throttled, Effect::None),
-        3 => failure(CloudKind::Transient, Effect::Unknown),
-        _ => return None,
-    })
-}
-
-/// What callers rely on, whatever happens.
-#[derive(Default)]
-struct Watched {
-    calls: Option<Batches<u8, u32>>,
-    open: Vec<Batch<u8, u32>>,
-    /// The keys of the calls without an answer.
-    waiting: BTreeMap<u32, u8>,
-    now: u64,
-    arrived: u32,
-}
-
-impl Watched {
-    fn calls(&mut self) -> &mut Batches<u8, u32> {
-        self.calls.get_or_insert_with(|| Batches::new(RULE))
-    }
-
-    fn ended(&mut self, calls: Vec<Waiting<u32>>) {
-        for call in calls {
-            assert!(self.waiting.remove(&call.caller).is_some(), "{} twice", call.caller);
-        }
-    }
-
-    fn take(&mut self, due: Due<u8, u32>) {
-        self.ended(due.expired);
-        for batch in due.requests {
-            let addresses: BTreeSet<_> = batch.addresses().into_iter().collect();
-            assert_eq!(addresses.len(), batch.calls.len(), "one address twice");
-            assert!((1..=RULE.most).contains(&batch.calls.len()));
-            let left = batch.not_after().since(at(self.now));
-            assert!(left >= timing::QUEUED_CALL_MINIMUM, "only {left:?} left");
-            for call in &batch.calls {
-                assert_eq!(self.waiting.get(&call.caller), Some(&batch.key), "another queue's");
-                let sent = self.open.iter().any(|open| callers(open).contains(&call.caller));
-                assert!(!sent, "{} is sent twice at once", call.caller);
-            }
-            self.open.push(batch);
-        }
-    }
-
-    fn occurs(&mut self, what: &Occurrence) {
-        match *what {
-            Occurrence::Arrives { interface, address, left, expected } => {
-                self.arrived += 1;
-                let (caller, now) = (self.arrived, at(self.now));
-                let address = Ipv4Addr::new(10, 0, 1, address);
-                self.waiting.insert(caller, interface);
-                let call = Waiting { address, not_after: at(self.now + left), caller };
-                let others = if expected { Others::Expected } else { Others::NotExpected };
-                self.calls().add(interface, call, others, now);
-            }
-            Occurrence::Answered { which, how } if !self.open.is_empty() => {
-                let batch = self.open.swap_remove(which % self.open.len());
-                let (now, failure) = (at(self.now), answer(how));
-                let (again, answered) = self.calls().answered(batch, failure.as_ref(), now);
-                self.ended(answered);
-                self.take(again);
-            }
-            Occurrence::Answered { .. } => {}
-            Occurrence::Passes(millis) => self.now += millis,
-        }
-        let now = at(self.now);
-        let due = self.calls().due(now);
-        self.take(due);
-    }
-}
-
-proptest! {
-    #[test]
-    fn each_call_is_answered_once_and_sent_only_while_it_is_authorised(
-        all in proptest::collection::vec(occurrence(), 1..80)
-    ) {
-        let mut watched = Watched::default();
-        for what in &all {
-            watched.occurs(what);
-        }
-        // Each round answers a request, and no call of a queue waits for more than two of them.
-        for _round in 0..=2 * all.len() {
-            watched.occurs(&Occurrence::Answered { which: 0, how: 5 });
-            watched.occurs(&Occurrence::Passes(500));
-        }
-        assert!(watched.waiting.is_empty(), "without an answer: {:?}", watched.waiting);
     }
 }

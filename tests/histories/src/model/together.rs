@@ -37,6 +37,8 @@ const CALM: Duration = Duration::from_millis(500);
 /// Between two attempts of an agent that stands still.
 const FROZEN: Duration = Duration::from_millis(250);
 
+const AGAIN: &str = "endpoint: sent again after a throttle";
+
 /// Interface, and whether by force.
 type Key = (EniIx, bool);
 type Request = Batch<Key, Slot>;
@@ -68,8 +70,8 @@ pub(super) struct Queues {
 
 impl Model<'_> {
     /// The agent whose requests an attach shares, if it does. The enumeration of crashes needs no
-    /// shared requests: an agent that dies with a call in its queue has sent nothing, like one that
-    /// dies before its Assign.
+    /// shared requests: an agent that dies with a call in its queue has sent nothing that took
+    /// effect, like one that dies before its Assign.
     pub(super) fn shares_requests(&mut self, slot: Slot) -> Option<Slot> {
         let process = &self.processes[slot.at()];
         let agent = process.agent?;
@@ -86,7 +88,7 @@ impl Model<'_> {
         (eni, address, force): (EniIx, Ipv4Addr, bool),
         not_after: Moment,
     ) {
-        self.coverage.expect(&["endpoint: assigned together", "endpoint: split"]);
+        self.coverage.expect(&["endpoint: assigned together", "endpoint: split", AGAIN]);
         self.next_generation(slot);
         let gather = if self.scenario.is_calm() { CALM } else { RULE.gather };
         let expected = self.process(slot).rng.once_in(2);
@@ -223,9 +225,14 @@ impl Model<'_> {
         let Some(Open { request, failure, .. }) = open else { return };
         let now = self.now;
         let Some(queue) = self.together.queues.get_mut(&agent.0) else { return };
+        let addresses = request.calls.len();
         let (again, answered) = queue.answered(request, failure.as_ref(), now);
         if !again.requests.is_empty() {
             self.coverage.hit("endpoint: split");
+        }
+        let throttled = failure.as_ref().is_some_and(|why| why.kind == CloudKind::Throttled);
+        if throttled && again.expired.len() < addresses {
+            self.coverage.hit(AGAIN);
         }
         for call in answered {
             self.answer_call(call.caller, failure.clone());

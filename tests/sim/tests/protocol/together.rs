@@ -56,6 +56,7 @@ impl Fixture {
         let agent = self.agents.get(&number).expect("an agent");
         let (fixture, agent) = (Rc::clone(self), Rc::clone(agent));
         tokio::task::spawn_local(async move {
+            let pod = pod.with_rng(agent.queues.rng());
             pod.attach(&fixture.cluster, agent.queues.cloud(&agent.cloud)).await
         })
     }
@@ -239,7 +240,7 @@ async fn f145_call_of_a_client_that_is_gone_is_not_sent() {
         while fixture.cluster.record(fixture.address(2)).pending_mutations.is_empty() {
             sleep(Duration::from_millis(1)).await;
         }
-        // The look-ups are answered about 30 ms after they began, then the Assigns wait for 50 ms.
+        // The look-ups are answered about 30 ms after they began, then the Assigns wait for 500 ms.
         sleep(Duration::from_millis(40)).await;
         assert_eq!(fixture.cluster.costs(since).mutating, 0, "it still waits");
         started.last().expect("the third").abort();

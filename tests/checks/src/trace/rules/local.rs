@@ -49,7 +49,7 @@ pub(super) fn publish(history: &History) -> Result<(), Broken> {
 
 /// No wait is longer than the longest that the protocol knows.
 pub(super) fn wait(delay: &Delay) -> Result<(), Broken> {
-    let known = timing::DESCRIBE_LAG.max(timing::BACKOFF_CAP).max(timing::CALL_BOUND);
+    let known = timing::DESCRIBE_LAG.max(timing::THROTTLE_PAUSE_CAP).max(timing::CALL_BOUND);
     let longest = delay.longest();
     holds(Rule::BoundedWait, longest <= known, &format!("{longest:?} is too long"))
 }
