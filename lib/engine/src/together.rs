@@ -183,9 +183,17 @@ impl<C> SharedCloud<'_, C> {
     }
 
     /// While all pause, a call is refused as EC2 would refuse it.
-    fn admit(&self, address: Ipv4Addr) -> Answer<()> {
+    async fn call<K, A>(
+        &self,
+        queue: &mpsc::Sender<Arrival<K, A>>,
+        (key, address): (K, Ipv4Addr),
+        within: Duration,
+    ) -> Answer<A> {
         let left = self.queues.pacing.left().filter(|_| !self.assigned.load(Ordering::Relaxed));
-        let Some(left) = left else { return Ok(()) };
+        let Some(left) = left else {
+            let call = (key, address, self.queues.others(self.number));
+            return self.queues.call(queue, call, within).await;
+        };
         let detail = format!("{address}: EC2 throttles; this node's next request is in {left:.0?}");
         Err(CloudFailure { kind: CloudKind::Throttled, effect: Effect::None, detail })
     }
@@ -216,9 +224,8 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
         subnet: &SubnetId,
     ) -> Answer<BTreeMap<Ipv4Addr, Owner>> {
         let [address] = addresses else { return self.cloud.owners(addresses, subnet).await };
-        let call = (subnet.clone(), *address, self.queues.others(self.number));
-        self.admit(*address)?;
-        let found = self.queues.call(&self.queues.lookups, call, READ_BOUND).await;
+        let call = (subnet.clone(), *address);
+        let found = self.call(&self.queues.lookups, call, READ_BOUND).await;
         if let Some(began) = self.queues.expected().began.get_mut(&self.number) {
             *began = self.goes_on();
         }
@@ -237,9 +244,8 @@ impl<C: Cloud> Cloud for SharedCloud<'_, C> {
         let [address] = addresses else {
             return self.cloud.assign(eni, addresses, force, within).await;
         };
-        let call = ((eni.clone(), force), *address, self.queues.others(self.number));
-        self.admit(*address)?;
-        let done = self.queues.call(&self.queues.assigns, call, within).await;
+        let call = ((eni.clone(), force), *address);
+        let done = self.call(&self.queues.assigns, call, within).await;
         self.assigned.store(done.is_ok(), Ordering::Relaxed);
         if done.is_err() {
             self.queues.expected().began.insert(self.number, self.goes_on());
