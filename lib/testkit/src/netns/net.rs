@@ -61,15 +61,16 @@ impl Net {
         command.args(["--user", "--map-root-user", "--net", "cat"]);
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = must(started, "start unshare");
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        // Its answer shows that it is in its namespaces.
-        input.expect("an input").write_all(b"in\n").expect("write to cat");
+        // Its answer shows that it is in its namespaces. It runs until its input ends.
+        let mut input = child.stdin.take().expect("an input");
+        input.write_all(b"in\n").expect("write to cat");
         let mut answer = [0_u8; 3];
-        output.expect("an output").read_exact(&mut answer).expect("read from cat");
+        let mut output = child.stdout.take().expect("an output");
+        output.read_exact(&mut answer).expect("read from cat");
         let file = File::open(format!("/proc/{}/ns/net", child.id()));
         let net = Self(Arc::new(must(file, "open the network namespace")));
-        drop(child.kill());
-        drop(child.wait());
+        drop(input);
+        must(child.wait(), "wait for cat");
         net.up("lo");
         net
     }

@@ -36,9 +36,8 @@ impl TestCluster<'_> {
         .await
     }
 
-    /// Force-deletes a pod whose service ignores SIGTERM, and waits for its successor. Returns None
-    /// if the service exited before the successor was created.
-    async fn force_delete(&self, old: &Pod) -> Outcome<Option<Pod>> {
+    /// Force-deletes a pod and waits until its successor is created.
+    async fn force_delete(&self, old: &Pod) -> Outcome {
         let force = ["--grace-period=0", "--force", "--wait=false"];
         let delete = ["-n", NAMESPACE, "delete", "pod", &old.name];
         self.admin.kubectl(&[delete.as_slice(), &force].concat()).await?;
@@ -47,29 +46,39 @@ impl TestCluster<'_> {
             let uid = next["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
             ensure(!uid.is_empty() && uid != old.uid, || "not yet".to_owned())
         })
-        .await?;
-        let runs = container(&old.uid, "--ignore-sigterm").is_ok();
-        let next = self.wait_ready(&old.name, Some(old)).await?;
-        Ok(runs.then_some(next))
+        .await
     }
-}
 
-/// Retries an attempt: the kubelet kills a force-deleted pod after two seconds, maybe before its
-/// successor is created.
-async fn retry_if_too_late(attempt: impl AsyncFn() -> Outcome<bool>) -> Outcome {
-    for _try in 0..TRIES {
-        if attempt().await? {
-            return Ok(());
-        }
-        print_line("        the old pod exited before its successor was created: retrying")?;
+    /// Does the work while the pod's kubelet is stopped, because it would kill the service of a
+    /// force-deleted pod after two seconds, maybe too early.
+    async fn while_kubelet_is_stopped<T>(
+        &self,
+        old: &Pod,
+        work: impl AsyncFnOnce() -> Outcome<T>,
+    ) -> Outcome<T> {
+        let kubelet = self.kubelet(&old.node)?;
+        send(kubelet, Signal::SIGSTOP)?;
+        let done = work().await;
+        let runs = container(&old.uid, "--ignore-sigterm");
+        send(kubelet, Signal::SIGCONT)?;
+        let done = done?;
+        runs.map_err(|error| {
+            format!("the old service exited although its kubelet is stopped: {error}")
+        })?;
+        Ok(done)
     }
-    Err("in each attempt the old pod exited before its successor was created".to_owned())
 }
 
 pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_service_runs(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    retry_if_too_late(async || take_over_on_same_node(cluster).await).await
+    for _try in 0..TRIES {
+        if take_over_on_same_node(cluster).await? {
+            return Ok(());
+        }
+        print_line("        the address was released before the successor came: retrying")?;
+    }
+    Err("in each attempt the address was released before the successor came".to_owned())
 }
 
 /// Returns whether the successor acquired the address before the old pod's stop container or the
@@ -84,10 +93,8 @@ async fn take_over_on_same_node(cluster: &TestCluster<'_>) -> Outcome<bool> {
     let before = cluster.last_call()?;
     let watch = cluster.watch_kernel(&old.node).await?;
     let client = cluster.record_answers(held.address).await?;
-    let Some(next) = cluster.force_delete(&old).await? else {
-        cluster.cordon(&others, false).await?;
-        return cluster.delete(&set).await.map(|()| false);
-    };
+    cluster.while_kubelet_is_stopped(&old, async || cluster.force_delete(&old).await).await?;
+    let next = cluster.wait_ready(&old.name, Some(&old)).await?;
     cluster.wait_dead(&old).await?;
     ensure(next.node == old.node, || format!("it is on {}", next.node))?;
     verify_takeover(cluster, &next, &held).await?;
@@ -122,16 +129,11 @@ pub(super) async fn f113_a_successor_on_another_node_takes_over_while_the_old_se
     cluster.cordon(&[&old.node], true).await?;
     let before = cluster.last_call()?;
     let client = cluster.record_answers(held.address).await?;
-    let kubelet = cluster.kubelet(&old.node)?;
-    // The kubelet would kill the service after two seconds, maybe too early.
-    send(kubelet, Signal::SIGSTOP)?;
-    let next = cluster.force_delete(&old).await;
-    let runs = container(&old.uid, "--ignore-sigterm");
-    send(kubelet, Signal::SIGCONT)?;
-    let next = next?.ok_or("the old service exited although its kubelet is stopped")?;
-    runs.map_err(|error| {
-        format!("the old service exited although its kubelet is stopped: {error}")
-    })?;
+    let successor = async || {
+        cluster.force_delete(&old).await?;
+        cluster.wait_ready(&old.name, Some(&old)).await
+    };
+    let next = cluster.while_kubelet_is_stopped(&old, successor).await?;
     cluster.wait_dead(&old).await?;
     nodes_ready(&cluster.admin).await?;
     ensure(next.node != old.node, || format!("it is on {}", next.node))?;
