@@ -123,7 +123,7 @@ pub(crate) const ALL: &[Entry] = &[
     entry("calls.free", STARTS, "EC2 calls: release with --unassign", Unit::Count).max_at_most(1.0),
     entry("agent.restore", AGENT, "kernel address, from removal to restore", Unit::Ms)
         .median_at_most(50.0),
-    entry("agent.rss", AGENT, "memory", Unit::MiB).median_at_most(15.0),
+    entry("agent.rss", AGENT, "memory", Unit::MiB).median_at_most(16.0),
     entry("agent.own", AGENT, "… anonymous memory only", Unit::MiB),
     entry("agent.cpu", AGENT, "CPU time, of one core", Unit::Percent).median_at_most(0.2),
     entry("agent.calls", AGENT, "EC2 calls per minute", Unit::Count).max_at_most(1.0),

@@ -22,8 +22,12 @@ A pod counts as returned when the API server reports its successor as ready. In 
 also has an init container and a native sidecar, with the label the injected init container. The
 kubelet starts them one after the other, stops the sidecar last, and notices only once a second that
 a container has started or exited. On the same node nearly all of the difference is this delay, not
-the work of the containers. On another node EC2 moves the address, which takes it 1.2 s at the
-median. A pod with a network of its own also gets a sandbox from the network plugin.
+the work of the containers. On another node EC2 moves the address: its data path switches after
+1.2 s at the median, and its metadata service, by which alone the node knows that, lists the address
+after 1 s at the median, but after up to 10 s in the simulated EC2, as observed on AWS. The moves of
+all kinds differ by these times, and their medians of twelve by seconds from run to run;
+[PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp itself adds. A pod with a network of its own
+also gets a sandbox from the network plugin.
 ";
 
 /// The times of one kind.
