@@ -7,9 +7,12 @@ use crate::cleanup::CleanupArguments;
 use crate::doctor::DoctorArguments;
 use crate::explain::ExplainArguments;
 use crate::import::ImportArguments;
+use crate::info::InfoArguments;
 use crate::inject::InjectArguments;
 use crate::node::NodeArguments;
+use crate::service::ServiceArguments;
 use crate::status::StatusArguments;
+use crate::task::TaskArguments;
 use crate::uninstall::UninstallArguments;
 use crate::verify_ec2::VerifyEc2Arguments;
 use crate::wait::WaitArguments;
@@ -62,6 +65,12 @@ pub enum Command {
     Inject(InjectArguments),
     /// Remove unused addresses, rules and routes of FireCamp from this node's kernel
     Cleanup(CleanupArguments),
+    /// Create, change, restart, stop and delete stateful services
+    Service(Box<ServiceArguments>),
+    /// Run one-off tasks of a service, as Jobs
+    Task(Box<TaskArguments>),
+    /// Show the ID of the cluster, and of a node's instance
+    Info(InfoArguments),
     /// Import addresses and members of the original FireCamp from its ConfigMaps
     Import(ImportArguments),
     /// Remove all addresses, interfaces and pools of FireCamp from EC2 and the cluster

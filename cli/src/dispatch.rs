@@ -13,7 +13,8 @@ use crate::args::{Cli, Command};
 use crate::common::command_result::CheckResult;
 use crate::failure::Failure;
 use crate::{
-    bundle, cleanup, doctor, explain, import, inject, node, status, uninstall, verify_ec2, wait,
+    bundle, cleanup, doctor, explain, import, info, inject, node, service, status, task, uninstall,
+    verify_ec2, wait,
 };
 
 /// The program name that kubectl looks for on the PATH.
@@ -61,6 +62,9 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::SupportBundle(arguments) => check(bundle::run(&arguments)),
         Command::Inject(arguments) => inject::run(&arguments),
         Command::Cleanup(arguments) => runtime()?.block_on(cleanup::run(&arguments)),
+        Command::Service(arguments) => runtime()?.block_on(service::run(&arguments)),
+        Command::Task(arguments) => runtime()?.block_on(task::run(&arguments)),
+        Command::Info(arguments) => runtime()?.block_on(info::run(&arguments)),
         Command::Import(arguments) => runtime()?.block_on(import::run(&arguments)),
         Command::Uninstall(arguments) => runtime()?.block_on(uninstall::run(&arguments)),
         Command::VerifyEc2(arguments) => runtime()?.block_on(verify_ec2::run(&arguments)),

@@ -1,7 +1,7 @@
 //! Generates `docs/cli.md` from the help texts.
 
 use clap::{Command, CommandFactory};
-use firecamp_core::contract::exit::{CheckExit, Cleaned, Imported, Uninstalled, Verified, Waited};
+use firecamp_core::contract::exit::{CheckExit, by_command};
 
 use crate::args::Cli;
 use crate::explain::reason::Reason;
@@ -13,10 +13,11 @@ const INTRODUCTION: &str = "\
 <!-- Generated from the code: `BLESS=1 cargo test -p firecamp-cli --test documents`. -->
 
 `firecamp` shows the state of members and nodes, and explains problems. Its commands are read-only,
-with four exceptions: `firecamp cleanup` changes the kernel of the node on which it runs,
-`firecamp import --apply` writes claims and StaticIPs to the cluster, `firecamp uninstall --yes`
-removes all addresses, interfaces and pools, and `firecamp verify-ec2` creates two network
-interfaces in EC2 for a while ([verify-ec2.md](verify-ec2.md)).
+with five exceptions: `firecamp service` manages stateful services ([services.md](services.md)),
+`firecamp cleanup` changes the kernel of the node on which it runs, `firecamp import --apply`
+writes claims and StaticIPs to the cluster, `firecamp uninstall --yes` removes all addresses,
+interfaces and pools, and `firecamp verify-ec2` creates two network interfaces in EC2 for a while
+([verify-ec2.md](verify-ec2.md)).
 
 ```console
 $ firecamp status                         # every member's claim, address and node
@@ -24,6 +25,7 @@ $ firecamp node                           # on a node: what its agent reports
 $ firecamp explain prod/redis-0           # check a member from its claim to its static-IP file
 $ firecamp doctor                         # check the registry, the cluster and the node
 $ firecamp wait released prod/redis       # after a scale to 0: wait until the service has stopped
+$ firecamp service restart prod/redis     # restart the members one by one, in the service's order
 $ firecamp support-bundle                 # collect all of this in one file, without secrets
 $ firecamp inject -f redis.yaml           # print a manifest with what its members need
 $ firecamp cleanup --dry-run              # on a node: what FireCamp has left in the kernel
@@ -98,34 +100,19 @@ pub fn cli() -> String {
     for look in CheckExit::ALL {
         page.extend([format!("| {} | {} |\n", look.code(), look.meaning())]);
     }
-    page.push_str("\nExit codes of `firecamp cleanup`:\n\n| Code | Meaning |\n| ---: | --- |\n");
-    for cleaned in Cleaned::ALL {
-        page.extend([format!("| {} | {} |\n", cleaned.code(), cleaned.meaning())]);
-    }
-    page.push_str("\nExit codes of `firecamp wait`:\n\n| Code | Meaning |\n| ---: | --- |\n");
-    for waited in Waited::ALL {
-        page.extend([format!("| {} | {} |\n", waited.code(), waited.meaning())]);
-    }
-    page.push_str("\nExit codes of `firecamp import`:\n\n| Code | Meaning |\n| ---: | --- |\n");
-    for imported in Imported::ALL {
-        page.extend([format!("| {} | {} |\n", imported.code(), imported.meaning())]);
-    }
-    page.push_str("\nExit codes of `firecamp uninstall`:\n\n| Code | Meaning |\n| ---: | --- |\n");
-    for end in Uninstalled::ALL {
-        page.extend([format!("| {} | {} |\n", end.code(), end.meaning())]);
-    }
-    page.push_str("\nExit codes of `firecamp verify-ec2`:\n\n| Code | Meaning |\n| ---: | --- |\n");
-    for end in Verified::ALL {
-        page.extend([format!("| {} | {} |\n", end.code(), end.meaning())]);
+    for (command, codes) in by_command() {
+        page.extend([format!(
+            "\nExit codes of `firecamp {command}`:\n\n| Code | Meaning |\n| ---: | --- |\n"
+        )]);
+        page.extend(codes.iter().map(|(code, meaning)| format!("| {code} | {meaning} |\n")));
     }
     page.push_str(
         "\nOther exit codes are failures of the command itself: [exit-codes.md](exit-codes.md).\n",
     );
     let mut command = Cli::command().term_width(92);
     command.build();
-    let shown = |one: &&Command| !one.is_hide_set() && one.get_name() != "help";
-    for one in command.get_subcommands().filter(shown) {
-        page.push_str(&section(one.clone()));
+    for one in command.get_subcommands().filter(|one| is_shown(one)) {
+        page.push_str(&section(one, "firecamp", "##"));
     }
     page.push_str(CHECKS);
     page.push_str(&reasons());
@@ -153,11 +140,21 @@ fn reasons() -> String {
     text
 }
 
-fn section(command: Command) -> String {
-    let mut command = command.term_width(92);
-    let name = command.get_name().to_owned();
+/// The help of a command, and of those below it.
+fn section(command: &Command, parents: &str, level: &str) -> String {
+    let name = format!("{parents} {}", command.get_name());
+    let mut own = command.clone().term_width(92);
     // clap ends some lines with spaces.
     let help: Vec<String> =
-        command.render_long_help().to_string().lines().map(|l| l.trim_end().to_owned()).collect();
-    format!("\n## firecamp {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end())
+        own.render_long_help().to_string().lines().map(|l| l.trim_end().to_owned()).collect();
+    let help = help.join("\n");
+    let mut text = format!("\n{level} {name}\n\n```text\n{}\n```\n", help.trim_end());
+    for one in command.get_subcommands().filter(|one| is_shown(one)) {
+        text.push_str(&section(one, &name, "###"));
+    }
+    text
+}
+
+fn is_shown(command: &Command) -> bool {
+    !command.is_hide_set() && command.get_name() != "help"
 }

@@ -11,6 +11,7 @@ use clap::Args;
 use firecamp_core::contract::{endpoint, path};
 use serde_json::Value;
 
+use crate::common::json::at;
 use crate::common::print::out;
 use crate::failure::Failure;
 
@@ -130,7 +131,7 @@ pub fn injected(text: &str, arguments: &InjectArguments) -> Result<String, Failu
     };
     if let Some(list) = documents::resource_list(text) {
         let mut arguments = arguments.clone();
-        arguments.overlay(pod::at(&list, "/functionConfig"))?;
+        arguments.overlay(at(&list, "/functionConfig"))?;
         return documents::inject_list(list, &arguments.settings()?).map_err(wrong);
     }
     documents::inject(text, &arguments.settings()?).map_err(wrong)

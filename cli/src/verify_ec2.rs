@@ -25,11 +25,9 @@ use firecamp_core::contract::protocol;
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, SubnetId};
 use jiff::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 use crate::common::print::{Output, out};
-use crate::common::progress;
+use crate::common::{progress, signals};
 use crate::failure::Failure;
 use cleanup::Cleanup;
 use judge::Verdict;
@@ -131,7 +129,7 @@ pub(crate) async fn run(arguments: &VerifyEc2Arguments) -> Result<u8, Failure> {
     let config = configured(arguments);
     let endpoint = config.ec2_endpoint.clone();
     let cloud = AwsCloud::connect(config).map_err(|why| Failure::Usage(why.to_string()))?;
-    let stop = stopped_by_signals()?;
+    let stop = Stop::new(signals::first("deleting the interfaces of this run")?);
     let region = cloud.region().await?;
     // A client token has at most 64 characters, and the interfaces are named by it.
     let run = format!("verify-ec2-{:x}-{:x}", begun.as_nanosecond(), std::process::id());
@@ -151,27 +149,6 @@ fn configured(arguments: &VerifyEc2Arguments) -> CloudConfig {
         imds_within: Duration::from_secs(2),
         ..config
     }
-}
-
-/// Becomes true at the first SIGINT or SIGTERM. Later ones change nothing: the cleanup is bounded.
-fn stopped_by_signals() -> Result<Stop, Failure> {
-    let listen = |kind| {
-        signal(kind).map_err(|why| Failure::process("listen for signals of", "this process", why))
-    };
-    let (mut terminate, mut interrupt) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let (sender, receiver) = watch::channel(false);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            progress::to_stderr("signal received: deleting the interfaces of this run");
-            sender.send_replace(true);
-        }
-    });
-    Ok(Stop::new(receiver))
 }
 
 /// Tries the facts, or only cleans up. `run` names the run in the tags of its interfaces.

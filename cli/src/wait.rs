@@ -2,7 +2,7 @@
 
 pub mod decide;
 pub mod facts;
-mod gather;
+pub(crate) mod gather;
 pub mod reason;
 mod show;
 

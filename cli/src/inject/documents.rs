@@ -3,7 +3,8 @@
 use firecamp_core::contract::{api, endpoint};
 use serde_json::Value;
 
-use crate::inject::pod::{self, DEFAULT_RESOURCE, Pools, Settings, at, text};
+use crate::common::json::{at, text};
+use crate::inject::pod::{self, DEFAULT_RESOURCE, Pools, Settings};
 
 /// Injects into every document. Those without a member stay as they are.
 ///

@@ -10,6 +10,8 @@ use firecamp_core::contract::endpoint::{
 };
 use serde_json::{Value, json};
 
+use crate::common::json::{at, text};
+
 /// The extended resource of a pool that names none.
 pub const DEFAULT_RESOURCE: &str = contract::api::EXTENDED_RESOURCE;
 
@@ -87,16 +89,6 @@ fn is_member(pod: &Value, run_dir: &str) -> bool {
         (path == run_dir || path == OTHER_RUN_DIR) && mounted(volume)
     });
     label(POOL_LABEL).is_some() && label(INJECT_LABEL) != Some(NOT_INJECTED) && !direct
-}
-
-/// What is at a JSON pointer; null if nothing is.
-pub(super) fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
-    value.pointer(pointer).unwrap_or(&Value::Null)
-}
-
-/// The text at a JSON pointer; empty if there is none.
-pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    at(value, pointer).as_str().unwrap_or_default()
 }
 
 fn items<'a>(object: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {

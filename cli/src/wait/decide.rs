@@ -181,7 +181,7 @@ fn misses_address(facts: &Facts, pod: &ObservedPod) -> Option<Missing> {
     let own: Vec<&Address> =
         facts.addresses.iter().filter(|address| address.member == pod.name).collect();
     let found: Vec<Option<(Reason, String)>> =
-        own.iter().map(|one| why_not_attached(one, pod)).collect();
+        own.iter().map(|one| why_not_attached(one, &pod.uid)).collect();
     if found.iter().any(Option::is_none) {
         return None;
     }
@@ -192,12 +192,12 @@ fn misses_address(facts: &Facts, pod: &ObservedPod) -> Option<Missing> {
     Some(of_pod(facts, pod, reason, since, words))
 }
 
-/// Why an address of the pod's member is not attached to this pod; `None` if it is.
-fn why_not_attached(address: &Address, pod: &ObservedPod) -> Option<(Reason, String)> {
+/// Why an address of a member is not attached to the pod with this UID; `None` if it is.
+pub(crate) fn why_not_attached(address: &Address, uid: &str) -> Option<(Reason, String)> {
     let ip = &address.address;
     let idle = || Some((Reason::NotAttached, format!("its address {ip} is not attached")));
     let Some(holder) = &address.holder else { return idle() };
-    let own = holder.pod_uid == pod.uid;
+    let own = holder.pod_uid == uid;
     match holder.state {
         AttachmentState::Attached if own => None,
         AttachmentState::Attaching if own => {

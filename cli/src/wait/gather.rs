@@ -43,7 +43,7 @@ fn text(object: &Value, at: &str) -> Option<String> {
     object.pointer(at).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn address(mut object: Value) -> Result<Address, UnreadableObject> {
+pub(crate) fn address(mut object: Value) -> Result<Address, UnreadableObject> {
     let name = text(&object, "/metadata/name").unwrap_or_default();
     let written = written(&object);
     let spec = object.get_mut("spec").map(Value::take).unwrap_or_default();

@@ -8,6 +8,7 @@ pub mod event;
 pub mod exit;
 pub mod original;
 pub mod protocol;
+pub mod service;
 
 /// Names of environment variables. The first six are those of the original FireCamp.
 pub mod env {

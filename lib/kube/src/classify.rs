@@ -35,6 +35,7 @@ struct Details {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Cause {
+    reason: String,
     field: String,
     message: String,
 }
@@ -90,6 +91,15 @@ pub(crate) fn is_absent(answer: &Answer, plural: &str, name: &str) -> bool {
     let status = parse(answer);
     let details = status.details.unwrap_or_default();
     status.reason == "NotFound" && details.kind == plural && details.name == name
+}
+
+/// The message of a PodDisruptionBudget that forbids an eviction; none if the response is about
+/// something else.
+pub(crate) fn budget(answer: &Answer) -> Option<String> {
+    let status = parse(answer);
+    let causes = status.details.unwrap_or_default().causes;
+    let cause = causes.into_iter().find(|cause| cause.reason == "DisruptionBudget")?;
+    Some(shown(&format!("{} {}", status.message, cause.message)))
 }
 
 fn parse(answer: &Answer) -> Status {

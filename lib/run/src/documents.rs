@@ -3,7 +3,7 @@
 use clap::{Arg, Command, CommandFactory};
 use firecamp_core::contract::env;
 use firecamp_core::contract::event::Notice;
-use firecamp_core::contract::exit::{Cleaned, Exit, Imported, Uninstalled, Waited};
+use firecamp_core::contract::exit::{Exit, by_command};
 
 use crate::flags::{AgentFlags, InitFlags, StopFlags};
 
@@ -25,54 +25,20 @@ pub fn exit_codes() -> String {
         let row = [&exit.code().to_string(), exit.reason(), again, exit.advice()].map(cell);
         page.push_str(&format_row(&row));
     }
-    page + &events() + &cleanup() + &import() + &uninstall() + &waiting()
+    page + &events() + &commands()
 }
 
-/// The exit codes of `firecamp cleanup`.
-fn cleanup() -> String {
-    let mut text =
-        "\n## firecamp cleanup\n\nThe [command](cli.md#firecamp-cleanup) exits with 2, 19 \
-         or 70 of the first table, or with:\n\n| Code | Meaning |\n| ---: | --- |\n"
-            .to_owned();
-    for cleaned in Cleaned::ALL {
-        text.push_str(&format_row(&[cleaned.code().to_string(), cell(cleaned.meaning())]));
-    }
-    text
-}
-
-/// The exit codes of `firecamp import`.
-fn import() -> String {
-    let mut text =
-        "\n## firecamp import\n\nThe [command](cli.md#firecamp-import) exits with 2, 15, \
-                    16 or 22 of the first table, or with:\n\n\
-                    | Code | Meaning |\n| ---: | --- |\n"
-            .to_owned();
-    for imported in Imported::ALL {
-        text.push_str(&format_row(&[imported.code().to_string(), cell(imported.meaning())]));
-    }
-    text
-}
-
-/// The exit codes of `firecamp uninstall`.
-fn uninstall() -> String {
-    let mut text =
-        "\n## firecamp uninstall\n\nThe [command](cli.md#firecamp-uninstall) exits with 2, 15, \
-         16, 22\nor 70 of the first table, or with:\n\n| Code | Meaning |\n| ---: | --- |\n"
-            .to_owned();
-    for end in Uninstalled::ALL {
-        text.push_str(&format_row(&[end.code().to_string(), cell(end.meaning())]));
-    }
-    text
-}
-
-/// The exit codes of `firecamp wait`.
-fn waiting() -> String {
-    let mut text =
-        "\n## firecamp wait\n\nThe [command](cli.md#firecamp-wait) exits with 2, 15, 16, 22 \
-         or 70 of the first table, or with:\n\n| Code | Meaning |\n| ---: | --- |\n"
-            .to_owned();
-    for waited in Waited::ALL {
-        text.push_str(&format_row(&[waited.code().to_string(), cell(waited.meaning())]));
+/// The exit codes of the commands of `firecamp`.
+fn commands() -> String {
+    let mut text = "\n## The firecamp command\n\nEach [command](cli.md) exits with a code of the \
+                    first table, if it cannot do its work, or with:\n\n\
+                    | Command | Code | Meaning |\n| --- | ---: | --- |\n"
+        .to_owned();
+    for (command, codes) in by_command() {
+        for (code, meaning) in codes {
+            let row = [format!("`firecamp {command}`"), code.to_string(), cell(meaning)];
+            text.push_str(&format_row(&row));
+        }
     }
     text
 }

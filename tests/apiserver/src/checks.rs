@@ -15,6 +15,7 @@ mod registry;
 mod restart;
 mod rights;
 mod rules;
+mod services;
 mod upgrade;
 mod watches;
 mod writes;
@@ -125,6 +126,7 @@ async fn chosen(cluster: &Cluster, wanted: &[String]) -> (u32, u32) {
         restart::an_attach_survives_an_api_server_crash_at_every_request,
         restart::a_release_survives_an_api_server_crash_at_every_request,
         restart::an_attach_times_out_while_the_api_server_is_down,
+        services::a_service_is_created_changed_and_stopped_by_its_command,
         autoscaling::karpenter_creates_a_node_for_a_pending_member,
         upgrade::objects_survive_an_upgrade_and_a_downgrade_of_the_crds,
     ]

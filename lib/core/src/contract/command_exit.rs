@@ -231,6 +231,59 @@ impl Verified {
     }
 }
 
+/// How `firecamp service restart` ends. If it cannot begin, it ends with an [`Exit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Restarted {
+    /// All members are restarted and back.
+    All,
+    /// A member is not back in time, or the next one could not be restarted.
+    Stopped,
+    /// Another command performs the restart.
+    Busy,
+    /// A signal interrupted the command.
+    Interrupted,
+}
+
+impl Restarted {
+    /// All results, in ascending order of their codes.
+    pub const ALL: [Self; 4] = [Self::All, Self::Stopped, Self::Busy, Self::Interrupted];
+
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::All => Exit::Success.code(),
+            Self::Stopped => Exit::TimedOut.code(),
+            Self::Busy => CheckExit::Problems.code(),
+            Self::Interrupted => Exit::Interrupted.code(),
+        }
+    }
+
+    /// A description for users.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::All => "all members are restarted and back",
+            Self::Stopped => {
+                "a member is not back in time, or a budget forbids the next eviction; the output \
+                 says which and why; --resume goes on and --undo returns"
+            }
+            Self::Busy => "another command performs the restart; the output says where it runs",
+            Self::Interrupted => "a signal ended the command; --resume goes on",
+        }
+    }
+}
+
+/// The commands of `firecamp` that have exit codes of their own, with what these mean.
+pub fn by_command() -> [(&'static str, Vec<(u8, &'static str)>); 6] {
+    [
+        ("cleanup", Cleaned::ALL.map(|end| (end.code(), end.meaning())).to_vec()),
+        ("wait", Waited::ALL.map(|end| (end.code(), end.meaning())).to_vec()),
+        ("import", Imported::ALL.map(|end| (end.code(), end.meaning())).to_vec()),
+        ("uninstall", Uninstalled::ALL.map(|end| (end.code(), end.meaning())).to_vec()),
+        ("verify-ec2", Verified::ALL.map(|end| (end.code(), end.meaning())).to_vec()),
+        ("service restart", Restarted::ALL.map(|end| (end.code(), end.meaning())).to_vec()),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

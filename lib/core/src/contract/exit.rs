@@ -1,6 +1,8 @@
 //! Exit codes: one per kind of cause, the same for both containers.
 
-pub use super::command_exit::{CheckExit, Cleaned, Imported, Uninstalled, Verified, Waited};
+pub use super::command_exit::{
+    CheckExit, Cleaned, Imported, Restarted, Uninstalled, Verified, Waited, by_command,
+};
 
 /// How a process ends. `docs/exit-codes.md` is generated from this type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

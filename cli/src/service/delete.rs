@@ -1,0 +1,203 @@
+//! `firecamp service delete`.
+
+use std::time::Duration;
+
+use clap::Args;
+use firecamp_core::contract::service::{NAME_LABEL, UUID_LABEL};
+use firecamp_core::failure::RegistryFailure;
+use firecamp_kube::{ObjectPath, Selector};
+use firecamp_run::parse::duration;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::cluster::{ServiceCluster, kind, path};
+use super::members::Members;
+use super::{Target, scale};
+use crate::common::json::{at, text};
+use crate::common::print::{Output, out};
+use crate::failure::Failure;
+use firecamp_core::contract::exit::{Exit, Waited};
+
+const EXAMPLES: &str = "\
+Examples:
+  firecamp service delete prod/redis --dry-run
+  firecamp service delete prod/redis --yes
+  firecamp service delete prod/redis --yes --volumes
+
+Deleted, in this order: the StatefulSet; after its pods are gone and its addresses are released, \
+the headless Service, the budget, the ConfigMap and the ServiceAccount that belong to the service. \
+Its addresses return to the pool as the pool's policy says. The claims of its volumes are kept, \
+unless --volumes is given: then they are deleted, and what happens to the EBS volumes is decided \
+by the reclaim policy of their PersistentVolumes. The output lists each claim with its volume.
+
+A service that does not exist is no error.
+
+Exit codes: 0 the service is gone; 14 a pod or an address is left after the time; 2 without --yes, \
+or invalid flag; 15 the cluster cannot be reached; 22 the cluster denied a request.";
+
+/// `firecamp service delete`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DeleteArguments {
+    /// The service.
+    #[command(flatten)]
+    pub target: Target,
+    /// Show what would be deleted, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Confirm that the service is deleted
+    #[arg(long, conflicts_with = "dry_run")]
+    pub yes: bool,
+    /// Delete the claims of the volumes as well
+    #[arg(long)]
+    pub volumes: bool,
+    /// Give up after this time: 90s, 5m, 1h. To continue, run the command again
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
+    pub timeout: Duration,
+    /// The output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// What belongs to a service. Stable: fields may be added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// NAMESPACE/NAME.
+    pub service: String,
+    /// Whether it is deleted, or would be.
+    pub dry_run: bool,
+    /// The objects that are deleted.
+    pub deleted: Vec<String>,
+    /// The claims of volumes that are kept, each with its volume.
+    pub kept: Vec<String>,
+}
+
+/// An object that exists.
+struct Existing {
+    path: ObjectPath,
+    uid: String,
+    volume: String,
+}
+
+/// Deletes. Returns the exit code.
+pub(crate) async fn run(arguments: &DeleteArguments) -> Result<u8, Failure> {
+    if !arguments.dry_run && !arguments.yes {
+        let text = "this deletes the service: look at it with --dry-run, then repeat the command \
+                    with --yes";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let opened = arguments.target.open().await?;
+    let members = opened.members();
+    let owned = owned(&members).await?;
+    let claims = claims(&members).await?;
+    let (first, rest): (Vec<Existing>, Vec<Existing>) =
+        owned.into_iter().partition(|one| one.path.kind == kind::STATEFUL_SET);
+    let (doomed, kept) =
+        if arguments.volumes { (claims, Vec::new()) } else { (Vec::new(), claims) };
+    if !arguments.dry_run {
+        delete(members.cluster, &first).await?;
+        let report =
+            scale::released(&arguments.target, arguments.timeout, arguments.output).await?;
+        if report.end() == Waited::TimedOut {
+            out(&report.people(jiff::Timestamp::now()))?;
+            return Ok(report.end().code());
+        }
+        delete(members.cluster, &rest).await?;
+        delete(members.cluster, &doomed).await?;
+    }
+    let all = first.iter().chain(&rest).chain(&doomed);
+    let deletion = Deletion {
+        service: format!("{}/{}", members.namespace(), members.set.name),
+        dry_run: arguments.dry_run,
+        deleted: all.map(Existing::label).collect(),
+        kept: kept.iter().map(Existing::label).collect(),
+    };
+    out(&arguments.output.text(&deletion, |_wide| deletion.people())?)?;
+    Ok(Exit::Success.code())
+}
+
+/// The objects of the service that exist: those with its UUID.
+///
+/// # Errors
+///
+/// If there is a StatefulSet of this name that `firecamp service create` did not make.
+async fn owned<C: ServiceCluster>(members: &Members<'_, C>) -> Result<Vec<Existing>, Failure> {
+    let name = members.set.name.as_str();
+    let of = |kind| path(kind, members.namespace(), name);
+    let label = |object: &Value, label: &str| {
+        let labels = at(object, "/metadata/labels");
+        labels.get(label).and_then(Value::as_str).map(str::to_owned)
+    };
+    let mut found = Vec::new();
+    let mut uuid = None;
+    // The StatefulSet is the first one: what it says is the service's UUID.
+    let paths = [members.set.clone(), of(kind::SERVICE), of(kind::BUDGET), of(kind::ACCOUNT)];
+    for path in paths {
+        let Some(object) = members.cluster.get(&path).await? else { continue };
+        let own = label(&object, UUID_LABEL).filter(|_| label(&object, NAME_LABEL).is_some());
+        if path == members.set && own.is_none() {
+            return Err(Failure::Usage(format!(
+                "{path} was not made by `firecamp service create`: delete it with kubectl"
+            )));
+        }
+        if own.is_some() && (uuid.is_none() || own == uuid) {
+            uuid = own;
+            found.push(Existing::new(path, &object));
+        }
+    }
+    let labels = format!("{NAME_LABEL}={name},{UUID_LABEL}={}", uuid.unwrap_or_default());
+    let selector = Selector { labels, ..Selector::default() };
+    let namespace = members.namespace();
+    for object in members.cluster.list(kind::CONFIG_MAP, Some(namespace), &selector).await? {
+        let path = path(kind::CONFIG_MAP, namespace, text(&object, "/metadata/name"));
+        found.push(Existing::new(path, &object));
+    }
+    Ok(found)
+}
+
+/// The claims of the members' volumes: those with the labels of the service.
+async fn claims<C: ServiceCluster>(
+    members: &Members<'_, C>,
+) -> Result<Vec<Existing>, RegistryFailure> {
+    let labels = format!("{NAME_LABEL}={},{UUID_LABEL}", members.set.name);
+    let selector = Selector { labels, ..Selector::default() };
+    let namespace = members.namespace();
+    let claims = members.cluster.list(kind::VOLUME_CLAIM, Some(namespace), &selector).await?;
+    let existing = |claim: &Value| {
+        Existing::new(path(kind::VOLUME_CLAIM, namespace, text(claim, "/metadata/name")), claim)
+    };
+    Ok(claims.iter().map(existing).collect())
+}
+
+async fn delete<C: ServiceCluster>(cluster: &C, objects: &[Existing]) -> Result<(), Failure> {
+    for object in objects {
+        cluster.delete(&object.path, &object.uid).await?;
+    }
+    Ok(())
+}
+
+impl Existing {
+    fn new(path: ObjectPath, object: &Value) -> Self {
+        let uid = text(object, "/metadata/uid").to_owned();
+        Self { path, uid, volume: text(object, "/spec/volumeName").to_owned() }
+    }
+
+    fn label(&self) -> String {
+        if self.volume.is_empty() {
+            return self.path.to_string();
+        }
+        format!("{} (volume {})", self.path, self.volume)
+    }
+}
+
+impl Deletion {
+    /// The deletion as text.
+    pub fn people(&self) -> String {
+        let done = if self.dry_run { "would be deleted" } else { "deleted" };
+        let deleted = self.deleted.iter().map(|one| format!("{one} {done}\n"));
+        let kept = self.kept.iter().map(|one| format!("{one} kept\n"));
+        let text: String = deleted.chain(kept).collect();
+        if text.is_empty() { format!("{} does not exist\n", self.service) } else { text }
+    }
+}

@@ -1,0 +1,269 @@
+//! `firecamp service list` and `firecamp service status`.
+
+use clap::Args;
+use firecamp_core::contract::cluster::ZONE_LABEL;
+use firecamp_core::contract::endpoint::POOL_LABEL;
+use firecamp_core::contract::exit::CheckExit;
+use firecamp_core::contract::service::{NAME_LABEL, RESTART};
+use firecamp_core::failure::RegistryFailure;
+use firecamp_kube::Selector;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::cluster::{ServiceCluster, kind};
+use super::members::Members;
+use super::restart::decide::not_back;
+use super::restart::progress::{Progress, Stopped};
+use super::{Target, open};
+use crate::common::json::{at, text};
+use crate::common::print::{Output, out};
+use crate::common::select_registry::{DEFAULT_NAMESPACE, RegistryArguments};
+use crate::common::table::table;
+use crate::failure::Failure;
+use crate::wait::facts::Address;
+
+/// `firecamp service list`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+A service is a StatefulSet that `firecamp service` created, or whose pods have static addresses by \
+the label firecamp.io/pool.
+
+Exit codes: 0 the services are listed; 15 the cluster cannot be reached; 22 the cluster denied a \
+request; 2 invalid flag.")]
+pub struct ListArguments {
+    /// The services of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// The cluster.
+    #[command(flatten)]
+    pub place: RegistryArguments,
+    /// The output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `firecamp service status`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Exit codes: 0 every member is ready, with its address; 20 a member is not, or a restart stopped; \
+15 the cluster cannot be reached; 16 the service does not exist; 22 the cluster denied a request; \
+2 invalid flag.")]
+pub struct StatusArguments {
+    /// The service.
+    #[command(flatten)]
+    pub target: Target,
+    /// The output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// A service in a list. Stable: fields may be added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The number of members that it is to have.
+    pub replicas: u64,
+    /// The number of members that are ready.
+    pub ready: u64,
+    /// The pool of the members' addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// The image of the first container.
+    pub image: String,
+}
+
+/// A service with its members. Stable: fields may be added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The service.
+    #[serde(flatten)]
+    pub service: Listed,
+    /// Its members.
+    pub members: Vec<Member>,
+    /// The restart that is not finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Progress>,
+}
+
+/// A member of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The name of its pod.
+    pub name: String,
+    /// Its static address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The node of its pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The zone of its node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Its volumes, each as CLAIM: VOLUME.
+    pub volumes: Vec<String>,
+    /// Whether its pod is of the current template.
+    pub current: bool,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Stopped>,
+}
+
+/// Lists services. Returns the exit code.
+pub(crate) async fn list(arguments: &ListArguments) -> Result<u8, Failure> {
+    let (cluster, of_context) = open(&arguments.place).await?;
+    let own = arguments.place.namespace.as_deref().unwrap_or(&of_context);
+    let own = if own.is_empty() { DEFAULT_NAMESPACE } else { own };
+    let namespace = (!arguments.all_namespaces).then_some(own);
+    let services = services(&cluster, namespace).await?;
+    out(&arguments.output.text(&services, |_wide| people(&services))?)?;
+    Ok(CheckExit::Fine.code())
+}
+
+/// The services of a namespace, or of all.
+pub async fn services<C: ServiceCluster>(
+    cluster: &C,
+    namespace: Option<&str>,
+) -> Result<Vec<Listed>, RegistryFailure> {
+    let sets = cluster.list(kind::STATEFUL_SET, namespace, &Selector::default()).await?;
+    Ok(sets.iter().filter(|set| is_service(set)).map(listed).collect())
+}
+
+fn is_service(set: &Value) -> bool {
+    at(set, "/metadata/labels").get(NAME_LABEL).is_some() || pool(set).is_some()
+}
+
+fn pool(set: &Value) -> Option<String> {
+    let labels = at(set, "/spec/template/metadata/labels");
+    labels.get(POOL_LABEL).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn listed(set: &Value) -> Listed {
+    Listed {
+        namespace: text(set, "/metadata/namespace").to_owned(),
+        name: text(set, "/metadata/name").to_owned(),
+        replicas: at(set, "/spec/replicas").as_u64().unwrap_or(1),
+        ready: at(set, "/status/readyReplicas").as_u64().unwrap_or_default(),
+        pool: pool(set),
+        image: text(set, "/spec/template/spec/containers/0/image").to_owned(),
+    }
+}
+
+fn people(services: &[Listed]) -> String {
+    let row = |one: &Listed| {
+        vec![
+            one.namespace.clone(),
+            one.name.clone(),
+            format!("{}/{}", one.ready, one.replicas),
+            one.pool.clone().unwrap_or_default(),
+            one.image.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = services.iter().map(row).collect();
+    table(&["NAMESPACE", "SERVICE", "READY", "POOL", "IMAGE"], &rows)
+}
+
+/// Shows a service. Returns the exit code.
+pub(crate) async fn status(arguments: &StatusArguments) -> Result<u8, Failure> {
+    let opened = arguments.target.open().await?;
+    let status = of(&opened.members()).await?;
+    out(&arguments.output.text(&status, |_wide| status.people())?)?;
+    Ok(status.end().code())
+}
+
+/// The state of a service.
+pub async fn of<C: ServiceCluster>(members: &Members<'_, C>) -> Result<Status, RegistryFailure> {
+    let set = members.stateful_set().await?;
+    let pods = members.pods(&set).await?;
+    let addresses = members.addresses().await?;
+    let facts = super::restart::facts::parse(&set, &pods, &addresses);
+    let claims = Selector::default();
+    let claims =
+        members.cluster.list(kind::VOLUME_CLAIM, Some(members.namespace()), &claims).await?;
+    let nodes = members.cluster.list(kind::NODE, None, &Selector::default()).await?;
+    let member = |one: &super::restart::facts::MemberFacts| {
+        let pod = one.pod.as_ref();
+        let node = pod.and_then(|pod| pod.node.clone());
+        let own = |address: &&Address| address.member == one.name;
+        Member {
+            name: one.name.clone(),
+            address: addresses.iter().find(own).map(|address| address.address.clone()),
+            zone: node.as_deref().and_then(|node| zone_of(&nodes, node)),
+            node,
+            volumes: volumes_of(&set, &claims, &one.name),
+            current: pod.is_some_and(|pod| pod.revision == facts.update_revision),
+            problem: not_back(one),
+        }
+    };
+    let restart = at(&set, "/metadata/annotations").get(RESTART).and_then(Value::as_str);
+    let restart = restart.and_then(|text| serde_json::from_str::<Progress>(text).ok());
+    Ok(Status {
+        service: listed(&set),
+        members: facts.members.iter().map(member).collect(),
+        restart: restart.filter(Progress::is_open),
+    })
+}
+
+fn zone_of(nodes: &[Value], name: &str) -> Option<String> {
+    let node = nodes.iter().find(|node| text(node, "/metadata/name") == name)?;
+    at(node, "/metadata/labels").get(ZONE_LABEL)?.as_str().map(str::to_owned)
+}
+
+/// The volumes of a member's claims, whose names Kubernetes makes of the template's and the pod's.
+fn volumes_of(set: &Value, claims: &[Value], member: &str) -> Vec<String> {
+    let templates = at(set, "/spec/volumeClaimTemplates").as_array().into_iter().flatten();
+    let names = templates.map(|one| format!("{}-{member}", text(one, "/metadata/name")));
+    let found = names.map(|name| {
+        let claim = claims.iter().find(|claim| text(claim, "/metadata/name") == name);
+        let volume = claim.map(|claim| text(claim, "/spec/volumeName")).unwrap_or_default();
+        if volume.is_empty() { format!("{name}: none yet") } else { format!("{name}: {volume}") }
+    });
+    found.collect()
+}
+
+impl Status {
+    /// The exit of the command.
+    pub fn end(&self) -> CheckExit {
+        let stopped = self.restart.as_ref().is_some_and(|restart| restart.stopped.is_some());
+        let broken = self.members.iter().any(|member| member.problem.is_some());
+        if stopped || broken { CheckExit::Problems } else { CheckExit::Fine }
+    }
+
+    /// The status as text.
+    pub fn people(&self) -> String {
+        let row = |one: &Member| {
+            let problem = one.problem.as_ref();
+            vec![
+                one.name.clone(),
+                one.address.clone().unwrap_or_default(),
+                one.node.clone().unwrap_or_default(),
+                one.zone.clone().unwrap_or_default(),
+                if one.current { "current" } else { "outdated" }.to_owned(),
+                problem.map(|why| format!("{:?}", why.reason)).unwrap_or_default(),
+                problem.map(|why| why.message.clone()).unwrap_or_default(),
+            ]
+        };
+        let rows: Vec<Vec<String>> = self.members.iter().map(row).collect();
+        let headings = ["MEMBER", "ADDRESS", "NODE", "ZONE", "TEMPLATE", "PROBLEM", "MESSAGE"];
+        let mut text = people(std::slice::from_ref(&self.service));
+        text.push('\n');
+        text.push_str(&table(&headings, &rows));
+        for member in &self.members {
+            text.extend(member.volumes.iter().map(|volume| format!("  volume {volume}\n")));
+        }
+        if let Some(restart) = &self.restart {
+            let state = match (&restart.stopped, &restart.owner) {
+                (Some(stopped), _) => format!("stopped: {stopped}"),
+                (None, Some(owner)) => format!("{} performs it", owner.identity),
+                (None, None) => "interrupted".to_owned(),
+            };
+            text.extend([format!("\nThe restart that began at {}: {state}\n", restart.begun)]);
+        }
+        text
+    }
+}

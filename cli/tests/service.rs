@@ -1,0 +1,9 @@
+//! `firecamp service` on a simulated cluster, in virtual time.
+
+#[cfg(test)]
+mod service {
+    mod fixture;
+    mod objects;
+    mod restart;
+    mod restart_faults;
+}

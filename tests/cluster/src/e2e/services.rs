@@ -1,0 +1,122 @@
+//! `firecamp service`, as a user types it.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::set::NAMESPACE;
+use super::test_cluster::{SETS, TestCluster, ensure, text};
+use crate::images::MEMBER;
+use crate::{Outcome, failed};
+
+/// The service.
+const SERVICE: &str = "cache";
+/// No command takes longer.
+const PATIENCE: Duration = Duration::from_mins(6);
+
+impl TestCluster<'_> {
+    /// Runs `firecamp service` and returns its exit code and its output.
+    async fn service(&self, words: &[&str]) -> Outcome<(i32, String)> {
+        let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
+        let (verb, rest) = words.split_first().ok_or("no command")?;
+        let mut command = Command::new(firecamp);
+        command.args(["service", verb, &format!("{NAMESPACE}/{SERVICE}")]);
+        command.arg("--kubeconfig").arg(&self.admin.kubeconfig).args(rest);
+        command.kill_on_drop(true);
+        let done = timeout(PATIENCE, command.output()).await;
+        let Output { status, stdout, stderr } =
+            done.map_err(failed(format!("{words:?}")))?.map_err(failed(format!("{words:?}")))?;
+        let text = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok((status.code().unwrap_or(-1), text.concat()))
+    }
+
+    /// Runs it and expects an exit code.
+    async fn service_exits(&self, words: &[&str], code: i32) -> Outcome<String> {
+        let (found, output) = self.service(words).await?;
+        ensure(found == code, || format!("{words:?} exited with {found}:\n{output}"))?;
+        Ok(output)
+    }
+
+    /// The members, each with the UID of its pod and its address.
+    async fn members_of_service(&self) -> Outcome<BTreeMap<String, (String, Ipv4Addr)>> {
+        let mut members = BTreeMap::new();
+        for ordinal in 0..2 {
+            let name = format!("{SERVICE}-{ordinal}");
+            let pod = self.pod(&name).await?;
+            let address = self.address(&name).await?;
+            members.insert(name, (text(&pod["metadata"]["uid"]), address));
+        }
+        Ok(members)
+    }
+
+    /// Checks that every member has another pod and its old address.
+    async fn verify_restarted(
+        &self,
+        before: &BTreeMap<String, (String, Ipv4Addr)>,
+        members: &[&str],
+    ) -> Outcome {
+        for (name, (uid, address)) in self.members_of_service().await? {
+            let Some((old, same)) = before.get(&name) else { return Err(name) };
+            let restarted = members.contains(&name.as_str());
+            ensure((uid != *old) == restarted && address == *same, || {
+                format!("{name}: pod {uid} after {old}, {address} after {same}")
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn created(&self, member: &str) -> Outcome<String> {
+        Ok(text(&self.pod(member).await?["metadata"]["creationTimestamp"]))
+    }
+}
+
+pub(super) async fn f095_a_service_restarts_in_its_order_and_stops_at_a_broken_member(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let create = [
+        &["create", "--image", MEMBER, "--replicas", "2", "--pool", "main", "--port", "tcp=6379"],
+        &["--user", "65532", "--grace", "5", "--wait", "--", "/clusterbox", "serve", "0.0.0.0"][..],
+    ];
+    cluster.service_exits(&create.concat(), 0).await?;
+    cluster.service_exits(&["status"], 0).await?;
+    let first = cluster.members_of_service().await?;
+
+    cluster.admin.kubectl(&["-n", NAMESPACE, "label", "pod", "cache-0", "role=primary"]).await?;
+    let primary_last = ["restart", "--order", "primary-last", "--primary-label", "role=primary"];
+    cluster.service_exits(&primary_last, 0).await?;
+    cluster.verify_restarted(&first, &["cache-0", "cache-1"]).await?;
+    let (primary, other) = (cluster.created("cache-0").await?, cluster.created("cache-1").await?);
+    ensure(other < primary, || format!("cache-1 at {other}, then the primary at {primary}"))?;
+
+    let second = cluster.members_of_service().await?;
+    let broken = ["update", "--image", "firecamp.invalid/none:1", "--member-timeout", "20s"];
+    let output = cluster.service_exits(&broken, 14).await?;
+    ensure(output.contains("cache-0: PodNotReady"), || output.clone())?;
+    cluster.verify_restarted(&second, &["cache-0"]).await?;
+    let status = cluster.service_exits(&["status"], 20).await?;
+    ensure(status.contains("stopped: cache-0"), || status.clone())?;
+    cluster.service_exits(&["restart", "--undo"], 0).await?;
+    cluster.verify_restarted(&second, &["cache-0"]).await?;
+    stop_start_and_delete(cluster).await
+}
+
+async fn stop_start_and_delete(cluster: &TestCluster<'_>) -> Outcome {
+    let before = cluster.members_of_service().await?;
+    for _twice in 0..2 {
+        cluster.service_exits(&["stop"], 0).await?;
+    }
+    ensure(cluster.pod("cache-0").await?.is_null(), || "a pod is left".to_owned())?;
+    cluster.service_exits(&["start", "--wait"], 0).await?;
+    cluster.verify_restarted(&before, &["cache-0", "cache-1"]).await?;
+    cluster.service_exits(&["delete"], 2).await?;
+    for _twice in 0..2 {
+        cluster.service_exits(&["delete", "--yes"], 0).await?;
+    }
+    let set: Value = cluster.admin.get(&format!("{SETS}/{SERVICE}")).await?;
+    ensure(set.is_null(), || set.to_string())
+}
