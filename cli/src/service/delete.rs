@@ -30,7 +30,7 @@ Its addresses return to the pool as the pool's policy says. The claims of its vo
 unless --volumes is given: then they are deleted, and what happens to the EBS volumes is decided \
 by the reclaim policy of their PersistentVolumes. The output lists each claim with its volume.
 
-A service that does not exist is no error.
+A service that does not exist is no error. A StatefulSet of another maker is refused.
 
 Exit codes: 0 the service is gone; 14 a pod or an address is left after the time; 2 without --yes, \
 or invalid flag; 15 the cluster cannot be reached; 22 the cluster denied a request.";

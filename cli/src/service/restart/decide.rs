@@ -20,7 +20,7 @@ pub enum Next {
     Stop(Stopped),
 }
 
-/// Decides the next step. `now` is the API server's clock.
+/// Decides the next step. `now` is the clock of this command, as everything in its progress.
 pub fn next(progress: &Progress, facts: &Facts, now: Timestamp) -> Next {
     match step(progress, facts) {
         Ok(next) => next,

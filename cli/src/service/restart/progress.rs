@@ -133,7 +133,7 @@ pub struct Stopped {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
-    /// A random identity of the process, with the name of its machine.
+    /// The machine, the process ID and the start of the command.
     pub identity: String,
     /// When it last said so, by its own clock. Others only compare it with what they read before.
     pub renewed: Timestamp,
