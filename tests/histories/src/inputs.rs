@@ -49,7 +49,7 @@ pub fn release(
         await_stop: sidecar,
         by: Releaser::Stop,
         scope: if sidecar { SocketScope::All } else { SocketScope::Connections },
-        drain: if sidecar { grace } else { timing::DRAIN },
+        drain: if sidecar { Duration::MAX } else { timing::DRAIN },
         grace,
     }
 }
