@@ -23,6 +23,11 @@ operator=$(cd tools/prometheus-operator &&
 OPERATOR_CRDS=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$operator")/example/prometheus-operator-crd
 export OPERATOR_CRDS
 
+# The CustomResourceDefinition of ExternalDNS.
+EXTERNAL_DNS_SOURCE=$(cd tools/external-dns && go mod download sigs.k8s.io/external-dns &&
+    go list -m -f '{{.Dir}}' sigs.k8s.io/external-dns)
+export EXTERNAL_DNS_SOURCE
+
 # Karpenter with the provider that creates Nodes instead of instances.
 KARPENTER=$(scripts/tool.sh karpenter sigs.k8s.io/karpenter/kwok tools/karpenter)
 KARPENTER_SOURCE=$(cd tools/karpenter && go list -m -f '{{.Dir}}' sigs.k8s.io/karpenter)

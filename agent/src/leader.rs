@@ -2,6 +2,7 @@
 //! performed.
 
 mod interfaces;
+mod names;
 mod operations;
 mod recorded_calls;
 mod remote_systems;
@@ -13,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use firecamp_controllers::leader::{
-    Cluster as _, Effect, Event, LeaderController, PassStep, Report, StepResult,
+    AllowedZones, Cluster as _, Effect, Event, LeaderController, PassStep, Report, StepResult,
 };
 use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_core::ports::{Cloud, CloudInterfaces};
@@ -36,8 +37,9 @@ use crate::status::LeadershipMetrics;
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Runs leader election and the leader's work until `end`. Returns at once for a file registry.
+/// With `zones` it keeps the names of members.
 pub(crate) async fn run<C: Cloud + CloudInterfaces + 'static>(
-    names: (NodeName, ClusterName),
+    names: (NodeName, ClusterName, Option<AllowedZones>),
     (cloud, registry): (C, AnyRegistry),
     (metrics, shared_status): (&LeadershipMetrics, &SharedStatus),
     end: &CancellationToken,
@@ -65,7 +67,10 @@ pub(crate) async fn lead<C: Cloud + CloudInterfaces + 'static>(
     end: &CancellationToken,
 ) {
     let (node, name) = (remote.node.clone(), remote.name.clone());
-    let controller = LeaderController::new(node, name, &Rng::default().run_id());
+    let mut controller = LeaderController::new(node, name, &Rng::default().run_id());
+    if let Some(zones) = &remote.zones {
+        controller = controller.with_names(zones.clone());
+    }
     let outside = Outside {
         remote: Rc::new(remote),
         watches: None,
@@ -115,13 +120,20 @@ impl<C: Cloud + CloudInterfaces + 'static> Driver<LeaderController> for Outside<
             }),
             Effect::BeginTerm => {
                 self.term = CancellationToken::new();
-                self.watches = Some(Watches::begin(self.remote.cluster.clone()));
+                let (cluster, zones) = (self.remote.cluster.clone(), self.remote.zones.as_ref());
+                self.watches = Some(Watches::begin(cluster, zones));
             }
             Effect::EndTerm => {
                 self.watches = None;
                 self.term.cancel();
             }
             Effect::Start(step) => self.start(step, tasks),
+            Effect::StartNames(step) => {
+                let term = self.term.clone();
+                self.spawn(tasks, async move |remote| {
+                    Event::NamesStepEnded(names::perform(&remote.cluster, step, &term).await)
+                });
+            }
             Effect::DropOperation => self.dropped.cancel(),
             Effect::Report(what) => self.report(what),
         }

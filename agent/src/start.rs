@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use firecamp_cloud::{CloudConfig, LazyCloud};
+use firecamp_controllers::leader::AllowedZones;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::HostFailure;
 use firecamp_host::preflight::{Node, NodeFiles};
@@ -95,10 +96,10 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);
     let kube_status = kube_status(&config, &registry);
     let asked = asked(&config, (ports.systems(), status.endpoint.clone()), bound, end);
-    let AgentConfig { node, cluster, eni, listen, metrics, .. } = config;
+    let AgentConfig { node, cluster, eni, listen, metrics, zones, .. } = config;
     tracing::info!(%node, %cluster, %listen, "agent started");
     let span = tracing::info_span!("agent", %node);
-    let names = (node.clone(), cluster.clone());
+    let names = (node.clone(), cluster.clone(), zones.map(|all| AllowedZones::new(&all, &cluster)));
     let leader = leader::run(names, (cloud(), registry), (&status.leader, &shared_status), end);
     let agent =
         Agent::new((node.clone(), cluster, eni), ports, agent_files, (&status, &shared_status));

@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_controllers::leader::{BoundVolume, Cluster as _, ObservedPod, PassStep, StepResult};
+use firecamp_controllers::leader::{
+    AllowedZones, BoundVolume, Cluster as _, ObservedPod, PassStep, StepResult,
+};
 use firecamp_core::failure::{CloudKind, HostFailure, HostKind, RegistryFailure};
 use firecamp_core::ids::{ClusterName, Member, NodeName, SubnetId};
 use firecamp_core::managed_interface::{DescribedInterface, InterfaceFilter};
@@ -27,6 +29,8 @@ const LIST_BOUND: Duration = Duration::from_secs(20);
 pub(crate) struct RemoteSystems<C> {
     pub(super) node: NodeName,
     pub(super) name: ClusterName,
+    /// The DNS zones of names; none if no names are kept.
+    pub(super) zones: Option<AllowedZones>,
     pub(super) cluster: KubeCluster,
     pub(super) cloud: C,
     pub(super) registry: AnyRegistry,
@@ -34,11 +38,11 @@ pub(crate) struct RemoteSystems<C> {
 
 impl<C: Cloud + CloudInterfaces> RemoteSystems<C> {
     pub(crate) fn new(
-        (node, name): (NodeName, ClusterName),
+        (node, name, zones): (NodeName, ClusterName, Option<AllowedZones>),
         cluster: KubeCluster,
         (cloud, registry): (C, AnyRegistry),
     ) -> Self {
-        Self { node, name, cluster, cloud, registry }
+        Self { node, name, zones, cluster, cloud, registry }
     }
 
     /// Performs a step of a pass. At the end of the term a read ends at once, and an operation

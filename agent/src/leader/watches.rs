@@ -3,7 +3,9 @@
 use std::future::pending;
 use std::pin::Pin;
 
-use firecamp_controllers::leader::{ClusterEvent, GatedPod, ObjectEvent, SetName};
+use firecamp_controllers::leader::{
+    AllowedZones, ClusterEvent, GatedPod, NamespacedName, ObjectEvent, SetName,
+};
 use firecamp_core::ids::{InterfaceName, Member, NodeName, PoolName};
 use firecamp_kube::{Item, KubeCluster};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -17,9 +19,18 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    pub(super) fn begin(cluster: KubeCluster) -> Self {
+    /// Also those of the names of members, if the zones of their records are given.
+    pub(super) fn begin(cluster: KubeCluster, zones: Option<&AllowedZones>) -> Self {
         let (sink, events) = mpsc::unbounded_channel();
-        Self { run: Box::pin(run(cluster, sink)), events }
+        let (names, records) = (zones.is_some(), zones.is_some_and(|zones| !zones.is_empty()));
+        let run = async move {
+            tokio::join!(
+                run(cluster.clone(), sink.clone()),
+                run_if(names, names_of_members(cluster.clone(), sink.clone())),
+                run_if(records, records_of_members(cluster, sink)),
+            );
+        };
+        Self { run: Box::pin(run), events }
     }
 
     /// Waits for the next event. Cancel-safe.
@@ -31,6 +42,30 @@ impl Watches {
             () = &mut self.run => pending().await,
         }
     }
+}
+
+async fn run_if(wanted: bool, run: impl Future<Output = ()>) {
+    if wanted {
+        run.await;
+    }
+}
+
+async fn names_of_members(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
+    let (services, slices) = (cluster.services(), cluster.slices());
+    let send = |event: ClusterEvent| drop(sink.send(Box::new(event)));
+    tokio::join!(
+        follow(&services, named, |event| send(ClusterEvent::Services(event))),
+        follow(&slices, named, |event| send(ClusterEvent::Slices(event))),
+    );
+}
+
+async fn records_of_members(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
+    let records = cluster.records();
+    follow(&records, named, |event| drop(sink.send(Box::new(ClusterEvent::Records(event))))).await;
+}
+
+fn named<T>(item: &Item<T>) -> Option<NamespacedName> {
+    Some(NamespacedName { namespace: item.namespace()?.to_owned(), name: item.name().to_owned() })
 }
 
 async fn run(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {

@@ -8,6 +8,7 @@ mod ec2_unreachable;
 pub(super) mod fixture;
 mod leases;
 mod lifecycle;
+mod names;
 mod priority;
 mod stale_lists;
 mod zone_gates;

@@ -23,6 +23,10 @@ pub struct Definition {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// The DNS zone of the members' names, or `default`: CLUSTER-firecamp.com
+    #[arg(long, value_name = "ZONE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns_zone: Option<String>,
     /// A port of the service: NAME=PORT; repeat it for more
     #[arg(long = "port", value_name = "NAME=PORT", value_parser = port)]
     #[serde(skip_serializing_if = "Vec::is_empty", with = "pairs")]
@@ -231,6 +235,7 @@ impl Definition {
         Self {
             replicas: over.replicas.or(self.replicas),
             pool: over.pool.or(self.pool),
+            dns_zone: over.dns_zone.or(self.dns_zone),
             ports: merged(self.ports, over.ports),
             container: self.container.overlaid(over.container),
             volumes: Volumes {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::cluster::{ServiceCluster, kind, path};
 use super::members::Members;
+use super::objects::static_name;
 use super::{Target, scale};
 use crate::common::json::{at, text};
 use crate::common::print::{Output, out};
@@ -132,7 +133,9 @@ async fn owned<C: ServiceCluster>(members: &Members<'_, C>) -> Result<Vec<Existi
     let mut found = Vec::new();
     let mut uuid = None;
     // The StatefulSet is the first one: what it says is the service's UUID.
-    let paths = [members.set.clone(), of(kind::SERVICE), of(kind::BUDGET), of(kind::ACCOUNT)];
+    let named = path(kind::SERVICE, members.namespace(), &static_name(name));
+    let paths =
+        [members.set.clone(), of(kind::SERVICE), named, of(kind::BUDGET), of(kind::ACCOUNT)];
     for path in paths {
         let Some(object) = members.cluster.get(&path).await? else { continue };
         let own = label(&object, UUID_LABEL).filter(|_| label(&object, NAME_LABEL).is_some());

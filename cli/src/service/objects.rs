@@ -5,6 +5,7 @@
 use firecamp_core::contract::cluster::ZONE_LABEL;
 use firecamp_core::contract::endpoint::POOL_LABEL;
 use firecamp_core::contract::env;
+use firecamp_core::contract::names::{SET_LABEL, ZONE_ANNOTATION};
 use firecamp_core::contract::path::{CONF_DIR, DATA_DIR};
 use firecamp_core::contract::service::{
     BEFORE, DEFINITION, JOURNAL_DIR, NAME_LABEL, PRIMARY_COMMAND, PRIMARY_LABEL, RESTART_ORDER,
@@ -35,6 +36,11 @@ pub struct Service {
     pub before: Option<Definition>,
 }
 
+/// The name of the Service that names the members at their static addresses.
+pub(super) fn static_name(service: &str) -> String {
+    format!("{service}-static")
+}
+
 impl Service {
     /// Its objects, in the order in which they are applied. The StatefulSet is the last one.
     ///
@@ -50,6 +56,7 @@ impl Service {
             all.push((config, json!({ "immutable": true, "data": self.definition.config })));
         }
         all.push((of(kind::SERVICE), self.headless_service()?));
+        all.extend(self.static_service());
         all.push((of(kind::BUDGET), self.budget()));
         all.push((of(kind::STATEFUL_SET), self.stateful_set()?));
         Ok(all
@@ -71,9 +78,14 @@ impl Service {
             "namespace": self.namespace,
             "labels": self.labels(),
         });
-        let annotations = fields.as_object_mut().and_then(|all| all.remove("annotations"));
+        let mut own = |name| fields.as_object_mut().and_then(|all| all.remove(name));
+        let (annotations, labels) = (own("annotations"), own("labels"));
         if let (Some(all), Some(annotations)) = (metadata.as_object_mut(), annotations) {
             all.insert("annotations".to_owned(), annotations);
+        }
+        let all = metadata.pointer_mut("/labels").and_then(Value::as_object_mut);
+        if let (Some(all), Some(Value::Object(labels))) = (all, labels) {
+            all.extend(labels);
         }
         let kind = path.kind;
         let mut object =
@@ -106,14 +118,38 @@ impl Service {
         if own {
             return Err(format!("--env {}: every member has this variable", env::POD_NAME));
         }
-        let port = |(name, port): &(String, u16)| json!({ "name": name, "port": port });
-        let ports: Vec<Value> = self.definition.ports.iter().map(port).collect();
         Ok(json!({ "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": true,
             "selector": self.selector(),
-            "ports": ports,
+            "ports": self.ports(),
         } }))
+    }
+
+    fn ports(&self) -> Vec<Value> {
+        let port = |(name, port): &(String, u16)| json!({ "name": name, "port": port });
+        self.definition.ports.iter().map(port).collect()
+    }
+
+    /// Names each member at its static address, whether it is ready or not (docs/names.md).
+    fn static_service(&self) -> Option<(ObjectPath, Value)> {
+        let Definition { pool, dns_zone, .. } = &self.definition;
+        if pool.is_none() && dns_zone.is_none() {
+            return None;
+        }
+        let mut service = json!({
+            "labels": { SET_LABEL: self.name.as_str() },
+            "spec": {
+                "clusterIP": "None",
+                "publishNotReadyAddresses": true,
+                "ports": self.ports(),
+            },
+        });
+        if let (Some(all), Some(zone)) = (service.as_object_mut(), dns_zone) {
+            all.insert("annotations".to_owned(), json!({ ZONE_ANNOTATION: zone }));
+        }
+        let name = static_name(self.name.as_str());
+        Some((path(kind::SERVICE, &self.namespace, &name), service))
     }
 
     /// Unhealthy members can always be evicted, so that a drain and a restart can repair them.

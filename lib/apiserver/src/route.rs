@@ -76,7 +76,7 @@ fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
     if let Some(rest) = path.strip_prefix(&ours) {
         return Some((kinds().into(), true, rest));
     }
-    let groups: [(&str, Vec<Known>); 6] = [
+    let groups: [(&str, Vec<Known>); 8] = [
         (
             "/api/v1/",
             vec![
@@ -86,6 +86,7 @@ fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
                 ("configmaps", "ConfigMap", true),
                 ("persistentvolumeclaims", "PersistentVolumeClaim", true),
                 ("persistentvolumes", "PersistentVolume", false),
+                ("services", "Service", true),
             ],
         ),
         (
@@ -99,6 +100,8 @@ fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
         ),
         ("/apis/coordination.k8s.io/v1/", vec![("leases", "Lease", true)]),
         ("/apis/cilium.io/v2/", vec![("ciliumnodes", "CiliumNode", false)]),
+        ("/apis/discovery.k8s.io/v1/", vec![("endpointslices", "EndpointSlice", true)]),
+        ("/apis/externaldns.k8s.io/v1alpha1/", vec![("dnsendpoints", "DNSEndpoint", true)]),
     ];
     groups
         .into_iter()

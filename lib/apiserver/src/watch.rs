@@ -33,6 +33,8 @@ pub(crate) struct Selector {
     namespace: Option<String>,
     /// The path of a field, and its required value.
     field: Option<(String, String)>,
+    /// A label, and its required value; without one, any value.
+    label: Option<(String, Option<String>)>,
 }
 
 /// The selectable fields of a real server.
@@ -56,7 +58,11 @@ const FIELDS: [(&str, &[&str]); 5] = [
 impl Selector {
     pub(crate) fn of(route: &Route, query: &BTreeMap<String, String>) -> Result<Self, Answer> {
         let field = query.get("fieldSelector").map(|text| field(route, text)).transpose()?;
-        Ok(Self { plural: route.plural, namespace: route.namespace.clone(), field })
+        let label = query.get("labelSelector").map(|text| match text.split_once('=') {
+            Some((label, value)) => (label.to_owned(), Some(value.to_owned())),
+            None => (text.clone(), None),
+        });
+        Ok(Self { plural: route.plural, namespace: route.namespace.clone(), field, label })
     }
 
     pub(crate) fn wants(&self, object: &Value) -> bool {
@@ -66,6 +72,11 @@ impl Selector {
         };
         self.namespace.as_ref().is_none_or(|namespace| is("/metadata/namespace", namespace))
             && self.field.as_ref().is_none_or(|(pointer, wanted)| is(pointer, wanted))
+            && self.label.as_ref().is_none_or(|(label, wanted)| {
+                let value = object.pointer("/metadata/labels").and_then(|all| all.get(label));
+                let value = value.and_then(Value::as_str);
+                value.is_some_and(|it| wanted.as_ref().is_none_or(|wanted| it == wanted))
+            })
     }
 
     /// The line of a change, if the selector matches it.

@@ -26,6 +26,7 @@ mod lease;
 mod lost_nodes;
 #[cfg(feature = "serde")]
 mod map_as_pairs;
+mod names;
 mod operation_text;
 mod pass;
 mod persistent_findings;
@@ -58,6 +59,10 @@ pub use event::{Ec2Call, Event, StepResult};
 pub use facts::Facts;
 pub use lease::{Candidate, LeaseWrite, ObservedLease, Terms};
 pub use lost_nodes::ReleaseReason;
+pub use names::{
+    AllowedZones, Endpoint, LookupAnswer, NamedService, NamesChange, NamesObject, NamesResult,
+    NamesStep, NamespacedName, ObservedRecords, ObservedSlice, OwningService, ServicePort,
+};
 pub use planner::{DeletionReason, Operation, Planner, Site, UnassignReason};
 pub use pools::{Usage, usage};
 pub use ports::{Change, Cluster};
@@ -81,6 +86,8 @@ use crate::Controller;
 #[derive(Debug)]
 pub struct LeaderController {
     site: Site,
+    /// The DNS zones of names; none if no names are kept.
+    zones: Option<AllowedZones>,
     election: Election,
     /// The leadership term, until its last step has ended.
     term: Option<Term>,
@@ -93,10 +100,17 @@ impl LeaderController {
         let candidate = Candidate::new(format!("{node}_{run}"));
         Self {
             site: Site { node, cluster, subnets: BTreeMap::new() },
+            zones: None,
             election: Election::new(candidate),
             term: None,
             shutdown: None,
         }
+    }
+
+    /// The same, keeping the names of members.
+    #[must_use]
+    pub fn with_names(self, zones: AllowedZones) -> Self {
+        Self { zones: Some(zones), ..self }
     }
 
     fn tick(&mut self, random: f64, now: Moment, effects: &mut Vec<Effect>) {
@@ -105,7 +119,9 @@ impl LeaderController {
         if self.may_start() {
             effects.extend(self.election.attempt(random, now));
             if let Some(term) = &mut self.term {
-                term.begin_pass(self.election.holds(now), now, effects);
+                let holds = self.election.holds(now);
+                term.begin_pass(holds, now, effects);
+                term.step_names(holds, now, effects);
             }
         }
     }
@@ -117,7 +133,7 @@ impl LeaderController {
 
     fn begin_term(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if self.term.is_none() && self.shutdown.is_none() {
-            self.term = Some(Term::new(self.site.clone(), now));
+            self.term = Some(Term::new(self.site.clone(), self.zones.clone(), now));
             effects.extend([Effect::Report(Report::TermBegun), Effect::BeginTerm]);
         }
     }
@@ -163,6 +179,14 @@ impl Controller for LeaderController {
                     term.observe(*event);
                 }
             }
+            Event::NamesStepEnded(result) => {
+                if let Some(term) = &mut self.term {
+                    term.names_ended(result, now);
+                    if self.shutdown.is_none() {
+                        term.step_names(self.election.holds(now), now, &mut effects);
+                    }
+                }
+            }
             Event::StepEnded(result) => {
                 if let Some(term) = &mut self.term {
                     term.step_ended(result, self.election.holds(now), now, &mut effects);
@@ -182,8 +206,8 @@ impl Controller for LeaderController {
             return shutdown.deadline();
         }
         let attempt = self.may_start().then(|| self.election.next_attempt()).flatten();
-        let pass = self.term.as_ref().and_then(Term::next_pass);
-        [attempt, pass, self.election.expires()].into_iter().flatten().min()
+        let step = self.term.as_ref().and_then(Term::next_step);
+        [attempt, step, self.election.expires()].into_iter().flatten().min()
     }
 
     fn stop(&mut self, now: Moment) -> Vec<Effect> {

@@ -6,6 +6,7 @@ mod command_exit;
 pub mod endpoint;
 pub mod event;
 pub mod exit;
+pub mod names;
 pub mod original;
 pub mod protocol;
 pub mod service;
@@ -83,6 +84,10 @@ pub mod env {
     pub const ENDPOINT_LISTEN: &str = "FIRECAMP_ENDPOINT_LISTEN";
     /// The ranges of the cluster's pods and Services, for pods with a network of their own.
     pub const CLUSTER_CIDRS: &str = "FIRECAMP_CLUSTER_CIDRS";
+    /// Whether the leader keeps the names of members.
+    pub const NAMES: &str = "FIRECAMP_NAMES";
+    /// The DNS zones in which members may have records.
+    pub const DNS_ZONES: &str = "FIRECAMP_DNS_ZONES";
     /// Directory with the network namespaces of pods.
     pub const NETNS_DIR: &str = "FIRECAMP_NETNS_DIR";
     /// The pod's token for the endpoint.

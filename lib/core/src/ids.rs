@@ -285,6 +285,19 @@ impl fmt::Display for Member {
     }
 }
 
+text_id! {
+    /// A DNS zone, in lower case and without the dot at its end.
+    DnsZone, "DNS zone", "labels of lower-case alphanumerics and `-`, joined by dots", is_subdomain
+}
+
+impl DnsZone {
+    /// Whether it is this zone or one below it.
+    pub fn is_within(&self, zone: &Self) -> bool {
+        let below = self.as_str().strip_suffix(zone.as_str());
+        below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+}
+
 /// A link-layer address, always printed in lower case with colons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(

@@ -6,11 +6,13 @@
 mod change;
 mod gated_pod;
 mod lease;
+mod names;
 mod parse;
 
 use firecamp_controllers::leader::{
-    BoundVolume, Change, Cluster, GatedPod, LeaseWrite, ObservedClaim, ObservedLease, ObservedNode,
-    ObservedPod, ObservedPool, ObservedStaticIp, SetName, StatefulSet,
+    BoundVolume, Change, Cluster, GatedPod, LeaseWrite, NamedService, ObservedClaim, ObservedLease,
+    ObservedNode, ObservedPod, ObservedPool, ObservedRecords, ObservedSlice, ObservedStaticIp,
+    SetName, StatefulSet,
 };
 use firecamp_controllers::publish::{Event, StatusWriter};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
@@ -173,6 +175,21 @@ impl KubeCluster {
     /// for each other.
     pub fn unscheduled_pods(&self) -> Watched<Option<GatedPod>> {
         self.all("unscheduled pods").of("spec.nodeName=")
+    }
+
+    /// The Services that name members, of all namespaces.
+    pub fn services(&self) -> Watched<NamedService> {
+        self.all("Services").labelled(names::selector::SERVICES)
+    }
+
+    /// The EndpointSlices of headless Services, of all namespaces.
+    pub fn slices(&self) -> Watched<ObservedSlice> {
+        self.all("EndpointSlices").labelled(names::selector::SLICES)
+    }
+
+    /// The DNSEndpoints that FireCamp made, of all namespaces.
+    pub fn records(&self) -> Watched<ObservedRecords> {
+        self.all("DNSEndpoints").labelled(&names::selector::records())
     }
 
     fn all<T: Watchable>(&self, what: &str) -> Watched<T> {

@@ -152,6 +152,11 @@ impl<T: Watchable> Watched<T> {
         Self { config: self.config.fields(selector), ..self }
     }
 
+    /// Only those that the label selector selects.
+    pub(crate) fn labelled(self, selector: &str) -> Self {
+        Self { config: self.config.labels(selector), ..self }
+    }
+
     /// The name for messages: `StaticIPs of node-1`.
     pub fn what(&self) -> &str {
         &self.what

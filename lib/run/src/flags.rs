@@ -252,6 +252,19 @@ pub struct NodeFlags {
     #[arg(long, env = env::NETNS_DIR, value_name = "DIRECTORY", default_value = path::NETNS_DIR,
           hide_env_values = true)]
     pub(crate) netns_dir: Option<OsString>,
+
+    /// Keep the names of members: the leader writes EndpointSlices for the Services that have the
+    /// label firecamp.io/statefulset. Needs the Kubernetes API
+    #[arg(long, env = env::NAMES, value_name = "BOOL", num_args = 0..=1,
+          require_equals = true, default_missing_value = "true", default_value = "false",
+          action = ArgAction::Set, hide_env_values = true)]
+    pub(crate) names: Option<OsString>,
+
+    /// DNS zones, separated by commas, in which members may have records: with the annotation
+    /// firecamp.io/dns-zone of such a Service the leader writes a DNSEndpoint for ExternalDNS.
+    /// `default` stands for CLUSTER-firecamp.com. Needs --names
+    #[arg(long, env = env::DNS_ZONES, value_name = "ZONES", hide_env_values = true)]
+    pub(crate) dns_zones: Option<OsString>,
 }
 
 /// How the address is attached.

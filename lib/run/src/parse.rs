@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firecamp_core::contract::timing;
+use firecamp_core::ids::{DnsZone, InvalidId};
 use ipnet::Ipv4Net;
 use thiserror::Error;
 
@@ -66,6 +67,11 @@ pub fn boolean(text: &str) -> Result<bool, InvalidSetting> {
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
         _ => Err(invalid("a boolean", "true or false", text)),
     }
+}
+
+/// DNS zones, separated by commas.
+pub fn zones(text: &str) -> Result<Vec<DnsZone>, InvalidId> {
+    text.split(',').map(|zone| zone.trim().parse()).collect()
 }
 
 /// A loopback address and a port, reachable only from this machine.

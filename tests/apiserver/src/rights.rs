@@ -35,7 +35,7 @@ pub(crate) struct Role {
 /// The objects of all files, for members in this namespace, in the order in which to apply them.
 pub(crate) fn objects(namespace: &str) -> Result<Vec<Value>, String> {
     let mut all = Vec::new();
-    for file in ["members.yaml", "member-bindings.yaml", "agent.yaml"] {
+    for file in ["members.yaml", "member-bindings.yaml", "agent.yaml", "names.yaml"] {
         let path = Path::new(DIR).join(file);
         let wrong = |wrong: &dyn std::fmt::Display| format!("{}: {wrong}", path.display());
         let text = std::fs::read_to_string(&path).map_err(|error| wrong(&error))?;

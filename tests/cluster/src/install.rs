@@ -209,6 +209,7 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
         name.as_str(),
         ranges.as_str(),
         "members.namespaces={prod}",
+        "names.enabled=true",
         // The only difference from an installation on AWS.
         "extraEnv[0].name=AWS_ENDPOINT_URL_EC2",
         endpoint.as_str(),

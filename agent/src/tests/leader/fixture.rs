@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
-use firecamp_controllers::leader::{Change, Cluster as _, Identity, Uid};
+use firecamp_controllers::leader::{AllowedZones, Change, Cluster as _, Identity, Uid};
 use firecamp_core::contract::tag;
 use firecamp_core::ids::{EniId, Epoch, Member};
 use firecamp_core::managed_interface::NewInterface;
@@ -48,6 +48,8 @@ pub(in crate::tests) struct ClusterFixture {
     pub(in crate::tests) status: Status,
     /// What its agents have read last.
     pub(in crate::tests) shared_status: SharedStatus,
+    /// Whether its agents keep the names of members, also in the zone of the cluster.
+    pub(in crate::tests) keeps_names: bool,
 }
 
 impl ClusterFixture {
@@ -67,6 +69,7 @@ impl ClusterFixture {
             ec2: SimEc2::new(OWN.parse().unwrap(), Account::default()),
             status: Status::default(),
             shared_status: SharedStatus::default(),
+            keeps_names: false,
         };
         fixture.policies("Delete", "Delete");
         for node in ["node-1", "node-2", "node-3"] {
@@ -301,7 +304,9 @@ impl ClusterFixture {
     ) {
         let registry = AnyRegistry::from(self.registry.clone());
         let cluster = KubeCluster::new(&self.registry).with_lease_in(namespace);
-        let names = (node.parse().unwrap(), "prod".parse().unwrap());
+        let cluster_name = "prod".parse().unwrap();
+        let zones = AllowedZones::new(&["default".parse().unwrap()], &cluster_name);
+        let names = (node.parse().unwrap(), cluster_name, Some(zones).filter(|_| self.keeps_names));
         let remote = RemoteSystems::new(names, cluster, (self.ec2.clone(), registry));
         // Dropping it drops the agent's tasks, as a crash does.
         let agent = LocalSet::new();

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::ids::{InterfaceName, Member, NodeName, PoolName};
 use firecamp_core::managed_interface::StoredInterface;
 
+use super::names::{NamedService, NamespacedName, ObservedRecords, ObservedSlice};
 use super::{
     GatedPod, ObservedClaim, ObservedNode, ObservedPool, ObservedStaticIp, SetName, StatefulSet,
     View,
@@ -28,6 +29,12 @@ pub enum ClusterEvent {
     Interfaces(ObjectEvent<InterfaceName, StoredInterface>),
     /// About pods with FireCamp's scheduling gate. One that loses it counts as deleted.
     GatedPods(ObjectEvent<Member, GatedPod>),
+    /// About Services that name members.
+    Services(ObjectEvent<NamespacedName, NamedService>),
+    /// About EndpointSlices of headless Services.
+    Slices(ObjectEvent<NamespacedName, ObservedSlice>),
+    /// About DNSEndpoints that FireCamp made.
+    Records(ObjectEvent<NamespacedName, ObservedRecords>),
 }
 
 /// What a list or a watch reports about the objects of one kind. An object that exists and could
@@ -53,11 +60,15 @@ enum Kind {
     Nodes,
     GatedPods,
     Interfaces,
+    Services,
+    Slices,
+    Records,
 }
 
-/// Number of kinds without which nothing is planned. Interfaces are not among them: until they are
+/// The kinds without which nothing is planned. Interfaces are not among them: until they are
 /// listed, none is removed.
-const KINDS: usize = 6;
+const REQUIRED: [Kind; 6] =
+    [Kind::StaticIps, Kind::Claims, Kind::Pools, Kind::Sets, Kind::Nodes, Kind::GatedPods];
 
 /// The cached objects.
 #[derive(Debug, Default)]
@@ -76,11 +87,17 @@ struct Synced {
 impl ClusterCache {
     /// The cluster, if all kinds are listed and up to date.
     pub(super) fn view(&self) -> Option<&View> {
-        let Synced { listed, unavailable } = &self.synced;
-        let required = |kind: &&Kind| **kind != Kind::Interfaces;
-        let is_listed = listed.iter().filter(required).count() == KINDS;
-        let is_current = !unavailable.iter().any(|kind| required(&kind));
-        (is_listed && is_current).then_some(&self.view)
+        self.synced.has(&REQUIRED).then_some(&self.view)
+    }
+
+    /// The same, if Services and EndpointSlices are up to date, too.
+    pub(super) fn names(&self) -> Option<&View> {
+        self.view().filter(|_| self.synced.has(&[Kind::Services, Kind::Slices]))
+    }
+
+    /// Whether the DNSEndpoints are up to date.
+    pub(super) fn has_records(&self) -> bool {
+        self.synced.has(&[Kind::Records])
     }
 
     /// What is known of the cluster, whether it is up to date or not.
@@ -104,11 +121,21 @@ impl ClusterCache {
             ClusterEvent::Interfaces(event) => {
                 synced.apply(Kind::Interfaces, &mut view.interfaces, event);
             }
+            ClusterEvent::Services(event) => {
+                synced.apply(Kind::Services, &mut view.services, event);
+            }
+            ClusterEvent::Slices(event) => synced.apply(Kind::Slices, &mut view.slices, event),
+            ClusterEvent::Records(event) => synced.apply(Kind::Records, &mut view.records, event),
         }
     }
 }
 
 impl Synced {
+    /// Whether these kinds are listed and up to date.
+    fn has(&self, kinds: &[Kind]) -> bool {
+        kinds.iter().all(|kind| self.listed.contains(kind) && !self.unavailable.contains(kind))
+    }
+
     fn apply<K: Ord, T>(
         &mut self,
         kind: Kind,

@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Member, PoolName, SubnetId};
 
-use super::{Ec2Observation, Facts, InterfaceQuery, LeaseWrite, Operation, RequestId, Usage};
+use super::{
+    Ec2Observation, Facts, InterfaceQuery, LeaseWrite, NamesStep, Operation, RequestId, Usage,
+};
 
 /// What the leader's controller wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum Effect {
     EndTerm,
     /// Start a step of the pass beside the controller. One runs at a time.
     Start(PassStep),
+    /// Start a step of names beside the controller and the pass. One runs at a time.
+    StartNames(NamesStep),
     /// Drop the running operation: the process ends.
     DropOperation,
     /// Report to the operator: logs and metrics.

@@ -9,7 +9,8 @@ use firecamp_core::node_identity::NodeIdentity;
 use firecamp_core::ports::Owner;
 
 use super::{
-    BoundVolume, Call, ClusterEvent, InterfaceAnswer, ObservedLease, ObservedPod, RequestId,
+    BoundVolume, Call, ClusterEvent, InterfaceAnswer, NamesResult, ObservedLease, ObservedPod,
+    RequestId,
 };
 
 /// What happens to the leader's controller.
@@ -25,6 +26,8 @@ pub enum Event {
     Cluster(Box<ClusterEvent>),
     /// The running step of the pass has ended.
     StepEnded(StepResult),
+    /// The running step of names has ended.
+    NamesStepEnded(NamesResult),
 }
 
 /// The result of a step of a pass. None if the step failed, took too long or was cancelled.

@@ -9,6 +9,7 @@ use firecamp_core::record::Claim;
 use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
 
 use crate::leader::lease::{LeaseWrite, ObservedLease};
+use crate::leader::names::NamesChange;
 use crate::leader::view::{
     BoundVolume, Identity, ObservedClaim, ObservedPod, Owner, SetName, StatefulSet,
 };
@@ -39,6 +40,8 @@ pub enum Change {
     UpdateClaimStatus(Member, Identity, Vec<Condition>),
     /// Replace the status of a StaticIPPool.
     UpdatePoolStatus(PoolName, Identity, StaticIPPoolStatus),
+    /// Create, replace or delete an object that names members.
+    Names(NamesChange),
 }
 
 /// The leader's calls to the Kubernetes API. Each call is one attempt, bounded in time; reads of

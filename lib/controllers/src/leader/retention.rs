@@ -46,8 +46,8 @@ pub(crate) struct Claims {
 }
 
 /// The ordinal of the member in the StatefulSet of this name.
-fn ordinal(member: &Member, set: &str) -> Option<u32> {
-    let digits = member.name().strip_prefix(set)?.strip_prefix('-')?;
+pub(crate) fn ordinal(member: &str, set: &str) -> Option<u32> {
+    let digits = member.strip_prefix(set)?.strip_prefix('-')?;
     let canonical = digits == "0" || !digits.starts_with('0');
     let plain = canonical && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
@@ -61,7 +61,7 @@ pub fn deletion_reason(
     policy: ClaimRetentionPolicy,
     set: Option<&StatefulSet>,
 ) -> Option<DeletionReason> {
-    let ordinal = ordinal(member, &owner.name)?;
+    let ordinal = ordinal(member.name(), &owner.name)?;
     let (why, retention) = match set {
         None => (DeletionReason::SetDeleted, policy.when_deleted),
         Some(set) if set.uid == owner.uid && !set.wants(ordinal) => {
@@ -193,7 +193,7 @@ fn is_pod(observed: &ObservedPod, wanted: &PodUid) -> bool {
 /// The operation that records the owner, if it changed. The record is cleared only where the policy
 /// may delete the claim.
 fn record_owner(view: &View, observed: &ObservedClaim, owner: Option<Owner>) -> Option<Operation> {
-    let owner = owner.filter(|owner| ordinal(&observed.claim.member, &owner.name).is_some());
+    let owner = owner.filter(|owner| ordinal(observed.claim.member.name(), &owner.name).is_some());
     let policy = policy(view, observed);
     let deletes = [policy.when_deleted, policy.when_scaled].contains(&ClaimRetention::Delete);
     let (member, id) = (observed.claim.member.clone(), observed.id.clone());

@@ -13,6 +13,7 @@ use firecamp_core::time::Moment;
 
 use super::cluster_cache::ClusterCache;
 use super::ec2_list::{Ec2Lists, ListAnswer};
+use super::names::{AllowedZones, Names, NamesResult};
 use super::pass::{Pass, PlannedOperations, RunningQueries, Scope};
 use super::{
     Call, ClusterEvent, Ec2Call, Ec2Reachability, Effect, Facts, PassStep, Planner, Report, Site,
@@ -30,6 +31,8 @@ pub(super) struct Term {
     planner: Planner,
     reachability: Ec2Reachability,
     lists: Ec2Lists,
+    /// Names of members, if they are kept.
+    names: Option<Names>,
     /// The running pass.
     pass: Option<Pass>,
     /// When the next pass of the whole cluster is due.
@@ -40,8 +43,10 @@ pub(super) struct Term {
 }
 
 impl Term {
-    pub(super) fn new(site: Site, now: Moment) -> Self {
+    pub(super) fn new(site: Site, zones: Option<AllowedZones>, now: Moment) -> Self {
+        let names = zones.map(|zones| Names::new(zones, site.cluster.clone(), now));
         Self {
+            names,
             site,
             cache: ClusterCache::default(),
             planner: Planner::default(),
@@ -65,9 +70,9 @@ impl Term {
         self.is_over
     }
 
-    /// Whether a step of a pass runs.
+    /// Whether a step of a pass or of names runs.
     pub(super) fn is_busy(&self) -> bool {
-        self.pass.is_some()
+        self.pass.is_some() || self.names.as_ref().is_some_and(Names::is_busy)
     }
 
     pub(super) fn is_ec2_unreachable(&self) -> bool {
@@ -79,14 +84,25 @@ impl Term {
         self.lists.take_answer()
     }
 
-    /// When the next pass is due.
-    pub(super) fn next_pass(&self) -> Option<Moment> {
+    /// When the next pass is due, or the next step of names.
+    pub(super) fn next_step(&self) -> Option<Moment> {
         let at_once = self.gates_changed && self.cache.view().is_some();
         let due = if at_once { Moment::default() } else { self.next_pass };
-        (!self.is_over && self.pass.is_none()).then_some(due)
+        let pass = self.pass.is_none().then_some(due);
+        let names = self.names.as_ref().and_then(Names::next);
+        pass.into_iter().chain(names).min().filter(|_| !self.is_over)
+    }
+
+    /// Whether a pass may begin.
+    fn is_due(&self, now: Moment) -> bool {
+        let at_once = self.gates_changed && self.cache.view().is_some();
+        !self.is_over && self.pass.is_none() && (at_once || self.next_pass <= now)
     }
 
     pub(super) fn observe(&mut self, event: ClusterEvent) {
+        if let Some(names) = &mut self.names {
+            names.observe(&event, self.cache.content());
+        }
         let concerns_gates = matches!(event, ClusterEvent::GatedPods(_) | ClusterEvent::Claims(_));
         self.cache.apply(event);
         self.gates_changed |= concerns_gates && !self.cache.content().gated_pods.is_empty();
@@ -94,7 +110,7 @@ impl Term {
 
     /// Begins a pass if one is due and everything is listed.
     pub(super) fn begin_pass(&mut self, holds: bool, now: Moment, effects: &mut Vec<Effect>) {
-        if self.next_pass().is_none_or(|due| now < due) {
+        if !self.is_due(now) {
             return;
         }
         if now < self.next_pass {
@@ -156,6 +172,20 @@ impl Term {
             }
             // Nobody has started it.
             (pass, _result) => self.pass = Some(pass),
+        }
+    }
+
+    /// Starts a step of names if one is due, beside the pass.
+    pub(super) fn step_names(&mut self, holds: bool, now: Moment, effects: &mut Vec<Effect>) {
+        if let Some(names) = self.names.as_mut().filter(|_| !self.is_over) {
+            names.step(&self.cache, holds, now, effects);
+        }
+    }
+
+    /// The running step of names has ended.
+    pub(super) fn names_ended(&mut self, result: NamesResult, now: Moment) {
+        if let Some(names) = &mut self.names {
+            names.ended(result, self.cache.content(), now);
         }
     }
 

@@ -14,6 +14,8 @@ use firecamp_registry::api::{
     ClaimRetentionPolicy, Condition, ReclaimPolicy, StaticIPPoolStatus, StaticIPStatus,
 };
 
+use crate::leader::names::{NamedService, NamespacedName, ObservedRecords, ObservedSlice};
+
 /// The UID of an object, which distinguishes it from another object of the same name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -149,6 +151,9 @@ pub struct StatefulSet {
     pub first: u32,
     /// Its number of replicas.
     pub replicas: u32,
+    /// Its headless Service.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub service: Option<String>,
 }
 
 impl StatefulSet {
@@ -237,6 +242,15 @@ pub struct View {
     /// All pods with FireCamp's scheduling gate.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "BTreeMap::is_empty"))]
     pub gated_pods: BTreeMap<Member, Option<GatedPod>>,
+    /// The Services that name members.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub services: BTreeMap<NamespacedName, Option<NamedService>>,
+    /// The EndpointSlices of headless Services.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub slices: BTreeMap<NamespacedName, Option<ObservedSlice>>,
+    /// The DNSEndpoints that FireCamp made.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub records: BTreeMap<NamespacedName, Option<ObservedRecords>>,
 }
 
 impl View {

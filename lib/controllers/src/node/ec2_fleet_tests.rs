@@ -147,9 +147,10 @@ impl Agent {
                 self.queries.lease_read(read, &self.observed, outside.now);
                 Vec::new()
             }
-            LeaderEffect::EndTerm | LeaderEffect::DropOperation | LeaderEffect::Report(_) => {
-                Vec::new()
-            }
+            LeaderEffect::EndTerm
+            | LeaderEffect::DropOperation
+            | LeaderEffect::StartNames(_)
+            | LeaderEffect::Report(_) => Vec::new(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod ec2_lists;
 mod fixture;
 mod gates;
+mod names;
 mod passes;
 mod shutdown;
 mod terms;

@@ -173,7 +173,8 @@ impl ClusterFixture {
     }
 
     pub(crate) fn set(&mut self, uid_of: &str, replicas: u32) {
-        let set = StatefulSet { uid: uid(uid_of), first: 0, replicas };
+        let service = Some("redis".to_owned());
+        let set = StatefulSet { uid: uid(uid_of), first: 0, replicas, service };
         self.view.sets.insert(set_name(), Some(set));
     }
 

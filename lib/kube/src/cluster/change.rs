@@ -10,6 +10,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::names;
 use crate::http_request::Call;
 use crate::object_paths::Place;
 use crate::{interfaces, write};
@@ -40,6 +41,7 @@ pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
         }
         Change::UpdateInterface(next) => interfaces::update(next),
         Change::DeleteInterface(stored) => interfaces::delete(stored),
+        Change::Names(change) => names::request(change),
         Change::RemoveZoneGate(member, id, rest, zone) => {
             let patch = json!({
                 "metadata": { "resourceVersion": id.version.as_str() },
@@ -98,7 +100,7 @@ fn scheduling(gates: &[String], zone: Option<&Zone>) -> Value {
 }
 
 /// Sets the transition time of conditions without one to now.
-fn dated(conditions: &[Condition]) -> Vec<Condition> {
+pub(super) fn dated(conditions: &[Condition]) -> Vec<Condition> {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut all = conditions.to_vec();
     for condition in &mut all {

@@ -44,13 +44,15 @@ pub(super) struct Meta {
     uid: String,
     resource_version: String,
     #[serde(default)]
-    generation: u64,
+    pub(super) generation: u64,
     creation_timestamp: Option<String>,
     deletion_timestamp: Option<String>,
     #[serde(default)]
     finalizers: Vec<String>,
     #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) annotations: BTreeMap<String, String>,
     #[serde(default)]
     owner_references: Vec<Reference>,
 }
@@ -185,10 +187,12 @@ impl Watchable for StatefulSet {
             spec: Spec,
         }
         #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
         struct Spec {
             replicas: u32,
             #[serde(default)]
             ordinals: Ordinals,
+            service_name: Option<String>,
         }
         #[derive(Deserialize, Default)]
         struct Ordinals {
@@ -197,7 +201,8 @@ impl Watchable for StatefulSet {
         }
         let Set { metadata, spec } = parsed(text)?;
         let uid = metadata.identity()?.uid;
-        Ok(StatefulSet { uid, first: spec.ordinals.start, replicas: spec.replicas })
+        let service = spec.service_name.filter(|name| !name.is_empty());
+        Ok(StatefulSet { uid, first: spec.ordinals.start, replicas: spec.replicas, service })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::env;
-use firecamp_core::ids::{ClusterName, NodeName};
+use firecamp_core::ids::{ClusterName, DnsZone, NodeName};
 use firecamp_registry::RegistryUrl;
 use ipnet::Ipv4Net;
 
@@ -32,6 +32,8 @@ pub struct AgentConfig {
     pub endpoint: Option<SocketAddrV4>,
     /// How pods with a network of their own are served, if they are.
     pub pod_networks: Option<PodNetworkSettings>,
+    /// The DNS zones in which members may have records, none if the leader keeps no names.
+    pub zones: Option<Vec<DnsZone>>,
     /// The registry and the lock directory.
     pub places: Places,
 }
@@ -58,6 +60,18 @@ fn pod_networks(flags: &NodeFlags, faults: &mut Faults) -> Option<PodNetworkSett
     cluster.zip(namespaces).map(|(cluster, namespaces)| PodNetworkSettings { namespaces, cluster })
 }
 
+/// The zones, if the leader keeps names at all.
+fn zones(flags: &NodeFlags, faults: &mut Faults) -> Option<Vec<DnsZone>> {
+    let names = Setting::new("names", env::NAMES, flags.names.as_ref());
+    let keeps_names = faults.required(names, parse::boolean).unwrap_or_default();
+    let zones = Setting::new("dns-zones", env::DNS_ZONES, flags.dns_zones.as_ref());
+    if zones.given() && !keeps_names {
+        faults.add(format!("{zones} needs {names}"));
+    }
+    let zones = faults.optional(zones, parse::zones).unwrap_or_default();
+    keeps_names.then_some(zones)
+}
+
 impl AgentConfig {
     pub(crate) fn parse(
         flags: &AgentFlags,
@@ -76,14 +90,17 @@ impl AgentConfig {
         let endpoint_set = endpoint;
         let endpoint = faults.optional(endpoint, parse::endpoint_listen);
         let pod_networks = pod_networks(node, &mut faults);
+        let zones = zones(node, &mut faults);
         let eni = Setting::new("eni", env::ENI, node.eni.as_ref());
         let eni = faults.required(eni, str::parse::<EniRule>);
         let node = super::identity::node(node.node_name.as_ref(), around, &mut faults);
         let places = super::places(registry, around, &mut faults);
-        if endpoint.is_some()
-            && places.as_ref().is_some_and(|at| matches!(at.registry, RegistryUrl::File(_)))
-        {
+        let is_file = places.as_ref().is_some_and(|at| matches!(at.registry, RegistryUrl::File(_)));
+        if endpoint.is_some() && is_file {
             faults.add(format!("{endpoint_set} needs the Kubernetes API: it reviews tokens there"));
+        }
+        if zones.is_some() && is_file {
+            faults.add(format!("--names (or {}) needs the Kubernetes API", env::NAMES));
         }
         let config = cluster.zip(node).zip(eni).zip(listen).zip(places);
         let config = config.map(|((((cluster, node), eni), listen), places)| Self {
@@ -94,6 +111,7 @@ impl AgentConfig {
             metrics,
             endpoint,
             pod_networks,
+            zones,
             places,
         });
         faults.unless(config)

@@ -9,7 +9,7 @@ use firecamp_core::contract::timing;
 use firecamp_core::ids::PodUid;
 
 use super::*;
-use crate::flags::{InitFlags, StopFlags, StopMode};
+use crate::flags::{AgentFlags, InitFlags, StopFlags, StopMode};
 
 const INIT: [&str; 6] = [
     "init",
@@ -136,4 +136,28 @@ fn unassign_is_opt_in_and_a_flag_without_value_is_true() {
     assert!(stop(&["release", "--unassign"]).unassign);
     assert!(stop(&["--unassign=true", "wait"]).unassign);
     assert!(!stop(&["--unassign=false"]).unassign);
+}
+
+fn agent(more: &[&str]) -> Result<AgentConfig, Faults> {
+    let all = ["agent", "--cluster=prod", "--node-name=node-1"];
+    let flags = AgentFlags::try_parse_from(all.iter().chain(more).map(OsString::from)).unwrap();
+    AgentConfig::parse(&flags, &around(None, "node-b"), Faults::default())
+}
+
+#[test]
+fn an_agent_keeps_names_only_if_it_is_told_to() {
+    const API: &str = "--registry=kubernetes:";
+    let zones = |more: &[&str]| agent(&[&[API], more].concat()).unwrap().zones;
+    assert_eq!((zones(&[]), zones(&["--names"])), (None, Some(vec![])));
+    let two = zones(&["--names=true", "--dns-zones=default, db.example.com"]).unwrap();
+    let two: Vec<String> = two.iter().map(ToString::to_string).collect();
+    assert_eq!(two, ["default", "db.example.com"]);
+    for (wrong, told) in [
+        (&[API, "--dns-zones=default"][..], "needs --names"),
+        (&[API, "--names", "--dns-zones=Example.com"], "\"Example.com\" is not a valid DNS zone"),
+        (&["--registry=file:///r", "--names"], "needs the Kubernetes API"),
+    ] {
+        let faults = format!("{:?}", agent(wrong).unwrap_err());
+        assert!(faults.replace("\\\"", "\"").contains(told), "{faults}");
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use firecamp_checks::deploy::parsed;
 use firecamp_registry::crds::Definition;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
+use crate::deploy::apply;
 use crate::samples::{GROUP, pool, static_ip, with};
 
 pub(super) const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -22,8 +24,30 @@ fn name(definition: &Definition) -> &str {
     definition.object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
+/// The variable with the directory of ExternalDNS's source.
+const EXTERNAL_DNS: &str = "EXTERNAL_DNS_SOURCE";
+
+/// The definition of DNSEndpoints, as ExternalDNS ships it.
+async fn install_dns_endpoints(cluster: &Cluster) -> Outcome {
+    let dir = std::env::var(EXTERNAL_DNS)
+        .map_err(|_unset| format!("{EXTERNAL_DNS} is not set: run `make test-apiserver`"))?;
+    let file = format!("{dir}/config/crd/standard/dnsendpoints.externaldns.k8s.io.yaml");
+    let text = std::fs::read_to_string(&file).map_err(|wrong| format!("{file}: {wrong}"))?;
+    for definition in parsed(&text)? {
+        apply(cluster, &definition).await?;
+    }
+    let place = "/apis/externaldns.k8s.io/v1alpha1/dnsendpoints";
+    let end = Instant::now() + PATIENCE;
+    while cluster.api.get(place).await?.code != 200 {
+        ensure(Instant::now() < end, || format!("{place} is not served"))?;
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
 /// Installs the definitions strictly, without warnings, and waits until the server serves them.
 pub(super) async fn install(cluster: &Cluster) -> Outcome {
+    install_dns_endpoints(cluster).await?;
     for definition in definitions() {
         let path = format!("{CRDS}?{STRICT}");
         let answer = cluster.api.post(&path, &definition.object).await?;

@@ -41,8 +41,6 @@ pub enum Owner {
     Agent,
     /// The check of an account and a cluster before anything is installed.
     Preflight,
-    /// Managed DNS names.
-    Dns,
     /// A real Kubernetes cluster and the registry in it.
     Cluster,
     /// Containers without privilege, served by the agent.
@@ -63,7 +61,6 @@ impl Owner {
         match self {
             Self::Agent => "agent",
             Self::Preflight => "preflight",
-            Self::Dns => "dns",
             Self::Cluster => "cluster",
             Self::Brokered => "brokered",
             Self::Volumes => "volumes",

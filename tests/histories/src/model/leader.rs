@@ -108,8 +108,8 @@ impl Model<'_> {
             Effect::Report(Report::LeaseRead(read)) if self.scenario.shape.watches => {
                 self.handle(slot, NodeEvent::LeaseRead(read.ok().flatten()));
             }
-            // No history stops an agent gracefully.
-            Effect::DropOperation | Effect::Report(_) => {}
+            // No history stops an agent gracefully, or has Services.
+            Effect::DropOperation | Effect::StartNames(_) | Effect::Report(_) => {}
         }
         None
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use firecamp_controllers::Controller as _;
 use firecamp_controllers::leader::{
-    BoundVolume, ClusterEvent, Ec2Call, Effect, Event, Facts, LeaderController, LeaseWrite,
-    NodeReadiness, ObjectEvent, ObservedLease, ObservedPod, Operation, PassStep, RequestId,
-    StepResult, Terms, View,
+    AllowedZones, BoundVolume, ClusterEvent, Ec2Call, Effect, Event, Facts, LeaderController,
+    LeaseWrite, NamesResult, NamesStep, NodeReadiness, ObjectEvent, ObservedLease, ObservedPod,
+    Operation, PassStep, RequestId, StepResult, Terms, View,
 };
 use firecamp_core::failure::{CloudKind, Effect as Took, RegistryFailure, RegistryKind};
 use firecamp_core::managed_interface::DescribedInterface;
@@ -44,6 +44,8 @@ pub(super) struct Agent {
     pub(super) query_time: Duration,
     /// Calls of each operation to EC2; without them an operation does not end.
     pub(super) operations: Option<Vec<Ec2Call>>,
+    /// The result of each step of names; none does not end.
+    pub(super) names: Box<dyn FnMut(&NamesStep) -> Option<NamesResult>>,
 }
 
 /// Effects, and when they happened.
@@ -63,7 +65,17 @@ impl Agent {
             interfaces: Some(Ok(Vec::new())),
             query_time: Duration::ZERO,
             operations: Some(Vec::new()),
+            names: Box::new(|_| None),
         }
+    }
+
+    /// One that keeps the names of members, also in the zone of the cluster.
+    pub(super) fn naming() -> Self {
+        let mut agent = Self::new();
+        let zones = AllowedZones::new(&[parsed("default"), parsed("example.com")], &parsed("test"));
+        let controller = LeaderController::new(parsed("here"), parsed("test"), &parsed("run"));
+        agent.controller = controller.with_names(zones);
+        agent
     }
 
     /// The leader of this cluster, which it has listed.
@@ -76,7 +88,8 @@ impl Agent {
     }
 
     pub(super) fn list(&mut self, view: &View) {
-        let View { addresses, claims, pools, sets, nodes, gated_pods, interfaces } = view.clone();
+        let View { addresses, claims, pools, sets, nodes, gated_pods, interfaces, .. } =
+            view.clone();
         for event in [
             ClusterEvent::StaticIps(ObjectEvent::Listed(addresses)),
             ClusterEvent::Claims(ObjectEvent::Listed(claims)),
@@ -152,6 +165,7 @@ impl Agent {
             Effect::Start(PassStep::Perform(..)) => {
                 self.operations.clone().map(|calls| step(StepResult::Performed(calls)))
             }
+            Effect::StartNames(step) => (self.names)(step).map(Event::NamesStepEnded),
             Effect::BeginTerm | Effect::EndTerm | Effect::DropOperation | Effect::Report(_) => None,
         }
     }

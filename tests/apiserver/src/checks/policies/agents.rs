@@ -2,6 +2,7 @@
 
 mod addresses;
 mod claims;
+mod names;
 mod nodes;
 mod pods;
 
@@ -12,8 +13,14 @@ use super::Cell;
 use super::scene::Who;
 
 pub(super) fn cells(live_elsewhere: &str, taints: &[Value]) -> Vec<Cell> {
-    [addresses::cells(live_elsewhere), claims::cells(), nodes::cells(taints), pods::cells()]
-        .concat()
+    [
+        addresses::cells(live_elsewhere),
+        claims::cells(),
+        names::cells(),
+        nodes::cells(taints),
+        pods::cells(),
+    ]
+    .concat()
 }
 
 /// Another agent becomes the leader.

@@ -46,6 +46,12 @@ pub(super) const NODES: &str = "/api/v1/nodes";
 pub(super) const PODS: &str = "/api/v1/namespaces/prod/pods";
 pub(super) const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
 
+/// A Service that names members, whose EndpointSlice FireCamp manages, and one that is not FireCamp's.
+pub(super) const NAMED_SERVICE: &str = "named-static";
+pub(super) const OTHER_SERVICE: &str = "other";
+const SERVICES: &str = "/api/v1/namespaces/prod/services";
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/prod/endpointslices";
+
 /// The taint that agents remove; both nodes have it.
 pub(super) const TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/firecamp";
 
@@ -121,6 +127,7 @@ impl<'a> Scene<'a> {
         self.cluster.api.delete(&format!("{PODS}/{GATED}?gracePeriodSeconds=0")).await?;
         self.make(PODS, &gated_pod(GATED, &["firecamp.io/zone", "example.com/quota"])).await?;
         self.nodes().await?;
+        self.names().await?;
         self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
         let lease = json!({
             "metadata": { "name": "firecamp-agents" },
@@ -178,6 +185,45 @@ impl<'a> Scene<'a> {
             self.make(&claims, &kind(claim, "StaticIPClaim")).await?;
         }
         self.volume_condition().await
+    }
+
+    async fn names(&self) -> Outcome {
+        self.remove_names().await?;
+        for (name, labels, suffix, manager) in [
+            (
+                NAMED_SERVICE,
+                json!({ "firecamp.io/statefulset": "redis" }),
+                "firecamp",
+                "firecamp.io",
+            ),
+            (OTHER_SERVICE, json!({}), "x", "endpointslice-controller.k8s.io"),
+        ] {
+            let service = json!({
+                "metadata": { "name": name, "labels": labels },
+                "spec": { "clusterIP": "None", "ports": [{ "port": 6379 }] },
+            });
+            self.make(SERVICES, &service).await?;
+            let labels = json!({
+                "kubernetes.io/service-name": name,
+                "endpointslice.kubernetes.io/managed-by": manager,
+                "service.kubernetes.io/headless": "",
+            });
+            let slice = json!({
+                "metadata": { "name": format!("{name}-{suffix}"), "labels": labels },
+                "addressType": "IPv4",
+                "endpoints": [{ "addresses": [OWN] }],
+            });
+            self.make(SLICES, &slice).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_names(&self) -> Outcome {
+        for (name, suffix) in [(NAMED_SERVICE, "firecamp"), (OTHER_SERVICE, "x")] {
+            self.cluster.api.delete(&format!("{SLICES}/{name}-{suffix}")).await?;
+            self.cluster.api.delete(&format!("{SERVICES}/{name}")).await?;
+        }
+        Ok(())
     }
 
     async fn nodes(&self) -> Outcome {
@@ -249,6 +295,7 @@ impl<'a> Scene<'a> {
         for name in [MADE, MADE_ELSEWHERE, DELETED] {
             self.remove_interface(name).await?;
         }
+        self.remove_names().await?;
         self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
         self.cluster.empty().await
     }

@@ -4,6 +4,7 @@ mod adopts;
 mod follows;
 mod interfaces;
 mod leads;
+mod names;
 mod reports;
 mod serves;
 mod volumes;
@@ -28,6 +29,7 @@ pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
     releases(&site, &registry).await?;
     interfaces::of_its_node(&site, &registry).await?;
     leads::the_cluster(cluster, &registry).await?;
+    names::of_members(cluster, &registry).await?;
     adopts::orphaned_address(&registry).await?;
     serves::its_members(cluster, &registry).await
 }

@@ -84,8 +84,8 @@ impl Agent {
             }
             Effect::BeginTerm => self.term = CancellationToken::new(),
             Effect::EndTerm => self.term.cancel(),
-            // No history stops an agent gracefully.
-            Effect::DropOperation | Effect::Report(_) => {}
+            // No history stops an agent gracefully, or has Services.
+            Effect::DropOperation | Effect::StartNames(_) | Effect::Report(_) => {}
         }
         None
     }

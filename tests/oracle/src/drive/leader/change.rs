@@ -202,6 +202,7 @@ impl ClusterFixture {
             uid: uid(&format!("set-{}", rng.small(2))),
             first: u32::from(pick(rng, &[0_u8, 0, 0, 2])),
             replicas: u32::from(rng.small(MEMBERS + 1)),
+            service: None,
         };
         match rng.small(6) {
             0 => drop(self.view.sets.remove(&set_name())),

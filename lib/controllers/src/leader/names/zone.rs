@@ -1,0 +1,30 @@
+//! The DNS zones in which members may be named.
+
+use firecamp_core::contract::names::{DEFAULT_ZONE, zone_of};
+use firecamp_core::ids::{ClusterName, DnsZone};
+
+/// The zones that the cluster's administrator allows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AllowedZones(Vec<DnsZone>);
+
+impl AllowedZones {
+    /// These zones, and every zone below one of them. `default` stands for the zone of the cluster.
+    pub fn new(zones: &[DnsZone], cluster: &ClusterName) -> Self {
+        Self(zones.iter().filter_map(|zone| resolved(zone.as_str(), cluster)).collect())
+    }
+
+    /// Whether none is allowed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The zone that a user asks for, if it is allowed.
+    pub(super) fn allowed(&self, asked: &str, cluster: &ClusterName) -> Option<DnsZone> {
+        let zone = resolved(asked, cluster)?;
+        self.0.iter().any(|allowed| zone.is_within(allowed)).then_some(zone)
+    }
+}
+
+fn resolved(zone: &str, cluster: &ClusterName) -> Option<DnsZone> {
+    if zone == DEFAULT_ZONE { zone_of(cluster).parse().ok() } else { zone.parse().ok() }
+}

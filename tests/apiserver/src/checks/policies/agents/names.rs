@@ -1,0 +1,98 @@
+//! The names of members.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::super::Cell;
+use super::super::scene::{NAMED_SERVICE, OTHER_SERVICE, Who};
+use super::patch;
+
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/prod/endpointslices";
+const RECORDS: &str = "/apis/externaldns.k8s.io/v1alpha1/namespaces/prod/dnsendpoints";
+const SERVICES: &str = "/api/v1/namespaces/prod/services";
+
+const OURS: &str = "that FireCamp manages";
+
+fn slice(name: &str, labels: &Value) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": { "name": name, "labels": labels },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": ["10.1.0.20"], "hostname": "redis-0" }],
+    })
+}
+
+fn records(labels: &Value) -> Value {
+    json!({
+        "apiVersion": "externaldns.k8s.io/v1alpha1",
+        "kind": "DNSEndpoint",
+        "metadata": { "name": "asked", "labels": labels },
+        "spec": { "endpoints": [
+            { "dnsName": "a.example.com", "recordType": "A", "targets": ["10.1.0.20"] },
+        ]},
+    })
+}
+
+fn labels(manager: &str, headless: bool) -> Value {
+    let mut labels = json!({
+        "kubernetes.io/service-name": NAMED_SERVICE,
+        "endpointslice.kubernetes.io/managed-by": manager,
+    });
+    if headless {
+        labels["service.kubernetes.io/headless"] = json!("");
+    }
+    labels
+}
+
+pub(super) fn cells() -> Vec<Cell> {
+    let create = |what, body| Cell::new(Who::Agent, what, (Method::POST, SLICES), body);
+    let record = |what, body| Cell::new(Who::Agent, what, (Method::POST, RECORDS), body);
+    let agent = |what, path: String, body| patch(Who::Agent, what, &path, body);
+    let ours = format!("{SLICES}/{NAMED_SERVICE}-firecamp");
+    let theirs = format!("{SLICES}/{OTHER_SERVICE}-x");
+    let ready = json!({ "endpoints": [{ "addresses": ["10.1.0.21"] }] });
+    let other = json!({ "metadata": { "labels": { "kubernetes.io/service-name": "other" } } });
+    let unmanaged =
+        json!({ "metadata": { "labels": { "endpointslice.kubernetes.io/managed-by": "me" } } });
+    let status = |name: &str| format!("{SERVICES}/{name}/status");
+    let condition = |kind: &str| {
+        json!({ "status": { "conditions": [{
+            "type": kind, "status": "False", "reason": "Asked", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]}})
+    };
+    let ready_condition = condition("firecamp.io/NamesReady");
+    let mut relabelled = ready_condition.clone();
+    relabelled["metadata"] = json!({ "labels": { "app": "other" } });
+    let balanced = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": "10.1.0.9" }] } } });
+    let condition_only = "only set the condition firecamp.io/NamesReady";
+    let managed = json!({ "app.kubernetes.io/managed-by": "firecamp.io" });
+    let free = slice("asked", &labels("firecamp.io", true));
+    vec![
+        create("name members", free.clone()),
+        Cell::new(Who::AgentWithoutPod, "name members", (Method::POST, SLICES), free)
+            .refused("not bound to a pod"),
+        create("make a slice that others manage", slice("asked", &labels("me", true)))
+            .refused(OURS),
+        create("make a slice that kube-proxy reads", slice("asked", &labels("firecamp.io", false)))
+            .refused("of headless Services"),
+        agent("change a member's address", ours.clone(), ready.clone()),
+        agent("give the names to another Service", ours.clone(), other)
+            .refused("to another Service"),
+        agent("give a slice away", ours.clone(), unmanaged).refused(OURS),
+        agent("change a slice of the control plane", theirs.clone(), ready).refused(OURS),
+        Cell::new(Who::Agent, "delete its slice", (Method::DELETE, &ours), Value::Null),
+        Cell::new(Who::Agent, "delete another slice", (Method::DELETE, &theirs), Value::Null)
+            .refused(OURS),
+        record("make records", records(&managed)),
+        record("make records that others manage", records(&json!({}))).refused(OURS),
+        agent("report on names", status(NAMED_SERVICE), ready_condition.clone()),
+        agent("report on another Service", status(OTHER_SERVICE), ready_condition)
+            .refused(condition_only),
+        agent("set another condition", status(NAMED_SERVICE), condition("Ready"))
+            .refused(condition_only),
+        agent("label the Service", status(NAMED_SERVICE), relabelled).refused(condition_only),
+        agent("set a load balancer", status(NAMED_SERVICE), balanced).refused(condition_only),
+    ]
+}
