@@ -14,7 +14,8 @@ if ! cmp -s "$module/go.sum" "$stamp" || [[ ! -x "$bin/$name" ]]; then
         echo "$name: Go is missing: install it (https://go.dev/dl)" >&2
         exit 1
     fi
-    key=$(go version && echo "$package" && cat "$module/go.mod" "$module/go.sum")
+    # A module's sums can be longer than an argument may be.
+    key=$({ go version && echo "$package" && cat "$module/go.mod" "$module/go.sum"; } | sha256sum)
     if ! scripts/kept.sh get "$name" "$key" "$bin/$name"; then
         begun=$SECONDS
         echo "building $name from $package" >&2

@@ -5,7 +5,7 @@ use firecamp_cli::service::definition::Definition;
 use firecamp_cli::service::objects::Service;
 use firecamp_cli::task;
 use firecamp_core::ids::SetName;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const DEFINITION: &str = "
 replicas: 3
@@ -49,6 +49,7 @@ fn a_service_has_the_names_and_labels_of_the_original() {
         "ServiceAccount prod/kafka",
         config.as_str(),
         "Service prod/kafka",
+        "Service prod/kafka-static",
         "PodDisruptionBudget prod/kafka",
         "StatefulSet prod/kafka",
     ];
@@ -158,4 +159,25 @@ fn a_task_has_the_image_and_configuration_of_the_service_and_none_of_its_volumes
     assert_eq!(pod["restartPolicy"], "Never");
     let labels = &task["spec"]["template"]["metadata"]["labels"];
     assert!(labels["firecamp-servicename"].is_null(), "the Service must not select it: {labels}");
+}
+
+#[test]
+fn members_with_a_pool_or_a_zone_have_a_service_that_names_them() {
+    let named = |text: &str| {
+        let objects = service(defined(text)).objects().unwrap();
+        objects.into_iter().find(|(path, _)| path.name == "kafka-static").map(|(_, object)| object)
+    };
+    let plain = "ports: {redis: 6379}\ncontainer: {image: redis}\n";
+    assert_eq!(named(plain), None);
+    let with_pool = named(&format!("{plain}pool: main\n")).unwrap();
+    assert_eq!(with_pool["metadata"]["labels"]["firecamp.io/statefulset"], "kafka");
+    assert_eq!(with_pool["metadata"]["annotations"], Value::Null);
+    let spec = json!({
+        "clusterIP": "None",
+        "publishNotReadyAddresses": true,
+        "ports": [{ "name": "redis", "port": 6379 }],
+    });
+    assert_eq!(with_pool["spec"], spec, "without selector");
+    let with_zone = named(&format!("{plain}dnsZone: default\n")).unwrap();
+    assert_eq!(with_zone["metadata"]["annotations"]["firecamp.io/dns-zone"], "default");
 }

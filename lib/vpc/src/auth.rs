@@ -44,6 +44,11 @@ struct AuthHeader<'a> {
 }
 
 impl Keys {
+    /// The scope of a signature for EC2.
+    pub(crate) fn ec2(&self) -> (&str, &str) {
+        (&self.region, "ec2")
+    }
+
     pub(crate) fn new(rng: SeededRng, epoch: Duration, region: &str, nodes: Vec<String>) -> Self {
         Self { rng, epoch, region: region.to_owned(), nodes }
     }
@@ -113,18 +118,20 @@ impl Keys {
         })
     }
 
-    /// Verifies a request. `skew` is how far the service's clock is ahead.
+    /// Verifies a request. `skew` is how far the service's clock is ahead; the scope is the region
+    /// and the service in its signature.
     pub(crate) fn verify(
         &self,
         request: &WireRequest,
         now: Duration,
         skew: i64,
+        scope: (&str, &str),
     ) -> Result<String, ApiError> {
         let authorization = parse_auth_header(request)?;
         let (caller, own) =
             self.owner(authorization.access_key, now).ok_or_else(ApiError::auth_failure)?;
         let day = authorization.date.get(..8).unwrap_or_default();
-        if authorization.scope != [day, self.region.as_str(), "ec2", "aws4_request"] {
+        if authorization.scope != [day, scope.0, scope.1, "aws4_request"] {
             return Err(ApiError::auth_failure());
         }
         let token = request.header("x-amz-security-token");
@@ -133,7 +140,7 @@ impl Keys {
         }
         let date = parse_amz_date(authorization.date)
             .ok_or_else(|| ApiError::incomplete_signature("X-Amz-Date is no date"))?;
-        if signature(request, &authorization, &own, date, &self.region).as_deref()
+        if signature(request, &authorization, &own, date, scope).as_deref()
             != Some(authorization.signature)
         {
             return Err(ApiError::signature());
@@ -186,7 +193,7 @@ fn signature(
     authorization: &AuthHeader<'_>,
     own: &Credentials,
     date: Duration,
-    region: &str,
+    (region, service): (&str, &str),
 ) -> Option<String> {
     let expected =
         |name: &str| request.headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -202,7 +209,7 @@ fn signature(
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region(region)
-        .name("ec2")
+        .name(service)
         .time(SystemTime::UNIX_EPOCH.checked_add(date)?)
         .settings(settings)
         .build()
@@ -226,8 +233,14 @@ fn signature(
 pub(crate) mod tests {
     use super::*;
 
-    /// Signs a request as the SDK does.
-    pub(crate) fn signed(
+    /// Signs a request as the SDK does for EC2.
+    pub(crate) fn signed(request: WireRequest, with: &Credentials, at: Duration) -> WireRequest {
+        signed_for(("us-east-1", "ec2"), request, with, at)
+    }
+
+    /// The same for this region and service.
+    pub(crate) fn signed_for(
+        (region, service): (&str, &str),
         mut request: WireRequest,
         with: &Credentials,
         at: Duration,
@@ -238,8 +251,8 @@ pub(crate) mod tests {
             SdkCredentials::new(&with.access_key, &with.secret_key, token, None, "test").into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
-            .region("us-east-1")
-            .name("ec2")
+            .region(region)
+            .name(service)
             .time(SystemTime::UNIX_EPOCH + at)
             .settings(SigningSettings::default())
             .build()
@@ -279,7 +292,10 @@ pub(crate) mod tests {
         for caller in ["node-1", "node-2", "admin", "external"] {
             let own = keys.of(caller, Duration::ZERO).unwrap();
             let request = signed(request(), &own, EPOCH);
-            assert_eq!(code(keys.verify(&request, Duration::ZERO, 0)), (200, caller.to_owned()));
+            assert_eq!(
+                code(keys.verify(&request, Duration::ZERO, 0, keys.ec2())),
+                (200, caller.to_owned())
+            );
         }
     }
 
@@ -289,11 +305,11 @@ pub(crate) mod tests {
         let own = keys.of("admin", Duration::ZERO).unwrap();
         let mut changed = signed(request(), &own, EPOCH);
         changed.body.push(b'x');
-        assert_eq!(code(keys.verify(&changed, Duration::ZERO, 0)).0, 403);
+        assert_eq!(code(keys.verify(&changed, Duration::ZERO, 0, keys.ec2())).0, 403);
         let wrong = Credentials { secret_key: "x".repeat(40), ..own };
         let request = signed(request(), &wrong, EPOCH);
         let expected = (403, "SignatureDoesNotMatch".to_owned());
-        assert_eq!(code(keys.verify(&request, Duration::ZERO, 0)), expected);
+        assert_eq!(code(keys.verify(&request, Duration::ZERO, 0, keys.ec2())), expected);
     }
 
     #[test]
@@ -305,9 +321,9 @@ pub(crate) mod tests {
         let foreign = Credentials { session_token: Some("x".to_owned()), ..own };
         for with in [unknown, foreign] {
             let request = signed(request(), &with, EPOCH);
-            assert_eq!(code(keys.verify(&request, Duration::ZERO, 0)), expected);
+            assert_eq!(code(keys.verify(&request, Duration::ZERO, 0, keys.ec2())), expected);
         }
-        assert_eq!(code(keys.verify(&request(), Duration::ZERO, 0)), expected);
+        assert_eq!(code(keys.verify(&request(), Duration::ZERO, 0, keys.ec2())), expected);
     }
 
     #[test]
@@ -316,14 +332,14 @@ pub(crate) mod tests {
         let own = keys.of("node-1", Duration::ZERO).unwrap();
         let expected = (400, "RequestExpired".to_owned());
         let late = signed(request(), &own, EPOCH + Duration::from_secs(901));
-        assert_eq!(code(keys.verify(&late, Duration::ZERO, 0)), expected);
-        assert_eq!(code(keys.verify(&late, Duration::ZERO, 10_000)).0, 200);
+        assert_eq!(code(keys.verify(&late, Duration::ZERO, 0, keys.ec2())), expected);
+        assert_eq!(code(keys.verify(&late, Duration::ZERO, 10_000, keys.ec2())).0, 200);
         let later = Duration::from_hours(6);
         let request = signed(request(), &own, EPOCH + later);
-        assert_eq!(code(keys.verify(&request, later, 0)), expected);
+        assert_eq!(code(keys.verify(&request, later, 0, keys.ec2())), expected);
         let before = Duration::from_secs(6 * 3_600 - 1);
         let request = signed(self::request(), &own, EPOCH + before);
-        assert_eq!(code(keys.verify(&request, before, 0)).0, 200);
+        assert_eq!(code(keys.verify(&request, before, 0, keys.ec2())).0, 200);
     }
 
     #[test]
@@ -332,7 +348,11 @@ pub(crate) mod tests {
         for text in ["AWS4-HMAC-SHA256", "Bearer x", "AWS4-HMAC-SHA256 Credential=a/b"] {
             let request = request().with_header("authorization", text);
             let expected = (400, "IncompleteSignature".to_owned());
-            assert_eq!(code(keys.verify(&request, Duration::ZERO, 0)), expected, "{text}");
+            assert_eq!(
+                code(keys.verify(&request, Duration::ZERO, 0, keys.ec2())),
+                expected,
+                "{text}"
+            );
         }
     }
 }

@@ -53,6 +53,7 @@ mod log;
 mod model;
 mod profile;
 mod rng;
+mod route53;
 mod simulator;
 mod spec;
 mod timeline;
@@ -68,6 +69,7 @@ pub use faults::{
 pub use iam::{AuthorizationRequest, Policy, PolicyError};
 pub use log::{Call, Commit, Move, Service, Violation};
 pub use profile::{Distribution, Profile, ProfileError};
+pub use route53::{Lookup, Record, RecordType};
 pub use simulator::Simulator;
 pub use spec::{
     ClientSpec, EniSpec, ForeignSpec, NodeSpec, Operator, ProfileName, Spec, SpecError, SubnetSpec,

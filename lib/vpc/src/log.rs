@@ -13,6 +13,8 @@ pub enum Service {
     Ec2,
     /// The instance metadata service.
     Imds,
+    /// Route 53's API.
+    Route53,
 }
 
 /// A call. Times are microseconds since the start of the simulation.

@@ -95,6 +95,8 @@ pub struct Profile {
     pub ebs_attach: Distribution,
     /// From the detachment of a volume until it is `available`.
     pub ebs_detach: Distribution,
+    /// From a change of records until the resolver of the VPC answers with it.
+    pub dns_propagation: Distribution,
     /// A mutating call takes effect within this time after its arrival, unless a fault delays it.
     /// Less than T (5 s), which counts from the sending, by a margin for the request's transit.
     pub landing_limit_ms: u64,
@@ -120,6 +122,7 @@ impl Profile {
             volume_lag: Distribution::new(0.0, 3_000.0, 60_000.0),
             ebs_attach: Distribution::new(2_000.0, 10_000.0, 60_000.0),
             ebs_detach: Distribution::new(2_000.0, 10_000.0, 60_000.0),
+            dns_propagation: Distribution::new(5_000.0, 30_000.0, 60_000.0),
             landing_limit_ms: 4_500,
         }
     }
@@ -143,6 +146,7 @@ impl Profile {
             volume_lag: Distribution::new(0.0, 10.0, 30.0),
             ebs_attach: Distribution::new(10.0, 30.0, 60.0),
             ebs_detach: Distribution::new(10.0, 30.0, 60.0),
+            dns_propagation: Distribution::new(10.0, 30.0, 60.0),
             landing_limit_ms: 4_500,
         }
     }
@@ -166,6 +170,7 @@ impl Profile {
             ("volume_lag", self.volume_lag),
             ("ebs_attach", self.ebs_attach),
             ("ebs_detach", self.ebs_detach),
+            ("dns_propagation", self.dns_propagation),
         ];
         let bad = all.iter().find_map(|(field, d)| d.problem().map(|problem| (*field, problem)));
         match bad {

@@ -12,6 +12,7 @@ use crate::log::{Call, Commit, Service, Violation};
 use crate::model::Topology;
 use crate::profile::Profile;
 use crate::rng::{SeededRng, key_of};
+use crate::route53::Route53;
 use crate::spec::{Spec, SpecError};
 use crate::timeline::Timeline;
 use crate::token_buckets::Buckets;
@@ -65,6 +66,7 @@ pub struct Simulator {
     pub(crate) timeline: Timeline,
     pub(crate) buckets: Buckets,
     pub(crate) faults: FaultSet,
+    pub(crate) dns: Route53,
     last_call: u64,
     calls: VecDeque<Call>,
     last_event: u64,
@@ -94,6 +96,7 @@ impl Simulator {
             node_policy: None,
             timeline: Timeline::new(rng, &profile, &vpc),
             faults: FaultSet::new(rng),
+            dns: Route53::new(&spec.zones, rng),
             topology,
             profile,
             rng,
@@ -265,12 +268,12 @@ impl Simulator {
         self.perform(act, "act")
     }
 
-    fn next_call(&mut self) -> u64 {
+    pub(crate) fn next_call(&mut self) -> u64 {
         self.last_call += 1;
         self.last_call
     }
 
-    fn log(&mut self, call: Call) {
+    pub(crate) fn log(&mut self, call: Call) {
         self.calls.push_back(call);
         if self.calls.len() > MAX_CALLS {
             self.calls.pop_front();
@@ -286,7 +289,7 @@ impl Simulator {
         }
     }
 
-    fn ready(&mut self, call: CallId, at: Duration, answer: Answer) {
+    pub(crate) fn ready(&mut self, call: CallId, at: Duration, answer: Answer) {
         self.answers.insert(call, Ready { at, answer });
         // Responses that are never taken belong to clients that went away.
         if self.answers.len() > MAX_ANSWERS {

@@ -59,6 +59,9 @@ pub struct Spec {
     /// Clients of the members, in the VPC or outside of it.
     #[serde(default)]
     pub clients: Vec<ClientSpec>,
+    /// Private hosted zones of Route 53 that are associated with the VPC, by name.
+    #[serde(default)]
+    pub zones: Vec<String>,
     /// ENIs outside the cluster.
     #[serde(default)]
     pub foreign: Vec<ForeignSpec>,

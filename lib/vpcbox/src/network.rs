@@ -22,6 +22,10 @@ use node_interfaces::{Plan, Port, Site};
 pub(crate) const IMDS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// The address of EC2, in the benchmark range (RFC 2544), which no VPC uses.
 pub(crate) const EC2: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 10);
+/// The address of Route 53, in the same range.
+pub(crate) const ROUTE53: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 11);
+/// The address of the VPC's resolver ("Amazon DNS", VPC User Guide).
+pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
 /// The router's address for machines outside the VPC.
 pub(crate) const OUTSIDE_GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// Ranges that the box uses itself; no subnet or client may overlap them.
@@ -55,7 +59,7 @@ impl Network {
         let router = Net::here("the router")?;
         let lo = router.link("lo").await?.index;
         router.set_up(lo, true).await?;
-        for address in [IMDS, EC2] {
+        for address in [IMDS, EC2, ROUTE53, RESOLVER] {
             router.add_address(lo, address, 32).await?;
         }
         let sink = router.create_sink("sink", "sink-end").await?;

@@ -28,7 +28,10 @@ pub(crate) fn program() -> Outcome<PathBuf> {
     path.map(PathBuf::from).ok_or_else(|| format!("{PROGRAM} is not set: run this by `make`"))
 }
 
-/// The configuration of CoreDNS's usual manifest. It forwards nothing: the VPC has no resolver.
+/// The resolver of the VPC.
+pub(crate) const RESOLVER: &str = "169.254.169.253";
+
+/// The configuration of CoreDNS's usual manifest.
 pub(crate) fn corefile(home: &Home) -> String {
     format!(
         ".:53 {{\n\
@@ -41,6 +44,7 @@ pub(crate) fn corefile(home: &Home) -> String {
          ttl 30\n\
          }}\n\
          prometheus :9153\n\
+         forward . {RESOLVER}\n\
          cache 30\n\
          reload\n\
          loadbalance\n\

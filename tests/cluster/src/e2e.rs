@@ -275,6 +275,7 @@ async fn endpoint_scenarios(
         own_network::a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the_cluster,
         own_network::f129_address_follows_into_a_new_sandbox_and_the_agent_restores_what_is_removed,
         names::a_member_has_one_name_in_the_cluster_wherever_it_runs,
+        names::f009_a_member_has_one_name_in_the_vpc_wherever_it_runs,
         services::f095_a_service_restarts_in_its_order_and_stops_at_a_broken_member,
         endpoint::a_set_moves_to_the_endpoint_and_back_and_its_members_keep_their_addresses,
         endpoint::f121_f124_a_member_without_privileges_survives_the_absence_of_its_agent,

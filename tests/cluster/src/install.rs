@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::pod_network::{PODS, SERVICES};
 use crate::topology::{CLUSTER, Layout, WORKERS};
 use crate::up::Running;
-use crate::{Outcome, dns, failed, network_policy, settings};
+use crate::{Outcome, dns, external_dns, failed, network_policy, settings};
 
 /// Upper bound of each wait, for a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
@@ -185,6 +185,7 @@ pub(crate) fn source(path: &str) -> String {
 pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     let admin = Admin::of(running).await?;
     dns::install(&admin).await?;
+    external_dns::install(&admin).await?;
     if network_policy::runs(&running.home) {
         network_policy::install(&admin).await?;
     }
@@ -210,6 +211,7 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
         ranges.as_str(),
         "members.namespaces={prod}",
         "names.enabled=true",
+        "names.dnsZones={default}",
         // The only difference from an installation on AWS.
         "extraEnv[0].name=AWS_ENDPOINT_URL_EC2",
         endpoint.as_str(),

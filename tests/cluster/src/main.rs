@@ -6,6 +6,7 @@ mod cgroup;
 mod cli;
 mod dns;
 mod e2e;
+mod external_dns;
 mod home;
 mod images;
 mod install;

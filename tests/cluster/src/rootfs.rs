@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 
+use crate::dns::RESOLVER;
 use crate::home::Home;
 use crate::{Outcome, failed};
 
@@ -45,12 +46,23 @@ pub(crate) fn enter(home: &Home, worker: &str, more: &[&Path]) -> Outcome {
     make(&disk)?;
     let kubelet = root.join("var/lib/kubelet");
     bind(&disk, &kubelet)?;
+    resolver(&root)?;
     switch(&root)?;
     // Mounts for pods must propagate to pods with mountPropagation.
     for dir in ["/var/lib/kubelet", "/run"] {
         attach(None, Path::new(dir), None, MsFlags::MS_SHARED, "")?;
     }
     Ok(())
+}
+
+/// A worker asks the resolver of its VPC, whatever the machine does.
+fn resolver(root: &Path) -> Outcome {
+    let file = root.join("etc/resolv.conf");
+    // It may be a link to what the worker does not have.
+    if file.symlink_metadata().is_ok() {
+        fs::remove_file(&file).map_err(failed(file.display()))?;
+    }
+    fs::write(&file, format!("nameserver {RESOLVER}\n")).map_err(failed(file.display()))
 }
 
 fn devices(dir: &Path) -> Outcome {

@@ -7,6 +7,7 @@ use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User};
 use serde_json::{Value, json};
 
 use crate::dns::{self, COREDNS};
+use crate::external_dns::{self, EXTERNAL_DNS};
 use crate::home::Home;
 use crate::topology::{API_PORT, CONTROL_ADDRESS, Layout, WORKERS, Worker, api_url};
 use crate::{Outcome, failed, network_policy, pod_network, vpc_cni};
@@ -22,9 +23,9 @@ pub(crate) const PROGRAMS: [&str; 7] = [
     "kubectl",
 ];
 
-/// The components of the control plane, in start order.
-pub(crate) const COMPONENTS: [&str; 5] =
-    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", COREDNS];
+/// The components of the control plane, in start order. ExternalDNS starts on demand.
+pub(crate) const COMPONENTS: [&str; 6] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", COREDNS, EXTERNAL_DNS];
 
 const MANAGER: User<'static> = User {
     token: "controller-manager-of-this-test",
@@ -45,6 +46,7 @@ pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
         .map(|worker| (format!("kubelet-{}", worker.name), format!("system:node:{}", worker.name)));
     let kubelets = named.iter().map(|(token, name)| User { token, name, group: "system:nodes" });
     let mut users = vec![ADMIN, MANAGER, SCHEDULER, PROXY, dns::USER, network_policy::USER];
+    users.push(external_dns::USER);
     users.extend(kubelets);
     let keys = Keys::make(&home.control(), &users)?;
     let url = api_url();
@@ -89,7 +91,11 @@ pub(crate) fn kubeconfig(home: &Home, name: &str) -> String {
 
 /// The program of a component of the control plane.
 pub(crate) fn program(assets: &Assets, component: &str) -> Outcome<PathBuf> {
-    if component == COREDNS { dns::program() } else { Ok(assets.program(component)) }
+    match component {
+        COREDNS => dns::program(),
+        EXTERNAL_DNS => external_dns::program(),
+        _ => Ok(assets.program(component)),
+    }
 }
 
 /// The flags of a component of the control plane.
@@ -113,6 +119,7 @@ pub(crate) fn flags(home: &Home, assets: &Assets, component: &str) -> Outcome<Ve
             "--node-monitor-grace-period=9s".to_owned(),
         ],
         COREDNS => vec!["-conf".to_owned(), at("Corefile")],
+        EXTERNAL_DNS => external_dns::flags(home),
         _ => vec![
             format!("--kubeconfig={}", kubeconfig(home, "kube-scheduler")),
             "--leader-elect=false".to_owned(),
@@ -192,8 +199,6 @@ fn kubelet(home: &Home, worker: Worker) -> Value {
         "failCgroupV1": false,
         "clusterDNS": [dns::ADDRESS],
         "clusterDomain": dns::DOMAIN,
-        // The VPC has no resolver.
-        "resolvConf": "",
         "nodeStatusUpdateFrequency": "4s",
         "nodeLeaseDurationSeconds": 20,
         // The disk belongs to the whole machine: a full disk must not evict pods.

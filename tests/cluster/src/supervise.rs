@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use vpcbox::client::Client;
 
+use crate::external_dns::{EXTERNAL_DNS, MACHINE};
 use crate::home::Home;
 use crate::settings::{self, COMPONENTS};
 use crate::topology::{API_PORT, CONTROL, CONTROL_ADDRESS, WORKERS, Worker};
@@ -116,7 +117,7 @@ fn keep_running(home: &Home, assets: &Assets, unit: Unit) -> Orders {
     let (sender, mut orders) = mpsc::channel::<Order>(1);
     let (home, assets) = (home.clone(), assets.clone());
     tokio::spawn(async move {
-        let mut wanted = true;
+        let mut wanted = !matches!(unit, Unit::Component(EXTERNAL_DNS));
         loop {
             let mut child = if wanted { start(&home, &assets, &unit).await } else { None };
             let order = match &mut child {
@@ -154,7 +155,8 @@ async fn start(home: &Home, assets: &Assets, unit: &Unit) -> Option<Child> {
     let (mut command, log) = match unit {
         Unit::Component(name) => {
             let program = settings::program(assets, name).ok()?;
-            let mut command = Command::from(vpc.exec(&home.vpcbox(), CONTROL, program));
+            let machine = if *name == EXTERNAL_DNS { MACHINE } else { CONTROL };
+            let mut command = Command::from(vpc.exec(&home.vpcbox(), machine, program));
             command.args(settings::flags(home, assets, name).ok()?);
             (command, home.control().join(format!("{name}.log")))
         }

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use crate::external_dns;
+
 /// How the workers are connected to the VPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
@@ -161,10 +163,11 @@ pub(crate) fn spec(layout: Layout) -> String {
     let machines = WORKERS.map(|worker| worker.spec(layout));
     let subnets = SUBNETS.into_iter().chain([OTHER_SUBNET]);
     format!(
-        "cluster = \"{CLUSTER}\"\n\
+        "cluster = \"{CLUSTER}\"\nzones = [\"{}\"]\n\
          [vpc]\nid = \"{VPC}\"\ncidr = \"10.0.0.0/16\"\n{}{EKS_SUBNET}\
          [[clients]]\nname = \"{CONTROL}\"\nsubnet = \"a\"\naddress = \"{CONTROL_ADDRESS}\"\n\
          [[clients]]\nname = \"client\"\nsubnet = \"a\"\naddress = \"10.0.1.200\"\n{}",
+        external_dns::zone(),
         subnets.map(Subnet::spec).collect::<String>(),
         machines.concat()
     )

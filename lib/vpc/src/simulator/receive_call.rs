@@ -149,7 +149,7 @@ impl Simulator {
         let form = draft.form.clone()?;
         let name = draft.action_name();
         draft.skew = self.skew(draft, &name);
-        let caller = self.keys.verify(draft.wire, self.now, draft.skew)?;
+        let caller = self.keys.verify(draft.wire, self.now, draft.skew, self.keys.ec2())?;
         draft.caller.clone_from(&caller);
         let action = Action::named(&name).ok_or_else(|| ApiError::invalid_action(&name))?;
         let faults = self.matching(draft, &name, |fault| {

@@ -22,6 +22,7 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Ec2,
+    Route53,
     Imds,
 }
 
@@ -76,6 +77,10 @@ async fn answer(
     let request = read(request).await?;
     let outcome = match endpoint {
         Endpoint::Ec2 => driver.ec2(source, &request).await,
+        Endpoint::Route53 => {
+            let hint = driver.site_of(source).await;
+            driver.serve(|sim, now| sim.route53(now, hint.as_deref(), &request)).await
+        }
         Endpoint::Imds => {
             let Some(node) = driver.node_at(source).await else {
                 return build(not_a_node(source), None);

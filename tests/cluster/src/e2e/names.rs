@@ -1,14 +1,20 @@
 //! Names of members.
 
+use std::fs;
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::endpoint::with_own_network;
+use super::processes::output_of;
 use super::refused::APART;
 use super::set::{Set, Stop};
 use super::test_cluster::{Pod, TestCluster, all_but, ensure};
-use crate::Outcome;
-use crate::install::until;
+use crate::dns::RESOLVER;
+use crate::install::{PATIENCE, until, until_within};
 use crate::member::PORT;
+use crate::{Outcome, external_dns, failed};
 
 impl TestCluster<'_> {
     /// A user names the members of a StatefulSet.
@@ -73,4 +79,96 @@ pub(super) async fn a_member_has_one_name_in_the_cluster_wherever_it_runs(
     })
     .await?;
     cluster.end_apart(&moved, &moved.node).await
+}
+
+/// A record is in DNS this long after Route 53 has it.
+const PROPAGATION: Duration = Duration::from_secs(60);
+
+impl TestCluster<'_> {
+    /// What a client in the VPC is answered by this name.
+    fn dial_by_name(&self, name: &str) -> Outcome<String> {
+        let file = self.running.home.path("resolv.conf");
+        fs::write(&file, format!("nameserver {RESOLVER}\n")).map_err(failed(file.display()))?;
+        let own_binary = self.running.own_binary()?;
+        let script = format!(
+            "mount --bind {} /etc/resolv.conf && exec {} dial {name} --port {PORT}",
+            file.display(),
+            own_binary.display()
+        );
+        let mut client = self.running.on_machine("client", "unshare")?;
+        client.args(["--mount", "sh", "-ec", &script]);
+        output_of(&mut client).map(|line| line.trim().to_owned())
+    }
+
+    /// The records that ExternalDNS has written, by a call of its own.
+    fn changes_of_records(&self) -> Outcome<usize> {
+        let calls = self.vpc(|vpc| vpc.calls(0))?;
+        let of_records = calls.iter().filter(|call| call.action == "ChangeResourceRecordSets");
+        Ok(of_records.filter(|call| call.committed).count())
+    }
+
+    async fn names_condition(&self, service: &str) -> Outcome<Value> {
+        let path = format!("/api/v1/namespaces/{APART}/services/{service}");
+        Ok(self.admin.get(&path).await?["status"]["conditions"][0].take())
+    }
+}
+
+/// Clients in the VPC find a member by one name, with ExternalDNS and Route 53.
+pub(super) async fn f009_a_member_has_one_name_in_the_vpc_wherever_it_runs(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let set = Set { stop: Stop::None, ..with_own_network("recorded") };
+    let member = cluster.start_apart(&set).await?;
+    let address = cluster.wait_serving(APART, &member, PORT).await?.to_string();
+    let zone = json!({ "firecamp.io/dns-zone": "default" });
+    let service = cluster.name_members(set.name, zone).await?;
+    let before = cluster.changes_of_records()?;
+    // Without ExternalDNS that is reported, and no look-up makes the resolver remember an absence.
+    until_within(PATIENCE, "the Service reports that nobody reads its records", || async {
+        let condition = cluster.names_condition(&service).await?;
+        ensure(condition["reason"] == "RecordsNotProcessed", || condition.to_string())
+    })
+    .await?;
+    cluster.running.order("start external-dns")?;
+    until("ExternalDNS writes the record", || async {
+        let changes = cluster.changes_of_records()?;
+        ensure(changes > before, || "no change of records".to_owned())
+    })
+    .await?;
+    sleep(PROPAGATION).await;
+    let name = format!("{}.{}", member.name, external_dns::zone());
+    let answer = |pod: &Pod| format!("{} {} {}", pod.name, pod.uid, pod.node);
+    let dialled = cluster.dial_by_name(&name)?;
+    ensure(dialled == answer(&member), || format!("{name} leads to {dialled:?}"))?;
+    until_within(PATIENCE, "the Service reports its names", || async {
+        let condition = cluster.names_condition(&service).await?;
+        ensure(condition["reason"] == "Published", || condition.to_string())
+    })
+    .await?;
+    // Neither a move nor an ExternalDNS that restarts changes a record.
+    let before = cluster.changes_of_records()?;
+    cluster.running.order("stop external-dns")?;
+    cluster.cordon(&[&member.node], true).await?;
+    cluster.delete_pod(APART, &member.name).await?;
+    let moved = cluster.wait_ready_in(APART, &member.name, Some(&member)).await?;
+    cluster.cordon(&[&member.node], false).await?;
+    cluster.running.order("start external-dns")?;
+    until("the client reaches the member after its move", || async {
+        let dialled = cluster.dial_by_name(&name)?;
+        ensure(dialled == answer(&moved), || format!("{dialled:?}, not {moved:?}"))
+    })
+    .await?;
+    sleep(Duration::from_secs(u64::from(external_dns::SYNC) * 2)).await;
+    let changes = cluster.changes_of_records()?;
+    ensure(changes == before, || format!("{} changes of records by a move", changes - before))?;
+    let named = cluster.named(&service).await?;
+    ensure(named == [address.as_str()], || format!("{named:?} instead of {address}"))?;
+    // The record goes with the Service.
+    cluster.end_apart(&moved, &moved.node).await?;
+    until("ExternalDNS removes the record", || async {
+        let changes = cluster.changes_of_records()?;
+        ensure(changes > before, || "no change of records".to_owned())
+    })
+    .await?;
+    cluster.running.order("stop external-dns")
 }

@@ -84,6 +84,7 @@ fn instant() -> Profile {
         volume_lag: zero,
         ebs_attach: zero,
         ebs_detach: zero,
+        dns_propagation: zero,
         landing_limit_ms: 4_500,
     }
 }

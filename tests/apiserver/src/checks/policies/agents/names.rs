@@ -65,7 +65,6 @@ pub(super) fn cells() -> Vec<Cell> {
     let ready_condition = condition("firecamp.io/NamesReady");
     let mut relabelled = ready_condition.clone();
     relabelled["metadata"] = json!({ "labels": { "app": "other" } });
-    let balanced = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": "10.1.0.9" }] } } });
     let condition_only = "only set the condition firecamp.io/NamesReady";
     let managed = json!({ "app.kubernetes.io/managed-by": "firecamp.io" });
     let free = slice("asked", &labels("firecamp.io", true));
@@ -93,6 +92,5 @@ pub(super) fn cells() -> Vec<Cell> {
         agent("set another condition", status(NAMED_SERVICE), condition("Ready"))
             .refused(condition_only),
         agent("label the Service", status(NAMED_SERVICE), relabelled).refused(condition_only),
-        agent("set a load balancer", status(NAMED_SERVICE), balanced).refused(condition_only),
     ]
 }
