@@ -120,8 +120,8 @@ impl<C: Cloud + CloudInterfaces + 'static> Driver<LeaderController> for Outside<
             }),
             Effect::BeginTerm => {
                 self.term = CancellationToken::new();
-                let (cluster, zones) = (self.remote.cluster.clone(), self.remote.zones.as_ref());
-                self.watches = Some(Watches::begin(cluster, zones));
+                let (cluster, names) = (self.remote.cluster.clone(), self.remote.zones.is_some());
+                self.watches = Some(Watches::begin(cluster, names));
             }
             Effect::EndTerm => {
                 self.watches = None;

@@ -66,9 +66,11 @@ fn addresses(name: &str) -> LookupAnswer {
     let found = match getaddrinfo(Some(name), None, Some(hints)) {
         Ok(found) => found,
         Err(why) => {
-            return match why.kind() {
-                LookupErrorKind::NoName | LookupErrorKind::NoData => LookupAnswer::NotFound,
-                _ => LookupAnswer::Failed(io::Error::from(why).to_string()),
+            let is_absent = matches!(why.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData);
+            return if is_absent {
+                LookupAnswer::NotFound
+            } else {
+                LookupAnswer::Failed(io::Error::from(why).to_string())
             };
         }
     };

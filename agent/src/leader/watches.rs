@@ -3,9 +3,7 @@
 use std::future::pending;
 use std::pin::Pin;
 
-use firecamp_controllers::leader::{
-    AllowedZones, ClusterEvent, GatedPod, NamespacedName, ObjectEvent, SetName,
-};
+use firecamp_controllers::leader::{ClusterEvent, GatedPod, NamespacedName, ObjectEvent, SetName};
 use firecamp_core::ids::{InterfaceName, Member, NodeName, PoolName};
 use firecamp_kube::{Item, KubeCluster};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -19,15 +17,13 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    /// Also those of the names of members, if the zones of their records are given.
-    pub(super) fn begin(cluster: KubeCluster, zones: Option<&AllowedZones>) -> Self {
+    /// Also those of the names of members, if they are kept.
+    pub(super) fn begin(cluster: KubeCluster, names: bool) -> Self {
         let (sink, events) = mpsc::unbounded_channel();
-        let (names, records) = (zones.is_some(), zones.is_some_and(|zones| !zones.is_empty()));
         let run = async move {
             tokio::join!(
                 run(cluster.clone(), sink.clone()),
-                run_if(names, names_of_members(cluster.clone(), sink.clone())),
-                run_if(records, records_of_members(cluster, sink)),
+                run_if(names, names_of_members(cluster, sink)),
             );
         };
         Self { run: Box::pin(run), events }
@@ -51,17 +47,13 @@ async fn run_if(wanted: bool, run: impl Future<Output = ()>) {
 }
 
 async fn names_of_members(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
-    let (services, slices) = (cluster.services(), cluster.slices());
+    let (services, slices, records) = (cluster.services(), cluster.slices(), cluster.records());
     let send = |event: ClusterEvent| drop(sink.send(Box::new(event)));
     tokio::join!(
         follow(&services, named, |event| send(ClusterEvent::Services(event))),
         follow(&slices, named, |event| send(ClusterEvent::Slices(event))),
+        follow(&records, named, |event| send(ClusterEvent::Records(event))),
     );
-}
-
-async fn records_of_members(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
-    let records = cluster.records();
-    follow(&records, named, |event| drop(sink.send(Box::new(ClusterEvent::Records(event))))).await;
 }
 
 fn named<T>(item: &Item<T>) -> Option<NamespacedName> {

@@ -36,15 +36,16 @@ Examples:
 The objects: a ServiceAccount without a token, a ConfigMap with the files of --config, a headless \
 Service, a PodDisruptionBudget of one member that lets unhealthy pods be evicted, and a \
 StatefulSet. All have the name of the service; that of the ConfigMap ends with a hash of its \
-content. The StatefulSet creates its pods in parallel, so that a zone that is down does not keep \
-the others from starting, and replaces pods only when they are deleted: `firecamp service restart` \
-does it in the service's order. Members are spread over the zones, one on a node. They fulfil the \
+content. With --pool or --dns-zone there is also the Service NAME-static, which names the members \
+at their static addresses. The StatefulSet creates its pods in parallel, so that a zone that is \
+down does not keep the others from starting, and replaces pods only when they are deleted: \
+`firecamp service restart` does it in the service's order. Members are spread over the zones, one on a node. They fulfil the \
 Pod Security Standard \"restricted\".
 
 With --pool, each member has a static address, which it finds in /run/firecamp.io/address.
 
-A file has the fields of the flags: replicas, pool, ports, container (image, command, env, cpu, \
-memory, user, readyCommand), volumes (data, dataClass, journal, journalClass), placement (zones, \
+A file has the fields of the flags: replicas, pool, dnsZone, ports, container (image, command, \
+env, cpu, memory, user, readyCommand), volumes (data, dataClass, journal, journalClass), placement (zones, \
 hostNetwork, shareNodes), restart (order, primaryLabel, primaryCommand, grace) and config. Flags \
 replace what the file says.
 

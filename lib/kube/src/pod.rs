@@ -42,7 +42,7 @@ struct PodMetadata {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Reference {
     api_version: String,
-    kind: String,
+    pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) uid: String,
     #[serde(default)]

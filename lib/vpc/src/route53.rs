@@ -148,10 +148,12 @@ impl Simulator {
         if let Some((id, _, fault)) = self.faults.matching(&context, concerns).into_iter().next() {
             self.faults.fired(id);
             fired.push(id);
-            return Err(match fault {
-                Fault::Error { code, message, status } => ApiError::new(status, &code, message),
-                Fault::IamDeny {} => ApiError::new(403, "AccessDenied", denied(route, caller)),
-                _ => throttled(),
+            return Err(if let Fault::Error { code, message, status } = fault {
+                ApiError::new(status, &code, message)
+            } else if matches!(fault, Fault::IamDeny {}) {
+                ApiError::new(403, "AccessDenied", denied(route, caller))
+            } else {
+                throttled()
             });
         }
         let is_free = self.buckets.take_from("Route 53".to_owned(), REQUESTS, self.now);
@@ -180,10 +182,10 @@ impl Simulator {
             _ => {
                 let lag = self.rng.draw(&self.profile.dns_propagation, "propagation", seq, 0);
                 let batch = messages::batch(&request.body)?;
-                self.dns.zone_mut(id)?.apply(&batch, now + lag)?;
+                let shown = self.dns.zone_mut(id)?.apply(&batch, now + lag)?;
                 let change = self.rng.hex17("change", seq).to_uppercase();
                 let change = format!("C{change}");
-                self.dns.changes.insert(change.clone(), now + lag);
+                self.dns.changes.insert(change.clone(), shown);
                 let at = iso_millis(self.epoch + now);
                 Ok(messages::change("ChangeResourceRecordSets", (&change, false), &at))
             }

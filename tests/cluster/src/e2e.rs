@@ -258,6 +258,7 @@ async fn long_scenarios(
         capacity::an_interface_without_tag_offers_what_runs_there_and_no_more,
         capacity::a_member_goes_to_the_node_that_has_an_interface_of_its_pool,
         kubelet_restarts::members_survive_fifty_restarts_of_their_kubelet,
+        names::f009_a_member_has_one_name_in_the_vpc_wherever_it_runs,
         guide::the_commands_for_eks_remove_everything,
     ])
 }
@@ -275,7 +276,6 @@ async fn endpoint_scenarios(
         own_network::a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the_cluster,
         own_network::f129_address_follows_into_a_new_sandbox_and_the_agent_restores_what_is_removed,
         names::a_member_has_one_name_in_the_cluster_wherever_it_runs,
-        names::f009_a_member_has_one_name_in_the_vpc_wherever_it_runs,
         services::f095_a_service_restarts_in_its_order_and_stops_at_a_broken_member,
         endpoint::a_set_moves_to_the_endpoint_and_back_and_its_members_keep_their_addresses,
         endpoint::f121_f124_a_member_without_privileges_survives_the_absence_of_its_agent,

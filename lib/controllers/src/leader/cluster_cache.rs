@@ -70,6 +70,17 @@ enum Kind {
 const REQUIRED: [Kind; 6] =
     [Kind::StaticIps, Kind::Claims, Kind::Pools, Kind::Sets, Kind::Nodes, Kind::GatedPods];
 
+/// What is known about DNSEndpoints, whose definition may not be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RecordsKnown {
+    /// They are listed and up to date.
+    Current,
+    /// They are being listed, or the API server does not answer.
+    NotYet,
+    /// They were never listed, and the last attempt failed.
+    NotServed,
+}
+
 /// The cached objects.
 #[derive(Debug, Default)]
 pub(super) struct ClusterCache {
@@ -95,9 +106,14 @@ impl ClusterCache {
         self.view().filter(|_| self.synced.has(&[Kind::Services, Kind::Slices]))
     }
 
-    /// Whether the DNSEndpoints are up to date.
-    pub(super) fn has_records(&self) -> bool {
-        self.synced.has(&[Kind::Records])
+    /// What is known about the DNSEndpoints.
+    pub(super) fn records(&self) -> RecordsKnown {
+        let Synced { listed, unavailable } = &self.synced;
+        match (listed.contains(&Kind::Records), unavailable.contains(&Kind::Records)) {
+            (true, false) => RecordsKnown::Current,
+            (false, true) => RecordsKnown::NotServed,
+            (true, true) | (false, false) => RecordsKnown::NotYet,
+        }
     }
 
     /// What is known of the cluster, whether it is up to date or not.

@@ -19,10 +19,11 @@ mod zone;
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
-use firecamp_core::ids::ClusterName;
+use firecamp_core::ids::{ClusterName, Member};
 use firecamp_core::time::Moment;
 
 pub use self::objects::{
@@ -33,7 +34,7 @@ pub use self::zone::AllowedZones;
 
 use self::lookups::Lookups;
 use self::publish::{Absent, Rivals};
-use super::cluster_cache::ClusterCache;
+use super::cluster_cache::{ClusterCache, RecordsKnown};
 use super::{ClusterEvent, Effect, ObjectEvent, timing};
 use crate::leader::view::View;
 
@@ -43,6 +44,8 @@ const POLL: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(10);
 /// Pause after a change of an object that had changed since: its watch reports it.
 const RETRY_CONFLICT: Duration = Duration::from_secs(1);
+/// A failure is reported once it has happened as often as this.
+const REPORTED: u32 = 3;
 /// Services that are compared at once.
 const AT_ONCE: usize = 100;
 
@@ -79,6 +82,8 @@ pub(super) struct Names {
     changes: VecDeque<NamesChange>,
     current: Option<NamespacedName>,
     is_running: bool,
+    /// Services with a change that failed: how often in succession, and why.
+    failing: BTreeMap<NamespacedName, (u32, String)>,
     absent: Absent,
     lookups: Lookups,
     /// When all Services are compared again.
@@ -95,6 +100,7 @@ impl Names {
             changes: VecDeque::new(),
             current: None,
             is_running: false,
+            failing: BTreeMap::new(),
             absent: Absent::default(),
             lookups: Lookups::new(now),
             resync: now,
@@ -137,16 +143,30 @@ impl Names {
             ClusterEvent::Claims(ObjectEvent::Set(member, _) | ObjectEvent::Deleted(member)) => {
                 self.touch_member(view, member.namespace(), member.name());
             }
-            ClusterEvent::StaticIps(ObjectEvent::Set(_, Some(ip))) => {
-                self.touch_member(view, ip.record.member.namespace(), ip.record.member.name());
+            ClusterEvent::StaticIps(ObjectEvent::Set(address, ip)) => {
+                let now = ip.as_ref().map(|ip| ip.record.member.clone());
+                self.touch_holders(view, *address, now);
+            }
+            ClusterEvent::StaticIps(ObjectEvent::Deleted(address)) => {
+                self.touch_holders(view, *address, None);
             }
             ClusterEvent::Sets(ObjectEvent::Set(set, _) | ObjectEvent::Deleted(set)) => {
                 self.touch(view, &set.namespace, |service| service.set == set.name);
             }
-            // Lists and the rest: everything is compared again soon.
             ClusterEvent::Services(ObjectEvent::Listed(_))
-            | ClusterEvent::Slices(ObjectEvent::Listed(_)) => self.resync = Moment::default(),
-            _ => {}
+            | ClusterEvent::Slices(ObjectEvent::Listed(_))
+            | ClusterEvent::Records(ObjectEvent::Listed(_)) => self.resync = Moment::default(),
+            // Names depend on nothing else, or are compared again soon.
+            ClusterEvent::StaticIps(_)
+            | ClusterEvent::Claims(_)
+            | ClusterEvent::Pools(_)
+            | ClusterEvent::Sets(_)
+            | ClusterEvent::Nodes(_)
+            | ClusterEvent::Interfaces(_)
+            | ClusterEvent::GatedPods(_)
+            | ClusterEvent::Services(ObjectEvent::Current(_))
+            | ClusterEvent::Slices(ObjectEvent::Current(_))
+            | ClusterEvent::Records(ObjectEvent::Current(_)) => {}
         }
     }
 
@@ -155,6 +175,14 @@ impl Names {
         let all = view.services.range(from..).take_while(|(name, _)| name.namespace == namespace);
         let those = all.filter(|(_, service)| service.as_ref().is_some_and(&which));
         self.dirty.extend(those.map(|(name, _)| name.clone()));
+    }
+
+    /// The member that had the address before the event, and the one that has it now.
+    fn touch_holders(&mut self, view: &View, address: Ipv4Addr, now: Option<Member>) {
+        let before = desired::holder(view, address).cloned();
+        for member in before.into_iter().chain(now).collect::<BTreeSet<_>>() {
+            self.touch_member(view, member.namespace(), member.name());
+        }
     }
 
     fn touch_member(&mut self, view: &View, namespace: &str, member: &str) {
@@ -192,13 +220,17 @@ impl Names {
             self.lookups.wait_until(self.resync);
             return;
         };
-        if let Some(step) = self.next_step((view, cache.has_records()), now) {
+        if let Some(step) = self.next_step((view, cache.records()), now) {
             self.is_running = true;
             effects.push(Effect::StartNames(step));
         }
     }
 
-    fn next_step(&mut self, (view, has_records): (&View, bool), now: Moment) -> Option<NamesStep> {
+    fn next_step(
+        &mut self,
+        (view, records): (&View, RecordsKnown),
+        now: Moment,
+    ) -> Option<NamesStep> {
         if now >= self.resync {
             self.resync = now.plus(timing::PASS_EVERY);
             self.dirty.extend(publish::all(view));
@@ -216,7 +248,7 @@ impl Names {
                 return Some(NamesStep::Change(Box::new(change)));
             }
             let Some(name) = self.dirty.pop_first() else { break };
-            self.compare((view, has_records), &rivals, &name, now);
+            self.compare((view, records), &rivals, &name, now);
             self.current = Some(name);
         }
         if !self.changes.is_empty() || !self.dirty.is_empty() {
@@ -229,22 +261,27 @@ impl Names {
 
     fn compare(
         &mut self,
-        (view, has_records): (&View, bool),
+        (view, records): (&View, RecordsKnown),
         rivals: &Rivals<'_>,
         name: &NamespacedName,
         now: Moment,
     ) {
-        let records = view.records.get(name).and_then(Option::as_ref);
-        let later = self.lookups.observe(name, records, now).filter(|at| *at > now);
+        let observed = view.records.get(name).and_then(Option::as_ref);
+        let later = self.lookups.observe(name, observed, now).filter(|at| *at > now);
         let known = publish::Known {
             view,
-            has_records,
+            records,
+            failure: self.failing.get(name).filter(|(times, _)| *times >= REPORTED),
             zones: &self.zones,
             cluster: &self.cluster,
             lookups: &self.lookups,
             rivals,
         };
         let (changes, again) = publish::plan(&known, name, &mut self.absent, now);
+        let is_content = |it: &NamesChange| !matches!(it.object, NamesObject::Conditions(_));
+        if !changes.iter().any(is_content) {
+            self.failing.remove(name);
+        }
         self.changes.extend(changes);
         if let Some(at) = again.into_iter().chain(later).min() {
             self.again.insert(name.clone(), at);
@@ -256,19 +293,21 @@ impl Names {
         self.is_running = false;
         match result {
             NamesResult::Changed(Ok(())) | NamesResult::Cancelled => {}
+            // The other objects of the Service are changed all the same.
             NamesResult::Changed(Err(why)) => {
-                self.changes.clear();
                 let pause = match why.kind {
-                    RegistryKind::Conflict
-                    | RegistryKind::NotFound
-                    | RegistryKind::AlreadyExists => RETRY_CONFLICT,
-                    RegistryKind::Unavailable | RegistryKind::Invalid | RegistryKind::Refused => {
-                        RETRY
-                    }
+                    RegistryKind::Conflict | RegistryKind::NotFound => RETRY_CONFLICT,
+                    RegistryKind::AlreadyExists
+                    | RegistryKind::Unavailable
+                    | RegistryKind::Invalid
+                    | RegistryKind::Refused => RETRY,
                 };
-                if let Some(name) = self.current.take() {
-                    self.again.insert(name, now.plus(pause));
+                let Some(name) = self.current.clone() else { return };
+                if pause == RETRY {
+                    let failed = self.failing.entry(name.clone()).or_default();
+                    *failed = (failed.0.saturating_add(1), why.detail);
                 }
+                self.again.insert(name, now.plus(pause));
             }
             NamesResult::LookedUp(answer) => {
                 self.dirty.extend(self.lookups.answered(view, answer, now));

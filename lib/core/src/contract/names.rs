@@ -30,7 +30,7 @@ pub const RECORD_TTL: u32 = 5;
 
 /// The zone of a cluster, as in the original FireCamp.
 pub fn zone_of(cluster: &ClusterName) -> String {
-    format!("{cluster}-firecamp.com")
+    format!("{cluster}-firecamp.com").to_ascii_lowercase()
 }
 
 /// Reasons of the condition.
@@ -47,6 +47,8 @@ pub mod reason {
     pub const NAME_COLLISION: &str = "NameCollision";
     /// The API server does not serve DNSEndpoints, or not to the agents.
     pub const NO_DNS_ENDPOINTS: &str = "DNSEndpointsUnavailable";
+    /// An EndpointSlice or a DNSEndpoint could not be written.
+    pub const NOT_WRITTEN: &str = "WriteFailed";
     /// ExternalDNS has not read the records.
     pub const NOT_PROCESSED: &str = "RecordsNotProcessed";
     /// DNS does not know a member's name.

@@ -75,7 +75,8 @@ impl Watchable for NamedService {
 #[serde(rename_all = "camelCase", default)]
 struct Port {
     name: Option<String>,
-    port: Option<u16>,
+    #[serde(rename = "port")]
+    number: Option<u16>,
     protocol: Option<String>,
     app_protocol: Option<String>,
 }
@@ -84,7 +85,7 @@ impl Port {
     fn known(self) -> Option<ServicePort> {
         Some(ServicePort {
             name: self.name.filter(|name| !name.is_empty()),
-            port: self.port?,
+            port: self.number?,
             protocol: self.protocol.unwrap_or_else(|| "TCP".to_owned()),
             app_protocol: self.app_protocol,
         })
@@ -107,11 +108,16 @@ impl Watchable for ObservedSlice {
         let Slice { metadata, address_type, endpoints, ports } = parsed(text)?;
         let service = metadata.labels.get(SERVICE_LABEL).cloned().unwrap_or_default();
         let manager = metadata.labels.get(SLICE_MANAGER_LABEL);
-        let endpoints = endpoints.filter(|_| address_type == IPV4).unwrap_or_default();
+        let is_ours = manager.is_some_and(|manager| manager == MANAGER);
+        // Without IPv4 addresses it says nothing about the members of any Service.
+        let is_readable = address_type == IPV4;
+        let endpoints = endpoints.filter(|_| is_readable).unwrap_or_default();
         Ok(Self {
             id: metadata.identity()?,
-            service,
-            is_ours: manager.is_some_and(|manager| manager == MANAGER),
+            service: if is_readable { service } else { String::new() },
+            is_ours,
+            owner: metadata.service(),
+            is_altered: !endpoints.iter().all(Wire::is_ours),
             endpoints: endpoints.into_iter().filter_map(Wire::known).collect(),
             ports: ports.unwrap_or_default().into_iter().filter_map(Port::known).collect(),
         })
@@ -145,6 +151,13 @@ struct Target {
 }
 
 impl Wire {
+    /// Whether it has the form that FireCamp writes.
+    fn is_ours(&self) -> bool {
+        let pod = self.target_ref.as_ref().filter(|target| target.kind == "Pod");
+        let names_pod = pod.is_some_and(|pod| self.hostname.as_ref() == Some(&pod.name));
+        matches!(self.addresses.as_slice(), [only] if only.parse::<Ipv4Addr>().is_ok()) && names_pod
+    }
+
     fn known(self) -> Option<Endpoint> {
         let pod = self.target_ref.filter(|target| target.kind == "Pod").map(|target| target.name);
         let Conditions { ready, serving, terminating } = self.conditions;
@@ -182,6 +195,9 @@ impl Watchable for ObservedRecords {
             dns_name: String,
             #[serde(default)]
             targets: Vec<String>,
+            record_type: Option<String>,
+            #[serde(rename = "recordTTL")]
+            ttl: Option<u32>,
         }
         #[derive(Deserialize, Default)]
         #[serde(rename_all = "camelCase", default)]
@@ -189,15 +205,22 @@ impl Watchable for ObservedRecords {
             observed_generation: u64,
         }
         let Records { metadata, spec, status } = parsed(text)?;
+        let number = spec.endpoints.len();
         let record = |record: Record| {
-            let address: Ipv4Addr = record.targets.first()?.parse().ok()?;
-            Some((record.dns_name, address))
+            let [target] = record.targets.as_slice() else { return None };
+            let is_ours =
+                record.record_type.as_deref() == Some("A") && record.ttl == Some(RECORD_TTL);
+            Some((record.dns_name, target.parse().ok().filter(|_| is_ours)?))
         };
+        let records: BTreeMap<String, Ipv4Addr> =
+            spec.endpoints.into_iter().filter_map(record).collect();
         Ok(Self {
             id: metadata.identity()?,
             generation: metadata.generation,
             processed: status.observed_generation,
-            records: spec.endpoints.into_iter().filter_map(record).collect(),
+            owner: metadata.service(),
+            is_altered: records.len() != number,
+            records,
         })
     }
 }
@@ -289,8 +312,8 @@ fn slice(
             "port": it.port,
             "protocol": it.protocol,
         });
-        if let Some(protocol) = &it.app_protocol {
-            port["appProtocol"] = json!(protocol);
+        if let (Some(all), Some(protocol)) = (port.as_object_mut(), &it.app_protocol) {
+            all.insert("appProtocol".to_owned(), json!(protocol));
         }
         port
     };

@@ -102,6 +102,12 @@ impl Meta {
         Some(Owner { name, uid })
     }
 
+    /// The only owner of the object, if it is a Service.
+    pub(super) fn service(&self) -> Option<Uid> {
+        let [owner] = self.owner_references.as_slice() else { return None };
+        (owner.kind == "Service").then(|| Uid::new(&owner.uid)).flatten()
+    }
+
     /// The StatefulSet that controls the object.
     fn controller(&self) -> Option<Owner> {
         let found = Reference::controller(&self.owner_references)?;

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use firecamp_core::choose_interface::EniRule;
-use firecamp_core::contract::env;
+use firecamp_core::contract::{env, names};
 use firecamp_core::ids::{ClusterName, DnsZone, NodeName};
 use firecamp_registry::RegistryUrl;
 use ipnet::Ipv4Net;
@@ -91,6 +91,13 @@ impl AgentConfig {
         let endpoint = faults.optional(endpoint, parse::endpoint_listen);
         let pod_networks = pod_networks(node, &mut faults);
         let zones = zones(node, &mut faults);
+        if let (Some(zones), Some(cluster)) = (&zones, &cluster) {
+            let zone = names::zone_of(cluster);
+            let has_default = zones.iter().any(|zone| zone.as_str() == names::DEFAULT_ZONE);
+            if has_default && zone.parse::<DnsZone>().is_err() {
+                faults.add(format!("--dns-zones: {zone} is not a DNS zone: name another one"));
+            }
+        }
         let eni = Setting::new("eni", env::ENI, node.eni.as_ref());
         let eni = faults.required(eni, str::parse::<EniRule>);
         let node = super::identity::node(node.node_name.as_ref(), around, &mut faults);

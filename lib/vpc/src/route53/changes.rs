@@ -1,5 +1,6 @@
 //! ChangeResourceRecordSets: what may change, all or nothing.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -25,12 +26,19 @@ pub(super) struct Change {
 /// Quotas of a batch: changes, and characters of all values. An UPSERT counts twice.
 const CHANGES: usize = 1_000;
 const CHARACTERS: usize = 32_000;
+/// The longest label of a name.
+const LABEL: usize = 63;
 /// The longest quoted part of a TXT value.
 const QUOTED: usize = 255;
 
 impl Zone {
-    /// Applies a batch, which the resolver shows from that time on.
-    pub(super) fn apply(&mut self, batch: &[Change], shown_at: Duration) -> Result<(), ApiError> {
+    /// Applies a batch, which the resolver shows from that time on, or from that of the last change.
+    /// Returns when that is.
+    pub(super) fn apply(
+        &mut self,
+        batch: &[Change],
+        shown_at: Duration,
+    ) -> Result<Duration, ApiError> {
         let problems: Vec<String> = self.problems(batch);
         if !problems.is_empty() {
             let text = format!("[{}]", problems.join(", "));
@@ -46,7 +54,7 @@ impl Zone {
             }
             self.pending.push_back((last, key.clone(), next));
         }
-        Ok(())
+        Ok(last)
     }
 
     fn problems(&self, batch: &[Change]) -> Vec<String> {
@@ -63,7 +71,18 @@ impl Zone {
         }
         let mut after = self.clone();
         let mut problems = Vec::new();
+        let mut set = BTreeSet::new();
         for change in batch {
+            // Only a deletion and then a creation of the same record set may be in one batch.
+            let is_second = !set.insert(&change.key) && change.verb != Verb::Create;
+            if is_second {
+                let (kind, name) = (change.key.kind, change.key.name());
+                problems.push(format!(
+                    "The request contains an invalid set of changes for a resource record set \
+                     '{kind} {name}'"
+                ));
+                continue;
+            }
             match after.problem(change) {
                 Some(problem) => problems.push(problem),
                 None if change.verb == Verb::Delete => drop(after.records.remove(&change.key)),
@@ -80,6 +99,9 @@ impl Zone {
         if !key.is_below(&self.apex) {
             let zone = self.apex.name();
             return Some(format!("RRSet with DNS name {name} is not permitted in zone {zone}"));
+        }
+        if name.split('.').any(|label| label.len() > LABEL) {
+            return Some(format!("FATAL problem: DomainLabelTooLong encountered with '{name}'"));
         }
         let stored = self.records.get(key);
         match (verb, stored) {
@@ -124,6 +146,9 @@ impl Zone {
 fn invalid_value(kind: RecordType, set: &RecordSet) -> Option<&'static str> {
     if set.values.is_empty() || set.values.len() > 400 {
         return Some("NumberOfValues");
+    }
+    if set.values.iter().collect::<BTreeSet<_>>().len() != set.values.len() {
+        return Some("Duplicate Resource Record");
     }
     let wrong = |value: &String| match kind {
         RecordType::A => value.parse::<Ipv4Addr>().is_err(),

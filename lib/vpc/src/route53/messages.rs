@@ -67,7 +67,7 @@ pub(super) fn records(zone: &Zone, request: &WireRequest) -> Result<Vec<u8>, Api
         form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let wrong = |text: String| ApiError::new(400, "InvalidInput", text);
     let page = match query.get("maxitems") {
-        Some(text) => text.parse::<usize>().map_err(|_| wrong(format!("maxitems {text}")))?,
+        Some(text) => text.parse::<usize>().map_err(|_source| wrong(format!("maxitems {text}")))?,
         None => PAGE,
     };
     let page = page.clamp(1, PAGE);

@@ -170,7 +170,7 @@ fn requests_are_authenticated_throttled_and_denied() {
         .collect();
     assert_eq!(codes[4], None);
     assert_eq!(codes[5].as_deref(), Some("Throttling"), "five a second");
-    let spec = r#"{"kind": "iam_deny", "op": "ChangeResourceRecordSets"}"#;
+    let spec = r#"{"fault": {"kind": "iam_deny"}, "when": {"op": "ChangeResourceRecordSets"}}"#;
     simulator.fault_set(now + LATER, serde_json::from_str(spec).unwrap()).unwrap();
     let (status, body) = change(&mut simulator, &[A]);
     assert!(status == 403 && body.contains("route53:ChangeResourceRecordSets"), "{body}");

@@ -20,11 +20,14 @@ use crate::real_time_simulator::Driver;
 /// The largest UDP message without EDNS (RFC 1035).
 const DATAGRAM: usize = 512;
 
+/// By name and type; without a type, that the name does not exist.
+type Memory = BTreeMap<(String, Option<RecordType>), (Duration, Lookup)>;
+
 /// The resolver with its memory.
 pub(super) struct Resolver {
     driver: Arc<Driver>,
     /// Answers, and until when they are remembered.
-    known: Mutex<BTreeMap<(String, RecordType), (Duration, Lookup)>>,
+    known: Mutex<Memory>,
 }
 
 /// Opens its sockets and serves them until the box ends.
@@ -136,15 +139,19 @@ impl Resolver {
     }
 
     fn look_up(&self, name: &str, kind: RecordType) -> Lookup {
-        let key = (name.to_ascii_lowercase(), kind);
+        let name = name.to_ascii_lowercase();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.driver.clock.now();
-        if let Some((until, lookup)) = known.get(&key).filter(|(until, _)| now < *until) {
-            return aged(lookup.clone(), *until - now);
+        // That a name does not exist is remembered for all types (RFC 2308, section 5).
+        for key in [(name.clone(), None), (name.clone(), Some(kind))] {
+            if let Some((until, lookup)) = known.get(&key).filter(|(until, _)| now < *until) {
+                return aged(lookup.clone(), *until - now);
+            }
         }
         let lookup =
-            self.driver.with_simulator(|simulator, now| simulator.resolve(now, name, kind));
+            self.driver.with_simulator(|simulator, now| simulator.resolve(now, &name, kind));
         if let Some(ttl) = ttl(&lookup) {
+            let key = (name, Some(kind).filter(|_| !matches!(lookup, Lookup::NoName(_))));
             known.insert(key, (now + Duration::from_secs(u64::from(ttl)), lookup.clone()));
         }
         lookup
@@ -172,15 +179,15 @@ fn aged(mut lookup: Lookup, rest: Duration) -> Lookup {
 }
 
 fn kind_of(wire: Wire) -> Option<RecordType> {
-    match wire {
-        Wire::A => Some(RecordType::A),
-        Wire::AAAA => Some(RecordType::Aaaa),
-        Wire::CNAME => Some(RecordType::Cname),
-        Wire::NS => Some(RecordType::Ns),
-        Wire::SOA => Some(RecordType::Soa),
-        Wire::TXT => Some(RecordType::Txt),
-        _ => None,
-    }
+    let kinds = [
+        (Wire::A, RecordType::A),
+        (Wire::AAAA, RecordType::Aaaa),
+        (Wire::CNAME, RecordType::Cname),
+        (Wire::NS, RecordType::Ns),
+        (Wire::SOA, RecordType::Soa),
+        (Wire::TXT, RecordType::Txt),
+    ];
+    kinds.into_iter().find(|(known, _)| *known == wire).map(|(_, kind)| kind)
 }
 
 fn wire(known: &Known) -> Option<Record> {

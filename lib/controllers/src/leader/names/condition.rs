@@ -20,6 +20,8 @@ pub(super) enum Problem {
     Collision(NamespacedName),
     NoDnsEndpoints,
     NotProcessed,
+    /// An object could not be written, and why.
+    NotWritten(String),
     /// What DNS answered for these names.
     Deviations(Vec<(String, LookupAnswer)>),
 }
@@ -48,6 +50,20 @@ fn published(service: &NamedService, members: usize) -> Verdict {
         zone.unwrap_or_default()
     );
     Verdict { kind: NAMES_READY, holds: Some(true), reason: reason::PUBLISHED, message }
+}
+
+/// Whether the condition reports what only DNS or ExternalDNS can show.
+pub(super) fn is_about_dns(service: &NamedService) -> bool {
+    let found = service.conditions.iter().find(|it| it.kind == NAMES_READY);
+    found.is_some_and(|it| {
+        let known = [
+            reason::NOT_PROCESSED,
+            reason::RECORD_NOT_FOUND,
+            reason::RECORD_DIFFERS,
+            reason::LOOKUP_FAILED,
+        ];
+        known.contains(&it.reason.as_str())
+    })
 }
 
 impl Problem {
@@ -84,10 +100,12 @@ impl Problem {
             ),
             Self::NotProcessed => (
                 reason::NOT_PROCESSED,
-                "ExternalDNS has not read the DNSEndpoint of this Service: it has to run with \
-                 --source=crd and may not exclude this namespace"
+                "ExternalDNS has not reported that it read the DNSEndpoint of this Service: it \
+                 has to run with --source=crd, may not exclude this namespace, and needs the \
+                 right to update dnsendpoints/status"
                     .to_owned(),
             ),
+            Self::NotWritten(why) => (reason::NOT_WRITTEN, why.clone()),
             Self::Deviations(all) => return deviation(all),
         };
         Verdict { kind: NAMES_READY, holds: Some(false), reason, message }

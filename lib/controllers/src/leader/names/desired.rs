@@ -9,6 +9,10 @@ use super::objects::{Endpoint, NamedService, NamespacedName, ObservedSlice};
 use crate::leader::retention::ordinal;
 use crate::leader::view::{SetName, StatefulSet, View};
 
+/// The characters that a made-up name takes of its prefix (`names.SimpleNameGenerator` of
+/// Kubernetes).
+const MADE_UP: usize = 58;
+
 /// The static address of a member, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StaticAddress {
@@ -25,24 +29,48 @@ pub(super) struct Members<'v> {
     /// The pods that the set's own Service has endpoints for; none without such a Service.
     pods: Option<BTreeMap<&'v str, &'v Endpoint>>,
     name: &'v str,
-    /// None if it does not exist. It may exist and be unreadable.
-    set: Option<Option<&'v StatefulSet>>,
+    set: Set<'v>,
+}
+
+/// The StatefulSet, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+enum Set<'v> {
+    Absent,
+    /// It exists and could not be read.
+    Unreadable,
+    Known(&'v StatefulSet),
 }
 
 impl<'v> Members<'v> {
-    pub(super) fn of(view: &'v View, namespace: &str, name: &'v str) -> Self {
+    /// `published` are the addresses at which members are named now. One that is still recorded as
+    /// the member's stays, whether its claim is there or not.
+    pub(super) fn of(
+        view: &'v View,
+        (namespace, name): (&str, &'v str),
+        published: impl Iterator<Item = (&'v str, Ipv4Addr)>,
+    ) -> Self {
         let set = SetName { namespace: namespace.to_owned(), name: name.to_owned() };
-        let set = view.sets.get(&set).map(Option::as_ref);
-        let service = set.flatten().and_then(|set| set.service.as_deref());
+        let set = match view.sets.get(&set) {
+            None => Set::Absent,
+            Some(None) => Set::Unreadable,
+            Some(Some(set)) => Set::Known(set),
+        };
+        let service = if let Set::Known(set) = set { set.service.as_deref() } else { None };
         let pods = service.and_then(|service| pods(view, &NamespacedName::new(namespace, service)));
         let is_member = |pod: &str| ordinal(pod, name).is_some();
         let pods = pods.map(|all| all.into_iter().filter(|(pod, _)| is_member(pod)).collect());
-        Self { claimed: claimed(view, namespace, name), pods, name, set }
+        let mut claimed = claimed(view, namespace, name);
+        for (member, address) in published {
+            if holder(view, address).is_some_and(|it| is(it, namespace, member)) {
+                claimed.entry(member).or_insert(StaticAddress::Known(address));
+            }
+        }
+        Self { claimed, pods, name, set }
     }
 
     /// Whether there is neither the StatefulSet nor a member of it.
     pub(super) fn is_absent(&self) -> bool {
-        self.set.is_none() && self.claimed.is_empty()
+        matches!(self.set, Set::Absent) && self.claimed.is_empty()
     }
 
     /// Whether what is published for the member must stay, because its address is not known.
@@ -53,8 +81,14 @@ impl<'v> Members<'v> {
     /// Whether the member's record stays while it has no pod: its next pod may have another
     /// address, but until then nobody else is named.
     pub(super) fn may_start(&self, member: &str) -> bool {
-        let wants = |set: &StatefulSet| ordinal(member, self.name).is_some_and(|it| set.wants(it));
-        !self.claimed.contains_key(member) && self.set.is_some_and(|set| set.is_none_or(wants))
+        if self.claimed.contains_key(member) {
+            return false;
+        }
+        match self.set {
+            Set::Absent => false,
+            Set::Unreadable => true,
+            Set::Known(set) => ordinal(member, self.name).is_some_and(|it| set.wants(it)),
+        }
     }
 
     /// The address of each member: the static one, or that of its pod if it has no claim. Before
@@ -74,13 +108,14 @@ impl<'v> Members<'v> {
         let addresses = self.addresses();
         let endpoint = |(member, address): (&str, Ipv4Addr)| {
             let pod = self.pods.as_ref().map(|pods| pods.get(member));
-            let (ready, serving, terminating) = match pod {
-                Some(Some(pod)) => (pod.ready, pod.serving, pod.terminating),
-                Some(None) => (false, false, false),
+            let (serving, terminating) = match pod {
+                Some(Some(pod)) => (pod.serving, pod.terminating),
+                Some(None) => (false, false),
                 // Nothing says whether the pod is ready.
-                None => (true, true, false),
+                None => (true, false),
             };
-            let ready = ready || service.publishes_unready;
+            // What the set's own Service publishes says nothing about this one.
+            let ready = service.publishes_unready || (serving && !terminating);
             Endpoint { member: member.to_owned(), address, ready, serving, terminating }
         };
         addresses.into_iter().map(endpoint).collect()
@@ -99,13 +134,24 @@ fn pods<'v>(view: &'v View, service: &NamespacedName) -> Option<BTreeMap<&'v str
     all
 }
 
-/// The EndpointSlices of a Service that could be read. Their names begin with the Service's.
+/// The member whose address it is on record.
+pub(super) fn holder(view: &View, address: Ipv4Addr) -> Option<&Member> {
+    view.addresses.get(&address)?.as_ref().map(|found| &found.record.member)
+}
+
+pub(super) fn is(member: &Member, namespace: &str, name: &str) -> bool {
+    (member.namespace(), member.name()) == (namespace, name)
+}
+
+/// The EndpointSlices of a Service that could be read. Their names begin with the Service's, of
+/// which the API server takes 58 characters if it makes up a name.
 pub(super) fn slices<'v>(
     view: &'v View,
     service: &NamespacedName,
 ) -> impl Iterator<Item = (&'v NamespacedName, &'v ObservedSlice)> {
     let NamespacedName { namespace, name } = service.clone();
-    let from = service.clone();
+    let name: String = name.chars().take(MADE_UP).collect();
+    let from = NamespacedName::new(&namespace, &name);
     let near = view.slices.range(from..).take_while(move |(slice, _)| {
         slice.namespace == namespace && slice.name.starts_with(&name)
     });

@@ -4,7 +4,7 @@
 //! ExternalDNS has read its record and had time to write it: a look-up must not hide a record that
 //! is about to appear.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use firecamp_core::time::Moment;
@@ -39,6 +39,8 @@ pub(super) struct Lookups {
     last: Option<(NamespacedName, String)>,
     round_began: Moment,
     next: Moment,
+    /// Services whose names were all looked up in this term.
+    judged: BTreeSet<NamespacedName>,
     /// The names with another answer than their record.
     deviations: BTreeMap<NamespacedName, BTreeMap<String, LookupAnswer>>,
 }
@@ -50,6 +52,7 @@ impl Lookups {
             last: None,
             round_began: now,
             next: now.plus(ROUND),
+            judged: BTreeSet::new(),
             deviations: BTreeMap::new(),
         }
     }
@@ -64,6 +67,7 @@ impl Lookups {
         let Some(records) = records else {
             self.progress.remove(service);
             self.deviations.remove(service);
+            self.judged.remove(service);
             return None;
         };
         let generation = records.generation;
@@ -93,6 +97,11 @@ impl Lookups {
         of_service.map(|(name, answer)| (name.clone(), answer.clone())).collect()
     }
 
+    /// Whether all names of the Service were looked up in this term.
+    pub(super) fn has_judged(&self, service: &NamespacedName) -> bool {
+        self.judged.contains(service)
+    }
+
     /// When the next look-up is due.
     pub(super) fn due(&self) -> Moment {
         self.next
@@ -109,12 +118,14 @@ impl Lookups {
             return None;
         }
         let found = self.following(view, now);
-        match &found {
-            Some(_) => self.next = now.plus(PAUSE),
-            None => {
-                self.next = self.round_began.plus(ROUND).max(now.plus(PAUSE));
-                self.round_began = self.next;
-            }
+        self.next = now.plus(PAUSE);
+        if found.is_none() {
+            self.next = self.next.max(self.round_began.plus(ROUND));
+            self.round_began = self.next;
+        }
+        let service = |of: &Option<(NamespacedName, String)>| of.as_ref().map(|it| it.0.clone());
+        if service(&self.last) != service(&found) {
+            self.judged.extend(service(&self.last));
         }
         self.last.clone_from(&found);
         found

@@ -90,6 +90,10 @@ pub struct ObservedSlice {
     pub service: String,
     /// Whether FireCamp made it, and not the control plane.
     pub is_ours: bool,
+    /// The UID of the Service that owns it.
+    pub owner: Option<Uid>,
+    /// Whether it has something that FireCamp never writes.
+    pub is_altered: bool,
     /// Its endpoints that are pods with an IPv4 address.
     pub endpoints: Vec<Endpoint>,
     /// Its ports.
@@ -106,6 +110,10 @@ pub struct ObservedRecords {
     pub generation: u64,
     /// The generation that ExternalDNS has read.
     pub processed: u64,
+    /// The UID of the Service that owns it.
+    pub owner: Option<Uid>,
+    /// Whether it has something that FireCamp never writes.
+    pub is_altered: bool,
     /// The address of each name.
     pub records: BTreeMap<String, Ipv4Addr>,
 }

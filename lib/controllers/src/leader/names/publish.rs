@@ -7,14 +7,15 @@ use std::time::Duration;
 use firecamp_core::ids::{ClusterName, DnsZone};
 use firecamp_core::time::Moment;
 
-use super::condition::{Problem, conditions};
-use super::desired::{Members, slices};
+use super::condition::{Problem, conditions, is_about_dns};
+use super::desired::{Members, holder, is, slices};
 use super::lookups::Lookups;
 use super::objects::{
     Endpoint, NamedService, NamesChange, NamesObject, NamespacedName, ObservedRecords,
-    OwningService,
+    ObservedSlice, OwningService,
 };
 use super::zone::AllowedZones;
+use crate::leader::cluster_cache::RecordsKnown;
 use crate::leader::view::{Identity, View};
 
 /// What is published for a member is removed this long after it was last wanted: a list of the API
@@ -28,8 +29,10 @@ const ENDPOINTS: usize = 1_000;
 /// What the changes depend on.
 pub(super) struct Known<'a> {
     pub(super) view: &'a View,
-    /// Whether the DNSEndpoints are known.
-    pub(super) has_records: bool,
+    /// What is known about the DNSEndpoints.
+    pub(super) records: RecordsKnown,
+    /// Why an object of the Service cannot be written.
+    pub(super) failure: Option<&'a (u32, String)>,
     pub(super) zones: &'a AllowedZones,
     pub(super) cluster: &'a ClusterName,
     pub(super) lookups: &'a Lookups,
@@ -102,6 +105,29 @@ pub(super) fn plan(
     (plan.changes, plan.again)
 }
 
+/// The state of the records of a Service.
+enum Records {
+    Good,
+    Wrong(Problem),
+    /// Not known yet: the condition stays.
+    Unknown,
+}
+
+/// At which addresses the members of a Service are named now.
+fn published<'v>(
+    view: &'v View,
+    service: &NamespacedName,
+) -> impl Iterator<Item = (&'v str, Ipv4Addr)> {
+    let ours = slices(view, service).filter(|(_, slice)| slice.is_ours);
+    let endpoints = ours.flat_map(|(_, slice)| &slice.endpoints);
+    let records = view.records.get(service).and_then(Option::as_ref);
+    let records = records.into_iter().flat_map(|it| &it.records);
+    let first_label = |name: &'v String| name.split('.').next().unwrap_or_default();
+    endpoints
+        .map(|it| (it.member.as_str(), it.address))
+        .chain(records.map(move |(name, address)| (first_label(name), *address)))
+}
+
 struct Plan<'a> {
     known: &'a Known<'a>,
     name: &'a NamespacedName,
@@ -113,14 +139,25 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     fn of_service(&mut self, service: &NamedService) {
-        let members = Members::of(self.known.view, &self.name.namespace, &service.set);
+        let (view, name) = (self.known.view, self.name);
+        let members = Members::of(view, (&name.namespace, &service.set), published(view, name));
         let mut problem = (!service.is_suitable).then_some(Problem::Unsuitable);
         if service.is_suitable {
             self.slices(service, &members);
             problem = members.is_absent().then_some(Problem::NoSet);
+        } else {
+            self.remove_slices(&[]);
         }
-        let of_records = self.records(service, &members);
-        let problem = problem.or(of_records);
+        let records = self.records(service, &members);
+        let failure = self.known.failure.map(|(_, why)| Problem::NotWritten(why.clone()));
+        let of_records = match records {
+            Records::Good => None,
+            Records::Wrong(problem) => Some(problem),
+            // The condition may say more than is known now.
+            Records::Unknown if problem.is_none() && failure.is_none() => return,
+            Records::Unknown => None,
+        };
+        let problem = problem.or(failure).or(of_records);
         let number = members.addresses().len();
         if let Some(all) = conditions(service, problem.as_ref(), number) {
             let id = Some(service.id.clone());
@@ -153,7 +190,11 @@ impl Plan<'_> {
         let published = slices(view, self.name).filter(|(_, slice)| slice.is_ours);
         for old in published.flat_map(|(_, slice)| &slice.endpoints) {
             let is_wanted = wanted.contains(&old.member);
-            if !is_wanted && (members.is_unknown(&old.member) || self.stays(&old.member)) {
+            let is_others = self.is_others(&old.member, old.address);
+            if !is_wanted
+                && !is_others
+                && (members.is_unknown(&old.member) || self.stays(&old.member))
+            {
                 endpoints.push(old.clone());
             }
         }
@@ -175,15 +216,24 @@ impl Plan<'_> {
             Some(None) => return,
             None => None,
         };
+        let owner = self.owner(service);
+        let is_owned = |slice: &ObservedSlice| {
+            slice.owner.as_ref() == Some(&owner.uid) && slice.service == owner.name
+        };
+        // The owner of an object is never changed.
+        if let Some(slice) = observed.filter(|slice| slice.is_ours && !is_owned(slice)) {
+            return self.change(name.clone(), Some(slice.id.clone()), NamesObject::NoSlice);
+        }
         let same = observed.is_some_and(|slice| {
             slice.is_ours
+                && !slice.is_altered
                 && slice.service == self.name.name
                 && slice.endpoints == endpoints
                 && slice.ports == service.ports
         });
         if !same {
             let (endpoints, ports) = (endpoints.to_vec(), service.ports.clone());
-            let object = NamesObject::Slice(self.owner(service), endpoints, ports);
+            let object = NamesObject::Slice(owner, endpoints, ports);
             // Somebody else's object of that name stays: to create it fails, and is reported.
             let id = observed.filter(|slice| slice.is_ours).map(|slice| slice.id.clone());
             self.change(name.clone(), id, object);
@@ -201,43 +251,66 @@ impl Plan<'_> {
         }
     }
 
+    /// Whether the address is on record as that of another member than this one.
+    fn is_others(&self, member: &str, address: Ipv4Addr) -> bool {
+        let namespace = &self.name.namespace;
+        holder(self.known.view, address).is_some_and(|it| !is(it, namespace, member))
+    }
+
     /// Plans the records, and says what is wrong with them.
-    fn records(&mut self, service: &NamedService, members: &Members<'_>) -> Option<Problem> {
+    fn records(&mut self, service: &NamedService, members: &Members<'_>) -> Records {
         let Some(asked) = &service.zone else {
             self.remove_records();
-            return None;
+            return Records::Good;
         };
         let Known { view, cluster, zones, .. } = self.known;
         let Some(zone) = zones.allowed(asked, cluster) else {
             self.remove_records();
-            return Some(Problem::ZoneNotAllowed((*cluster).clone()));
+            return Records::Wrong(Problem::ZoneNotAllowed((*cluster).clone()));
         };
-        if !self.known.has_records {
-            return Some(Problem::NoDnsEndpoints);
+        match self.known.records {
+            RecordsKnown::Current => {}
+            RecordsKnown::NotYet => return Records::Unknown,
+            RecordsKnown::NotServed => return Records::Wrong(Problem::NoDnsEndpoints),
         }
         let observed = match view.records.get(self.name) {
             Some(Some(records)) => Some(records),
-            Some(None) => return None,
+            Some(None) => return Records::Unknown,
             None => None,
         };
         if let Some(other) = self.collision(service, &zone) {
             self.remove_records();
-            return Some(Problem::Collision(other));
+            return Records::Wrong(Problem::Collision(other));
+        }
+        let owner = self.owner(service);
+        if let Some(it) = observed.filter(|it| it.owner.as_ref() != Some(&owner.uid)) {
+            self.change(self.name.clone(), Some(it.id.clone()), NamesObject::NoRecords);
+            return Records::Unknown;
         }
         self.absent.wanted(self.name, RECORDS);
         let records = self.wanted_records(observed, members, &zone);
-        if observed.map(|it| &it.records) != Some(&records)
-            && !(records.is_empty() && observed.is_none())
-        {
-            let object = NamesObject::Records(self.owner(service), records);
+        let same =
+            observed.map_or(records.is_empty(), |it| it.records == records && !it.is_altered);
+        if !same {
+            let object = NamesObject::Records(owner, records);
             self.change(self.name.clone(), observed.map(|it| it.id.clone()), object);
         }
+        self.in_dns(service)
+    }
+
+    /// What the look-ups have shown.
+    fn in_dns(&self, service: &NamedService) -> Records {
         let lookups = self.known.lookups;
         if lookups.is_late(self.name, self.now) {
-            return Some(Problem::NotProcessed);
+            return Records::Wrong(Problem::NotProcessed);
         }
         let deviations = lookups.deviations(self.name);
-        (!deviations.is_empty()).then_some(Problem::Deviations(deviations))
+        if !deviations.is_empty() {
+            return Records::Wrong(Problem::Deviations(deviations));
+        }
+        // An earlier leader has found something that this one has not looked for yet.
+        let is_open = is_about_dns(service) && !lookups.has_judged(self.name);
+        if is_open { Records::Unknown } else { Records::Good }
     }
 
     fn wanted_records(
@@ -257,7 +330,7 @@ impl Plan<'_> {
             // A name of another zone: the user has changed the annotation.
             let Some(member) = name.strip_suffix(&suffix) else { continue };
             let keeps = members.is_unknown(member) || members.may_start(member);
-            if keeps || self.stays(name) {
+            if !self.is_others(member, *address) && (keeps || self.stays(name)) {
                 records.insert(name.clone(), *address);
             }
         }
@@ -272,12 +345,19 @@ impl Plan<'_> {
             let theirs = other.zone.as_deref().and_then(|asked| zones.allowed(asked, cluster));
             theirs.as_ref() == Some(zone)
         };
+        let suffix = format!(".{zone}");
         let is_published = |name: &NamespacedName| {
-            view.records.get(name).is_some_and(|it| it.as_ref().is_none_or(|it| !it.id.deleting))
+            let records = view.records.get(name).and_then(Option::as_ref);
+            records.is_some_and(|it| it.records.keys().any(|record| record.ends_with(&suffix)))
+        };
+        let exists = |name: &NamespacedName, other: &NamedService| {
+            let members = Members::of(view, (&name.namespace, &other.set), published(view, name));
+            !other.id.deleting && !members.is_absent()
         };
         let rank = |name: &NamespacedName| (!is_published(name), name.clone());
         let rivals = self.known.rivals.get(service.set.as_str()).into_iter().flatten();
-        let others = rivals.filter(|(name, other)| *name != self.name && has_names(other));
+        let others = rivals
+            .filter(|(name, other)| *name != self.name && has_names(other) && exists(name, other));
         let first = others.map(|(name, _)| rank(name)).min()?;
         (first < rank(self.name)).then_some(first.1)
     }

@@ -13,11 +13,6 @@ impl AllowedZones {
         Self(zones.iter().filter_map(|zone| resolved(zone.as_str(), cluster)).collect())
     }
 
-    /// Whether none is allowed.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The zone that a user asks for, if it is allowed.
     pub(super) fn allowed(&self, asked: &str, cluster: &ClusterName) -> Option<DnsZone> {
         let zone = resolved(asked, cluster)?;

@@ -208,8 +208,13 @@ impl<'a> Scene<'a> {
                 "endpointslice.kubernetes.io/managed-by": manager,
                 "service.kubernetes.io/headless": "",
             });
+            let owner =
+                json!([{ "apiVersion": "v1", "kind": "Service", "name": name, "uid": "s" }]);
+            let metadata = json!({
+                "name": format!("{name}-{suffix}"), "labels": labels, "ownerReferences": owner,
+            });
             let slice = json!({
-                "metadata": { "name": format!("{name}-{suffix}"), "labels": labels },
+                "metadata": metadata,
                 "addressType": "IPv4",
                 "endpoints": [{ "addresses": [OWN] }],
             });

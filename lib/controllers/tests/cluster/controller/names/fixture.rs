@@ -100,18 +100,34 @@ impl Stored {
         let id = self.id(&name.name);
         match object.clone() {
             NamesObject::Slice(owner, endpoints, ports) => {
-                let service = owner.name;
-                let slice = ObservedSlice { id, service, is_ours: true, endpoints, ports };
+                let (service, owner) = (owner.name, Some(owner.uid));
+                let slice = ObservedSlice {
+                    id,
+                    service,
+                    is_ours: true,
+                    owner,
+                    is_altered: false,
+                    endpoints,
+                    ports,
+                };
                 self.put_slice(name.clone(), slice);
             }
             NamesObject::NoSlice => {
                 self.slices.remove(name);
                 self.events.push(ClusterEvent::Slices(ObjectEvent::Deleted(name.clone())));
             }
-            NamesObject::Records(_, records) => {
+            NamesObject::Records(owner, records) => {
                 let generation = self.records.get(name).map_or(1, |it| it.generation + 1);
                 let processed = if self.external_dns { generation } else { 0 };
-                let it = ObservedRecords { id, generation, processed, records };
+                let owner = Some(owner.uid);
+                let it = ObservedRecords {
+                    id,
+                    generation,
+                    processed,
+                    owner,
+                    is_altered: false,
+                    records,
+                };
                 self.put_records(name.clone(), it);
             }
             NamesObject::NoRecords => {
@@ -136,13 +152,13 @@ impl Stored {
         self.events.push(ClusterEvent::Services(event));
     }
 
-    fn put_slice(&mut self, name: NamespacedName, slice: ObservedSlice) {
+    pub(super) fn put_slice(&mut self, name: NamespacedName, slice: ObservedSlice) {
         let event = ObjectEvent::Set(name.clone(), Some(slice.clone()));
         self.slices.insert(name, slice);
         self.events.push(ClusterEvent::Slices(event));
     }
 
-    fn put_records(&mut self, name: NamespacedName, records: ObservedRecords) {
+    pub(super) fn put_records(&mut self, name: NamespacedName, records: ObservedRecords) {
         let event = ObjectEvent::Set(name.clone(), Some(records.clone()));
         self.records.insert(name, records);
         self.events.push(ClusterEvent::Records(event));
@@ -195,6 +211,29 @@ impl Cluster {
         agent.names = Box::new(move |step| Some(inner.borrow_mut().step(step)));
         let mut cluster = Self { agent, stored };
         cluster.list_names();
+        cluster
+    }
+
+    /// The same, where the API server serves no DNSEndpoints.
+    pub(super) fn without_external_dns() -> Self {
+        let mut fixture = ClusterFixture::new();
+        fixture.set("set-1", 3);
+        fixture.put(address(ip(0), "redis-0", None));
+        fixture.claim(claim("redis-0", Some(ip(0)), Some(owner("set-1"))));
+        let mut agent = Agent::naming();
+        drop(agent.run(Duration::ZERO));
+        agent.list(&fixture.view);
+        let stored = Rc::new(RefCell::new(Stored::default()));
+        let inner = Rc::clone(&stored);
+        agent.names = Box::new(move |step| Some(inner.borrow_mut().step(step)));
+        let mut cluster = Self { agent, stored };
+        for event in [
+            ClusterEvent::Services(ObjectEvent::Listed(BTreeMap::new())),
+            ClusterEvent::Slices(ObjectEvent::Listed(BTreeMap::new())),
+            ClusterEvent::Records(ObjectEvent::Current(false)),
+        ] {
+            cluster.tell(event);
+        }
         cluster
     }
 
@@ -275,7 +314,8 @@ impl Cluster {
         let endpoint = |(number, ready): &(u8, bool)| Endpoint {
             member: format!("redis-{number}"),
             address: pod_ip(*number),
-            ready: *ready,
+            // The set's own Service publishes addresses that are not ready.
+            ready: true,
             serving: *ready,
             terminating: false,
         };
@@ -283,7 +323,15 @@ impl Cluster {
         let (service, ports) = ("redis".to_owned(), Vec::new());
         let mut stored = self.stored.borrow_mut();
         let id = stored.id("redis-abcde");
-        let slice = ObservedSlice { id, service, is_ours: false, endpoints, ports };
+        let slice = ObservedSlice {
+            id,
+            service,
+            is_ours: false,
+            owner: None,
+            is_altered: false,
+            endpoints,
+            ports,
+        };
         stored.put_slice(name("redis-abcde"), slice);
     }
 
@@ -301,6 +349,16 @@ impl Cluster {
     pub(super) fn unclaims(&mut self, number: u8) {
         let of = member(&format!("redis-{number}"));
         self.tell(ClusterEvent::Claims(ObjectEvent::Deleted(of)));
+    }
+
+    /// The StaticIP is reclaimed; with a name, its address is that of another member then.
+    pub(super) fn reclaims(&mut self, number: u8, by: Option<&str>) {
+        let at = ip(number);
+        let record = by.map(|by| address(at, by, None));
+        self.tell(ClusterEvent::StaticIps(match record {
+            Some(record) => ObjectEvent::Set(at, Some(record)),
+            None => ObjectEvent::Deleted(at),
+        }));
     }
 
     pub(super) fn scale(&mut self, replicas: u32) {

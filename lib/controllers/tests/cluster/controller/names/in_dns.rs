@@ -139,14 +139,94 @@ fn an_external_dns_that_does_not_read_the_records_is_reported() {
 
 #[test]
 fn an_absent_definition_of_external_dns_is_reported_and_the_cluster_has_its_names() {
-    let mut cluster = Cluster::new();
-    cluster.tell(ClusterEvent::Records(ObjectEvent::Current(false)));
-    cluster.change_service("redis-static", |it| it.zone = Some("default".to_owned()));
-    cluster.pods(&[(0, true), (1, true)]);
+    let mut cluster = Cluster::without_external_dns();
+    cluster.service("redis-static", |it| it.zone = Some("default".to_owned()));
     cluster.run(SECOND);
     let expected = condition("False", "DNSEndpointsUnavailable");
     assert_eq!(cluster.condition("redis-static"), expected);
-    assert!(cluster.endpoints().iter().all(|(_, _, ready)| *ready));
+    assert_eq!(cluster.endpoints().len(), 1);
+    // It is installed.
+    cluster.tell(ClusterEvent::Records(ObjectEvent::Current(true)));
+    cluster.list_names();
+    cluster.run(SECOND);
+    assert_eq!(cluster.condition("redis-static"), condition("True", "Published"));
+}
+
+#[test]
+fn an_api_server_that_is_away_for_a_moment_changes_no_condition() {
+    let mut cluster = in_zone("default");
+    cluster.run(MINUTE);
+    cluster.tell(ClusterEvent::Records(ObjectEvent::Current(false)));
+    cluster.pods(&[(0, true), (1, true)]);
+    let seen = cluster.run(MINUTE * 2);
+    assert_eq!(Cluster::changes(&seen), 1, "the EndpointSlice: {seen:?}");
+    assert_eq!(cluster.condition("redis-static"), condition("True", "Published"));
+}
+
+#[test]
+fn the_next_leader_clears_no_deviation_before_it_has_looked() {
+    let mut cluster = in_zone("default");
+    let deviates = |service: &mut firecamp_controllers::leader::NamedService| {
+        service.conditions[0].status = "False".to_owned();
+        service.conditions[0].reason = "RecordNotFound".to_owned();
+    };
+    cluster.change_service("redis-static", deviates);
+    cluster.run(Duration::from_secs(30));
+    assert_eq!(cluster.condition("redis-static"), condition("False", "RecordNotFound"));
+    cluster.run(MINUTE * 3);
+    assert_eq!(cluster.condition("redis-static"), condition("True", "Published"));
+}
+
+#[test]
+fn a_member_that_lost_its_address_to_another_one_is_not_named_there() {
+    let mut cluster = in_zone("default");
+    cluster.pods(&[]);
+    cluster.unclaims(0);
+    cluster.reclaims(0, Some("kafka-0"));
+    cluster.run(SECOND);
+    let expected = records("test-firecamp.com", &[(1, ip(1))]);
+    assert_eq!(cluster.records("redis-static"), expected);
+}
+
+#[test]
+fn a_zone_that_a_service_changes_to_is_not_taken_from_another_one() {
+    let mut cluster = in_zone("z2.example.com");
+    let other = firecamp_controllers::leader::NamespacedName {
+        namespace: "a".to_owned(),
+        name: "redis-static".to_owned(),
+    };
+    // It has published other names, and by its name it would be first.
+    cluster.set_in("a", 1);
+    let zone = |of: &str| Some(of.to_owned());
+    cluster.service_in("a", "redis-static", |it| it.zone = zone("z1.example.com"));
+    let id = super::super::super::support::identity("redis-static");
+    let published = firecamp_controllers::leader::ObservedRecords {
+        owner: Some(id.uid.clone()),
+        id,
+        generation: 1,
+        processed: 1,
+        is_altered: false,
+        records: [("redis-0.z1.example.com".to_owned(), pod_ip(0))].into(),
+    };
+    cluster.stored.borrow_mut().put_records(other.clone(), published);
+    cluster.run(SECOND);
+    cluster.service_in("a", "redis-static", |it| it.zone = zone("z2.example.com"));
+    cluster.run(MINUTE * 2);
+    let refused = cluster.stored.borrow().services[&other].conditions[0].clone();
+    assert_eq!(refused.reason, "NameCollision");
+    assert_eq!(cluster.records("redis-static").len(), 2);
+}
+
+#[test]
+fn a_service_without_members_blocks_nobody() {
+    let mut cluster = Cluster::new();
+    let zone = |service: &mut firecamp_controllers::leader::NamedService| {
+        service.zone = Some("default".to_owned());
+    };
+    cluster.service_in("a", "redis-static", zone);
+    cluster.change_service("redis-static", zone);
+    cluster.run(SECOND);
+    assert_eq!(cluster.condition("redis-static"), condition("True", "Published"));
 }
 
 #[test]

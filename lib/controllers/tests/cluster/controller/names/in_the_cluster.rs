@@ -69,10 +69,95 @@ fn without_a_headless_service_of_the_set_every_member_counts_as_ready() {
 fn a_member_stays_named_for_half_a_minute_after_its_claim_disappeared() {
     let mut cluster = Cluster::new();
     cluster.unclaims(1);
+    cluster.run(MINUTE);
+    assert_eq!(cluster.endpoints().len(), 2, "the address is still the member's");
+    cluster.reclaims(1, None);
     cluster.run(Duration::from_secs(25));
     assert_eq!(cluster.endpoints().len(), 2, "a list may have been stale");
     cluster.run(Duration::from_secs(10));
     assert_eq!(cluster.endpoints(), of(&[(0, true)]));
+}
+
+#[test]
+fn a_running_member_keeps_its_static_address_while_its_claim_is_missing() {
+    let mut cluster = Cluster::new();
+    cluster.unclaims(0);
+    cluster.run(MINUTE * 5);
+    assert_eq!(cluster.endpoints(), of(&[(0, true), (1, false)]), "not that of its pod");
+}
+
+#[test]
+fn an_address_that_another_member_has_names_nobody_else() {
+    let mut cluster = Cluster::new();
+    cluster.pods(&[(0, true)]);
+    cluster.unclaims(1);
+    cluster.reclaims(1, Some("kafka-0"));
+    cluster.run(SECOND);
+    assert_eq!(cluster.endpoints(), of(&[(0, true)]));
+}
+
+#[test]
+fn a_service_that_gets_a_selector_loses_its_endpoints() {
+    let mut cluster = Cluster::new();
+    cluster.change_service("redis-static", |service| service.is_suitable = false);
+    cluster.run(MINUTE * 2);
+    assert_eq!(cluster.endpoints(), []);
+}
+
+#[test]
+fn a_slice_of_an_earlier_service_is_made_anew() {
+    let mut cluster = Cluster::new();
+    // It was deleted without its dependents, and made again.
+    cluster.change_service("redis-static", |_| {});
+    let mut stored = cluster.stored.borrow_mut();
+    let mut slice = stored.slices[&name("redis-static-firecamp")].clone();
+    slice.owner = None;
+    stored.put_slice(name("redis-static-firecamp"), slice);
+    drop(stored);
+    cluster.run(SECOND * 3);
+    let stored = cluster.stored.borrow();
+    let slice = &stored.slices[&name("redis-static-firecamp")];
+    assert_eq!(slice.owner.as_ref(), Some(&stored.services[&name("redis-static")].id.uid));
+}
+
+#[test]
+fn what_has_another_form_is_written_again() {
+    let mut cluster = Cluster::new();
+    let mut stored = cluster.stored.borrow_mut();
+    let mut slice = stored.slices[&name("redis-static-firecamp")].clone();
+    slice.is_altered = true;
+    stored.put_slice(name("redis-static-firecamp"), slice);
+    drop(stored);
+    cluster.run(SECOND);
+    assert!(!cluster.stored.borrow().slices[&name("redis-static-firecamp")].is_altered);
+}
+
+#[test]
+fn an_object_that_cannot_be_written_is_reported_and_keeps_none_of_the_others() {
+    let mut cluster = Cluster::of(&[0]);
+    // Somebody else's, which the watch does not show.
+    let mut stored = cluster.stored.borrow_mut();
+    let foreign = firecamp_controllers::leader::ObservedSlice {
+        id: super::super::super::support::identity("foreign"),
+        service: String::new(),
+        is_ours: false,
+        owner: None,
+        is_altered: false,
+        endpoints: Vec::new(),
+        ports: Vec::new(),
+    };
+    stored.slices.insert(name("redis-static-firecamp"), foreign);
+    drop(stored);
+    cluster.service("redis-static", |service| service.zone = Some("default".to_owned()));
+    cluster.run(SECOND);
+    assert_eq!(cluster.records("redis-static").len(), 1, "the other object is there");
+    let seen = cluster.run(MINUTE);
+    assert!(Cluster::changes(&seen) <= 8, "{} changes in a minute", Cluster::changes(&seen));
+    let expected = ("False".to_owned(), "WriteFailed".to_owned());
+    assert_eq!(cluster.condition("redis-static"), expected);
+    cluster.stored.borrow_mut().slices.clear();
+    cluster.run(MINUTE);
+    assert_eq!(cluster.condition("redis-static").1, "Published");
 }
 
 #[test]

@@ -13,11 +13,18 @@ const SERVICES: &str = "/api/v1/namespaces/prod/services";
 
 const OURS: &str = "that FireCamp manages";
 
+/// The Service that owns an object.
+fn owners(name: &str) -> Value {
+    json!([{ "apiVersion": "v1", "kind": "Service", "name": name, "uid": "s" }])
+}
+
 fn slice(name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": { "name": name, "labels": labels },
+        "metadata": {
+            "name": name, "labels": labels, "ownerReferences": owners(NAMED_SERVICE),
+        },
         "addressType": "IPv4",
         "endpoints": [{ "addresses": ["10.1.0.20"], "hostname": "redis-0" }],
     })
@@ -27,7 +34,7 @@ fn records(labels: &Value) -> Value {
     json!({
         "apiVersion": "externaldns.k8s.io/v1alpha1",
         "kind": "DNSEndpoint",
-        "metadata": { "name": "asked", "labels": labels },
+        "metadata": { "name": "asked", "labels": labels, "ownerReferences": owners("asked") },
         "spec": { "endpoints": [
             { "dnsName": "a.example.com", "recordType": "A", "targets": ["10.1.0.20"] },
         ]},
@@ -68,6 +75,20 @@ pub(super) fn cells() -> Vec<Cell> {
     let condition_only = "only set the condition firecamp.io/NamesReady";
     let managed = json!({ "app.kubernetes.io/managed-by": "firecamp.io" });
     let free = slice("asked", &labels("firecamp.io", true));
+    let with = |path: &str, value: Value| {
+        let mut object = free.clone();
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.insert(path.to_owned(), value);
+        }
+        object
+    };
+    let mut alias = records(&managed);
+    alias["spec"]["endpoints"][0]["recordType"] = json!("CNAME");
+    let mut unowned = records(&managed);
+    unowned["metadata"]["ownerReferences"] = owners("another");
+    let bare = json!({ "metadata": { "labels": { "service.kubernetes.io/headless": null } } });
+    let disowned = json!({ "metadata": { "ownerReferences": null } });
+    let their_own = "belong to their Service alone";
     vec![
         create("name members", free.clone()),
         Cell::new(Who::AgentWithoutPod, "name members", (Method::POST, SLICES), free)
@@ -76,6 +97,16 @@ pub(super) fn cells() -> Vec<Cell> {
             .refused(OURS),
         create("make a slice that kube-proxy reads", slice("asked", &labels("firecamp.io", false)))
             .refused("of headless Services"),
+        create("make a slice without a Service", with("ownerReferences", json!([])))
+            .refused(their_own),
+        create("make a slice of another Service", with("ownerReferences", owners("other")))
+            .refused(their_own),
+        create("make a slice that stays", with("finalizers", json!(["example.com/stay"])))
+            .refused(their_own),
+        agent("take the label for kube-proxy away", ours.clone(), bare)
+            .refused("of headless Services"),
+        agent("take a slice from its Service", ours.clone(), disowned)
+            .refused("to another Service"),
         agent("change a member's address", ours.clone(), ready.clone()),
         agent("give the names to another Service", ours.clone(), other)
             .refused("to another Service"),
@@ -85,6 +116,8 @@ pub(super) fn cells() -> Vec<Cell> {
         Cell::new(Who::Agent, "delete another slice", (Method::DELETE, &theirs), Value::Null)
             .refused(OURS),
         record("make records", records(&managed)),
+        record("make an alias", alias).refused("of the type A"),
+        record("make records of another Service", unowned).refused(their_own),
         record("make records that others manage", records(&json!({}))).refused(OURS),
         agent("report on names", status(NAMED_SERVICE), ready_condition.clone()),
         agent("report on another Service", status(OTHER_SERVICE), ready_condition)
