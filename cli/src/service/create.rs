@@ -39,15 +39,15 @@ StatefulSet. All have the name of the service; that of the ConfigMap ends with a
 content. With --pool or --dns-zone there is also the Service NAME-static, which names the members \
 at their static addresses. The StatefulSet creates its pods in parallel, so that a zone that is \
 down does not keep the others from starting, and replaces pods only when they are deleted: \
-`firecamp service restart` does it in the service's order. Members are spread over the zones, one on a node. They fulfil the \
-Pod Security Standard \"restricted\".
+`firecamp service restart` does it in the service's order. Members are spread over the zones, one \
+on a node. They fulfil the Pod Security Standard \"restricted\".
 
 With --pool, each member has a static address, which it finds in /run/firecamp.io/address.
 
 A file has the fields of the flags: replicas, pool, dnsZone, ports, container (image, command, \
-env, cpu, memory, user, readyCommand), volumes (data, dataClass, journal, journalClass), placement (zones, \
-hostNetwork, shareNodes), restart (order, primaryLabel, primaryCommand, grace) and config. Flags \
-replace what the file says.
+env, cpu, memory, user, readyCommand), volumes (data, dataClass, journal, journalClass), placement \
+(zones, hostNetwork, shareNodes), restart (order, primaryLabel, primaryCommand, grace) and config. \
+Flags replace what the file says.
 
 Exit codes: 0 the service is created, and ready with --wait; 14 it is created, but not ready in \
 time; 2 invalid flag or file, or the service exists; 15 the cluster cannot be reached; 16 a zone \

@@ -1,4 +1,5 @@
-//! Route 53: the private hosted zones of the VPC, their records, and what the VPC's resolver answers.
+//! Route 53: the private hosted zones of the VPC, their records, and what the VPC's resolver
+//! answers.
 //!
 //! Sources: the API Reference of Route 53 (2013-04-01) for messages, limits and errors, its
 //! Developer Guide for zones and records. A request is complete and atomic: either all changes of a

@@ -1,7 +1,7 @@
 //! Services, EndpointSlices and DNSEndpoints: what the leader reads of them, and its changes.
 //!
-//! EndpointSlices: `discovery.k8s.io/v1` of Kubernetes. DNSEndpoints: `externaldns.k8s.io/v1alpha1`,
-//! `apis/v1alpha1/dnsendpoint.go` of ExternalDNS.
+//! EndpointSlices: `discovery.k8s.io/v1` of Kubernetes. DNSEndpoints:
+//! `externaldns.k8s.io/v1alpha1`, `apis/v1alpha1/dnsendpoint.go` of ExternalDNS.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -195,7 +195,8 @@ impl Watchable for ObservedRecords {
             dns_name: String,
             #[serde(default)]
             targets: Vec<String>,
-            record_type: Option<String>,
+            #[serde(rename = "recordType")]
+            kind: Option<String>,
             #[serde(rename = "recordTTL")]
             ttl: Option<u32>,
         }
@@ -208,8 +209,7 @@ impl Watchable for ObservedRecords {
         let number = spec.endpoints.len();
         let record = |record: Record| {
             let [target] = record.targets.as_slice() else { return None };
-            let is_ours =
-                record.record_type.as_deref() == Some("A") && record.ttl == Some(RECORD_TTL);
+            let is_ours = record.kind.as_deref() == Some("A") && record.ttl == Some(RECORD_TTL);
             Some((record.dns_name, target.parse().ok().filter(|_| is_ours)?))
         };
         let records: BTreeMap<String, Ipv4Addr> =

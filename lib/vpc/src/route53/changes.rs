@@ -32,8 +32,8 @@ const LABEL: usize = 63;
 const QUOTED: usize = 255;
 
 impl Zone {
-    /// Applies a batch, which the resolver shows from that time on, or from that of the last change.
-    /// Returns when that is.
+    /// Applies a batch, which the resolver shows from that time on, or from that of the last
+    /// change. Returns when that is.
     pub(super) fn apply(
         &mut self,
         batch: &[Change],

@@ -87,10 +87,7 @@ fn a_batch_is_applied_whole_or_not_at_all() {
     let mut simulator = simulator();
     change(&mut simulator, &[A]);
     for (wrong, told) in [
-        (
-            A,
-            "Tried to create resource record set [name='redis-0.prod-firecamp.com.', type='A'] but it already exists",
-        ),
+        (A, "[name='redis-0.prod-firecamp.com.', type='A'] but it already exists"),
         (("DELETE", "redis-9.prod-firecamp.com", "A", "10.0.1.20"), "but it was not found"),
         (("DELETE", A.1, "A", "10.0.1.21"), "the values provided do not match the current values"),
         (

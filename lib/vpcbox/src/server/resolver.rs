@@ -1,5 +1,6 @@
-//! The resolver of the VPC, over UDP and TCP. It answers from the private hosted zones and remembers
-//! answers as long as they may be, also that a name does not exist. It knows no other name.
+//! The resolver of the VPC, over UDP and TCP. It answers from the private hosted zones and
+//! remembers answers as long as they may be, also that a name does not exist. It knows no other
+//! name.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -145,7 +146,7 @@ impl Resolver {
         // That a name does not exist is remembered for all types (RFC 2308, section 5).
         for key in [(name.clone(), None), (name.clone(), Some(kind))] {
             if let Some((until, lookup)) = known.get(&key).filter(|(until, _)| now < *until) {
-                return aged(lookup.clone(), *until - now);
+                return aged(lookup.clone(), until.saturating_sub(now));
             }
         }
         let lookup =

@@ -151,11 +151,10 @@ impl Plan<'_> {
         let records = self.records(service, &members);
         let failure = self.known.failure.map(|(_, why)| Problem::NotWritten(why.clone()));
         let of_records = match records {
-            Records::Good => None,
             Records::Wrong(problem) => Some(problem),
             // The condition may say more than is known now.
             Records::Unknown if problem.is_none() && failure.is_none() => return,
-            Records::Unknown => None,
+            Records::Good | Records::Unknown => None,
         };
         let problem = problem.or(failure).or(of_records);
         let number = members.addresses().len();

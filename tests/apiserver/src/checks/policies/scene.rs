@@ -46,7 +46,7 @@ pub(super) const NODES: &str = "/api/v1/nodes";
 pub(super) const PODS: &str = "/api/v1/namespaces/prod/pods";
 pub(super) const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
 
-/// A Service that names members, whose EndpointSlice FireCamp manages, and one that is not FireCamp's.
+/// A Service that names members, whose EndpointSlice FireCamp manages, and another one.
 pub(super) const NAMED_SERVICE: &str = "named-static";
 pub(super) const OTHER_SERVICE: &str = "other";
 const SERVICES: &str = "/api/v1/namespaces/prod/services";

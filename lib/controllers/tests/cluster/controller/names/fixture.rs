@@ -1,5 +1,4 @@
-//! A cluster with Services, EndpointSlices and DNSEndpoints, which takes the leader's changes as an
-//! API server does, and tells of them as a watch does.
+//! Services, EndpointSlices and DNSEndpoints: an API server that tells of changes as a watch does.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,37 +202,31 @@ impl Cluster {
     }
 
     pub(super) fn leading(view: &View) -> Self {
+        let mut cluster = Self::before_lists(view);
+        cluster.list_names();
+        cluster
+    }
+
+    fn before_lists(view: &View) -> Self {
         let mut agent = Agent::naming();
         drop(agent.run(Duration::ZERO));
         agent.list(view);
         let stored = Rc::new(RefCell::new(Stored { external_dns: true, ..Stored::default() }));
         let inner = Rc::clone(&stored);
         agent.names = Box::new(move |step| Some(inner.borrow_mut().step(step)));
-        let mut cluster = Self { agent, stored };
-        cluster.list_names();
-        cluster
+        Self { agent, stored }
     }
 
-    /// The same, where the API server serves no DNSEndpoints.
+    /// The same with one member, where the API server serves no DNSEndpoints.
     pub(super) fn without_external_dns() -> Self {
         let mut fixture = ClusterFixture::new();
         fixture.set("set-1", 3);
         fixture.put(address(ip(0), "redis-0", None));
         fixture.claim(claim("redis-0", Some(ip(0)), Some(owner("set-1"))));
-        let mut agent = Agent::naming();
-        drop(agent.run(Duration::ZERO));
-        agent.list(&fixture.view);
-        let stored = Rc::new(RefCell::new(Stored::default()));
-        let inner = Rc::clone(&stored);
-        agent.names = Box::new(move |step| Some(inner.borrow_mut().step(step)));
-        let mut cluster = Self { agent, stored };
-        for event in [
-            ClusterEvent::Services(ObjectEvent::Listed(BTreeMap::new())),
-            ClusterEvent::Slices(ObjectEvent::Listed(BTreeMap::new())),
-            ClusterEvent::Records(ObjectEvent::Current(false)),
-        ] {
-            cluster.tell(event);
-        }
+        let mut cluster = Self::before_lists(&fixture.view);
+        cluster.tell(ClusterEvent::Services(ObjectEvent::Listed(BTreeMap::new())));
+        cluster.tell(ClusterEvent::Slices(ObjectEvent::Listed(BTreeMap::new())));
+        cluster.tell(ClusterEvent::Records(ObjectEvent::Current(false)));
         cluster
     }
 
