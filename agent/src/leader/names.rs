@@ -34,7 +34,7 @@ pub(super) async fn perform(
                         tracing::debug!(change = text, error = %why, "change obsolete");
                     }
                     Err(why) => {
-                        tracing::warn!(change = text, error = %why, "change failed; will retry")
+                        tracing::warn!(change = text, error = %why, "change failed; will retry");
                     }
                 }
                 NamesResult::Changed(changed)

@@ -91,7 +91,7 @@ pub(super) fn cells() -> Vec<Cell> {
     let their_own = "belong to their Service alone";
     vec![
         create("name members", free.clone()),
-        Cell::new(Who::AgentWithoutPod, "name members", (Method::POST, SLICES), free)
+        Cell::new(Who::AgentWithoutPod, "name members", (Method::POST, SLICES), free.clone())
             .refused("not bound to a pod"),
         create("make a slice that others manage", slice("asked", &labels("me", true)))
             .refused(OURS),
