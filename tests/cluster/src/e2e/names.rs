@@ -82,7 +82,7 @@ pub(super) async fn a_member_has_one_name_in_the_cluster_wherever_it_runs(
 }
 
 /// A record is in DNS this long after Route 53 has it.
-const PROPAGATION: Duration = Duration::from_secs(60);
+const PROPAGATION: Duration = Duration::from_mins(1);
 
 impl TestCluster<'_> {
     /// What a client in the VPC is answered by this name.
