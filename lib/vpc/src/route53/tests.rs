@@ -9,7 +9,7 @@ use crate::profile::Profile;
 use crate::spec::Spec;
 
 const EPOCH: Duration = Duration::from_secs(1_790_000_000);
-const LATER: Duration = Duration::from_secs(60);
+const LATER: Duration = Duration::from_mins(1);
 
 /// A VPC with two zones, of which one is below the other.
 fn simulator() -> Simulator {

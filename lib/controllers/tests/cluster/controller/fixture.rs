@@ -27,6 +27,9 @@ pub(super) enum Api {
     SilentWrites,
 }
 
+/// Performs steps of names.
+pub(super) type NamesSteps = Box<dyn FnMut(&NamesStep) -> Option<NamesResult>>;
+
 /// A controller, and what is outside.
 pub(super) struct Agent {
     pub(super) controller: LeaderController,
@@ -45,7 +48,7 @@ pub(super) struct Agent {
     /// Calls of each operation to EC2; without them an operation does not end.
     pub(super) operations: Option<Vec<Ec2Call>>,
     /// The result of each step of names; none does not end.
-    pub(super) names: Box<dyn FnMut(&NamesStep) -> Option<NamesResult>>,
+    pub(super) names: NamesSteps,
 }
 
 /// Effects, and when they happened.

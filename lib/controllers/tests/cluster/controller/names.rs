@@ -3,3 +3,4 @@
 mod fixture;
 mod in_dns;
 mod in_the_cluster;
+mod stored;
