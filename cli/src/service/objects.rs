@@ -5,7 +5,7 @@
 use firecamp_core::contract::cluster::ZONE_LABEL;
 use firecamp_core::contract::endpoint::POOL_LABEL;
 use firecamp_core::contract::env;
-use firecamp_core::contract::names::{SET_LABEL, ZONE_ANNOTATION};
+use firecamp_core::contract::names::{MANAGER_LABEL, SET_LABEL, ZONE_ANNOTATION};
 use firecamp_core::contract::path::{CONF_DIR, DATA_DIR};
 use firecamp_core::contract::service::{
     BEFORE, DEFINITION, JOURNAL_DIR, NAME_LABEL, PRIMARY_COMMAND, PRIMARY_LABEL, RESTART_ORDER,
@@ -99,7 +99,7 @@ impl Service {
     fn labels(&self) -> Map<String, Value> {
         let mut labels = self.selector();
         labels.insert("app.kubernetes.io/name".to_owned(), json!(self.name.as_str()));
-        labels.insert("app.kubernetes.io/managed-by".to_owned(), json!(SERVICE_MANAGER));
+        labels.insert(MANAGER_LABEL.to_owned(), json!(SERVICE_MANAGER));
         labels
     }
 

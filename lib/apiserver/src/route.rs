@@ -1,6 +1,7 @@
 //! Maps paths to objects and lists.
 
 use firecamp_core::contract::api;
+use firecamp_core::contract::names::DNS_ENDPOINT;
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, NodeInterfaceSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
@@ -101,7 +102,7 @@ fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
         ("/apis/coordination.k8s.io/v1/", vec![("leases", "Lease", true)]),
         ("/apis/cilium.io/v2/", vec![("ciliumnodes", "CiliumNode", false)]),
         ("/apis/discovery.k8s.io/v1/", vec![("endpointslices", "EndpointSlice", true)]),
-        ("/apis/externaldns.k8s.io/v1alpha1/", vec![("dnsendpoints", "DNSEndpoint", true)]),
+        ("/apis/externaldns.k8s.io/v1alpha1/", vec![("dnsendpoints", DNS_ENDPOINT, true)]),
     ];
     groups
         .into_iter()

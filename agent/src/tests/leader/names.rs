@@ -207,3 +207,24 @@ async fn f008_no_address_waits_for_a_name() {
         .await;
     assert_eq!((slice(&fixture), records(&fixture)), (None, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_goes_with_its_address_though_the_leader_dies() {
+    // At any moment after the address is gone: before the removal, during it, and after it.
+    for seconds in [0, 20, 29, 30, 31, 60] {
+        let fixture = naming().await;
+        fixture
+            .during(async || {
+                service(&fixture, &json!({ "firecamp.io/dns-zone": "default" }));
+                until("it has records", || records(&fixture).is_some()).await;
+                assert!(fixture.server.remove("staticipclaims", Some("prod"), "redis-0"));
+                assert!(fixture.server.remove("staticips", None, "10.1.0.20"));
+                sleep(SECOND * seconds).await;
+            })
+            .await;
+        fixture.during(async || sleep(SECOND * 240).await).await;
+        let left = records(&fixture).unwrap();
+        assert_eq!(left["spec"]["endpoints"], json!([]), "{seconds}");
+        assert_eq!(slice(&fixture), None, "{seconds}");
+    }
+}

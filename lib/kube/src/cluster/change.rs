@@ -58,10 +58,9 @@ pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
             patched(&Place::static_ip(*address), "write the status of", "/status", &patch)
         }
         Change::UpdateClaimStatus(member, id, conditions) => {
-            let patch = json!({
-                "metadata": { "resourceVersion": id.version.as_str() },
-                "status": { "conditions": dated(conditions) },
-            });
+            let metadata = json!({ "resourceVersion": id.version.as_str() });
+            let status = json!({ "conditions": dated(conditions) });
+            let patch = json!({ "metadata": metadata, "status": status });
             patched(&Place::claim(member), "write the status of", "/status", &patch)
         }
         Change::UpdatePoolStatus(pool, id, status) => {
