@@ -217,6 +217,7 @@ async fn a_record_goes_with_its_address_though_the_leader_dies() {
             .during(async || {
                 service(&fixture, &json!({ "firecamp.io/dns-zone": "default" }));
                 until("it has records", || records(&fixture).is_some()).await;
+                fixture.set("set-1", 0);
                 assert!(fixture.server.remove("staticipclaims", Some("prod"), "redis-0"));
                 assert!(fixture.server.remove("staticips", None, "10.1.0.20"));
                 sleep(SECOND * seconds).await;
