@@ -16,8 +16,6 @@ pub enum CoveredBy {
     Enumerated(Step),
     /// Not a boundary of our processes: another test covers it.
     Elsewhere(&'static str),
-    /// Not covered yet: the component that is missing.
-    Open(&'static str),
 }
 
 /// A named crash point.
@@ -47,10 +45,6 @@ const fn agents(name: &'static str, step: Step) -> Named {
     Named { name, shown: CoveredBy::Enumerated(step), boxed: "kill, and the next agent" }
 }
 
-const fn open(name: &'static str, whose: &'static str) -> Named {
-    Named { name, shown: CoveredBy::Open(whose), boxed: "" }
-}
-
 const fn elsewhere(name: &'static str, who: &'static str, boxed: &'static str) -> Named {
     Named { name, shown: CoveredBy::Elsewhere(who), boxed }
 }
@@ -61,6 +55,10 @@ const STOPS: &str = "kill: stop runs again, (b), (c), an agent's release; freeze
 /// Crashes of the leader, with a strict API server and a stateful EC2.
 const HOLDER: &str = "`firecamp-agent`, `leader::killed`: the leader crashes there, and its \
                       successor at each later boundary";
+
+/// The same for the names of members.
+const NAMES: &str = "`firecamp-agent`, `leader::names`: the leader dies at any moment, and its \
+                     successor removes the record";
 
 /// All crash points, in the order of the protocol.
 pub const NAMED: &[Named] = &[
@@ -116,7 +114,7 @@ pub const NAMED: &[Named] = &[
     free("free.3", FreeStep::UnassignSent),
     free("free.4", FreeStep::UnassignAnswered),
     free("free.5", FreeStep::ReleaseRecorded),
-    open("free.6", "dns"),
+    elsewhere("free.6", NAMES, ""),
     elsewhere("free.7", HOLDER, ""),
 ];
 
@@ -135,9 +133,6 @@ pub(super) fn table(text: &mut String, tally: &Tally) {
             }
             CoveredBy::Elsewhere(who) => {
                 writeln!(text, "| {name} | {who} | | | {boxed} |").ok();
-            }
-            CoveredBy::Open(whose) => {
-                writeln!(text, "| {name} | open: {whose} | | | |").ok();
             }
         }
     }
