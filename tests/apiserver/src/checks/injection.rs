@@ -23,6 +23,7 @@ const PODS: &str = "/api/v1/namespaces/injected/pods";
 const FILES: [&str; 2] = ["deploy/injection/mutation.yaml", "deploy/injection/guard.yaml"];
 const IMAGE: &str = "firecamp-initcontainer:0.1.0";
 const LABEL: &str = "firecamp.io/pool";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
 /// The server reads its policies again within a second.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,7 +40,8 @@ async fn policies(cluster: &Cluster) -> Result<Vec<Value>, String> {
 }
 
 /// Installs the policies and two pools, and waits until pods are injected, or refused by a server
-/// that cannot inject.
+/// that cannot inject, and until the server has the last of the policies: it may learn of them at
+/// different times. Pods that a failed check left are deleted.
 async fn install(cluster: &Cluster) -> Outcome {
     let namespace =
         json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "injected" } });
@@ -50,17 +52,31 @@ async fn install(cluster: &Cluster) -> Outcome {
             with(pool(), &[("/metadata/name", json!(name)), ("/spec/resource", json!(resource))]);
         apply(cluster, &pool).await?;
     }
+    let all = format!("{PODS}?gracePeriodSeconds=0");
+    let gone = cluster.api.ask(Method::DELETE, &all, None).await?;
+    ensure(gone.code == 200, || gone.text)?;
+    let labelled = json!({ "metadata": { "labels": { LABEL: "injected" } } });
+    let made = cluster.api.post(PODS, &plain("labelled-later")).await?;
+    ensure(made.code == 201, || made.text)?;
     for policy in policies(cluster).await? {
         apply(cluster, &policy).await?;
     }
-    let expected = if mutates(cluster).await? { [201, 422] } else { [422, 422] };
+    let injected = if mutates(cluster).await? { 201 } else { 422 };
+    let expected = [injected, 422, 422];
     let end = Instant::now() + PATIENCE;
     loop {
-        let answers = [created(cluster, &member()).await?, created(cluster, &nobody()).await?];
+        let path = format!("{PODS}/labelled-later?dryRun=All");
+        let answers = [
+            created(cluster, &member()).await?,
+            created(cluster, &nobody()).await?,
+            cluster.api.patch_as(STRATEGIC, &path, &labelled).await?,
+        ];
         if answers.each_ref().map(|answer| answer.code) == expected {
             return Ok(());
         }
-        ensure(Instant::now() < end, || format!("the policies: {}", answers[0].text))?;
+        ensure(Instant::now() < end, || {
+            format!("the policies: {:?}", answers.each_ref().map(|answer| &answer.text))
+        })?;
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -116,6 +132,11 @@ fn member() -> Value {
             "containers": [{ "name": "redis", "image": "redis:8" }],
         },
     })
+}
+
+/// A pod without the label.
+fn plain(name: &str) -> Value {
+    with(member(), &[("/metadata/name", json!(name)), ("/metadata/labels", json!({}))])
 }
 
 /// A member of a pool that does not exist.
@@ -222,9 +243,7 @@ pub(super) async fn what_was_injected_into_a_pod_cannot_be_changed(cluster: &Clu
     install(cluster).await?;
     let made = cluster.api.post(PODS, &injectable(cluster, &member()).await?).await?;
     ensure(made.code == 201, || made.text)?;
-    let plain =
-        with(member(), &[("/metadata/name", json!("web")), ("/metadata/labels", json!({}))]);
-    let made = cluster.api.post(PODS, &plain).await?;
+    let made = cluster.api.post(PODS, &plain("web")).await?;
     ensure(made.code == 201, || made.text)?;
     let label = |name: &str, value: Value| json!({ "metadata": { "labels": { name: value } } });
     let image = |name: &str, image: &str| json!({ "spec": { "initContainers": [{ "name": name, "image": image }] } });
@@ -239,8 +258,7 @@ pub(super) async fn what_was_injected_into_a_pod_cannot_be_changed(cluster: &Clu
     ];
     for (pod, change, code) in cases {
         let path = format!("{PODS}/{pod}");
-        let strategic = "application/strategic-merge-patch+json";
-        let answer = cluster.api.patch_as(strategic, &path, &change).await?;
+        let answer = cluster.api.patch_as(STRATEGIC, &path, &change).await?;
         ensure(answer.code == code, || format!("{pod} {change}: {}", answer.text))?;
     }
     // Who may write the status of a pod writes its labels as well.
@@ -248,11 +266,6 @@ pub(super) async fn what_was_injected_into_a_pod_cannot_be_changed(cluster: &Clu
         json!([{ "op": "replace", "path": "/metadata/labels/firecamp.io~1pool", "value": "b" }]);
     let answer = cluster.api.patch(&format!("{PODS}/redis-0/status"), &other).await?;
     ensure(answer.code == 422, || format!("status: {}", answer.text))?;
-    for pod in ["redis-0", "web"] {
-        let path = format!("{PODS}/{pod}?gracePeriodSeconds=0");
-        let gone = cluster.api.ask(Method::DELETE, &path, None).await?;
-        ensure(gone.code == 200, || gone.text)?;
-    }
     remove(cluster).await
 }
 
