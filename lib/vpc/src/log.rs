@@ -15,6 +15,8 @@ pub enum Service {
     Imds,
     /// Route 53's API.
     Route53,
+    /// CloudWatch Logs' API.
+    Logs,
 }
 
 /// A call. Times are microseconds since the start of the simulation.
@@ -29,7 +31,7 @@ pub struct Call {
     /// The caller: the owner of the access key, or the node for the metadata service. Until the key
     /// is verified, the driver's hint in brackets, or `unknown`.
     pub caller: String,
-    /// The EC2 action, or method and path of a metadata request.
+    /// The action, or method and path of a metadata request.
     pub action: String,
     /// The program, according to `app/NAME` in the SDK's User-Agent; empty without one.
     pub app: String,

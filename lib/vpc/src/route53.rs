@@ -17,22 +17,29 @@ use std::time::Duration;
 
 use crate::calendar::iso_millis;
 use crate::ec2::ApiError;
-use crate::faults::{Fault, FaultContext};
-use crate::log::{Call, Service};
+use crate::immediate::{Api, Operation};
+use crate::log::Service;
 use crate::rng::{SeededRng, key_of};
-use crate::simulator::{Simulator, micros};
+use crate::simulator::Simulator;
 use crate::token_buckets::Size;
-use crate::wire::{Answer, CallId, Exchange, WireRequest, WireResponse};
+use crate::wire::{Exchange, WireRequest};
 
-pub(crate) use self::messages::error_body;
 pub use self::records::RecordType;
 use self::records::Zone;
 pub use self::resolve::{Lookup, Record};
 
 /// Requests of an account (Quotas: five a second).
 const REQUESTS: Size = Size { capacity: 5, refill: 5.0 };
-/// The region and the service in signatures: Route 53 is global.
-const SCOPE: (&str, &str) = ("us-east-1", "route53");
+const API: Api = Api {
+    service: Service::Route53,
+    // Route 53 is global.
+    region: Some("us-east-1"),
+    name: "route53",
+    content_type: "text/xml",
+    error_body: messages::error_body,
+    denied: (403, "AccessDenied"),
+    throttled: "Throttling",
+};
 
 /// The hosted zones of the account.
 #[derive(Debug, Clone)]
@@ -79,6 +86,17 @@ impl<'a> Route<'a> {
         };
         Ok(Self { action, id })
     }
+
+    fn operation(&self) -> Operation {
+        let arn = self.id.map(|id| format!("arn:aws:route53:::hostedzone/{id}"));
+        Operation {
+            action: self.action,
+            resource: self.id.unwrap_or_default().to_owned(),
+            arn: arn.unwrap_or_else(|| "*".to_owned()),
+            mutating: self.action == "ChangeResourceRecordSets",
+            bucket: ("Route 53".to_owned(), REQUESTS),
+        }
+    }
 }
 
 impl Simulator {
@@ -90,75 +108,11 @@ impl Simulator {
         request: &WireRequest,
     ) -> Exchange {
         self.advance(now);
-        let seq = self.next_call();
-        let request_id = self.rng.uuid("request", seq);
-        let mut caller = hint.map_or_else(|| "unknown".to_owned(), |hint| format!("({hint})"));
         let route = Route::of(request);
-        let (mut faults, known) = (Vec::new(), route.as_ref().map(|it| it.action).ok());
-        let result = route.and_then(|route| {
-            caller = self.keys.verify(request, self.now, 0, SCOPE)?;
-            self.may_call(&route, &caller, &mut faults)?;
-            self.perform_route53(&route, request, seq)
-        });
-        let latency = self.rng.draw(&self.profile.describe_latency, "latency", seq, 0);
-        let respond_at = self.now + latency;
-        let (status, body) = match &result {
-            Ok(body) => (200, body.clone()),
-            Err(error) => (error.status, error_body(error, &request_id)),
-        };
-        let mutating = known == Some("ChangeResourceRecordSets");
-        self.log(Call {
-            seq,
-            at_us: micros(self.now),
-            service: Service::Route53,
-            caller,
-            action: known.unwrap_or_default().to_owned(),
-            app: request.app(),
-            parameters: BTreeMap::new(),
-            request_id: request_id.clone(),
-            landed_at_us: Some(micros(self.now)),
-            status: Some(status),
-            code: result.as_ref().err().map(|error| error.code.clone()),
-            message: result.as_ref().err().map(|error| error.message.clone()),
-            answered_at_us: Some(micros(respond_at)),
-            delivery: "answered",
-            mutating,
-            committed: mutating && result.is_ok(),
-            faults,
-        });
-        let headers = [("x-amzn-requestid", request_id.as_str()), ("content-type", "text/xml")];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let response = WireResponse { status, headers, body };
-        self.ready(CallId(seq), respond_at, Answer::Respond(response));
-        Exchange { call: CallId(seq), respond_at: Some(respond_at) }
-    }
-
-    /// Throttling and permissions. The faults of EC2 that concern these apply here as well.
-    fn may_call(
-        &mut self,
-        route: &Route<'_>,
-        caller: &str,
-        fired: &mut Vec<u64>,
-    ) -> Result<(), ApiError> {
-        let zone = route.id.unwrap_or_default();
-        let names = |resource: &str| resource == zone;
-        let context = FaultContext { now: self.now, op: route.action, caller, names: &names };
-        let concerns = |fault: &Fault| {
-            matches!(fault, Fault::IamDeny {} | Fault::ThrottleStorm { .. } | Fault::Error { .. })
-        };
-        if let Some((id, _, fault)) = self.faults.matching(&context, concerns).into_iter().next() {
-            self.faults.fired(id);
-            fired.push(id);
-            return Err(if let Fault::Error { code, message, status } = fault {
-                ApiError::new(status, &code, message)
-            } else if matches!(fault, Fault::IamDeny {}) {
-                ApiError::new(403, "AccessDenied", denied(route, caller))
-            } else {
-                throttled()
-            });
-        }
-        let is_free = self.buckets.take_from("Route 53".to_owned(), REQUESTS, self.now);
-        if is_free { Ok(()) } else { Err(throttled()) }
+        let operation = route.as_ref().map(Route::operation).map_err(Clone::clone);
+        self.serve_at_once(hint, request, &API, operation, |this, seq| {
+            this.perform_route53(&route?, request, seq)
+        })
     }
 
     fn perform_route53(
@@ -178,7 +132,7 @@ impl Simulator {
                 let due = known.ok_or_else(|| {
                     ApiError::new(404, "NoSuchChange", format!("A change with id {id} not found"))
                 })?;
-                Ok(messages::change("GetChange", (id, now >= due), &iso_millis(self.epoch + now)))
+                Ok(messages::change("GetChange", (id, now >= due), &iso_millis(self.wall_clock())))
             }
             _ => {
                 let lag = self.rng.draw(&self.profile.dns_propagation, "propagation", seq, 0);
@@ -187,7 +141,7 @@ impl Simulator {
                 let change = self.rng.hex17("change", seq).to_uppercase();
                 let change = format!("C{change}");
                 self.dns.changes.insert(change.clone(), shown);
-                let at = iso_millis(self.epoch + now);
+                let at = iso_millis(self.wall_clock());
                 Ok(messages::change("ChangeResourceRecordSets", (&change, false), &at))
             }
         }
@@ -206,19 +160,4 @@ impl Route53 {
 
 fn no_zone(id: &str) -> ApiError {
     ApiError::new(404, "NoSuchHostedZone", format!("No hosted zone found with ID: {id}"))
-}
-
-fn throttled() -> ApiError {
-    ApiError::new(400, "Throttling", "Rate exceeded")
-}
-
-/// The message of IAM.
-fn denied(route: &Route<'_>, caller: &str) -> String {
-    let resource =
-        route.id.map_or_else(|| "*".to_owned(), |id| format!("arn:aws:route53:::hostedzone/{id}"));
-    format!(
-        "User: {caller} is not authorized to perform: route53:{} on resource: {resource} because \
-         no identity-based policy allows the route53:{} action",
-        route.action, route.action
-    )
 }

@@ -9,6 +9,7 @@ use crate::external_actions::{Act, ActError};
 use crate::faults::{FaultError, FaultId, FaultSet, FaultSpec, FaultStatus};
 use crate::iam::Policy;
 use crate::log::{Call, Commit, Service, Violation};
+use crate::logs::Groups;
 use crate::model::Topology;
 use crate::profile::Profile;
 use crate::rng::{SeededRng, key_of};
@@ -67,6 +68,7 @@ pub struct Simulator {
     pub(crate) buckets: Buckets,
     pub(crate) faults: FaultSet,
     pub(crate) dns: Route53,
+    pub(crate) log_groups: Groups,
     last_call: u64,
     calls: VecDeque<Call>,
     last_event: u64,
@@ -97,6 +99,7 @@ impl Simulator {
             timeline: Timeline::new(rng, &profile, &vpc),
             faults: FaultSet::new(rng),
             dns: Route53::new(&spec.zones, rng),
+            log_groups: Groups::default(),
             topology,
             profile,
             rng,

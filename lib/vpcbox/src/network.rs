@@ -24,6 +24,8 @@ pub(crate) const IMDS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 pub(crate) const EC2: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 10);
 /// The address of Route 53, in the same range.
 pub(crate) const ROUTE53: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 11);
+/// The address of CloudWatch Logs, in the same range.
+pub(crate) const LOGS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 12);
 /// The address of the VPC's resolver ("Amazon DNS", VPC User Guide).
 pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
 /// The router's address for machines outside the VPC.
@@ -59,7 +61,7 @@ impl Network {
         let router = Net::here("the router")?;
         let lo = router.link("lo").await?.index;
         router.set_up(lo, true).await?;
-        for address in [IMDS, EC2, ROUTE53, RESOLVER] {
+        for address in [IMDS, EC2, ROUTE53, LOGS, RESOLVER] {
             router.add_address(lo, address, 32).await?;
         }
         let sink = router.create_sink("sink", "sink-end").await?;

@@ -1,5 +1,5 @@
-//! The sockets of a box: EC2, Route 53 and the metadata service over HTTP, the resolver of the VPC,
-//! the admin protocol over a Unix socket.
+//! The sockets of a box: EC2, Route 53, CloudWatch Logs and the metadata service over HTTP, the
+//! resolver of the VPC, the admin protocol over a Unix socket.
 
 mod admin;
 mod http;
@@ -23,10 +23,12 @@ pub(crate) async fn start(driver: &Arc<Driver>) -> Result<(), Failure> {
     let ec2 = listen(network::EC2).await?;
     let imds = listen(network::IMDS).await?;
     let route53 = listen(network::ROUTE53).await?;
+    let logs = listen(network::LOGS).await?;
     let admin = UnixListener::bind(SOCKET).map_err(|e| Failure::kernel("listen on", SOCKET, e))?;
     tokio::spawn(http::accept(Arc::clone(driver), ec2, http::Endpoint::Ec2));
     tokio::spawn(http::accept(Arc::clone(driver), imds, http::Endpoint::Imds));
     tokio::spawn(http::accept(Arc::clone(driver), route53, http::Endpoint::Route53));
+    tokio::spawn(http::accept(Arc::clone(driver), logs, http::Endpoint::Logs));
     resolver::start(driver).await?;
     tokio::spawn(admin::accept(Arc::clone(driver), admin));
     Ok(())

@@ -21,7 +21,7 @@ fn document(root: &str, inside: &str) -> Vec<u8> {
 }
 
 /// An error document.
-pub(crate) fn error_body(error: &ApiError, request_id: &str) -> Vec<u8> {
+pub(super) fn error_body(error: &ApiError, request_id: &str) -> Vec<u8> {
     let (code, message) = (escape(&error.code), escape(&error.message));
     let inside = format!(
         "<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\

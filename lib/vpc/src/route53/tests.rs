@@ -26,7 +26,7 @@ fn simulator() -> Simulator {
 fn ask(simulator: &mut Simulator, request: WireRequest) -> (u16, String) {
     let now = simulator.now + Duration::from_secs(1);
     let credentials = simulator.credentials("node-1").unwrap();
-    let request = signed_for(SCOPE, request, &credentials, EPOCH + now);
+    let request = signed_for(("us-east-1", "route53"), request, &credentials, EPOCH + now);
     let exchange = simulator.route53(now, None, &request);
     let answer = simulator.answer(exchange.respond_at.unwrap(), exchange.call).unwrap();
     let Answer::Respond(response) = answer else { panic!("{answer:?}") };
@@ -160,7 +160,7 @@ fn requests_are_authenticated_throttled_and_denied() {
     let codes: Vec<Option<String>> = (0..7)
         .map(|_| {
             let request = WireRequest::new("GET", "/2013-04-01/hostedzone");
-            let request = signed_for(SCOPE, request, &credentials, EPOCH + now);
+            let request = signed_for(("us-east-1", "route53"), request, &credentials, EPOCH + now);
             simulator.route53(now, None, &request);
             simulator.calls(0).last().unwrap().code.clone()
         })

@@ -23,6 +23,7 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 pub(super) enum Endpoint {
     Ec2,
     Route53,
+    Logs,
     Imds,
 }
 
@@ -80,6 +81,10 @@ async fn answer(
         Endpoint::Route53 => {
             let hint = driver.site_of(source).await;
             driver.serve(|sim, now| sim.route53(now, hint.as_deref(), &request)).await
+        }
+        Endpoint::Logs => {
+            let hint = driver.site_of(source).await;
+            driver.serve(|sim, now| sim.logs(now, hint.as_deref(), &request)).await
         }
         Endpoint::Imds => {
             let Some(node) = driver.node_at(source).await else {

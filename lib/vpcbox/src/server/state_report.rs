@@ -6,7 +6,7 @@ use firecamp_vpc::{Commit, Simulator};
 use serde_json::{Value, json as object};
 
 use super::admin::{Outcome, because, json, refused};
-use crate::network::{EC2, Network, ROUTE53};
+use crate::network::{EC2, LOGS, Network, ROUTE53};
 use crate::protocol::{Call, Effect, Place, RouterEvent};
 use crate::real_time_simulator::Driver;
 
@@ -113,6 +113,7 @@ pub(super) async fn enter(driver: &Driver, name: &str) -> Outcome {
     let env = BTreeMap::from([
         ("AWS_ENDPOINT_URL_EC2".to_owned(), endpoint),
         ("AWS_ENDPOINT_URL_ROUTE_53".to_owned(), format!("http://{ROUTE53}")),
+        ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS".to_owned(), format!("http://{LOGS}")),
         ("AWS_REGION".to_owned(), region.clone()),
         ("AWS_DEFAULT_REGION".to_owned(), region),
         // The caller's own AWS profile must not apply in a node.
