@@ -168,7 +168,7 @@ MOVES := a_restart_on draining_a_node twenty_members powered_off rebooted
 
 # Each name contains "_": that selects all scenarios, also those that only run if they are named.
 e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (70 min)
-	$(MAKE) e2e ARGS="interface_without_tag interface_of_its_pool fifty_restarts name_in_the_vpc eks_remove"
+	$(MAKE) e2e ARGS="interface_without_tag interface_of_its_pool fifty_restarts name_in_the_vpc log_stream eks_remove"
 	$(MAKE) e2e KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp MEMBERS=own-network ARGS="$(OWN_NETWORK) $(MOVES)"

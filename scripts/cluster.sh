@@ -45,10 +45,9 @@ case ${1:-} in
             kube-scheduler kubelet kube-proxy kubectl)
         HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
         COREDNS=$(scripts/tool.sh coredns github.com/coredns/coredns tools/coredns)
-        EXTERNAL_DNS=$(scripts/tool.sh external-dns sigs.k8s.io/external-dns tools/external-dns)
         EXTERNAL_DNS_SOURCE=$(cd tools/external-dns && go mod download sigs.k8s.io/external-dns &&
             go list -m -f '{{.Dir}}' sigs.k8s.io/external-dns)
-        export KUBE_ASSETS HELM COREDNS EXTERNAL_DNS EXTERNAL_DNS_SOURCE
+        export KUBE_ASSETS HELM COREDNS EXTERNAL_DNS_SOURCE
         ;;
 esac
 # The AWS CLI, for the commands of docs/install.md.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use firecamp_core::contract::service::{NAME_LABEL, UUID_LABEL};
+use firecamp_cloud::{CloudConfig, delete_log_group};
+use firecamp_core::contract::env;
+use firecamp_core::contract::service::{NAME_LABEL, UUID_LABEL, log_group};
 use firecamp_core::failure::RegistryFailure;
 use firecamp_kube::{ObjectPath, Selector};
 use firecamp_run::parse::duration;
@@ -23,18 +25,21 @@ const EXAMPLES: &str = "\
 Examples:
   firecamp service delete prod/redis --dry-run
   firecamp service delete prod/redis --yes
-  firecamp service delete prod/redis --yes --volumes
+  firecamp service delete prod/redis --yes --volumes --logs --cluster-name prod
 
 Deleted, in this order: the StatefulSet; after its pods are gone and its addresses are released, \
 the headless Service, the budget, the ConfigMap and the ServiceAccount that belong to the service. \
 Its addresses return to the pool as the pool's policy says. The claims of its volumes are kept, \
 unless --volumes is given: then they are deleted, and what happens to the EBS volumes is decided \
-by the reclaim policy of their PersistentVolumes. The output lists each claim with its volume.
+by the reclaim policy of their PersistentVolumes. The output lists each claim with its volume. \
+Its log group in CloudWatch Logs is kept as well, unless --logs is given; that needs the region \
+(AWS_REGION) and credentials with the permission logs:DeleteLogGroup.
 
 A service that does not exist is no error. A StatefulSet of another maker is refused.
 
 Exit codes: 0 the service is gone; 14 a pod or an address is left after the time; 2 without --yes, \
-or invalid flag; 15 the cluster cannot be reached; 22 the cluster denied a request.";
+or invalid flag; 15 the cluster cannot be reached; 22 the cluster denied a request; 13 the log \
+group cannot be deleted, everything else is.";
 
 /// `firecamp service delete`.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +57,12 @@ pub struct DeleteArguments {
     /// Delete the claims of the volumes as well
     #[arg(long)]
     pub volumes: bool,
+    /// Delete the log group of the service as well
+    #[arg(long, requires = "cluster_name")]
+    pub logs: bool,
+    /// Name of the cluster, with which the names of its log groups begin
+    #[arg(long, env = env::CLUSTER, hide_env_values = true, value_name = "NAME")]
+    pub cluster_name: Option<String>,
     /// Give up after this time: 90s, 5m, 1h. To continue, run the command again
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
     pub timeout: Duration,
@@ -70,6 +81,9 @@ pub struct Deletion {
     pub dry_run: bool,
     /// The objects that are deleted.
     pub deleted: Vec<String>,
+    /// The log group that is deleted, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_group: Option<String>,
     /// The claims of volumes that are kept, each with its volume.
     pub kept: Vec<String>,
 }
@@ -90,7 +104,8 @@ pub(crate) async fn run(arguments: &DeleteArguments) -> Result<u8, Failure> {
     }
     let opened = arguments.target.open().await?;
     let members = opened.members();
-    let owned = owned(&members).await?;
+    let (owned, uuid) = owned(&members).await?;
+    let log_group = arguments.log_group(&members, uuid.as_deref());
     let claims = claims(&members).await?;
     let (first, rest): (Vec<Existing>, Vec<Existing>) =
         owned.into_iter().partition(|one| one.path.kind == kind::STATEFUL_SET);
@@ -107,23 +122,52 @@ pub(crate) async fn run(arguments: &DeleteArguments) -> Result<u8, Failure> {
         delete(members.cluster, &rest).await?;
         delete(members.cluster, &doomed).await?;
     }
+    let log_group = match log_group {
+        Some(group) if !arguments.dry_run => delete_logs(&group).await?.then_some(group),
+        planned => planned,
+    };
     let all = first.iter().chain(&rest).chain(&doomed);
     let deletion = Deletion {
         service: format!("{}/{}", members.namespace(), members.set.name),
         dry_run: arguments.dry_run,
         deleted: all.map(Existing::label).collect(),
+        log_group,
         kept: kept.iter().map(Existing::label).collect(),
     };
     out(&arguments.output.text(&deletion, |_wide| deletion.people())?)?;
     Ok(Exit::Success.code())
 }
 
-/// The objects of the service that exist: those with its UUID.
+impl DeleteArguments {
+    /// The log group to delete.
+    fn log_group<C: ServiceCluster>(
+        &self,
+        members: &Members<'_, C>,
+        uuid: Option<&str>,
+    ) -> Option<String> {
+        let cluster = self.cluster_name.as_deref().filter(|_| self.logs)?;
+        Some(log_group(cluster, members.namespace(), &members.set.name, uuid?))
+    }
+}
+
+/// Deletes a log group. Returns whether there was one.
+async fn delete_logs(group: &str) -> Result<bool, Failure> {
+    let deleted = delete_log_group(CloudConfig::from_env(), group).await;
+    deleted.map_err(|failure| Failure::Cloud {
+        failure,
+        next: "everything else of the service is deleted. Check AWS_REGION and the credentials, \
+               then delete the log group with `aws logs delete-log-group`",
+    })
+}
+
+/// The objects of the service that exist, those with its UUID, and this UUID.
 ///
 /// # Errors
 ///
 /// If there is a StatefulSet of this name that `firecamp service create` did not make.
-async fn owned<C: ServiceCluster>(members: &Members<'_, C>) -> Result<Vec<Existing>, Failure> {
+async fn owned<C: ServiceCluster>(
+    members: &Members<'_, C>,
+) -> Result<(Vec<Existing>, Option<String>), Failure> {
     let name = members.set.name.as_str();
     let of = |kind| path(kind, members.namespace(), name);
     let label = |object: &Value, label: &str| {
@@ -149,14 +193,15 @@ async fn owned<C: ServiceCluster>(members: &Members<'_, C>) -> Result<Vec<Existi
             found.push(Existing::new(path, &object));
         }
     }
-    let labels = format!("{NAME_LABEL}={name},{UUID_LABEL}={}", uuid.unwrap_or_default());
+    let labels =
+        format!("{NAME_LABEL}={name},{UUID_LABEL}={}", uuid.as_deref().unwrap_or_default());
     let selector = Selector { labels, ..Selector::default() };
     let namespace = members.namespace();
     for object in members.cluster.list(kind::CONFIG_MAP, Some(namespace), &selector).await? {
         let path = path(kind::CONFIG_MAP, namespace, text(&object, "/metadata/name"));
         found.push(Existing::new(path, &object));
     }
-    Ok(found)
+    Ok((found, uuid))
 }
 
 /// The claims of the members' volumes: those with the labels of the service.
@@ -200,7 +245,8 @@ impl Deletion {
         let done = if self.dry_run { "would be deleted" } else { "deleted" };
         let deleted = self.deleted.iter().map(|one| format!("{one} {done}\n"));
         let kept = self.kept.iter().map(|one| format!("{one} kept\n"));
-        let text: String = deleted.chain(kept).collect();
+        let group = self.log_group.iter().map(|one| format!("log group {one} {done}\n"));
+        let text: String = deleted.chain(group).chain(kept).collect();
         if text.is_empty() { format!("{} does not exist\n", self.service) } else { text }
     }
 }

@@ -22,6 +22,8 @@ mod identity;
 mod instance_type_limits;
 mod interface;
 mod listing;
+#[cfg(feature = "logs")]
+mod logs;
 mod managed_interface;
 mod metadata;
 mod owner;
@@ -35,3 +37,5 @@ pub use config::CloudConfig;
 pub use connect_on_first_call::LazyCloud;
 pub use credentials::Credentials;
 pub use listing::{InterfacesBy, ListedInterface, ListedSubnet};
+#[cfg(feature = "logs")]
+pub use logs::delete_log_group;

@@ -16,6 +16,7 @@ mod iam_policy;
 mod init_reruns;
 mod kubelet_restarts;
 mod lifecycle;
+mod logs;
 mod many_members;
 mod migration;
 mod moves;
@@ -259,6 +260,7 @@ async fn long_scenarios(
         capacity::a_member_goes_to_the_node_that_has_an_interface_of_its_pool,
         kubelet_restarts::members_survive_fifty_restarts_of_their_kubelet,
         names::f009_a_member_has_one_name_in_the_vpc_wherever_it_runs,
+        logs::f100_each_container_has_a_log_stream_that_is_complete_and_in_order,
         guide::the_commands_for_eks_remove_everything,
     ])
 }

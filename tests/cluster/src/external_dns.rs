@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use firecamp_testkit::kubernetes::User;
 
 use crate::home::Home;
-use crate::install::{Admin, source, until};
+use crate::install::{Admin, source, tool, until};
 use crate::settings::kubeconfig;
 use crate::topology::CLUSTER;
 use crate::{Outcome, failed};
@@ -18,8 +18,7 @@ pub(crate) const EXTERNAL_DNS: &str = "external-dns";
 pub(crate) const MACHINE: &str = "node-c";
 /// How often it compares records, in seconds. Its default is a minute.
 pub(crate) const SYNC: u32 = 20;
-/// The variables with the path of the program and of its source; scripts/cluster.sh sets them.
-const PROGRAM: &str = "EXTERNAL_DNS";
+/// The variable with the path of its source; scripts/cluster.sh sets it.
 const SOURCE: &str = "EXTERNAL_DNS_SOURCE";
 /// What the API server permits to it.
 const OBJECTS: &str = "tests/cluster/src/external_dns.yaml";
@@ -35,13 +34,9 @@ pub(crate) fn zone() -> String {
     format!("{CLUSTER}-firecamp.com")
 }
 
-fn given(variable: &str) -> Outcome<PathBuf> {
-    let path = std::env::var_os(variable).map(PathBuf::from);
-    path.ok_or_else(|| format!("{variable} is not set: run this by `make`"))
-}
-
+/// The program. The first time, it is built, which takes minutes.
 pub(crate) fn program() -> Outcome<PathBuf> {
-    given(PROGRAM)
+    tool(EXTERNAL_DNS, "sigs.k8s.io/external-dns", "tools/external-dns")
 }
 
 pub(crate) fn flags(home: &Home) -> Vec<String> {
@@ -60,7 +55,9 @@ pub(crate) fn flags(home: &Home) -> Vec<String> {
 
 /// Installs its CustomResourceDefinition and what it may do.
 pub(crate) async fn install(admin: &Admin) -> Outcome {
-    let crd = given(SOURCE)?.join("config/crd/standard/dnsendpoints.externaldns.k8s.io.yaml");
+    let path = std::env::var_os(SOURCE).map(PathBuf::from);
+    let path = path.ok_or_else(|| format!("{SOURCE} is not set: run this by `make`"))?;
+    let crd = path.join("config/crd/standard/dnsendpoints.externaldns.k8s.io.yaml");
     for file in [crd.display().to_string(), source(OBJECTS)] {
         let words = ["apply", "--server-side", "--filename", &file];
         until(&file, || admin.kubectl(&words)).await.map_err(failed(&file))?;

@@ -20,6 +20,8 @@ pub(crate) const BUSYBOX: &str = "/bin/busybox";
 const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Image of a member's service.
 pub(crate) const MEMBER: &str = "localhost/member:1";
+/// Image of the log collector.
+const COLLECTOR: &str = "otel/opentelemetry-collector-contrib:0.156.0";
 /// Version of FireCamp's images, as in the chart.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The next version, which is compatible with ours, and the one after it, which is compatible only
@@ -61,6 +63,15 @@ pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
         write(&images, &archive).map_err(failed(archive.display()))?;
     }
     Ok(())
+}
+
+/// Writes the archive of the log collector's image, by the name in its manifest.
+pub(crate) fn collector(program: &Path, archive: &Path) -> Outcome {
+    let entry = "/otelcol";
+    let files = vec![(entry.to_owned(), program.to_owned()), (ROOTS.to_owned(), ROOTS.into())];
+    let name = format!("docker.io/{COLLECTOR}");
+    let image = Image { name, layers: vec![files], entry: owned(&[entry]), variable: None };
+    write(&[image], archive).map_err(failed(archive.display()))
 }
 
 /// The pause image, whose process holds a pod's namespaces.

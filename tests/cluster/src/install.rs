@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use firecamp_kube::{Source, Timeouts};
@@ -179,6 +180,17 @@ pub(crate) async fn roll_out(admin: &Admin) -> Outcome {
 pub(crate) fn source(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.join(path).display().to_string()
+}
+
+/// A program that a Go module of the repository pins; the first time, it is built.
+pub(crate) fn tool(name: &str, package: &str, module: &str) -> Outcome<PathBuf> {
+    let mut build = std::process::Command::new(source("scripts/tool.sh"));
+    let built = build.args([name, package, module]).stderr(Stdio::inherit()).output();
+    let built = built.map_err(failed(format!("build {name}")))?;
+    if !built.status.success() {
+        return Err(format!("build {name}: {}", built.status));
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&built.stdout).trim()))
 }
 
 /// Waits for the nodes and installs FireCamp, unless `bare`.

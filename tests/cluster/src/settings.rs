@@ -201,6 +201,9 @@ fn kubelet(home: &Home, worker: Worker) -> Value {
         "clusterDomain": dns::DOMAIN,
         "nodeStatusUpdateFrequency": "4s",
         "nodeLeaseDurationSeconds": 20,
+        // So that a scenario sees files rotated and compressed.
+        "containerLogMaxSize": "3Mi",
+        "containerLogMonitorInterval": "3s",
         // The disk belongs to the whole machine: a full disk must not evict pods.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::{AppName, BehaviorVersion};
+use aws_config::{AppName, BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::{
@@ -27,12 +27,12 @@ pub(super) struct Signed {
     pub(super) keys: SharedCredentialsProvider,
 }
 
-/// Builds the client. The only request that this may send is for the region.
-pub(super) async fn build(
+/// What all clients of AWS have in common. The only request that this may send is for the region.
+pub(crate) async fn shared(
     config: &CloudConfig,
     transport: &SharedHttpClient,
     metadata: &Metadata,
-) -> Result<Signed, CloudFailure> {
+) -> Result<(SdkConfig, SharedCredentialsProvider), CloudFailure> {
     let region = credentials::region(config, metadata).await?;
     // A separate client: a refused token must not outlive a credentials failure.
     let imds = metadata::client(config, metadata.skews(), config.imds_within)?;
@@ -50,6 +50,16 @@ pub(super) async fn build(
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
         .await;
+    Ok((shared, keys))
+}
+
+/// Builds the client of EC2.
+pub(super) async fn build(
+    config: &CloudConfig,
+    transport: &SharedHttpClient,
+    metadata: &Metadata,
+) -> Result<Signed, CloudFailure> {
+    let (shared, keys) = shared(config, transport, metadata).await?;
     // The environment was checked at the start; this finds what the configuration file says.
     let url = config.ec2_endpoint.as_deref().or(shared.endpoint_url());
     let fips = (shared.use_fips() == Some(true)).then_some("use_fips_endpoint");

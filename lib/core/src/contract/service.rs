@@ -23,3 +23,9 @@ pub const RESTART_ORDER: &str = "firecamp.io/restart-order";
 pub const PRIMARY_LABEL: &str = "firecamp.io/primary-label";
 /// Annotation of a StatefulSet with the shell command that succeeds in its primary.
 pub const PRIMARY_COMMAND: &str = "firecamp.io/primary-command";
+
+/// The log group of a service in CloudWatch Logs. Kubernetes' names have no character that a group
+/// cannot have.
+pub fn log_group(cluster: &str, namespace: &str, service: &str, uuid: &str) -> String {
+    format!("{cluster}-{namespace}-{service}-{uuid}")
+}

@@ -47,8 +47,6 @@ pub enum Owner {
     Brokered,
     /// The agent's tracking of volumes.
     Volumes,
-    /// A log stream per member.
-    Logs,
     /// Rolling restarts, importing and uninstalling.
     Upgrade,
     /// A real account.
@@ -64,7 +62,6 @@ impl Owner {
             Self::Cluster => "cluster",
             Self::Brokered => "brokered",
             Self::Volumes => "volumes",
-            Self::Logs => "logs",
             Self::Upgrade => "upgrade",
             Self::Aws => "aws",
         }

@@ -9,6 +9,7 @@ mod cloudformation;
 mod daemonset;
 mod iam;
 mod install;
+mod logs;
 mod observability;
 mod policies;
 

@@ -117,6 +117,7 @@ impl TestCluster<'_> {
 pub(super) async fn f009_a_member_has_one_name_in_the_vpc_wherever_it_runs(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
+    external_dns::program()?;
     let set = Set { stop: Stop::None, ..with_own_network("recorded") };
     let member = cluster.start_apart(&set).await?;
     let address = cluster.wait_serving(APART, &member, PORT).await?.to_string();

@@ -21,11 +21,11 @@ const PATIENCE: Duration = Duration::from_mins(6);
 
 impl TestCluster<'_> {
     /// Runs `firecamp service` and returns its exit code and its output.
-    async fn service(&self, words: &[&str]) -> Outcome<(i32, String)> {
+    async fn service(&self, service: &str, words: &[&str]) -> Outcome<(i32, String)> {
         let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
         let (verb, rest) = words.split_first().ok_or("no command")?;
         let mut command = Command::new(firecamp);
-        command.args(["service", verb, &format!("{NAMESPACE}/{SERVICE}")]);
+        command.args(["service", verb, service]);
         command.arg("--kubeconfig").arg(&self.admin.kubeconfig).args(rest);
         command.kill_on_drop(true);
         let done = timeout(PATIENCE, command.output()).await;
@@ -35,9 +35,19 @@ impl TestCluster<'_> {
         Ok((status.code().unwrap_or(-1), text.concat()))
     }
 
-    /// Runs it and expects an exit code.
+    /// Runs it for [`SERVICE`] and expects an exit code.
     async fn service_exits(&self, words: &[&str], code: i32) -> Outcome<String> {
-        let (found, output) = self.service(words).await?;
+        self.service_exits_of(&format!("{NAMESPACE}/{SERVICE}"), words, code).await
+    }
+
+    /// Runs it and expects an exit code.
+    pub(super) async fn service_exits_of(
+        &self,
+        service: &str,
+        words: &[&str],
+        code: i32,
+    ) -> Outcome<String> {
+        let (found, output) = self.service(service, words).await?;
         ensure(found == code, || format!("{words:?} exited with {found}:\n{output}"))?;
         Ok(output)
     }

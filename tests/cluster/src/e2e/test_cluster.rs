@@ -193,6 +193,7 @@ impl<'a> TestCluster<'a> {
     pub(super) fn mutations(&self, since: u64) -> Outcome<Vec<Call>> {
         let mut all = self.vpc(|vpc| vpc.calls(since))?;
         let alone = self.running.home.layout() != Layout::VpcCni;
+        all.retain(|call| call.service == "ec2");
         all.retain(|call| call.mutating && (alone || is_firecamps(call)));
         all.retain(|call| !self.is_allowed_unassign(call));
         Ok(all)
