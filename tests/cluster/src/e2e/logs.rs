@@ -16,7 +16,9 @@ use vpcbox::vpc::{Fault, FaultSpec, Selector};
 use super::processes::{output_of, processes, send};
 use super::set::NAMESPACE;
 use super::test_cluster::{TestCluster, ensure, text};
+use crate::images::BUSYBOX;
 use crate::install::{PATIENCE, tool, until, until_within};
+use crate::member::PORT;
 use crate::settings::kubeconfig;
 use crate::topology::{CLUSTER, REGION, WORKERS};
 use crate::{Outcome, failed, images};
@@ -32,12 +34,12 @@ const LONG: usize = 100_000;
 /// How long CloudWatch refuses to take anything.
 const REFUSED: Duration = Duration::from_secs(5);
 
-/// Writes numbered lines in bursts, then one long line.
+/// Serves a port, and writes numbered lines in bursts, then one long line.
 fn script() -> String {
     format!(
-        "pad=$(printf '%4000s' x); i=0; while [ $i -lt {LINES} ]; do echo \"line $i $pad\"; \
-         i=$((i+1)); [ $((i % 100)) -ne 0 ] || sleep 1; done; printf 'long%{LONG}s\\n' x; \
-         sleep infinity"
+        "b={BUSYBOX}; $b httpd -p {PORT}; pad=$(printf '%4000s' x); i=0; \
+         while [ $i -lt {LINES} ]; do echo \"line $i $pad\"; i=$((i+1)); \
+         [ $((i % 100)) -ne 0 ] || $b sleep 1; done; printf 'long%{LONG}s\\n' x; $b sleep infinity"
     )
 }
 
@@ -187,7 +189,9 @@ pub(super) async fn f100_each_container_has_a_log_stream_that_is_complete_and_in
 async fn log_of_a_service(cluster: &TestCluster<'_>) -> Outcome {
     let (member, writer) = (format!("{SERVICE}-0"), script());
     let create = ["create", "--image", "localhost/pause:1", "--replicas", "1", "--pool", "main"];
-    let run = ["--grace", "2", "--user", "65532", "--wait", "--", "/bin/busybox", "sh", "-c"];
+    let port = format!("tcp={PORT}");
+    let run =
+        ["--port", &port, "--grace", "2", "--user", "65532", "--wait", "--", BUSYBOX, "sh", "-c"];
     let service = format!("{NAMESPACE}/{SERVICE}");
     let words = [&create[..], &run[..], &[&writer]].concat();
     cluster.service_exits_of(&service, &words, 0).await?;
