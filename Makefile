@@ -166,9 +166,13 @@ e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --time
 OWN_NETWORK := network_of_its_own f129
 MOVES := a_restart_on draining_a_node twenty_members powered_off rebooted
 
+# Scenarios that take minutes, and the first time build what they run.
+LONG := interface_without_tag interface_of_its_pool fifty_restarts name_in_the_vpc log_stream \
+  redis_keeps eks_remove
+
 # Each name contains "_": that selects all scenarios, also those that only run if they are named.
 e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (70 min)
-	$(MAKE) e2e ARGS="interface_without_tag interface_of_its_pool fifty_restarts name_in_the_vpc log_stream eks_remove"
+	$(MAKE) e2e ARGS="$(LONG)"
 	$(MAKE) e2e KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp MEMBERS=own-network ARGS="$(OWN_NETWORK) $(MOVES)"

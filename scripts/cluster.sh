@@ -23,7 +23,10 @@ missing=() vpc_cni='' iptables=''
 [[ -z "$vpc_cni" && ${KUBE_PROXY:-} != iptables ]] || iptables=/usr/sbin/iptables:iptables
 engine=''
 [[ -z "${NETWORK_POLICY:-}" ]] || engine="/usr/sbin/iptables:iptables /usr/sbin/ipset:ipset"
-for needed in $iptables $engine /usr/bin/containerd:containerd /usr/sbin/runc:runc \
+# The services of a scenario, whose files it puts into images.
+services=''
+[[ " $* " != *redis* ]] || services=/usr/bin/redis-server:redis-server
+for needed in $iptables $engine $services /usr/bin/containerd:containerd /usr/sbin/runc:runc \
     /usr/sbin/nft:nftables /usr/lib/cni/bridge:containernetworking-plugins \
     /bin/busybox:busybox-static /usr/sbin/ip:iproute2 /usr/bin/nsenter:util-linux \
     /usr/bin/strip:binutils \

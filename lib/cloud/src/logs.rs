@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::operation::delete_log_group::DeleteLogGroupError;
 use aws_sdk_ec2::config::SharedHttpClient;
 use firecamp_core::failure::CloudFailure;
 use tokio::time::timeout;
@@ -40,7 +41,8 @@ async fn deleted(config: &CloudConfig, group: &str, what: &str) -> Result<bool, 
     let (shared, _keys) = client::shared(config, &transport, &metadata).await?;
     let sent = Client::new(&shared).delete_log_group().log_group_name(group).send().await;
     let Err(error) = sent else { return Ok(true) };
-    if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) {
+    let answer = error.as_service_error();
+    if answer.is_some_and(DeleteLogGroupError::is_resource_not_found_exception) {
         return Ok(false);
     }
     Err(sdk_error::from_sdk(Operation::Delete, what, &error))

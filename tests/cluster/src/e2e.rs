@@ -29,6 +29,7 @@ mod predecessor_sockets;
 mod processes;
 mod reclaim;
 mod records;
+mod redis;
 mod refused;
 mod releases;
 mod removed_interfaces;
@@ -261,6 +262,7 @@ async fn long_scenarios(
         kubelet_restarts::members_survive_fifty_restarts_of_their_kubelet,
         names::f009_a_member_has_one_name_in_the_vpc_wherever_it_runs,
         logs::f100_each_container_has_a_log_stream_that_is_complete_and_in_order,
+        redis::redis_keeps_its_addresses_and_every_acknowledged_record,
         guide::the_commands_for_eks_remove_everything,
     ])
 }

@@ -20,6 +20,8 @@ pub(crate) const BUSYBOX: &str = "/bin/busybox";
 const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Image of a member's service.
 pub(crate) const MEMBER: &str = "localhost/member:1";
+/// Image of Redis.
+pub(crate) const REDIS: &str = "localhost/redis:7";
 /// Image of the log collector.
 const COLLECTOR: &str = "otel/opentelemetry-collector-contrib:0.156.0";
 /// Version of FireCamp's images, as in the chart.
@@ -71,6 +73,30 @@ pub(crate) fn collector(program: &Path, archive: &Path) -> Outcome {
     let files = vec![(entry.to_owned(), program.to_owned()), (ROOTS.to_owned(), ROOTS.into())];
     let name = format!("docker.io/{COLLECTOR}");
     let image = Image { name, layers: vec![files], entry: owned(&[entry]), variable: None };
+    write(&[image], archive).map_err(failed(archive.display()))
+}
+
+/// Writes the archive of [`REDIS`], from Debian's packages.
+pub(crate) fn redis(archive: &Path) -> Outcome {
+    let programs = ["/usr/bin/redis-server", "/usr/bin/redis-cli"].map(Path::new);
+    let mut files: Vec<(String, PathBuf)> =
+        [BUSYBOX, "/bin/sh"].map(|path| (path.to_owned(), PathBuf::from(BUSYBOX))).into();
+    for program in programs {
+        fs::metadata(program)
+            .map_err(failed(format!("{} (Debian: redis-server)", program.display())))?;
+        files.push((program.display().to_string(), program.to_owned()));
+        for library in libraries(program)? {
+            files.push((library.display().to_string(), library));
+        }
+    }
+    files.sort();
+    files.dedup();
+    let image = Image {
+        name: REDIS.to_owned(),
+        layers: vec![files],
+        entry: owned(&["/bin/sh"]),
+        variable: Some("PATH=/bin:/usr/bin".to_owned()),
+    };
     write(&[image], archive).map_err(failed(archive.display()))
 }
 

@@ -30,6 +30,7 @@ const PROFILE: &str = "VPCBOX_PROFILE";
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running cluster: its `vpcbox run` process.
+#[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) home: Home,
     /// The process ID of the box.

@@ -23,10 +23,10 @@ const NAME: usize = 512;
 const EVENTS: usize = 10_000;
 const BYTES: usize = 1_048_576;
 const OVERHEAD: usize = 26;
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 /// Events from the future and from the past beyond these are rejected.
-const FUTURE: Duration = Duration::from_secs(2 * 3_600);
-const PAST: Duration = Duration::from_secs(14 * 86_400);
+const FUTURE: Duration = Duration::from_hours(2);
+const PAST: Duration = Duration::from_hours(14 * 24);
 /// Entries of a page of groups or streams.
 const PAGE: usize = 50;
 
@@ -102,11 +102,13 @@ fn check_batch(events: &[InputLogEvent]) -> Result<(), ApiError> {
     }))
 }
 
+type Page<'a, T> = (Vec<(&'a String, T)>, Option<String>);
+
 /// A page of a list, and the token of the next one: the last name of the page.
 fn page<'a, T>(
     all: impl Iterator<Item = (&'a String, T)>,
     (prefix, limit, after): (&str, Option<usize>, Option<&String>),
-) -> Result<(Vec<(&'a String, T)>, Option<String>), ApiError> {
+) -> Result<Page<'a, T>, ApiError> {
     let limit = limit.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
         return Err(invalid(format!("Value '{limit}' at 'limit' failed to satisfy constraint")));

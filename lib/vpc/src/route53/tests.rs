@@ -7,6 +7,7 @@ use super::*;
 use crate::auth::tests::signed_for;
 use crate::profile::Profile;
 use crate::spec::Spec;
+use crate::wire::Answer;
 
 const EPOCH: Duration = Duration::from_secs(1_790_000_000);
 const LATER: Duration = Duration::from_mins(1);

@@ -39,7 +39,7 @@ fn script() -> String {
     format!(
         "b={BUSYBOX}; $b httpd -p {PORT}; pad=$(printf '%4000s' x); i=0; \
          while [ $i -lt {LINES} ]; do echo \"line $i $pad\"; i=$((i+1)); \
-         [ $((i % 100)) -ne 0 ] || $b sleep 1; done; printf 'long%{LONG}s\\n' x; $b sleep infinity"
+         [ $((i % 100)) -ne 0 ] || $b sleep 1; done; printf 'long%{LONG}s\\n' x; $b sleep infinity; :"
     )
 }
 
@@ -49,11 +49,7 @@ impl TestCluster<'_> {
         let program = tool("otelcol", ".", "tools/otelcol")?;
         let archive = self.running.home.path("collector.tar");
         images::collector(&program, &archive)?;
-        for worker in WORKERS {
-            let mut import = self.running.on(worker.name, "ctr")?;
-            import.args(["--namespace", "k8s.io", "images", "import"]).arg(&archive);
-            output_of(&mut import)?;
-        }
+        self.import(&archive)?;
         let mut all = objects(MANIFEST)?;
         for object in &mut all {
             match text(&object["kind"]).as_str() {

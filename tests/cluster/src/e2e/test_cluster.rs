@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use serde_json::Value;
 use vpcbox::client::Client;
 use vpcbox::protocol::Call;
 
+use super::processes::output_of;
 use super::set::{NAMESPACE, Set};
 use super::vpc_cni::is_firecamps;
 use crate::cli::print_line;
@@ -88,6 +90,16 @@ impl<'a> TestCluster<'a> {
         ask: impl FnOnce(&mut Client) -> Result<T, vpcbox::failure::Failure>,
     ) -> Outcome<T> {
         ask(&mut self.vpc.borrow_mut()).map_err(|error| error.chain())
+    }
+
+    /// Imports the images of an archive on each node.
+    pub(super) fn import(&self, archive: &Path) -> Outcome {
+        for worker in WORKERS {
+            let mut import = self.running.on(worker.name, "ctr")?;
+            import.args(["--namespace", "k8s.io", "images", "import"]).arg(archive);
+            output_of(&mut import)?;
+        }
+        Ok(())
     }
 
     /// Creates a StatefulSet.

@@ -1,0 +1,229 @@
+//! A real service, as users make it: Redis with a replica and Sentinel. Its members, its Sentinels
+//! and its client know addresses alone.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::processes::{output_of, processes, send};
+use super::test_cluster::{TestCluster, ensure, text};
+use crate::install::{is_condition_true, source, until};
+use crate::up::Running;
+use crate::{Outcome, failed, images};
+
+const REDIS: &str = "prod/redis";
+const SENTINEL: &str = "prod/sentinel";
+/// Succeeds in the member that the others copy.
+const IS_PRIMARY: &str = "redis-cli --raw role | { read -r role; [ \"$role\" = master ]; }";
+/// A member is ready once it has what the primary has.
+const IS_READY: &str = "r=$(redis-cli info replication); \
+    case $r in *role:master*|*master_link_status:up*) ;; *) false;; esac";
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Writes numbers, one after the other, until it is stopped.
+struct Producer {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Outcome<BTreeSet<u64>>>,
+}
+
+/// A client of Redis in the VPC, with the static addresses of the Sentinels.
+#[derive(Clone)]
+struct RedisClient {
+    running: Running,
+    sentinels: Vec<Ipv4Addr>,
+}
+
+impl RedisClient {
+    async fn of(cluster: &TestCluster<'_>) -> Outcome<Self> {
+        let mut sentinels = Vec::new();
+        for number in 0..3 {
+            sentinels.push(cluster.address(&format!("sentinel-{number}")).await?);
+        }
+        Ok(Self { running: cluster.running.clone(), sentinels })
+    }
+
+    fn ask(&self, address: Ipv4Addr, port: &str, words: &[&str]) -> Outcome<Vec<String>> {
+        let mut command = self.running.on_machine("client", "timeout")?;
+        command.args(["2", "redis-cli", "--raw", "-h", &address.to_string()]);
+        let answer = output_of(command.args(["-p", port]).args(words))?;
+        Ok(answer.lines().map(str::to_owned).collect())
+    }
+
+    /// Whom a Sentinel names as the primary.
+    fn primary(&self) -> Outcome<Ipv4Addr> {
+        let words = ["sentinel", "get-master-addr-by-name", "main"];
+        let ask = |sentinel: &Ipv4Addr| self.ask(*sentinel, "26379", &words).ok();
+        let answer = self.sentinels.iter().find_map(ask).ok_or("no Sentinel answers")?;
+        answer.first().and_then(|line| line.parse().ok()).ok_or_else(|| format!("{answer:?}"))
+    }
+
+    /// Writes a number. Whether it is acknowledged: the replica has it as well.
+    fn write(&self, number: u64) -> Outcome<bool> {
+        let primary = self.primary()?;
+        let mut command = self.running.on_machine("client", "timeout")?;
+        let text = format!(
+            "printf 'set n{number} {number}\\nwait 1 1000\\n' | redis-cli --raw -h {primary}"
+        );
+        let answer = output_of(command.args(["3", "sh", "-c", &text]))?;
+        Ok(answer.lines().eq(["OK", "1"]))
+    }
+
+    fn start(&self) -> Producer {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (client, stopped) = (self.clone(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let mut acknowledged = BTreeSet::new();
+            for number in 0.. {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                if client.write(number).unwrap_or(false) {
+                    acknowledged.insert(number);
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Ok(acknowledged)
+        });
+        Producer { stop, thread }
+    }
+
+    /// Everything that was acknowledged is there.
+    fn verify(&self, producer: Producer) -> Outcome<usize> {
+        producer.stop.store(true, Ordering::Relaxed);
+        let ended = producer.thread.join().map_err(|_panic| "the producer panicked")?;
+        let acknowledged = ended?;
+        let keys = self.ask(self.primary()?, "6379", &["keys", "n*"])?;
+        let kept: BTreeSet<u64> =
+            keys.iter().filter_map(|key| key.get(1..)?.parse().ok()).collect();
+        let lost: Vec<&u64> = acknowledged.difference(&kept).collect();
+        ensure(lost.is_empty() && !acknowledged.is_empty(), || {
+            format!("{} acknowledged, lost: {lost:?}", acknowledged.len())
+        })?;
+        Ok(acknowledged.len())
+    }
+}
+
+impl TestCluster<'_> {
+    /// Makes both services, with commands that users type.
+    async fn create_redis(&self) -> Outcome {
+        let archive = self.running.home.path("redis.tar");
+        images::redis(&archive)?;
+        self.import(&archive)?;
+        let scripts = ["member.sh", "sentinel.sh"];
+        let [member, sentinel] =
+            scripts.map(|name| source(&format!("tests/cluster/src/e2e/redis/{name}")));
+        let common = ["create", "--image", images::REDIS, "--pool", "main", "--user", "65532"];
+        let common = [&common[..], &["--grace", "5", "--wait"]].concat();
+        let redis = ["--replicas", "2", "--port", "redis=6379", "--config", &member];
+        let roles = ["--primary-command", IS_PRIMARY, "--ready-command", IS_READY];
+        let run = ["--", "sh", "/data/conf/member.sh"];
+        let words = [&common[..], &redis, &roles, &["--order", "primary-last"], &run].concat();
+        self.service_exits_of(REDIS, &words, 0).await?;
+        let primary = format!("PRIMARY={}", self.address("redis-0").await?);
+        let words = ["--replicas", "3", "--port", "sentinel=26379", "--config", &sentinel];
+        let run = ["--env", &primary, "--", "sh", "/data/conf/sentinel.sh"];
+        self.service_exits_of(SENTINEL, &[&common[..], &words, &run].concat(), 0).await.map(drop)
+    }
+
+    /// The member with this address.
+    async fn member_at(&self, address: Ipv4Addr) -> Outcome<String> {
+        for number in 0..2 {
+            let name = format!("redis-{number}");
+            if self.address(&name).await? == address {
+                return Ok(name);
+            }
+        }
+        Err(format!("no member has {address}"))
+    }
+
+    /// Since when a member's pod exists.
+    async fn pod_since(&self, member: &str) -> Outcome<String> {
+        Ok(text(&self.pod(member).await?["metadata"]["creationTimestamp"]))
+    }
+
+    /// Restarts in an order while a client writes; returns who was the primary, and who is it.
+    async fn restart_redis(&self, client: &RedisClient, order: &str) -> Outcome<[String; 2]> {
+        let before = self.member_at(client.primary()?).await?;
+        let producer = client.start();
+        self.service_exits_of(REDIS, &["restart", "--order", order], 0).await?;
+        let count = client.verify(producer)?;
+        let after = self.member_at(client.primary()?).await?;
+        crate::cli::print_line(&format!("        {order}: {count} records, none lost"))?;
+        Ok([before, after])
+    }
+}
+
+pub(super) async fn redis_keeps_its_addresses_and_every_acknowledged_record(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    cluster.create_redis().await?;
+    let addresses = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
+    let client = RedisClient::of(cluster).await?;
+    until("the Sentinels know the replica", || async {
+        let words = ["sentinel", "replicas", "main"];
+        let sentinel = client.sentinels.first().ok_or("no Sentinel")?;
+        let replicas = client.ask(*sentinel, "26379", &words)?;
+        ensure(replicas.contains(&addresses[1].to_string()), || replicas.join(" "))
+    })
+    .await?;
+
+    // The primary is the last one: a replica is promoted when it goes.
+    let [before, after] = cluster.restart_redis(&client, "primary-last").await?;
+    let (old, new) = (cluster.pod_since(&before).await?, cluster.pod_since(&after).await?);
+    ensure(before != after && new <= old, || format!("{before} {old}, then {after} {new}"))?;
+    // The primary is the first one: then it is a replica, and the new primary follows.
+    let [before, after] = cluster.restart_redis(&client, "primary-first").await?;
+    let (first, second) = (cluster.pod_since(&before).await?, cluster.pod_since(&after).await?);
+    ensure(before == after && first <= second, || format!("{before} {first} {after} {second}"))?;
+    for order in ["ordinal", "reverse"] {
+        cluster.restart_redis(&client, order).await?;
+    }
+    lose_the_primary(cluster, &client).await?;
+
+    cluster.service_exits_of(REDIS, &["scale", "1"], 0).await?;
+    cluster.service_exits_of(REDIS, &["scale", "2"], 0).await?;
+    cluster.service_exits_of(REDIS, &["stop"], 0).await?;
+    cluster.service_exits_of(REDIS, &["start", "--wait"], 0).await?;
+    let now = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
+    ensure(now == addresses, || format!("{now:?} instead of {addresses:?}"))?;
+    for service in [SENTINEL, REDIS] {
+        cluster.service_exits_of(service, &["delete", "--yes"], 0).await?;
+    }
+    Ok(())
+}
+
+/// The node of the primary is drained, then its process dies; nothing acknowledged is lost.
+async fn lose_the_primary(cluster: &TestCluster<'_>, client: &RedisClient) -> Outcome {
+    let primary = cluster.member_at(client.primary()?).await?;
+    let pod = cluster.pod(&primary).await?;
+    let node = text(&pod["spec"]["nodeName"]);
+    let producer = client.start();
+    let drain = ["drain", &node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s"];
+    cluster.admin.kubectl(&drain).await?;
+    cluster.admin.kubectl(&["uncordon", &node]).await?;
+    until("the drained member is ready elsewhere", || async {
+        let now = cluster.pod(&primary).await?;
+        let ready = is_condition_true(&now["status"], "Ready");
+        let moved = now["metadata"]["uid"] != pod["metadata"]["uid"] && ready;
+        ensure(moved && now["spec"]["nodeName"] != node.as_str(), || now["status"].to_string())
+    })
+    .await?;
+    let primary = cluster.member_at(client.primary()?).await?;
+    let uid = text(&cluster.pod(&primary).await?["metadata"]["uid"]);
+    let servers = processes("cmdline", "redis-server");
+    let own = processes("cgroup", &uid).into_iter().find(|process| servers.contains(process));
+    send(own.ok_or("no redis-server")?, Signal::SIGKILL)?;
+    until("another primary", || async {
+        let now = cluster.member_at(client.primary()?).await?;
+        let ready = is_condition_true(&cluster.pod(&primary).await?["status"], "Ready");
+        ensure(now != primary && ready, || now)
+    })
+    .await?;
+    let count = client.verify(producer)?;
+    crate::cli::print_line(&format!("        drain and kill: {count} records, none lost"))
+}

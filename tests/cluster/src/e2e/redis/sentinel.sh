@@ -1,0 +1,11 @@
+# A Sentinel. The address of the first primary is one for life; the other Sentinels say who is it now.
+own=$(busybox cat /run/firecamp.io/address)
+busybox cat > /dev/shm/sentinel.conf <<END
+port 26379
+protected-mode no
+sentinel announce-ip $own
+sentinel monitor main $PRIMARY 6379 2
+sentinel down-after-milliseconds main 2000
+sentinel failover-timeout main 5000
+END
+exec redis-server /dev/shm/sentinel.conf --sentinel
