@@ -184,13 +184,13 @@ pub(crate) fn source(path: &str) -> String {
 
 /// A program that a Go module of the repository pins; the first time, it is built.
 pub(crate) fn tool(name: &str, package: &str, module: &str) -> Outcome<PathBuf> {
-    let mut build = std::process::Command::new(source("scripts/tool.sh"));
-    let built = build.args([name, package, module]).stderr(Stdio::inherit()).output();
-    let built = built.map_err(failed(format!("build {name}")))?;
-    if !built.status.success() {
-        return Err(format!("build {name}: {}", built.status));
+    let mut script = std::process::Command::new(source("scripts/tool.sh"));
+    let ended = script.args([name, package, module]).stderr(Stdio::inherit()).output();
+    let ended = ended.map_err(failed(format!("build {name}")))?;
+    if !ended.status.success() {
+        return Err(format!("build {name}: {}", ended.status));
     }
-    Ok(PathBuf::from(String::from_utf8_lossy(&built.stdout).trim()))
+    Ok(PathBuf::from(String::from_utf8_lossy(&ended.stdout).trim()))
 }
 
 /// Waits for the nodes and installs FireCamp, unless `bare`.

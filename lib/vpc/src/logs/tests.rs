@@ -20,7 +20,7 @@ fn simulator() -> Simulator {
 }
 
 /// The status and the body of an answer, a second after the last one.
-fn ask(simulator: &mut Simulator, action: &str, body: Value) -> (u16, Value) {
+fn ask(simulator: &mut Simulator, action: &str, body: &Value) -> (u16, Value) {
     let now = simulator.now + Duration::from_secs(1);
     let credentials = simulator.credentials("node-1").unwrap();
     let request = WireRequest::new("POST", "/")
@@ -43,9 +43,9 @@ fn kind(answer: (u16, Value)) -> String {
 /// A simulator with the stream `s` in the group `g`.
 fn with_stream() -> Simulator {
     let mut simulator = simulator();
-    assert_eq!(ask(&mut simulator, "CreateLogGroup", json!({ "logGroupName": "g" })).0, 200);
+    assert_eq!(ask(&mut simulator, "CreateLogGroup", &json!({ "logGroupName": "g" })).0, 200);
     let stream = json!({ "logGroupName": "g", "logStreamName": "s" });
-    assert_eq!(ask(&mut simulator, "CreateLogStream", stream).0, 200);
+    assert_eq!(ask(&mut simulator, "CreateLogStream", &stream).0, 200);
     simulator
 }
 
@@ -55,7 +55,7 @@ fn put(simulator: &mut Simulator, events: &[(u64, &str)]) -> (u16, Value) {
         .map(|(timestamp, message)| json!({ "timestamp": timestamp, "message": message }))
         .collect();
     let body = json!({ "logGroupName": "g", "logStreamName": "s", "logEvents": events });
-    ask(simulator, "PutLogEvents", body)
+    ask(simulator, "PutLogEvents", &body)
 }
 
 fn messages_of(page: &Value) -> Vec<&str> {
@@ -67,14 +67,14 @@ fn a_stream_needs_its_group_and_an_event_its_stream() {
     let mut simulator = simulator();
     let stream = json!({ "logGroupName": "g", "logStreamName": "s" });
     let missing = "ResourceNotFoundException";
-    assert_eq!(kind(ask(&mut simulator, "CreateLogStream", stream.clone())), missing);
-    assert_eq!(ask(&mut simulator, "CreateLogGroup", json!({ "logGroupName": "g" })).0, 200);
+    assert_eq!(kind(ask(&mut simulator, "CreateLogStream", &stream)), missing);
+    assert_eq!(ask(&mut simulator, "CreateLogGroup", &json!({ "logGroupName": "g" })).0, 200);
     assert_eq!(kind(put(&mut simulator, &[(NOW, "a")])), missing);
-    assert_eq!(ask(&mut simulator, "CreateLogStream", stream.clone()).0, 200);
+    assert_eq!(ask(&mut simulator, "CreateLogStream", &stream).0, 200);
     let again = "ResourceAlreadyExistsException";
-    assert_eq!(kind(ask(&mut simulator, "CreateLogStream", stream)), again);
+    assert_eq!(kind(ask(&mut simulator, "CreateLogStream", &stream)), again);
     assert_eq!(put(&mut simulator, &[(NOW, "a")]).0, 200);
-    assert_eq!(ask(&mut simulator, "DeleteLogGroup", json!({ "logGroupName": "g" })).0, 200);
+    assert_eq!(ask(&mut simulator, "DeleteLogGroup", &json!({ "logGroupName": "g" })).0, 200);
     assert_eq!(kind(put(&mut simulator, &[(NOW, "a")])), missing);
 }
 
@@ -86,16 +86,16 @@ fn events_are_read_in_the_order_of_their_times_page_by_page() {
     let mut get = json!({
         "logGroupName": "g", "logStreamName": "s", "startFromHead": true, "limit": 3,
     });
-    let (_, first) = ask(&mut simulator, "GetLogEvents", get.clone());
+    let (_, first) = ask(&mut simulator, "GetLogEvents", &get);
     assert_eq!(messages_of(&first), ["a", "b", "c"]);
     get["nextToken"] = first["nextForwardToken"].clone();
-    let (_, second) = ask(&mut simulator, "GetLogEvents", get.clone());
+    let (_, second) = ask(&mut simulator, "GetLogEvents", &get);
     assert_eq!(messages_of(&second), ["d"]);
     get["nextToken"] = second["nextForwardToken"].clone();
-    let (_, end) = ask(&mut simulator, "GetLogEvents", get.clone());
+    let (_, end) = ask(&mut simulator, "GetLogEvents", &get);
     assert_eq!(end["nextForwardToken"], get["nextToken"], "the end has its own token");
     let latest = json!({ "logGroupName": "g", "logStreamName": "s", "limit": 1 });
-    let (_, latest) = ask(&mut simulator, "GetLogEvents", latest);
+    let (_, latest) = ask(&mut simulator, "GetLogEvents", &latest);
     assert_eq!(messages_of(&latest), ["d"]);
 }
 
@@ -117,7 +117,7 @@ fn a_batch_out_of_order_too_long_or_too_large_is_refused_whole() {
         assert_eq!(kind(put(&mut simulator, batch)), "InvalidParameterException");
     }
     let get = json!({ "logGroupName": "g", "logStreamName": "s" });
-    assert!(messages_of(&ask(&mut simulator, "GetLogEvents", get).1).is_empty());
+    assert!(messages_of(&ask(&mut simulator, "GetLogEvents", &get).1).is_empty());
 }
 
 #[test]
@@ -129,11 +129,11 @@ fn events_too_old_or_from_the_future_are_rejected_alone() {
     let (_, old) = put(&mut simulator, &[(NOW - days(15), "old")]);
     assert_eq!(old["rejectedLogEventsInfo"], json!({ "tooOldLogEventEndIndex": 1 }));
     let short = json!({ "logGroupName": "g", "retentionInDays": 3 });
-    assert_eq!(ask(&mut simulator, "PutRetentionPolicy", short).0, 200);
+    assert_eq!(ask(&mut simulator, "PutRetentionPolicy", &short).0, 200);
     let (_, old) = put(&mut simulator, &[(NOW - days(4), "old")]);
     assert_eq!(old["rejectedLogEventsInfo"], json!({ "tooOldLogEventEndIndex": 1 }));
     let get = json!({ "logGroupName": "g", "logStreamName": "s" });
-    assert_eq!(messages_of(&ask(&mut simulator, "GetLogEvents", get).1), ["a"]);
+    assert_eq!(messages_of(&ask(&mut simulator, "GetLogEvents", &get).1), ["a"]);
 }
 
 #[test]
@@ -141,20 +141,20 @@ fn groups_and_streams_are_listed_by_prefix_and_page() {
     let mut simulator = with_stream();
     for number in 0..3 {
         let stream = json!({ "logGroupName": "g", "logStreamName": format!("redis-{number}/a") });
-        assert_eq!(ask(&mut simulator, "CreateLogStream", stream).0, 200);
+        assert_eq!(ask(&mut simulator, "CreateLogStream", &stream).0, 200);
     }
     let mut list = json!({ "logGroupName": "g", "logStreamNamePrefix": "redis-", "limit": 2 });
-    let (_, first) = ask(&mut simulator, "DescribeLogStreams", list.clone());
+    let (_, first) = ask(&mut simulator, "DescribeLogStreams", &list);
     assert_eq!(first["logStreams"].as_array().unwrap().len(), 2);
     list["nextToken"] = first["nextToken"].clone();
-    let (_, second) = ask(&mut simulator, "DescribeLogStreams", list);
+    let (_, second) = ask(&mut simulator, "DescribeLogStreams", &list);
     assert_eq!(second["logStreams"][0]["logStreamName"], "redis-2/a");
     assert!(second.get("nextToken").is_none(), "{second}");
     let bad = json!({ "logGroupName": "g", "retentionInDays": 121 });
-    assert_eq!(kind(ask(&mut simulator, "PutRetentionPolicy", bad)), "InvalidParameterException");
+    assert_eq!(kind(ask(&mut simulator, "PutRetentionPolicy", &bad)), "InvalidParameterException");
     let good = json!({ "logGroupName": "g", "retentionInDays": 120 });
-    assert_eq!(ask(&mut simulator, "PutRetentionPolicy", good).0, 200);
-    let (_, groups) = ask(&mut simulator, "DescribeLogGroups", json!({}));
+    assert_eq!(ask(&mut simulator, "PutRetentionPolicy", &good).0, 200);
+    let (_, groups) = ask(&mut simulator, "DescribeLogGroups", &json!({}));
     assert_eq!(groups["logGroups"][0]["retentionInDays"], 120);
 }
 
@@ -163,12 +163,12 @@ fn names_and_fields_that_the_service_refuses_are_refused() {
     let mut simulator = with_stream();
     let (group, stream) = ("InvalidParameterException", json!("a:b"));
     for bad in [json!({ "logGroupName": "a b" }), json!({ "logGroupName": "" }), json!({})] {
-        assert_eq!(kind(ask(&mut simulator, "CreateLogGroup", bad)), group);
+        assert_eq!(kind(ask(&mut simulator, "CreateLogGroup", &bad)), group);
     }
     let bad = json!({ "logGroupName": "g", "logStreamName": stream });
-    assert_eq!(kind(ask(&mut simulator, "CreateLogStream", bad)), group);
+    assert_eq!(kind(ask(&mut simulator, "CreateLogStream", &bad)), group);
     assert_eq!(
-        kind(ask(&mut simulator, "FilterLogEvents", json!({}))),
+        kind(ask(&mut simulator, "FilterLogEvents", &json!({}))),
         "UnknownOperationException"
     );
 }

@@ -49,7 +49,7 @@ impl TestCluster<'_> {
         let program = tool("otelcol", ".", "tools/otelcol")?;
         let archive = self.running.home.path("collector.tar");
         images::collector(&program, &archive)?;
-        self.import(&archive)?;
+        self.import_images(&archive)?;
         let mut all = objects(MANIFEST)?;
         for object in &mut all {
             match text(&object["kind"]).as_str() {

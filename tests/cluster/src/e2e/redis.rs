@@ -14,7 +14,7 @@ use super::processes::{output_of, processes, send};
 use super::test_cluster::{TestCluster, ensure, text};
 use crate::install::{is_condition_true, source, until};
 use crate::up::Running;
-use crate::{Outcome, failed, images};
+use crate::{Outcome, images};
 
 const REDIS: &str = "prod/redis";
 const SENTINEL: &str = "prod/sentinel";
@@ -113,7 +113,7 @@ impl TestCluster<'_> {
     async fn create_redis(&self) -> Outcome {
         let archive = self.running.home.path("redis.tar");
         images::redis(&archive)?;
-        self.import(&archive)?;
+        self.import_images(&archive)?;
         let scripts = ["member.sh", "sentinel.sh"];
         let [member, sentinel] =
             scripts.map(|name| source(&format!("tests/cluster/src/e2e/redis/{name}")));

@@ -93,7 +93,7 @@ impl<'a> TestCluster<'a> {
     }
 
     /// Imports the images of an archive on each node.
-    pub(super) fn import(&self, archive: &Path) -> Outcome {
+    pub(super) fn import_images(&self, archive: &Path) -> Outcome {
         for worker in WORKERS {
             let mut import = self.running.on(worker.name, "ctr")?;
             import.args(["--namespace", "k8s.io", "images", "import"]).arg(archive);
