@@ -104,8 +104,8 @@ impl TestCluster<'_> {
         Ok(all.iter().map(|one| text(&one["logStreamName"])).collect())
     }
 
-    /// What the containers of a stream wrote, in the order of CloudWatch.
-    fn lines(&self, group: &str, stream: &str) -> Outcome<Vec<String>> {
+    /// What the container of a stream wrote, each line with its time, in the order of CloudWatch.
+    fn lines(&self, group: &str, stream: &str) -> Outcome<Vec<(u64, String)>> {
         let (mut lines, mut token) = (Vec::new(), String::new());
         loop {
             let words = ["get-log-events", "--log-group-name", group, "--start-from-head"];
@@ -117,7 +117,8 @@ impl TestCluster<'_> {
             for event in page["events"].as_array().into_iter().flatten() {
                 let record: Value = serde_json::from_str(&text(&event["message"]))
                     .map_err(failed("the record of a line"))?;
-                lines.push(text(&record["body"]));
+                let at = event["timestamp"].as_u64().unwrap_or_default();
+                lines.push((at, text(&record["body"])));
             }
             let next = text(&page["nextForwardToken"]);
             if next == token {
@@ -127,27 +128,21 @@ impl TestCluster<'_> {
         }
     }
 
-    /// A stream has every line of a run, in order. After a collector was killed, it sends again
-    /// what it did not know to be sent.
+    /// A stream has every line of a run, in order. A collector that was killed sends again what it
+    /// did not know to be sent, so that lines may be there twice, and those of the same millisecond
+    /// in another order.
     fn verify_complete(&self, group: &str, stream: &str) -> Outcome {
         let lines = self.lines(group, stream)?;
-        let mut seen: Vec<String> = Vec::new();
-        for line in &lines {
-            let name = if line.starts_with("long") {
-                ensure(line.len() == "long".len() + LONG, || format!("cut: {}", line.len()))?;
-                "long".to_owned()
-            } else {
-                line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
-            };
-            if !seen.contains(&name) {
-                seen.push(name);
-            }
-        }
-        let numbered = (0..LINES).map(|number| format!("line {number}"));
-        let wanted: Vec<String> = numbered.chain(["long".to_owned()]).collect();
-        let first = wanted.iter().zip(&seen).find(|(wanted, seen)| wanted != seen);
-        ensure(seen == wanted, || {
-            format!("{stream}: {} lines, {} different, {first:?}", lines.len(), seen.len())
+        let numbered: Vec<(u64, usize)> = lines
+            .iter()
+            .map(|(at, line)| Ok((*at, number_of(line)?)))
+            .collect::<Outcome<BTreeSet<_>>>()?
+            .into_iter()
+            .collect();
+        let seen: Vec<usize> = numbered.iter().map(|(_at, number)| *number).collect();
+        let first = (0..=LINES).zip(&seen).find(|(wanted, seen)| wanted != *seen);
+        ensure(seen.len() == LINES + 1 && first.is_none(), || {
+            format!("{stream}: {} events, {} lines, {first:?}", lines.len(), seen.len())
         })
     }
 
@@ -161,6 +156,16 @@ impl TestCluster<'_> {
         let id = id.ok_or_else(|| format!("{container}: {}", object["status"]))?;
         Ok(format!("{pod}/{container}/{}/{id}", text(&object["spec"]["nodeName"])))
     }
+}
+
+/// The number of a line; the long one is the last.
+fn number_of(line: &str) -> Outcome<usize> {
+    if line.starts_with("long") {
+        ensure(line.len() == "long".len() + LONG, || format!("cut: {}", line.len()))?;
+        return Ok(LINES);
+    }
+    let number = line.strip_prefix("line ").and_then(|rest| rest.split_whitespace().next());
+    number.and_then(|text| text.parse().ok()).ok_or_else(|| format!("not a line: {line:.80}"))
 }
 
 /// The collector's process on each node, in the order of process ids.
