@@ -195,14 +195,18 @@ impl ServiceCluster for KubeServices {
         };
         let namespace = pod.namespace.as_deref().unwrap_or_default();
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let attach = AttachParams::default().stdin(false).stdout(false).stderr(false);
+        // The API server attaches at least one stream. An output that nobody reads ends no command.
+        let attach = AttachParams::default().stdin(false).stdout(true).stderr(false);
         let run = async {
             let mut process = pods
                 .exec(&pod.name, command, &attach)
                 .await
                 .map_err(|wrong| failed(wrong.to_string()))?;
             let status = process.take_status().ok_or_else(|| failed("no status".to_owned()))?;
-            let status = status.await.ok_or_else(|| failed("it was interrupted".to_owned()))?;
+            let mut output = process.stdout().ok_or_else(|| failed("no output".to_owned()))?;
+            let unread = async { tokio::io::copy(&mut output, &mut tokio::io::sink()).await };
+            let (status, _bytes) = tokio::join!(status, unread);
+            let status = status.ok_or_else(|| failed("it was interrupted".to_owned()))?;
             Ok(status.status.as_deref() == Some("Success"))
         };
         tokio::time::timeout(COMMAND_WITHIN, run).await.unwrap_or_else(|_elapsed| {

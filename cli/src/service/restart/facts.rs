@@ -25,6 +25,8 @@ pub struct Facts {
     pub update_revision: String,
     /// How the primary is known, for messages.
     pub primary_by: String,
+    /// Why a member did not say whether it is the primary.
+    pub unanswered: Option<String>,
     /// All replicas, in the order of their ordinals.
     pub members: Vec<MemberFacts>,
 }
@@ -93,7 +95,8 @@ impl Facts {
 
     /// Why no member is the primary.
     pub(super) fn no_primary(&self) -> String {
-        format!("no member is the primary according to {}", self.primary_by)
+        let why = self.unanswered.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("no member is the primary according to {}{why}", self.primary_by)
     }
 }
 
@@ -122,6 +125,7 @@ pub fn parse(set: &Value, pods: &[Value], addresses: &[Address]) -> Facts {
         observed: number("/status/observedGeneration") >= number("/metadata/generation"),
         update_revision: text(set, "/status/updateRevision").to_owned(),
         primary_by: String::new(),
+        unanswered: None,
         members: (first..first.saturating_add(replicas)).map(member).collect(),
     }
 }

@@ -232,7 +232,10 @@ impl<C: ServiceCluster> Run<'_, C> {
             pod.role = match is_primary {
                 Ok(true) => Role::Primary,
                 Ok(false) => Role::Other,
-                Err(_no_answer) => Role::Unknown,
+                Err(failure) => {
+                    facts.unanswered.get_or_insert_with(|| failure.to_string());
+                    Role::Unknown
+                }
             };
         }
     }
