@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,11 +23,15 @@ const IS_PRIMARY: &str = "redis-cli --raw role | { read -r role; [ \"$role\" = m
 /// A member is ready once it has what the primary has.
 const IS_READY: &str = "r=$(redis-cli info replication); \
     case $r in *role:master*|*master_link_status:up*) ;; *) false;; esac";
+/// Records before anything happens to a member.
+const EARLY: usize = 30;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Writes numbers, one after the other, until it is stopped.
 struct Producer {
     stop: Arc<AtomicBool>,
+    /// How many were acknowledged.
+    count: Arc<AtomicUsize>,
     thread: JoinHandle<Outcome<BTreeSet<u64>>>,
 }
 
@@ -74,8 +78,8 @@ impl RedisClient {
     }
 
     fn start(&self) -> Producer {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (client, stopped) = (self.clone(), Arc::clone(&stop));
+        let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (client, stopped, counted) = (self.clone(), Arc::clone(&stop), Arc::clone(&count));
         let thread = std::thread::spawn(move || {
             let mut acknowledged = BTreeSet::new();
             for number in 0.. {
@@ -84,12 +88,24 @@ impl RedisClient {
                 }
                 if client.write(number).unwrap_or(false) {
                     acknowledged.insert(number);
+                    counted.fetch_add(1, Ordering::Relaxed);
                 }
                 std::thread::sleep(PAUSE);
             }
             Ok(acknowledged)
         });
-        Producer { stop, thread }
+        Producer { stop, count, thread }
+    }
+
+    /// The same, and waits until some records are acknowledged.
+    async fn started(&self) -> Outcome<Producer> {
+        let producer = self.start();
+        until("the first records", || async {
+            let count = producer.count.load(Ordering::Relaxed);
+            ensure(count >= EARLY, || format!("{count} records"))
+        })
+        .await?;
+        Ok(producer)
     }
 
     /// Everything that was acknowledged is there.
@@ -149,8 +165,9 @@ impl TestCluster<'_> {
     /// Restarts in an order while a client writes; returns who was the primary, and who is it.
     async fn restart_redis(&self, client: &RedisClient, order: &str) -> Outcome<[String; 2]> {
         let before = self.member_at(client.primary()?).await?;
-        let producer = client.start();
-        self.service_exits_of(REDIS, &["restart", "--order", order], 0).await?;
+        let producer = client.started().await?;
+        let said = self.service_exits_of(REDIS, &["restart", "--order", order], 0).await?;
+        crate::cli::print_line(&said)?;
         let count = client.verify(producer)?;
         let after = self.member_at(client.primary()?).await?;
         crate::cli::print_line(&format!("        {order}: {count} records, none lost"))?;
@@ -164,6 +181,8 @@ pub(super) async fn redis_keeps_its_addresses_and_every_acknowledged_record(
     cluster.create_redis().await?;
     let addresses = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
     let client = RedisClient::of(cluster).await?;
+    let sentinels = client.sentinels.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let known = format!("SENTINELS={sentinels}");
     until("the Sentinels know the replica", || async {
         let words = ["sentinel", "replicas", "main"];
         let sentinel = client.sentinels.first().ok_or("no Sentinel")?;
@@ -172,14 +191,18 @@ pub(super) async fn redis_keeps_its_addresses_and_every_acknowledged_record(
     })
     .await?;
 
+    // From now on, members ask the Sentinels, by addresses that never change.
+    cluster.service_exits_of(REDIS, &["update", "--env", &known], 0).await?;
     // The primary is the last one: a replica is promoted when it goes.
     let [before, after] = cluster.restart_redis(&client, "primary-last").await?;
-    let (old, new) = (cluster.pod_since(&before).await?, cluster.pod_since(&after).await?);
-    ensure(before != after && new <= old, || format!("{before} {old}, then {after} {new}"))?;
+    let (last, first) = (cluster.pod_since(&before).await?, cluster.pod_since(&after).await?);
+    ensure(before != after && first < last, || format!("{before} {last}, {after} {first}"))?;
     // The primary is the first one: then it is a replica, and the new primary follows.
     let [before, after] = cluster.restart_redis(&client, "primary-first").await?;
-    let (first, second) = (cluster.pod_since(&before).await?, cluster.pod_since(&after).await?);
-    ensure(before == after && first <= second, || format!("{before} {first} {after} {second}"))?;
+    ensure(before == after, || format!("{before}, then {after}"))?;
+    let other = if before == "redis-0" { "redis-1" } else { "redis-0" };
+    let (first, last) = (cluster.pod_since(&before).await?, cluster.pod_since(other).await?);
+    ensure(first < last, || format!("{before} {first}, {other} {last}"))?;
     for order in ["ordinal", "reverse"] {
         cluster.restart_redis(&client, order).await?;
     }
@@ -202,7 +225,7 @@ async fn lose_the_primary(cluster: &TestCluster<'_>, client: &RedisClient) -> Ou
     let primary = cluster.member_at(client.primary()?).await?;
     let pod = cluster.pod(&primary).await?;
     let node = text(&pod["spec"]["nodeName"]);
-    let producer = client.start();
+    let producer = client.started().await?;
     let drain = ["drain", &node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s"];
     cluster.admin.kubectl(&drain).await?;
     cluster.admin.kubectl(&["uncordon", &node]).await?;
