@@ -178,6 +178,18 @@ impl TestCluster<'_> {
 pub(super) async fn redis_keeps_its_addresses_and_every_acknowledged_record(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
+    let outcome = life_of_redis(cluster).await;
+    if outcome.is_err() {
+        for pod in ["redis-0", "redis-1", "sentinel-0", "sentinel-1"] {
+            let words = ["-n", "prod", "logs", pod, "--tail=40"];
+            let shown = cluster.admin.kubectl(&words).await.unwrap_or_else(|error| error);
+            crate::cli::print_line(&format!("--- {pod}\n{shown}"))?;
+        }
+    }
+    outcome
+}
+
+async fn life_of_redis(cluster: &TestCluster<'_>) -> Outcome {
     cluster.create_redis().await?;
     let addresses = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
     let client = RedisClient::of(cluster).await?;
