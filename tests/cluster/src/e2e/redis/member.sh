@@ -14,7 +14,7 @@ if [ -n "$SENTINELS" ]; then
     # A primary that starts again is empty: whoever has the data is promoted first.
     tries=0
     ask
-    while [ -z "$primary" ] || { [ "$primary" = "$own" ] && [ $tries -lt 20 ]; }; do
+    while [ -z "$primary" ] || { [ "$primary" = "$own" ] && [ $tries -lt 40 ]; }; do
         busybox sleep 1
         tries=$((tries + 1))
         ask

@@ -5,7 +5,7 @@ port 26379
 protected-mode no
 sentinel announce-ip $own
 sentinel monitor main $PRIMARY 6379 2
-sentinel down-after-milliseconds main 2000
-sentinel failover-timeout main 5000
+sentinel down-after-milliseconds main 5000
+sentinel failover-timeout main 10000
 END
 exec redis-server /dev/shm/sentinel.conf --sentinel
