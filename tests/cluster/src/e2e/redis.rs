@@ -220,8 +220,8 @@ async fn life_of_redis(cluster: &TestCluster<'_>) -> Outcome {
     }
     lose_the_primary(cluster, &client).await?;
 
-    cluster.service_exits_of(REDIS, &["scale", "1"], 0).await?;
-    cluster.service_exits_of(REDIS, &["scale", "2"], 0).await?;
+    cluster.service_exits_of(REDIS, &["scale", "--replicas", "1"], 0).await?;
+    cluster.service_exits_of(REDIS, &["scale", "--replicas", "2"], 0).await?;
     cluster.service_exits_of(REDIS, &["stop"], 0).await?;
     cluster.service_exits_of(REDIS, &["start", "--wait"], 0).await?;
     let now = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
