@@ -195,7 +195,7 @@ impl ServiceCluster for KubeServices {
         };
         let namespace = pod.namespace.as_deref().unwrap_or_default();
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        // The API server attaches at least one stream. An output that nobody reads ends no command.
+        // The API server runs no command without a stream. A full output would block the command.
         let attach = AttachParams::default().stdin(false).stdout(true).stderr(false);
         let run = async {
             let mut process = pods

@@ -1,8 +1,7 @@
 //! CloudWatch Logs: groups, their streams, and the events that a collector of logs puts there.
 //!
 //! Sources: the API Reference (2014-03-28) for messages, limits and errors, "CloudWatch Logs quotas"
-//! for rates. Stricter than the service in one respect: what a client must not rely on is absent
-//! (events that it refuses are never stored, not even in part).
+//! for rates.
 
 mod messages;
 mod store;

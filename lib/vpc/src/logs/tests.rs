@@ -174,7 +174,7 @@ fn names_and_fields_that_the_service_refuses_are_refused() {
 }
 
 #[test]
-fn a_fault_of_the_account_throttles_and_denies_here_as_well() {
+fn a_throttle_storm_of_the_account_is_one_here_as_well() {
     let mut simulator = with_stream();
 
     let storm = r#"{"fault": {"kind": "throttle_storm"}, "when": {"op": "PutLogEvents"}}"#;

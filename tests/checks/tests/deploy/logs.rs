@@ -67,6 +67,8 @@ fn f100_both_collectors_write_to_the_named_streams_and_keep_groups_as_long() {
     let output = &values["cloudWatchLogs"];
     assert_eq!(output["logGroupTemplate"], "$log_group");
     assert_eq!(output["logStreamTemplate"], "$log_stream");
+    // Otherwise Fluent Bit drops what CloudWatch refuses twice.
+    assert_eq!(output["extraOutputs"], "Retry_Limit  no_limits\n");
     // With a prefix and a name, Fluent Bit does not start.
     assert_eq!(output["logStreamPrefix"], "");
     let all = objects(COLLECTOR).unwrap();

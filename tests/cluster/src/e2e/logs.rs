@@ -168,7 +168,7 @@ fn number_of(line: &str) -> Outcome<usize> {
     number.and_then(|text| text.parse().ok()).ok_or_else(|| format!("not a line: {line:.80}"))
 }
 
-/// The collector's process on each node, in the order of process ids.
+/// The processes of the collectors.
 fn collectors() -> Vec<nix::unistd::Pid> {
     processes("cmdline", "--config=/etc/firecamp-logs/collector.yaml")
 }

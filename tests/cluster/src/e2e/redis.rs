@@ -30,10 +30,19 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Writes numbers, one after the other, until it is stopped.
 struct Producer {
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     /// How many were acknowledged.
     count: Arc<AtomicUsize>,
     thread: JoinHandle<Outcome<BTreeSet<u64>>>,
+}
+
+/// Stops a producer, also if the scenario fails.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A client of Redis in the VPC, with the static addresses of the Sentinels.
@@ -95,7 +104,7 @@ impl RedisClient {
             }
             Ok(acknowledged)
         });
-        Producer { stop, count, thread }
+        Producer { stop: Stop(stop), count, thread }
     }
 
     /// The same, and waits until some records are acknowledged.
@@ -111,7 +120,7 @@ impl RedisClient {
 
     /// Everything that was acknowledged is there.
     fn verify(&self, producer: Producer) -> Outcome<usize> {
-        producer.stop.store(true, Ordering::Relaxed);
+        drop(producer.stop);
         let ended = producer.thread.join().map_err(|_panic| "the producer panicked")?;
         let acknowledged = ended?;
         let keys = self.ask(self.primary()?, "6379", &["keys", "n*"])?;
