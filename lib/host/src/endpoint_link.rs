@@ -9,7 +9,7 @@ use firecamp_core::contract::endpoint::LINK;
 use firecamp_core::failure::HostFailure;
 
 use crate::error::HostError;
-use crate::kernel::{address, link, own_source, route};
+use crate::kernel::{address, link, members_table, route};
 use crate::linux::{LinuxHost, ROUTE};
 
 impl LinuxHost {
@@ -60,7 +60,7 @@ impl LinuxHost {
     /// of nf_tables for the pods that it served, if it has no entries.
     pub(crate) async fn remove_endpoint(&self, at: Ipv4Addr) -> Result<(), HostError> {
         if let Some(mut filter) = self.filter()? {
-            own_source::remove_table(&mut filter).await?;
+            members_table::remove_table(&mut filter).await?;
         }
         let mut netlink = self.netlink(ROUTE)?;
         let links = link::list(&mut netlink).await?;

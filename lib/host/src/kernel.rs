@@ -5,9 +5,9 @@
 
 pub(crate) mod address;
 pub(crate) mod link;
+pub(crate) mod members_table;
 pub(crate) mod nat;
 pub(crate) mod neighbour;
-pub(crate) mod own_source;
 pub(crate) mod route;
 pub(crate) mod rp_filter_and_arp;
 pub(crate) mod rule;

@@ -15,7 +15,7 @@ use crate::address_tags::{AddressTags, is_ours};
 use crate::assign_times::AssignTimes;
 use crate::eni_links;
 use crate::error::HostError;
-use crate::kernel::own_source::Kept;
+use crate::kernel::members_table::Kept;
 use crate::kernel::{address, failed, link, socket};
 use crate::kernel_snapshot;
 use crate::kernel_tables::Tables;

@@ -25,6 +25,8 @@ mod leaks;
 mod links;
 #[path = "netns/locking.rs"]
 mod locking;
+#[path = "netns/members_table.rs"]
+mod members_table;
 #[path = "netns/monitor.rs"]
 mod monitor;
 #[path = "netns/others.rs"]
@@ -101,9 +103,12 @@ const CASES: &[Case] = cases![
         f134_clients_of_the_endpoint_on_other_machines_are_told_from_pods,
         kernel_that_keeps_no_tags_is_refused_for_a_pod,
         f132_a_pod_is_served_once_the_interface_has_an_address_of_its_own,
+    },
+    members_table::{
         f133_a_plugin_that_rewrites_sources_does_not_rewrite_a_members,
         f133_a_plugin_that_rewrites_sources_does_not_hide_clients,
         f133_the_source_is_kept_on_the_interface_that_has_the_address_now,
+        f150_a_pod_beside_a_member_that_moves_away_reaches_it_there,
         two_pods_share_one_table,
     },
     routing::{

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use firecamp_node::preflight::facts::Chain;
 use nix::libc::{EINVAL, EOPNOTSUPP, EPROTONOSUPPORT};
 
-use super::own_source;
+use super::members_table;
 use super::{Attributes, Raw, cut, elements, failed, fixed_part};
 use crate::error::{HostError, NetlinkError};
 use crate::netlink::Netlink;
@@ -58,7 +58,7 @@ fn decode(payload: &[u8]) -> Result<Option<Chain>, NetlinkError> {
         if rewrites(&expression)? {
             let text = |kind| rule.text(kind).ok_or_else(cut);
             let chain = Chain { table: text(RULE_TABLE)?, name: text(RULE_CHAIN)? };
-            return Ok(Some(chain).filter(|chain| chain.table != own_source::TABLE));
+            return Ok(Some(chain).filter(|chain| chain.table != members_table::TABLE));
         }
     }
     Ok(None)

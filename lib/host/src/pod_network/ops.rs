@@ -15,7 +15,7 @@ use super::{Place, PodNetwork, PodNetworks, find};
 use crate::address_tags::AddressTags;
 use crate::error::HostError;
 use crate::kernel::address::{self, Assigned};
-use crate::kernel::own_source::Kept;
+use crate::kernel::members_table::Kept;
 use crate::kernel::{link, socket};
 use crate::linux::{LinuxHost, ROUTE};
 use crate::lock::record::Recorded;

@@ -9,7 +9,7 @@ use nix::libc::EPROTONOSUPPORT;
 
 use crate::error::{HostError, NetlinkError};
 use crate::kernel::failed;
-use crate::kernel::own_source::{self, Kept};
+use crate::kernel::members_table::{self, Kept};
 use crate::linux::{LinuxHost, NETFILTER};
 use crate::netlink::Netlink;
 
@@ -25,8 +25,8 @@ impl LinuxHost {
     /// rewrite it, but for rules of the older iptables.
     pub(super) async fn keep_source(&self, kept: Kept) -> Result<bool, HostError> {
         let Some(mut filter) = self.filter()? else { return Ok(false) };
-        let done = own_source::keep(&mut filter, kept).await;
-        if done.as_ref().is_err_and(own_source::is_without_nat) {
+        let done = members_table::keep(&mut filter, kept).await;
+        if done.as_ref().is_err_and(members_table::is_without_nat) {
             self.nat.absent.store(true, Ordering::Relaxed);
             return Ok(false);
         }
@@ -35,7 +35,7 @@ impl LinuxHost {
 
     pub(super) async fn forget_source(&self, address: Ipv4Addr) -> Result<bool, HostError> {
         match self.filter()? {
-            Some(mut filter) => own_source::forget(&mut filter, address).await,
+            Some(mut filter) => members_table::forget(&mut filter, address).await,
             None => Ok(false),
         }
     }
@@ -43,7 +43,7 @@ impl LinuxHost {
     /// Whose sources are kept; none if the kernel can keep none.
     pub(super) async fn kept_sources(&self) -> Result<Option<BTreeSet<Kept>>, HostError> {
         match self.filter()? {
-            Some(mut filter) => own_source::list(&mut filter).await,
+            Some(mut filter) => members_table::list(&mut filter).await,
             None => Ok(None),
         }
     }

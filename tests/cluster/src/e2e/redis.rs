@@ -13,7 +13,6 @@ use nix::sys::signal::Signal;
 use super::processes::{output_of, processes, send};
 use super::test_cluster::{TestCluster, ensure, text};
 use crate::install::{is_condition_true, source, until};
-use crate::topology::WORKERS;
 use crate::up::Running;
 use crate::{Outcome, images};
 
@@ -199,18 +198,7 @@ pub(super) async fn redis_keeps_its_addresses_and_every_acknowledged_record(
     outcome
 }
 
-/// What docs/endpoint.md asks of nodes with a bridge: without it, a Sentinel beside a primary that
-/// moves may not reach it for five minutes.
-fn without_redirects(cluster: &TestCluster<'_>) -> Outcome {
-    let each = "for one in /proc/sys/net/ipv4/conf/*/send_redirects; do echo 0 > $one; done";
-    for worker in WORKERS {
-        output_of(cluster.running.on(worker.name, "sh")?.args(["-c", each]))?;
-    }
-    Ok(())
-}
-
 async fn life_of_redis(cluster: &TestCluster<'_>) -> Outcome {
-    without_redirects(cluster)?;
     cluster.create_redis().await?;
     let addresses = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
     let client = RedisClient::of(cluster).await?;
