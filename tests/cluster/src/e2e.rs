@@ -14,6 +14,7 @@ pub(crate) mod figures;
 mod guide;
 mod iam_policy;
 mod init_reruns;
+mod kafka;
 mod kubelet_restarts;
 mod lifecycle;
 mod logs;
@@ -263,6 +264,7 @@ async fn long_scenarios(
         names::f009_a_member_has_one_name_in_the_vpc_wherever_it_runs,
         logs::f100_each_container_has_a_log_stream_that_is_complete_and_in_order,
         redis::redis_keeps_its_addresses_and_every_acknowledged_record,
+        kafka::kafka_with_zookeeper_loses_no_acknowledged_record,
         guide::the_commands_for_eks_remove_everything,
     ])
 }

@@ -22,6 +22,8 @@ const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub(crate) const MEMBER: &str = "localhost/member:1";
 /// Image of Redis.
 pub(crate) const REDIS: &str = "localhost/redis:7";
+/// Image of Kafka and ZooKeeper.
+pub(crate) const KAFKA: &str = "localhost/kafka:3";
 /// Image of the log collector.
 const COLLECTOR: &str = "otel/opentelemetry-collector-contrib:0.156.0";
 /// Version of FireCamp's images, as in the chart.
@@ -78,26 +80,65 @@ pub(crate) fn collector(program: &Path, archive: &Path) -> Outcome {
 
 /// Writes the archive of [`REDIS`], from Debian's packages.
 pub(crate) fn redis(archive: &Path) -> Outcome {
-    let programs = ["/usr/bin/redis-server", "/usr/bin/redis-cli"].map(Path::new);
-    let mut files: Vec<(String, PathBuf)> =
-        [BUSYBOX, "/bin/sh"].map(|path| (path.to_owned(), PathBuf::from(BUSYBOX))).into();
-    for program in programs {
+    let mut files = shell();
+    for program in ["/usr/bin/redis-server", "/usr/bin/redis-cli"].map(Path::new) {
         fs::metadata(program)
             .map_err(failed(format!("{} (Debian: redis-server)", program.display())))?;
         files.push((program.display().to_string(), program.to_owned()));
-        for library in libraries(program)? {
-            files.push((library.display().to_string(), library));
+        files.extend(own_paths(libraries(program)?));
+    }
+    write_service((REDIS, "PATH=/bin:/usr/bin"), files, archive)
+}
+
+/// Writes the archive of [`KAFKA`], from the directory that `scripts/kafka.sh` makes.
+pub(crate) fn kafka(dir: &Path, archive: &Path) -> Outcome {
+    let mut files = shell();
+    let runtime = dir.join("jre");
+    for (from, to) in [(&runtime, "/opt/java"), (&dir.join("libs"), "/opt/kafka")] {
+        for file in files_below(from)? {
+            let below = file.strip_prefix(from).map_err(failed(file.display()))?;
+            files.push((format!("{to}/{}", below.display()), file));
         }
     }
+    for program in ["bin/java", "lib/server/libjvm.so", "lib/libnio.so", "lib/libzip.so"] {
+        let outside = libraries(&runtime.join(program))?;
+        files.extend(own_paths(outside).filter(|(_, file)| !file.starts_with(&runtime)));
+    }
+    write_service((KAFKA, "PATH=/bin:/opt/java/bin"), files, archive)
+}
+
+/// An image of a service that a shell script starts.
+fn write_service(
+    (name, path): (&str, &str),
+    mut files: Vec<(String, PathBuf)>,
+    archive: &Path,
+) -> Outcome {
     files.sort();
     files.dedup();
     let image = Image {
-        name: REDIS.to_owned(),
+        name: name.to_owned(),
         layers: vec![files],
         entry: owned(&["/bin/sh"]),
-        variable: Some("PATH=/bin:/usr/bin".to_owned()),
+        variable: Some(path.to_owned()),
     };
     write(&[image], archive).map_err(failed(archive.display()))
+}
+
+fn shell() -> Vec<(String, PathBuf)> {
+    [BUSYBOX, "/bin/sh"].map(|path| (path.to_owned(), PathBuf::from(BUSYBOX))).into()
+}
+
+fn own_paths(files: Vec<PathBuf>) -> impl Iterator<Item = (String, PathBuf)> {
+    files.into_iter().map(|file| (file.display().to_string(), file))
+}
+
+fn files_below(dir: &Path) -> Outcome<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed(dir.display()))? {
+        let path = entry.map_err(failed(dir.display()))?.path();
+        if path.is_dir() { files.extend(files_below(&path)?) } else { files.push(path) }
+    }
+    Ok(files)
 }
 
 /// The pause image, whose process holds a pod's namespaces.

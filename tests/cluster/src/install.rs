@@ -184,11 +184,16 @@ pub(crate) fn source(path: &str) -> String {
 
 /// A program that a Go module of the repository pins; the first time, it is built.
 pub(crate) fn tool(name: &str, package: &str, module: &str) -> Outcome<PathBuf> {
-    let mut script = std::process::Command::new(source("scripts/tool.sh"));
-    let ended = script.args([name, package, module]).stderr(Stdio::inherit()).output();
-    let ended = ended.map_err(failed(format!("build {name}")))?;
+    script("scripts/tool.sh", &[name, package, module])
+}
+
+/// What a script of the repository prints: where something is, which it makes the first time.
+pub(crate) fn script(path: &str, words: &[&str]) -> Outcome<PathBuf> {
+    let mut script = std::process::Command::new(source(path));
+    let ended = script.args(words).stderr(Stdio::inherit()).output();
+    let ended = ended.map_err(failed(path))?;
     if !ended.status.success() {
-        return Err(format!("build {name}: {}", ended.status));
+        return Err(format!("{path} {words:?}: {}", ended.status));
     }
     Ok(PathBuf::from(String::from_utf8_lossy(&ended.stdout).trim()))
 }

@@ -102,13 +102,13 @@ impl Drop for Background {
 }
 
 /// A background process whose output can be read while it runs.
-struct RecordedProcess {
+pub(super) struct RecordedProcess {
     _process: Background,
     output: NamedTempFile,
 }
 
 impl RecordedProcess {
-    fn start(command: &mut Command) -> Outcome<Self> {
+    pub(super) fn start(command: &mut Command) -> Outcome<Self> {
         let output = NamedTempFile::new().map_err(failed("a file"))?;
         // Both share one file offset, so that neither overwrites the other.
         let [out, err] = [output.as_file().try_clone(), output.as_file().try_clone()];
@@ -118,7 +118,7 @@ impl RecordedProcess {
     }
 
     /// Its output until now.
-    fn output(&self) -> Outcome<String> {
+    pub(super) fn output(&self) -> Outcome<String> {
         fs::read_to_string(self.output.path()).map_err(failed("read its output"))
     }
 }

@@ -1,5 +1,7 @@
 //! Members whose data volume is missing: never mounted, not mounted yet, or lost.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::processes::output_of;
@@ -27,6 +29,36 @@ fn directory(volume: &str) -> String {
     format!("/srv/{volume}")
 }
 
+/// A volume for a claim of its name: a directory, which a node can mount once it has it.
+fn local_volume(claim: &str, directory: &Path, class: &str) -> Value {
+    let nodes = WORKERS.map(|worker| worker.name);
+    let here = json!({ "key": "kubernetes.io/hostname", "operator": "In", "values": nodes });
+    let terms = json!([{ "matchExpressions": [here] }]);
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": { "name": claim },
+        "spec": {
+            "capacity": { "storage": "1Gi" },
+            "accessModes": ["ReadWriteOnce"],
+            "claimRef": { "namespace": NAMESPACE, "name": claim },
+            "storageClassName": class,
+            "local": { "path": directory },
+            "nodeAffinity": { "required": { "nodeSelectorTerms": terms } },
+        },
+    })
+}
+
+impl TestCluster<'_> {
+    /// Creates a volume for a claim that follows its member, as an EBS volume does: all nodes have
+    /// the cluster's own directory.
+    pub(super) async fn create_shared_volume(&self, claim: &str, class: &str) -> Outcome {
+        let directory = self.running.home.path("volumes").join(claim);
+        std::fs::create_dir_all(&directory).map_err(failed(directory.display()))?;
+        self.create_object(VOLUMES, &local_volume(claim, &directory, class)).await
+    }
+}
+
 fn losing_set() -> Set {
     Set { data: Data::Claim(JOURNAL), ..Set::new("losing", 1) }
 }
@@ -48,33 +80,18 @@ impl TestCluster<'_> {
 
     /// Creates a local volume for all nodes, and its claim.
     async fn create_volume(&self, volume: &str) -> Outcome {
-        let (size, modes) = (json!({ "storage": "1Mi" }), json!(["ReadWriteOnce"]));
-        let nodes = WORKERS.map(|worker| worker.name);
-        let here = json!({ "key": "kubernetes.io/hostname", "operator": "In", "values": nodes });
-        let terms = json!([{ "matchExpressions": [here] }]);
-        let offered = json!({
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": { "name": volume },
-            "spec": {
-                "capacity": size,
-                "accessModes": modes,
-                "claimRef": { "namespace": NAMESPACE, "name": volume },
-                "local": { "path": directory(volume) },
-                "nodeAffinity": { "required": { "nodeSelectorTerms": terms } },
-            },
-        });
         let claimed = json!({
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "metadata": { "name": volume, "namespace": NAMESPACE },
             "spec": {
-                "accessModes": modes,
-                "resources": { "requests": size },
+                "accessModes": ["ReadWriteOnce"],
+                "resources": { "requests": { "storage": "1Gi" } },
                 "storageClassName": "",
                 "volumeName": volume,
             },
         });
+        let offered = local_volume(volume, Path::new(&directory(volume)), "");
         self.create_object(VOLUMES, &offered).await?;
         self.create_object(VOLUME_CLAIMS, &claimed).await
     }

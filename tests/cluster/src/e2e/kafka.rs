@@ -1,0 +1,256 @@
+//! Kafka with ZooKeeper, as users make them: brokers and quorum know each other, and clients know
+//! the brokers, by static addresses alone. Records are on volumes that follow the members.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use vpcbox::vpc::Act;
+
+use super::processes::RecordedProcess;
+use super::set::NAMESPACE;
+use super::test_cluster::{Pod, TestCluster, ensure, text};
+use crate::cli::print_line;
+use crate::install::{PATIENCE, nodes_ready, script, source, until, until_within};
+use crate::{Outcome, images};
+
+const KAFKA: &str = "prod/kafka";
+const ZOOKEEPER: &str = "prod/zookeeper";
+/// The class of the members' volumes; nothing provisions them.
+const CLASS: &str = "shared";
+const IS_READY: &str = "echo srvr | busybox nc 127.0.0.1 2181 | busybox grep -q Mode";
+const IS_LEADER: &str = "echo srvr | busybox nc 127.0.0.1 2181 | busybox grep -q 'Mode: leader'";
+/// Records that are acknowledged before anything happens to a member.
+const EARLY: usize = 1_000;
+/// Records that are acknowledged in all.
+const RECORDS: usize = 100_000;
+/// Records that the producer sends in a second.
+const RATE: &str = "600";
+const ACKNOWLEDGED: &str = "producer_send_success";
+const CONSUMED: &str = "record_data";
+/// The numbers of the members of each service, and of the broker that is added and removed.
+const MEMBERS: [u8; 3] = [0, 1, 2];
+const ADDED: u8 = 3;
+
+/// A client of Kafka in the VPC, with the addresses of the brokers.
+struct KafkaClients {
+    /// The runtime and the tools.
+    kafka: PathBuf,
+    brokers: String,
+}
+
+impl KafkaClients {
+    /// Starts a tool of Kafka that runs until it is dropped.
+    fn start(
+        &self,
+        cluster: &TestCluster<'_>,
+        tool: &str,
+        words: &[&str],
+    ) -> Outcome<RecordedProcess> {
+        let mut command = cluster.running.on_machine("client", self.kafka.join("jre/bin/java"))?;
+        command.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+        command.arg(self.kafka.join("libs/*")).arg(format!("org.apache.kafka.tools.{tool}"));
+        command.args(["--topic", "records", "--bootstrap-server", &self.brokers]).args(words);
+        RecordedProcess::start(&mut command)
+    }
+
+    /// Sends numbers, and prints those that all replicas in sync have.
+    fn produce(&self, cluster: &TestCluster<'_>) -> Outcome<RecordedProcess> {
+        self.start(cluster, "VerifiableProducer", &["--throughput", RATE, "--acks", "-1"])
+    }
+
+    /// Prints all records from the first one on.
+    fn consume(&self, cluster: &TestCluster<'_>, group: &str) -> Outcome<RecordedProcess> {
+        self.start(cluster, "VerifiableConsumer", &["--group-id", group, "--verbose"])
+    }
+}
+
+/// The numbers in the events of a tool.
+fn numbers(of: &RecordedProcess, event: &str) -> Outcome<BTreeSet<u64>> {
+    let text = of.output()?;
+    let number = |line: &str| {
+        let all: Value = serde_json::from_str(line).ok()?;
+        all["value"].as_str().filter(|_| all["name"] == event)?.parse().ok()
+    };
+    Ok(text.lines().filter_map(number).collect())
+}
+
+async fn wait_acknowledged(producer: &RecordedProcess, count: usize) -> Outcome {
+    until_within(PATIENCE * 3, &format!("{count} acknowledged records"), || async {
+        let text = producer.output()?;
+        let found = text.matches(ACKNOWLEDGED).count();
+        let last = || text.lines().last().unwrap_or_default().to_owned();
+        ensure(found >= count, || format!("{found}, the last line is {}", last()))
+    })
+    .await
+}
+
+/// Waits until a consumer has every record.
+async fn wait_consumed(consumer: &RecordedProcess, records: &BTreeSet<u64>) -> Outcome {
+    until("every acknowledged record is consumed", || async {
+        let found = numbers(consumer, CONSUMED)?;
+        let lost: Vec<&u64> = records.difference(&found).take(9).collect();
+        ensure(lost.is_empty(), || format!("{} of {}: {lost:?}", found.len(), records.len()))
+    })
+    .await
+}
+
+impl TestCluster<'_> {
+    /// Makes ZooKeeper and Kafka, with commands that users type. Returns the brokers' addresses.
+    async fn create_kafka(&self, kafka: &Path) -> Outcome<Vec<Ipv4Addr>> {
+        let archive = self.running.home.path("kafka.tar");
+        images::kafka(kafka, &archive)?;
+        self.import_images(&archive)?;
+        for (service, numbers) in [("zookeeper", &MEMBERS[..]), ("kafka", &[0, 1, 2, ADDED])] {
+            for number in numbers {
+                let claim = format!("{service}-data-{service}-{number}");
+                self.create_shared_volume(&claim, CLASS).await?;
+            }
+        }
+        let files = ["zookeeper.sh", "broker.sh", "log4j.properties"];
+        let [zookeeper, broker, logs] =
+            files.map(|name| source(&format!("tests/cluster/src/e2e/kafka/{name}")));
+        let volume = ["--data", "1Gi", "--data-class", CLASS, "--config", &logs];
+        let common = ["create", "--image", images::KAFKA, "--pool", "main", "--user", "65532"];
+        let members = ["--replicas", "3", "--share-nodes", "--grace", "20", "--wait"];
+        let common = [&common[..], &volume, &members].concat();
+        let own = ["--port", "client=2181", "--config", &zookeeper, "--ready-command", IS_READY];
+        let roles = ["--order", "primary-last", "--primary-command", IS_LEADER];
+        let run = ["--", "sh", "/data/conf/zookeeper.sh"];
+        self.service_exits_of(ZOOKEEPER, &[&common[..], &own, &roles, &run].concat(), 0).await?;
+        let quorum = self.addresses_of("zookeeper").await?;
+        let quorum: Vec<String> = quorum.iter().map(|address| format!("{address}:2181")).collect();
+        let quorum = format!("ZOOKEEPER={}", quorum.join(","));
+        let own = ["--port", "kafka=9092", "--config", &broker, "--env", &quorum];
+        let run = ["--", "sh", "/data/conf/broker.sh"];
+        self.service_exits_of(KAFKA, &[&common[..], &own, &run].concat(), 0).await?;
+        self.addresses_of("kafka").await
+    }
+
+    async fn addresses_of(&self, service: &str) -> Outcome<Vec<Ipv4Addr>> {
+        let mut all = Vec::new();
+        for number in MEMBERS {
+            all.push(self.address(&format!("{service}-{number}")).await?);
+        }
+        Ok(all)
+    }
+
+    /// The members of both services on a node.
+    async fn members_on(&self, node: &str) -> Outcome<Vec<Pod>> {
+        let mut all = Vec::new();
+        for service in ["zookeeper", "kafka"] {
+            for number in MEMBERS {
+                let name = format!("{service}-{number}");
+                let pod = self.pod(&name).await?;
+                if pod["spec"]["nodeName"] == node {
+                    all.push(Pod { name, uid: text(&pod["metadata"]["uid"]), node: node.into() });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Waits until each of the members is ready on another node.
+    async fn wait_elsewhere(&self, members: &[Pod]) -> Outcome {
+        for old in members {
+            let new = self.wait_ready_in(NAMESPACE, &old.name, Some(old)).await?;
+            ensure(new.node != old.node, || format!("{} is still on {}", old.name, old.node))?;
+        }
+        Ok(())
+    }
+
+    /// The node of a broker loses its power, with all members on it, and returns.
+    async fn lose_the_node_of(&self, member: &str) -> Outcome<usize> {
+        let node = text(&self.pod(member).await?["spec"]["nodeName"]);
+        let lost = self.members_on(&node).await?;
+        self.vpc(|vpc| vpc.act(Act::Stop { node: node.clone() }))?;
+        self.wait_not_ready(&node).await?;
+        self.taint(&node, true).await?;
+        self.wait_elsewhere(&lost).await?;
+        self.vpc(|vpc| vpc.act(Act::Start { node: node.clone() }))?;
+        nodes_ready(&self.admin).await?;
+        self.taint(&node, false).await?;
+        Ok(lost.len())
+    }
+
+    async fn drain_the_node_of(&self, member: &str) -> Outcome<usize> {
+        let node = text(&self.pod(member).await?["spec"]["nodeName"]);
+        let moving = self.members_on(&node).await?;
+        let words = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s"];
+        self.admin.kubectl(&[&["drain", &node], &words[..]].concat()).await?;
+        self.wait_elsewhere(&moving).await?;
+        self.cordon(&[&node], false).await?;
+        Ok(moving.len())
+    }
+}
+
+pub(super) async fn kafka_with_zookeeper_loses_no_acknowledged_record(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let outcome = life_of_kafka(cluster).await;
+    if outcome.is_err() {
+        for pod in ["zookeeper-0", "zookeeper-1", "kafka-0", "kafka-1", "kafka-2"] {
+            let words = ["-n", NAMESPACE, "logs", pod, "--tail=40"];
+            let shown = cluster.admin.kubectl(&words).await.unwrap_or_else(|error| error);
+            print_line(&format!("--- {pod}\n{shown}"))?;
+        }
+    }
+    outcome
+}
+
+async fn life_of_kafka(cluster: &TestCluster<'_>) -> Outcome {
+    let kafka = script("scripts/kafka.sh", &[])?;
+    let addresses = cluster.create_kafka(&kafka).await?;
+    let brokers: Vec<String> = addresses.iter().map(|address| format!("{address}:9092")).collect();
+    let clients = KafkaClients { kafka, brokers: brokers.join(",") };
+    let producer = clients.produce(cluster)?;
+    wait_acknowledged(&producer, EARLY).await?;
+    let consumer = clients.consume(cluster, "first")?;
+    let records = disturb(cluster, &producer).await?;
+    drop(producer);
+    print_line(&format!("        {} acknowledged records", records.len()))?;
+    wait_consumed(&consumer, &records).await?;
+    drop(consumer);
+
+    for replicas in ["4", "3"] {
+        cluster.service_exits_of(KAFKA, &["scale", "--replicas", replicas], 0).await?;
+    }
+    cluster.service_exits_of(KAFKA, &["restart", "--order", "reverse"], 0).await?;
+    for service in [KAFKA, ZOOKEEPER] {
+        cluster.service_exits_of(service, &["stop"], 0).await?;
+    }
+    for service in [ZOOKEEPER, KAFKA] {
+        cluster.service_exits_of(service, &["start", "--wait"], 0).await?;
+    }
+    let now = cluster.addresses_of("kafka").await?;
+    ensure(now == addresses, || format!("{now:?} instead of {addresses:?}"))?;
+    let consumer = clients.consume(cluster, "second")?;
+    wait_consumed(&consumer, &records).await?;
+    drop(consumer);
+    for service in [KAFKA, ZOOKEEPER] {
+        cluster.service_exits_of(service, &["delete", "--yes", "--volumes"], 0).await?;
+    }
+    Ok(())
+}
+
+/// What happens to the members while a client produces. Returns the acknowledged records.
+async fn disturb(cluster: &TestCluster<'_>, producer: &RecordedProcess) -> Outcome<BTreeSet<u64>> {
+    let show = |what: &str| -> Outcome {
+        let count = producer.output()?.matches(ACKNOWLEDGED).count();
+        print_line(&format!("        {what}: {count} records until then"))
+    };
+    let lost = cluster.lose_the_node_of("kafka-0").await?;
+    show(&format!("a node was lost with {lost} members"))?;
+    let drained = cluster.drain_the_node_of("kafka-1").await?;
+    show(&format!("a node with {drained} members was drained"))?;
+    cluster.service_exits_of(KAFKA, &["restart", "--order", "ordinal"], 0).await?;
+    show("the brokers were restarted")?;
+    cluster.service_exits_of(ZOOKEEPER, &["restart"], 0).await?;
+    show("ZooKeeper was restarted, its leader last")?;
+    cluster.service_exits_of(ZOOKEEPER, &["restart", "--order", "primary-first"], 0).await?;
+    cluster.service_exits_of(KAFKA, &["update", "--env", "HEAP=256"], 0).await?;
+    show("the brokers were updated")?;
+    wait_acknowledged(producer, RECORDS).await?;
+    numbers(producer, ACKNOWLEDGED)
+}
