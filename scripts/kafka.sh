@@ -17,7 +17,7 @@ if ! cmp -s tools/kafka/pom.xml "$dir/built-from"; then
     mkdir -p "$dir"
     mvn -q -B -f tools/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$dir/libs" >&2
     jlink --output "$dir/jre" --strip-debug --no-man-pages --no-header-files --add-modules \
-        java.logging,java.management,java.naming,java.rmi,java.security.jgss,java.security.sasl,java.sql,jdk.unsupported
+        java.desktop,java.logging,java.management,java.naming,java.rmi,java.security.jgss,java.security.sasl,java.sql,jdk.unsupported
     cp tools/kafka/pom.xml "$dir/built-from"
     echo "kafka took $((SECONDS - begun)) s" >&2
 fi

@@ -113,7 +113,8 @@ impl TestCluster<'_> {
             files.map(|name| source(&format!("tests/cluster/src/e2e/kafka/{name}")));
         let volume = ["--data", "1Gi", "--data-class", CLASS, "--config", &logs];
         let common = ["create", "--image", images::KAFKA, "--pool", "main", "--user", "65532"];
-        let members = ["--replicas", "3", "--share-nodes", "--grace", "20", "--wait"];
+        let members =
+            ["--replicas", "3", "--share-nodes", "--grace", "20", "--wait", "--timeout", "3m"];
         let common = [&common[..], &volume, &members].concat();
         let own = ["--port", "client=2181", "--config", &zookeeper, "--ready-command", IS_READY];
         let roles = ["--order", "primary-last", "--primary-command", IS_LEADER];
@@ -249,7 +250,7 @@ async fn disturb(cluster: &TestCluster<'_>, producer: &RecordedProcess) -> Outco
     cluster.service_exits_of(ZOOKEEPER, &["restart"], 0).await?;
     show("ZooKeeper was restarted, its leader last")?;
     cluster.service_exits_of(ZOOKEEPER, &["restart", "--order", "primary-first"], 0).await?;
-    cluster.service_exits_of(KAFKA, &["update", "--env", "HEAP=256"], 0).await?;
+    cluster.service_exits_of(KAFKA, &["update", "--env", "HEAP=320"], 0).await?;
     show("the brokers were updated")?;
     wait_acknowledged(producer, RECORDS).await?;
     numbers(producer, ACKNOWLEDGED)
