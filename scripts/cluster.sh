@@ -26,6 +26,8 @@ engine=''
 # The services of a scenario, whose files it puts into images.
 services=''
 [[ " $* " != *redis* ]] || services=/usr/bin/redis-server:redis-server
+[[ " $* " != *postgres* ]] ||
+    services+=" /usr/lib/postgresql/15/bin/postgres:postgresql-15"
 [[ " $* " != *kafka* ]] || services+=" /usr/bin/mvn:maven /usr/bin/jlink:openjdk-17-jdk-headless"
 for needed in $iptables $engine $services /usr/bin/containerd:containerd /usr/sbin/runc:runc \
     /usr/sbin/nft:nftables /usr/lib/cni/bridge:containernetworking-plugins \

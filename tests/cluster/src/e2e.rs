@@ -26,8 +26,10 @@ mod network_policy;
 mod own_network;
 mod owners;
 mod pod_termination;
+mod postgres;
 mod predecessor_sockets;
 mod processes;
+mod producer;
 mod reclaim;
 mod records;
 mod redis;
@@ -265,6 +267,7 @@ async fn long_scenarios(
         logs::f100_each_container_has_a_log_stream_that_is_complete_and_in_order,
         redis::redis_keeps_its_addresses_and_every_acknowledged_record,
         kafka::kafka_with_zookeeper_loses_no_acknowledged_record,
+        postgres::postgresql_with_a_replica_loses_no_acknowledged_record,
         guide::the_commands_for_eks_remove_everything,
     ])
 }

@@ -24,6 +24,10 @@ pub(crate) const MEMBER: &str = "localhost/member:1";
 pub(crate) const REDIS: &str = "localhost/redis:7";
 /// Image of Kafka and ZooKeeper.
 pub(crate) const KAFKA: &str = "localhost/kafka:3";
+/// Image of PostgreSQL.
+pub(crate) const POSTGRES: &str = "localhost/postgres:15";
+/// The client of PostgreSQL; the `psql` in the path is a script that chooses one.
+pub(crate) const PSQL: &str = "/usr/lib/postgresql/15/bin/psql";
 /// Image of the log collector.
 const COLLECTOR: &str = "otel/opentelemetry-collector-contrib:0.156.0";
 /// Version of FireCamp's images, as in the chart.
@@ -82,12 +86,34 @@ pub(crate) fn collector(program: &Path, archive: &Path) -> Outcome {
 pub(crate) fn redis(archive: &Path) -> Outcome {
     let mut files = shell();
     for program in ["/usr/bin/redis-server", "/usr/bin/redis-cli"].map(Path::new) {
-        fs::metadata(program)
-            .map_err(failed(format!("{} (Debian: redis-server)", program.display())))?;
-        files.push((program.display().to_string(), program.to_owned()));
-        files.extend(own_paths(libraries(program)?));
+        files.extend(program_of("redis-server", program)?);
     }
     write_service((REDIS, "PATH=/bin:/usr/bin"), files, archive)
+}
+
+/// Writes the archive of [`POSTGRES`], from Debian's packages. Its programs look up their user.
+pub(crate) fn postgres(archive: &Path) -> Outcome {
+    let (home, shared) = (Path::new("/usr/lib/postgresql/15"), "/usr/share/postgresql/15");
+    let mut files = shell();
+    for name in ["postgres", "initdb", "pg_basebackup", "psql"] {
+        files.extend(program_of("postgresql-15", &home.join("bin").join(name))?);
+    }
+    for name in ["plpgsql.so", "dict_snowball.so", "libpqwalreceiver.so"] {
+        files.extend(program_of("postgresql-15", &home.join("lib").join(name))?);
+    }
+    files.extend(own_paths(files_below(Path::new(shared))?));
+    let users = archive.with_extension("passwd");
+    fs::write(&users, "postgres:x:65532:65532::/:/bin/sh\n").map_err(failed(users.display()))?;
+    files.push(("/etc/passwd".to_owned(), users));
+    let path = format!("PATH=/bin:{}/bin", home.display());
+    write_service((POSTGRES, &path), files, archive)
+}
+
+/// A program of a Debian package, with its libraries.
+fn program_of(package: &str, program: &Path) -> Outcome<Vec<(String, PathBuf)>> {
+    let what = format!("{} (Debian: {package})", program.display());
+    fs::metadata(program).map_err(failed(what))?;
+    Ok(own_paths([vec![program.to_owned()], libraries(program)?].concat()).collect())
 }
 
 /// Writes the archive of [`KAFKA`], from the directory that `scripts/kafka.sh` makes.

@@ -6,17 +6,17 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use vpcbox::vpc::Act;
 
 use super::processes::RecordedProcess;
 use super::set::NAMESPACE;
-use super::test_cluster::{Pod, TestCluster, ensure, text};
+use super::test_cluster::{TestCluster, ensure};
 use crate::cli::print_line;
-use crate::install::{PATIENCE, nodes_ready, script, source, until, until_within};
+use crate::install::{PATIENCE, script, source, until, until_within};
 use crate::{Outcome, images};
 
 const KAFKA: &str = "prod/kafka";
 const ZOOKEEPER: &str = "prod/zookeeper";
+const SERVICES: [&str; 2] = ["zookeeper", "kafka"];
 /// The class of the members' volumes; nothing provisions them.
 const CLASS: &str = "shared";
 const IS_READY: &str = "echo srvr | busybox nc 127.0.0.1 2181 | busybox grep -q Mode";
@@ -136,54 +136,6 @@ impl TestCluster<'_> {
         }
         Ok(all)
     }
-
-    /// The members of both services on a node.
-    async fn members_on(&self, node: &str) -> Outcome<Vec<Pod>> {
-        let mut all = Vec::new();
-        for service in ["zookeeper", "kafka"] {
-            for number in MEMBERS {
-                let name = format!("{service}-{number}");
-                let pod = self.pod(&name).await?;
-                if pod["spec"]["nodeName"] == node {
-                    all.push(Pod { name, uid: text(&pod["metadata"]["uid"]), node: node.into() });
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// Waits until each of the members is ready on another node.
-    async fn wait_elsewhere(&self, members: &[Pod]) -> Outcome {
-        for old in members {
-            let new = self.wait_ready_in(NAMESPACE, &old.name, Some(old)).await?;
-            ensure(new.node != old.node, || format!("{} is still on {}", old.name, old.node))?;
-        }
-        Ok(())
-    }
-
-    /// The node of a broker loses its power, with all members on it, and returns.
-    async fn lose_the_node_of(&self, member: &str) -> Outcome<usize> {
-        let node = text(&self.pod(member).await?["spec"]["nodeName"]);
-        let lost = self.members_on(&node).await?;
-        self.vpc(|vpc| vpc.act(Act::Stop { node: node.clone() }))?;
-        self.wait_not_ready(&node).await?;
-        self.taint(&node, true).await?;
-        self.wait_elsewhere(&lost).await?;
-        self.vpc(|vpc| vpc.act(Act::Start { node: node.clone() }))?;
-        nodes_ready(&self.admin).await?;
-        self.taint(&node, false).await?;
-        Ok(lost.len())
-    }
-
-    async fn drain_the_node_of(&self, member: &str) -> Outcome<usize> {
-        let node = text(&self.pod(member).await?["spec"]["nodeName"]);
-        let moving = self.members_on(&node).await?;
-        let words = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s"];
-        self.admin.kubectl(&[&["drain", &node], &words[..]].concat()).await?;
-        self.wait_elsewhere(&moving).await?;
-        self.cordon(&[&node], false).await?;
-        Ok(moving.len())
-    }
 }
 
 pub(super) async fn kafka_with_zookeeper_loses_no_acknowledged_record(
@@ -241,9 +193,9 @@ async fn disturb(cluster: &TestCluster<'_>, producer: &RecordedProcess) -> Outco
         let count = producer.output()?.matches(ACKNOWLEDGED).count();
         print_line(&format!("        {what}: {count} records until then"))
     };
-    let lost = cluster.lose_the_node_of("kafka-0").await?;
+    let lost = cluster.lose_node_of("kafka-0", &SERVICES).await?;
     show(&format!("a node was lost with {lost} members"))?;
-    let drained = cluster.drain_the_node_of("kafka-1").await?;
+    let drained = cluster.drain_node_of("kafka-1", &SERVICES).await?;
     show(&format!("a node with {drained} members was drained"))?;
     cluster.service_exits_of(KAFKA, &["restart", "--order", "ordinal"], 0).await?;
     show("the brokers were restarted")?;

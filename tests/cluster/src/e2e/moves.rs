@@ -1,14 +1,15 @@
 //! Members that move because their node is drained or fails, and scaling.
 
+use firecamp_core::contract::service::NAME_LABEL;
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use vpcbox::vpc::Act;
 
 use super::audit::Held;
 use super::pod_termination::wait_attached_again;
 use super::processes::{containers, send};
 use super::set::Set;
-use super::test_cluster::{CLAIMS, Pod, TestCluster, ensure};
+use super::test_cluster::{CLAIMS, PODS, Pod, TestCluster, ensure, text};
 use crate::Outcome;
 use crate::install::{nodes_ready, until};
 
@@ -30,6 +31,58 @@ impl TestCluster<'_> {
     pub(super) async fn taint(&self, worker: &str, there: bool) -> Outcome {
         let taint = if there { OUT_OF_SERVICE.to_owned() } else { format!("{OUT_OF_SERVICE}-") };
         self.admin.kubectl(&["taint", "node", worker, &taint]).await.map(drop)
+    }
+
+    /// The members of some services on a node.
+    async fn members_on(&self, node: &str, services: &[&str]) -> Outcome<Vec<Pod>> {
+        let pods = self.admin.get(PODS).await?;
+        let all = pods["items"].as_array().into_iter().flatten();
+        let here = all.filter(|pod| {
+            let service = pod["metadata"]["labels"][NAME_LABEL].as_str();
+            pod["spec"]["nodeName"] == node && service.is_some_and(|one| services.contains(&one))
+        });
+        let pod = |pod: &Value| Pod {
+            name: text(&pod["metadata"]["name"]),
+            uid: text(&pod["metadata"]["uid"]),
+            node: node.to_owned(),
+        };
+        Ok(here.map(pod).collect())
+    }
+
+    /// Waits until each of the members is ready on another node.
+    async fn wait_elsewhere(&self, members: &[Pod]) -> Outcome {
+        for old in members {
+            let new = self.wait_ready(&old.name, Some(old)).await?;
+            ensure(new.node != old.node, || format!("{} is still on {}", old.name, old.node))?;
+        }
+        Ok(())
+    }
+
+    /// The node of a member loses its power, with all members of these services on it, which start
+    /// elsewhere; then it returns. Returns how many members it had.
+    pub(super) async fn lose_node_of(&self, member: &str, services: &[&str]) -> Outcome<usize> {
+        let node = text(&self.pod(member).await?["spec"]["nodeName"]);
+        let lost = self.members_on(&node, services).await?;
+        self.vpc(|vpc| vpc.act(Act::Stop { node: node.clone() }))?;
+        self.wait_not_ready(&node).await?;
+        self.taint(&node, true).await?;
+        self.wait_elsewhere(&lost).await?;
+        self.vpc(|vpc| vpc.act(Act::Start { node: node.clone() }))?;
+        nodes_ready(&self.admin).await?;
+        self.taint(&node, false).await?;
+        Ok(lost.len())
+    }
+
+    /// Drains the node of a member; the members of these services on it start elsewhere. Returns
+    /// how many it had.
+    pub(super) async fn drain_node_of(&self, member: &str, services: &[&str]) -> Outcome<usize> {
+        let node = text(&self.pod(member).await?["spec"]["nodeName"]);
+        let moving = self.members_on(&node, services).await?;
+        let words = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s"];
+        self.admin.kubectl(&[&["drain", &node], &words[..]].concat()).await?;
+        self.wait_elsewhere(&moving).await?;
+        self.cordon(&[&node], false).await?;
+        Ok(moving.len())
     }
 
     /// Waits for the member's next pod; it must be on another node and hold the same address.

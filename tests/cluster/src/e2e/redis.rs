@@ -1,16 +1,12 @@
 //! A real service, as users make it: Redis with a replica and Sentinel. Its members, its Sentinels
 //! and its client know addresses alone.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::processes::{output_of, processes, send};
+use super::producer::{Producer, verify_kept};
 use super::test_cluster::{TestCluster, ensure, text};
 use crate::install::{is_condition_true, source, until};
 use crate::up::Running;
@@ -18,32 +14,12 @@ use crate::{Outcome, images};
 
 const REDIS: &str = "prod/redis";
 const SENTINEL: &str = "prod/sentinel";
+const SERVICES: [&str; 2] = ["redis", "sentinel"];
 /// Succeeds in the member that the others copy.
 const IS_PRIMARY: &str = "redis-cli --raw role | { read -r role; [ \"$role\" = master ]; }";
 /// A member is ready once it has what the primary has.
 const IS_READY: &str = "r=$(redis-cli info replication); \
     case $r in *role:master*|*master_link_status:up*) ;; *) false;; esac";
-/// Records before anything happens to a member.
-const EARLY: usize = 30;
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Writes numbers, one after the other, until it is stopped.
-struct Producer {
-    stop: Stop,
-    /// How many were acknowledged.
-    count: Arc<AtomicUsize>,
-    thread: JoinHandle<Outcome<BTreeSet<u64>>>,
-}
-
-/// Stops a producer, also if the scenario fails.
-struct Stop(Arc<AtomicBool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// A client of Redis in the VPC, with the static addresses of the Sentinels.
 #[derive(Clone)]
 struct RedisClient {
@@ -86,50 +62,17 @@ impl RedisClient {
         Ok(answer.lines().eq(["OK", "1"]))
     }
 
-    fn start(&self) -> Producer {
-        let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (client, stopped, counted) = (self.clone(), Arc::clone(&stop), Arc::clone(&count));
-        let thread = std::thread::spawn(move || {
-            let mut acknowledged = BTreeSet::new();
-            for number in 0.. {
-                if stopped.load(Ordering::Relaxed) {
-                    break;
-                }
-                if client.write(number).unwrap_or(false) {
-                    acknowledged.insert(number);
-                    counted.fetch_add(1, Ordering::Relaxed);
-                }
-                std::thread::sleep(PAUSE);
-            }
-            Ok(acknowledged)
-        });
-        Producer { stop: Stop(stop), count, thread }
-    }
-
-    /// The same, and waits until some records are acknowledged.
-    async fn started(&self) -> Outcome<Producer> {
-        let producer = self.start();
-        until("the first records", || async {
-            let count = producer.count.load(Ordering::Relaxed);
-            ensure(count >= EARLY, || format!("{count} records"))
-        })
-        .await?;
-        Ok(producer)
+    async fn start(&self) -> Outcome<Producer> {
+        let client = self.clone();
+        Producer::start(move |number| client.write(number).unwrap_or(false)).await
     }
 
     /// Everything that was acknowledged is there.
     fn verify(&self, producer: Producer) -> Outcome<usize> {
-        drop(producer.stop);
-        let ended = producer.thread.join().map_err(|_panic| "the producer panicked")?;
-        let acknowledged = ended?;
+        let acknowledged = producer.end()?;
         let keys = self.ask(self.primary()?, "6379", &["keys", "n*"])?;
-        let kept: BTreeSet<u64> =
-            keys.iter().filter_map(|key| key.get(1..)?.parse().ok()).collect();
-        let lost: Vec<&u64> = acknowledged.difference(&kept).collect();
-        ensure(lost.is_empty() && !acknowledged.is_empty(), || {
-            format!("{} acknowledged, lost: {lost:?}", acknowledged.len())
-        })?;
-        Ok(acknowledged.len())
+        let kept = keys.iter().filter_map(|key| key.get(1..)?.parse().ok()).collect();
+        verify_kept(&acknowledged, &kept)
     }
 }
 
@@ -143,7 +86,7 @@ impl TestCluster<'_> {
         let [member, sentinel] =
             scripts.map(|name| source(&format!("tests/cluster/src/e2e/redis/{name}")));
         let common = ["create", "--image", images::REDIS, "--pool", "main", "--user", "65532"];
-        let common = [&common[..], &["--grace", "5", "--wait"]].concat();
+        let common = [&common[..], &["--share-nodes", "--grace", "5", "--wait"]].concat();
         let redis = ["--replicas", "2", "--port", "redis=6379", "--config", &member];
         let roles = ["--primary-command", IS_PRIMARY, "--ready-command", IS_READY];
         let run = ["--", "sh", "/data/conf/member.sh"];
@@ -174,7 +117,7 @@ impl TestCluster<'_> {
     /// Restarts in an order while a client writes; returns who was the primary, and who is it.
     async fn restart_redis(&self, client: &RedisClient, order: &str) -> Outcome<[String; 2]> {
         let before = self.member_at(client.primary()?).await?;
-        let producer = client.started().await?;
+        let producer = client.start().await?;
         let said = self.service_exits_of(REDIS, &["restart", "--order", order], 0).await?;
         crate::cli::print_line(&said)?;
         let count = client.verify(producer)?;
@@ -241,22 +184,16 @@ async fn life_of_redis(cluster: &TestCluster<'_>) -> Outcome {
     Ok(())
 }
 
-/// The node of the primary is drained, then its process dies; nothing acknowledged is lost.
+/// The primary's node is drained, then another one is lost, then the primary's process dies; nothing
+/// acknowledged is lost.
 async fn lose_the_primary(cluster: &TestCluster<'_>, client: &RedisClient) -> Outcome {
+    let producer = client.start().await?;
     let primary = cluster.member_at(client.primary()?).await?;
-    let pod = cluster.pod(&primary).await?;
-    let node = text(&pod["spec"]["nodeName"]);
-    let producer = client.started().await?;
-    let drain = ["drain", &node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s"];
-    cluster.admin.kubectl(&drain).await?;
-    cluster.admin.kubectl(&["uncordon", &node]).await?;
-    until("the drained member is ready elsewhere", || async {
-        let now = cluster.pod(&primary).await?;
-        let ready = is_condition_true(&now["status"], "Ready");
-        let moved = now["metadata"]["uid"] != pod["metadata"]["uid"] && ready;
-        ensure(moved && now["spec"]["nodeName"] != node.as_str(), || now["status"].to_string())
-    })
-    .await?;
+    cluster.drain_node_of(&primary, &SERVICES).await?;
+    producer.wait_more().await?;
+    let primary = cluster.member_at(client.primary()?).await?;
+    cluster.lose_node_of(&primary, &SERVICES).await?;
+    producer.wait_more().await?;
     let primary = cluster.member_at(client.primary()?).await?;
     let uid = text(&cluster.pod(&primary).await?["metadata"]["uid"]);
     let servers = processes("cmdline", "redis-server");
@@ -269,5 +206,5 @@ async fn lose_the_primary(cluster: &TestCluster<'_>, client: &RedisClient) -> Ou
     })
     .await?;
     let count = client.verify(producer)?;
-    crate::cli::print_line(&format!("        drain and kill: {count} records, none lost"))
+    crate::cli::print_line(&format!("        drain, node lost, kill: {count} records, none lost"))
 }
