@@ -6,4 +6,7 @@ mod service {
     mod objects;
     mod restart;
     mod restart_faults;
+    mod volume;
+    mod volume_cluster;
+    mod volume_verify;
 }

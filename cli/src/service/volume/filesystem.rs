@@ -60,12 +60,12 @@ impl Filesystem {
 impl Found {
     /// Parses what [`SCRIPT`] printed.
     pub fn parse(output: &str) -> Self {
-        let bytes = output.split_whitespace().map(|text| u8::from_str_radix(text, 16));
+        let words: Vec<&str> = output.split_whitespace().collect();
+        let bytes = words.iter().map(|word| u8::from_str_radix(word, 16));
         match bytes.collect::<Result<Vec<u8>, _>>() {
             Ok(bytes) if bytes.len() == BYTES => Self::of(&bytes),
-            Ok(_) | Err(_) => {
-                Self::Unreadable(output.split_whitespace().collect::<Vec<_>>().join(" "))
-            }
+            Ok(bytes) if bytes.is_empty() => Self::Unreadable("the pod printed nothing".to_owned()),
+            Ok(_) | Err(_) => Self::Unreadable(words.join(" ")),
         }
     }
 
@@ -93,8 +93,7 @@ impl fmt::Display for Found {
             Self::OlderExt => f.write_str("the filesystem ext2 or ext3"),
             Self::BootSector => f.write_str("a boot sector, as disks with partitions have it"),
             Self::Nothing => f.write_str("neither an XFS nor an ext4 superblock"),
-            Self::Unreadable(output) if output.is_empty() => f.write_str("no output"),
-            Self::Unreadable(output) => f.write_str(output),
+            Self::Unreadable(why) => f.write_str(why),
         }
     }
 }

@@ -274,35 +274,30 @@ async fn address<C: ServiceCluster>(
 /// The exit code of a verification, 0 for the stated filesystem, and the line that reports it.
 pub fn verdict(import: &Import, verified: &Verified) -> (u8, String) {
     let (volume, stated) = (&import.volume, import.filesystem.as_str());
-    let advice = "nothing is imported";
-    match verified {
+    let (code, line, next) = match verified {
         Verified::Found(Found::Filesystem(found)) if *found == import.filesystem => {
-            (Exit::Success.code(), format!("{volume} has the filesystem {stated}"))
+            return (Exit::Success.code(), format!("{volume} has the filesystem {stated}"));
         }
-        Verified::Found(Found::Unreadable(why)) => {
-            let line = format!(
-                "the superblock of {volume} could not be read: {why}; {advice}: check that the \
-                 image has `sh` and `od`, and that the namespace permits the pod"
-            );
-            (CheckExit::Unchecked.code(), line)
-        }
-        Verified::Found(Found::Nothing) => {
-            let line = format!(
-                "{volume} has neither an XFS nor an ext4 superblock; {advice}: the CSI driver \
-                 might format it. Check that it is the right volume"
-            );
-            (CheckExit::Problems.code(), line)
-        }
-        Verified::Found(found @ (Found::Filesystem(_) | Found::OlderExt | Found::BootSector)) => {
-            let line = format!("{volume} has {found}, not {stated}; {advice}");
-            (CheckExit::Problems.code(), line)
-        }
-        Verified::NotInTime(missing) => {
-            let line = format!(
-                "the verification of {volume} did not end in time: {missing}; {advice}: correct \
-                 the cause, then repeat the command, which removes what is left"
-            );
-            (Waited::TimedOut.code(), line)
-        }
-    }
+        Verified::Found(Found::Unreadable(why)) => (
+            CheckExit::Unchecked.code(),
+            format!("cannot read the superblock of {volume}: {why}"),
+            "check that the image has `sh` and `od`, and that root may read the device",
+        ),
+        Verified::Found(found @ Found::Nothing) => (
+            CheckExit::Problems.code(),
+            format!("{volume} has {found}"),
+            "check that it is the right volume: the CSI driver might format it",
+        ),
+        Verified::Found(found @ (Found::Filesystem(_) | Found::OlderExt | Found::BootSector)) => (
+            CheckExit::Problems.code(),
+            format!("{volume} has {found}, not {stated}"),
+            "state the right filesystem with --fs-type, or import another volume",
+        ),
+        Verified::NotInTime(missing) => (
+            Waited::TimedOut.code(),
+            format!("the verification of {volume} did not end in time: {missing}"),
+            "correct the cause and repeat the command, which removes what is left",
+        ),
+    };
+    (code, format!("{line}; nothing is imported: {next}"))
 }
