@@ -337,6 +337,20 @@ async fn a_released_persistent_volume_is_refused_and_its_policy_named() {
     assert!(why.contains("set its reclaim policy to Retain"), "{why}");
 }
 
+/// Its pod may still have the volume attached to a node.
+#[tokio::test]
+async fn what_a_verification_left_is_refused_unless_another_one_removes_it() {
+    let cluster = with_service();
+    let objects = import(&cluster, &wanted(&[])).await.verify_objects("check", "busybox");
+    for (path, object) in objects {
+        cluster.put(&path, object);
+    }
+    let why = refused(&cluster, &wanted(&[]), &volume()).await;
+    let left = format!("PersistentVolume firecamp-verify-{VOLUME} exists");
+    assert!(why.contains(&left), "{why}");
+    import(&cluster, &wanted(&["--verify", "busybox"])).await;
+}
+
 const SPEC: &str = r#"
 [vpc]
 cidr = "10.0.0.0/16"

@@ -187,7 +187,8 @@ async fn a_namespace_that_does_not_permit_the_pod_keeps_nothing_of_it() {
     cluster.state().refused = Some(kind::POD);
     let failure = read(&cluster, &mut Vec::new()).await.unwrap_err();
     assert_eq!(failure.exit(), Exit::RegistryRefused);
-    assert!(failure.to_string().contains("violates PodSecurity"), "{failure}");
+    let text = failure.to_string();
+    assert!(text.contains("violates PodSecurity: name a namespace that permits the pod"), "{text}");
     assert!(is_clean(&cluster));
 }
 

@@ -9,7 +9,7 @@ use firecamp_core::ids::VolumeId;
 use serde_json::Value;
 
 use super::filesystem::Filesystem;
-use super::objects::{Claim, DRIVER, Import, volume_path};
+use super::objects::{Claim, DRIVER, Import, verify_path, volume_path};
 use super::quantity::bytes;
 use crate::common::json::{at, text};
 
@@ -26,6 +26,8 @@ pub struct Wanted {
     pub size: Option<String>,
     /// The StorageClass, if the user says it.
     pub class: Option<String>,
+    /// Whether the filesystem is verified first, which removes what an earlier verification left.
+    pub verify: bool,
 }
 
 /// Why a volume is not imported, and what to do.
@@ -211,8 +213,7 @@ fn permits(set: &Value, zone: &str) -> bool {
     selected.is_none_or(|one| one == zone) && terms.is_none_or(|terms| terms.iter().any(permits))
 }
 
-/// Whether the volume is already imported. `volumes` are all PersistentVolumes but that of a
-/// verification, which is removed before anything is made.
+/// Whether the volume is already imported. `volumes` are all PersistentVolumes.
 ///
 /// # Errors
 ///
@@ -223,8 +224,10 @@ pub fn imported<'a>(
     volumes: &'a [Value],
 ) -> Result<Option<&'a Value>, Refusal> {
     let own_name = volume_path(&wanted.volume).name;
+    let temporary = verify_path(&wanted.volume).name;
     let is_named = |one: &&Value| text(one, "/metadata/name") == own_name;
-    let volume = volumes.iter().find(|one| is_of(one, &wanted.volume));
+    let counts = |one: &&Value| !wanted.verify || text(one, "/metadata/name") != temporary;
+    let volume = volumes.iter().filter(counts).find(|one| is_of(one, &wanted.volume));
     let volume = volume.or_else(|| volumes.iter().find(is_named));
     match (volume, claim) {
         (None, None) => Ok(None),

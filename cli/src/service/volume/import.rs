@@ -20,7 +20,7 @@ use super::super::create::{usable_nodes, zones_of_pool};
 use super::super::members::{Members, invalid};
 use super::check::{self, Places, Refusal, Wanted};
 use super::filesystem::{Filesystem, Found};
-use super::objects::{Claim, Import, verify_path, volume_path};
+use super::objects::{Claim, Import, volume_path};
 use super::verify::{Reader, Verified};
 use crate::common::json::{at, text};
 use crate::common::print::{Output, out};
@@ -51,7 +51,7 @@ is made, and refuses both. For this a pod runs with the given image, which needs
 has the volume as a raw device that it can open for reading only, and runs as root without \
 capabilities. The Pod Security Standard \"baseline\" allows it, \"restricted\" does not: use \
 another namespace with --verify-namespace. The pod, its claim and its PersistentVolume are removed \
-before the import. Without --verify, nothing checks the filesystem.
+before the import; if the command is interrupted, the next one with --verify removes them. Without --verify, nothing checks the filesystem.
 
 Needed: the region (AWS_REGION), credentials with the permission ec2:DescribeVolumes, and \
 permission to list and create PersistentVolumes.
@@ -142,6 +142,7 @@ impl ImportArguments {
             filesystem: self.fs_type,
             size: self.size.clone(),
             class: self.class.clone(),
+            verify: self.verify.is_some(),
         }
     }
 }
@@ -225,9 +226,7 @@ pub async fn planned<C: ServiceCluster>(
     let cluster = members.cluster;
     let refused = |why: Refusal| why.of(&wanted.volume);
     let claim = cluster.get(&wanted.claim.path()).await?;
-    let mut volumes = cluster.list(kind::VOLUME, None, &Selector::default()).await?;
-    let temporary = verify_path(&wanted.volume).name;
-    volumes.retain(|one| text(one, "/metadata/name") != temporary);
+    let volumes = cluster.list(kind::VOLUME, None, &Selector::default()).await?;
     let found = check::imported(wanted, claim.as_ref(), &volumes).map_err(refused)?;
     if let (Some(volume), Some(claim)) = (found, claim) {
         let path = volume_path(&wanted.volume);

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use firecamp_core::contract::names::MANAGER_LABEL;
-use firecamp_core::failure::RegistryFailure;
+use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_kube::{Apply, ObjectPath, SERVICE_MANAGER};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -67,7 +67,8 @@ impl<'a, C: ServiceCluster> Reader<'a, C> {
 
     async fn run(&self, report: &mut dyn FnMut(&str)) -> Result<Verified, Failure> {
         for (path, object) in &self.objects {
-            self.cluster.apply(path, object, Apply::default()).await?;
+            let applied = self.cluster.apply(path, object, Apply::default()).await;
+            applied.map_err(|failure| denied(path, failure))?;
         }
         let Some((pod, _object)) = self.objects.last() else {
             return Ok(Verified::NotInTime("there is no pod".to_owned()));
@@ -135,6 +136,15 @@ impl<'a, C: ServiceCluster> Reader<'a, C> {
         }
         Ok(found)
     }
+}
+
+/// The Pod Security Standard of a namespace denies the pod, not the other objects.
+fn denied(path: &ObjectPath, failure: RegistryFailure) -> Failure {
+    if path.kind != kind::POD || failure.kind != RegistryKind::Refused {
+        return failure.into();
+    }
+    let next = "name a namespace that permits the pod with --verify-namespace; nothing is imported";
+    Failure::CheckExit { failure, next }
 }
 
 fn is_left(path: &ObjectPath) -> String {
