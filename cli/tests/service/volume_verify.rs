@@ -15,7 +15,7 @@ use super::volume::VOLUME;
 use super::volume_cluster::{VolumeCluster, global};
 
 const NAME: &str = "firecamp-verify-vol-0a1b2c3d4e5f60718";
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// What the pod prints of a volume by `mkfs.ext4`.
 const EXT4: &str = " 00 00 00 00\n 00 00\n \
