@@ -8,5 +8,6 @@ mod service {
     mod restart_faults;
     mod volume;
     mod volume_cluster;
+    mod volume_ec2;
     mod volume_verify;
 }

@@ -15,8 +15,6 @@ use firecamp_cloud::DescribedVolume;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Zone;
 use firecamp_kube::ObjectPath;
-use firecamp_sim_tests::{Carrier, EPOCH, SharedSim};
-use firecamp_vpc::{Profile, Simulator, Spec};
 use serde_json::{Value, json};
 
 use super::volume_cluster::{VolumeCluster, global};
@@ -335,6 +333,24 @@ async fn a_released_persistent_volume_is_refused_and_its_policy_named() {
     let why = refused(&cluster, &wanted(&[]), &volume()).await;
     assert!(why.contains("it is Released, for claim prod/redis-data-redis-0"), "{why}");
     assert!(why.contains("set its reclaim policy to Retain"), "{why}");
+    // A later claim of the same name stays pending.
+    let spec = json!({ "volumeName": VOLUME });
+    cluster.put(&claim_path(), json!({ "metadata": { "uid": "later" }, "spec": spec }));
+    let why = refused(&cluster, &wanted(&[]), &volume()).await;
+    assert!(why.contains("PersistentVolumeClaim prod/redis-data-redis-0 exists"), "{why}");
+}
+
+#[tokio::test]
+async fn an_imported_volume_that_is_being_deleted_is_refused() {
+    let cluster = with_service();
+    for (path, mut object) in import(&cluster, &wanted(&[])).await.objects() {
+        if path.kind == kind::VOLUME_CLAIM {
+            object["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:00:00Z");
+        }
+        cluster.put(&path, object);
+    }
+    let why = refused(&cluster, &wanted(&[]), &volume()).await;
+    assert!(why.contains("PersistentVolumeClaim prod/redis-data-redis-0 exists"), "{why}");
 }
 
 /// Its pod may still have the volume attached to a node.
@@ -349,50 +365,4 @@ async fn what_a_verification_left_is_refused_unless_another_one_removes_it() {
     let left = format!("PersistentVolume firecamp-verify-{VOLUME} exists");
     assert!(why.contains(&left), "{why}");
     import(&cluster, &wanted(&["--verify", "busybox"])).await;
-}
-
-const SPEC: &str = r#"
-[vpc]
-cidr = "10.0.0.0/16"
-[[subnets]]
-name = "a"
-id = "subnet-0000000a"
-cidr = "10.0.1.0/24"
-zone = "us-east-1a"
-[[subnets]]
-name = "b"
-id = "subnet-0000000b"
-cidr = "10.0.2.0/24"
-zone = "us-east-1b"
-[[nodes]]
-name = "node-a"
-id = "i-00000000000000001"
-subnet = "a"
-instance_type = "m5.large"
-[[volumes]]
-name = "attached"
-id = "vol-00000000000000001"
-node = "node-a"
-size_gib = 100
-[[volumes]]
-name = "free"
-id = "vol-00000000000000002"
-zone = "us-east-1b"
-size_gib = 7
-"#;
-
-#[tokio::test(start_paused = true)]
-async fn ec2_reports_the_zone_the_size_and_the_instance_of_a_volume() {
-    let spec = Spec::from_toml(SPEC).unwrap();
-    let simulator = Simulator::new(&spec, Profile::fast(), 7, EPOCH).unwrap();
-    let cloud = Carrier::new(SharedSim::new(simulator), "node-a").cloud();
-    let describe = async |id: &str| cloud.volume(&id.parse().unwrap()).await.unwrap();
-    let attached = describe("vol-00000000000000001").await.unwrap();
-    assert_eq!((attached.zone.as_str(), attached.gib), ("us-east-1a", 100));
-    assert_eq!(attached.state, "in-use");
-    assert_eq!(attached.instances, ["i-00000000000000001"]);
-    let free = describe("vol-00000000000000002").await.unwrap();
-    assert_eq!((free.zone.as_str(), free.gib), ("us-east-1b", 7));
-    assert_eq!((free.state.as_str(), free.instances.len()), ("available", 0));
-    assert_eq!(describe("vol-00000000000000003").await, None);
 }
