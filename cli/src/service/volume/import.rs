@@ -51,7 +51,8 @@ is made, and refuses both. For this a pod runs with the given image, which needs
 has the volume as a raw device that it can open for reading only, and runs as root without \
 capabilities. The Pod Security Standard \"baseline\" allows it, \"restricted\" does not: use \
 another namespace with --verify-namespace. The pod, its claim and its PersistentVolume are removed \
-before the import; if the command is interrupted, the next one with --verify removes them. Without --verify, nothing checks the filesystem.
+before the import; if the command is interrupted, the next one with --verify removes them. \
+Without --verify, nothing checks the filesystem.
 
 Needed: the region (AWS_REGION), credentials with the permission ec2:DescribeVolumes, and \
 permission to list and create PersistentVolumes.
