@@ -14,6 +14,7 @@ pub mod ready;
 pub mod restart;
 pub mod scale;
 pub mod update;
+pub mod volume;
 
 use clap::{Args, Subcommand};
 use firecamp_core::ids::SetName;
@@ -57,6 +58,8 @@ pub enum ServiceCommand {
     Restart(restart::RestartArguments),
     /// Delete a service; its volumes are kept unless you say otherwise
     Delete(delete::DeleteArguments),
+    /// Make an existing EBS volume the volume of a member
+    Volume(volume::VolumeArguments),
 }
 
 /// Does it. Returns the exit code.
@@ -72,6 +75,7 @@ pub(crate) async fn run(arguments: &ServiceArguments) -> Result<u8, Failure> {
         ServiceCommand::Update(arguments) => update::run(arguments).await,
         ServiceCommand::Restart(arguments) => restart::run(arguments).await,
         ServiceCommand::Delete(arguments) => delete::run(arguments).await,
+        ServiceCommand::Volume(arguments) => volume::run(arguments).await,
     }
 }
 

@@ -6,4 +6,8 @@ mod service {
     mod objects;
     mod restart;
     mod restart_faults;
+    mod volume;
+    mod volume_cluster;
+    mod volume_ec2;
+    mod volume_verify;
 }

@@ -41,7 +41,16 @@ pub async fn apply<C: ServiceCluster>(
     dry_run: DryRun,
     force: bool,
 ) -> Result<Applied, Failure> {
-    let planned = service.objects().map_err(Failure::Usage)?;
+    apply_all(cluster, service.objects().map_err(Failure::Usage)?, dry_run, force).await
+}
+
+/// Applies objects in their order.
+pub async fn apply_all<C: ServiceCluster>(
+    cluster: &C,
+    planned: Vec<(ObjectPath, Value)>,
+    dry_run: DryRun,
+    force: bool,
+) -> Result<Applied, Failure> {
     if dry_run == DryRun::Client {
         return Ok(Applied::planned(planned));
     }
@@ -68,11 +77,15 @@ async fn applied<C: ServiceCluster>(
         }
         other => other,
     };
-    let mut applied = applied.map_err(explained)?;
-    if let Some(metadata) = applied.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+    applied.map(without_managers).map_err(explained)
+}
+
+/// An object without the record of who set which field.
+fn without_managers(mut object: Value) -> Value {
+    if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
-    Ok(applied)
+    object
 }
 
 /// Whether a conflict of server-side apply is with this command's own changes only. The message
@@ -100,7 +113,17 @@ fn explained(failure: RegistryFailure) -> Failure {
 impl Applied {
     /// Objects that are not applied.
     pub fn planned(objects: Vec<(ObjectPath, Value)>) -> Self {
-        let lines = objects.iter().map(|(path, _object)| format!("{path} would be applied\n"));
+        Self::each(objects, "would be applied")
+    }
+
+    /// Objects that exist as they should be.
+    pub fn unchanged(objects: Vec<(ObjectPath, Value)>) -> Self {
+        let objects = objects.into_iter().map(|(path, one)| (path, without_managers(one)));
+        Self::each(objects.collect(), "exists, and stays as it is")
+    }
+
+    fn each(objects: Vec<(ObjectPath, Value)>, done: &str) -> Self {
+        let lines = objects.iter().map(|(path, _object)| format!("{path} {done}\n"));
         Self { lines: lines.collect(), objects: objects.into_iter().map(|(_, one)| one).collect() }
     }
 

@@ -48,6 +48,9 @@ pub mod kind {
         kind: "PersistentVolumeClaim",
         plural: "persistentvolumeclaims",
     };
+    /// A PersistentVolume.
+    pub const VOLUME: ObjectKind =
+        ObjectKind { version: "v1", kind: "PersistentVolume", plural: "persistentvolumes" };
     /// A StaticIPPool.
     pub const POOL: ObjectKind = ObjectKind {
         version: api::VERSION,

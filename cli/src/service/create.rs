@@ -190,7 +190,7 @@ async fn zones<C: ServiceCluster>(
     }
 }
 
-async fn zones_of_pool<C: ServiceCluster>(
+pub(super) async fn zones_of_pool<C: ServiceCluster>(
     cluster: &C,
     pool: &str,
 ) -> Result<BTreeSet<String>, Failure> {
@@ -203,7 +203,7 @@ async fn zones_of_pool<C: ServiceCluster>(
 }
 
 /// The number of ready nodes that take pods, for each zone.
-async fn usable_nodes<C: ServiceCluster>(
+pub(super) async fn usable_nodes<C: ServiceCluster>(
     cluster: &C,
 ) -> Result<BTreeMap<String, usize>, RegistryFailure> {
     let mut zones = BTreeMap::new();

@@ -204,11 +204,12 @@ async fn owned<C: ServiceCluster>(
     Ok((found, uuid))
 }
 
-/// The claims of the members' volumes: those with the labels of the service.
+/// The claims of the members' volumes: those with the label of the service. One that was imported
+/// before the service existed has no UUID.
 async fn claims<C: ServiceCluster>(
     members: &Members<'_, C>,
 ) -> Result<Vec<Existing>, RegistryFailure> {
-    let labels = format!("{NAME_LABEL}={},{UUID_LABEL}", members.set.name);
+    let labels = format!("{NAME_LABEL}={}", members.set.name);
     let selector = Selector { labels, ..Selector::default() };
     let namespace = members.namespace();
     let claims = members.cluster.list(kind::VOLUME_CLAIM, Some(namespace), &selector).await?;

@@ -27,6 +27,7 @@ use crate::ec2::Ec2;
 use crate::identity::{Instance, Known, SkippedInterfaces};
 use crate::listing::{InterfacesBy, ListedInterface, ListedSubnet};
 use crate::metadata::Metadata;
+use crate::volume::DescribedVolume;
 use crate::{identity, sdk_error};
 
 /// The first identity takes three rounds of reads: the constant values, the MACs, their keys.
@@ -75,6 +76,11 @@ impl AwsCloud {
     /// A subnet with its CIDR reservations.
     pub async fn subnet(&self, subnet: &SubnetId) -> Result<ListedSubnet, CloudFailure> {
         Box::pin(self.ec2.subnet(&self.metadata, subnet)).await
+    }
+
+    /// A volume; none if this region has no such volume.
+    pub async fn volume(&self, volume: &VolumeId) -> Result<Option<DescribedVolume>, CloudFailure> {
+        Box::pin(self.ec2.volume(&self.metadata, volume)).await
     }
 
     /// The region: the configured one, or that of this instance.

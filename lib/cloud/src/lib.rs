@@ -39,3 +39,4 @@ pub use credentials::Credentials;
 pub use listing::{InterfacesBy, ListedInterface, ListedSubnet};
 #[cfg(feature = "logs")]
 pub use logs::delete_log_group;
+pub use volume::DescribedVolume;

@@ -11,6 +11,42 @@ use crate::sdk_error;
 
 const GIB: u64 = 1 << 30;
 
+/// A volume as DescribeVolumes reports it. The report may be stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedVolume {
+    /// Its zone.
+    pub zone: Zone,
+    /// Its size in GiB.
+    pub gib: u32,
+    /// Its state: `available`, `in-use`, `creating`, `deleting`, `deleted` or `error`.
+    pub state: String,
+    /// The instances to which it is attached, or from which it is being detached.
+    pub instances: Vec<String>,
+}
+
+/// The volume among these, if it is one of them.
+pub(crate) fn described(
+    what: &str,
+    wanted: &VolumeId,
+    listing: &[Volume],
+) -> Result<Option<DescribedVolume>, CloudFailure> {
+    let named = |one: &&Volume| one.volume_id() == Some(wanted.as_str());
+    let Some(volume) = listing.iter().find(named) else { return Ok(None) };
+    let parse_error =
+        |problem: &dyn std::fmt::Display| parse_failure(what, wanted.as_str(), problem);
+    let zone = Zone::new(volume.availability_zone().unwrap_or_default());
+    let size = volume.size().and_then(|gib| u32::try_from(gib).ok());
+    let instances = volume.attachments().iter();
+    let instances = instances.filter(|one| one.state().is_none_or(|it| it.as_str() != "detached"));
+    let instance = |one: &VolumeAttachment| sdk_error::clean(one.instance_id().unwrap_or_default());
+    Ok(Some(DescribedVolume {
+        zone: zone.map_err(|why| parse_error(&why))?,
+        gib: size.ok_or_else(|| parse_error(&"it has no size"))?,
+        state: sdk_error::clean(volume.state().map_or("", |state| state.as_str())),
+        instances: instances.map(instance).collect(),
+    }))
+}
+
 /// All attachments to the instance, or a failure: a listing without one of them would prove that
 /// its volume is gone.
 pub(crate) fn all(

@@ -15,6 +15,7 @@ use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 use super::{Call, Ec2, filter, pages};
 use crate::classify::Operation;
 use crate::metadata::Metadata;
+use crate::volume::DescribedVolume;
 use crate::{instance_type_limits, interface, sdk_error, volume};
 
 /// EC2's limit of values per filter. An instance has far fewer volumes.
@@ -88,6 +89,19 @@ impl Ec2 {
         let describe = |client| self.volumes(client, &call.what, &filters);
         let listing = self.run(metadata, &call, describe).await?;
         volume::elsewhere(&call.what, instance, &listing)
+    }
+
+    /// A volume, if it exists. A filter, because an unknown volume ID does not fail it.
+    pub(crate) async fn volume(
+        &self,
+        metadata: &Metadata,
+        wanted: &VolumeId,
+    ) -> Result<Option<DescribedVolume>, CloudFailure> {
+        let call = Call::read(format!("DescribeVolumes of {wanted}"));
+        let filters = [filter("volume-id", std::slice::from_ref(wanted))];
+        let describe = |client| self.volumes(client, &call.what, &filters);
+        let listing = self.run(metadata, &call, describe).await?;
+        volume::described(&call.what, wanted, &listing)
     }
 
     async fn volumes(
