@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use vpcbox::vpc::{Fault, FaultSpec, Selector};
 
 use super::endpoint::with_own_network;
 use super::processes::output_of;
@@ -58,12 +59,7 @@ pub(super) async fn a_member_has_one_name_in_the_cluster_wherever_it_runs(
     cluster.wait_answer(visitor, (&name, PORT), &answer(&member)).await?;
     let named = cluster.named(&service).await?;
     ensure(named == [address.as_str()], || format!("{named:?} instead of {address}"))?;
-    let path = format!("/api/v1/namespaces/{APART}/services/{service}");
-    until("the Service reports its names", || async {
-        let condition = cluster.admin.get(&path).await?["status"]["conditions"][0].take();
-        ensure(condition["reason"] == "Published", || condition.to_string())
-    })
-    .await?;
+    cluster.wait_names(&service, "Published").await?;
     cluster.cordon(&[&member.node], true).await?;
     cluster.delete_pod(APART, &member.name).await?;
     let moved = cluster.wait_ready_in(APART, &member.name, Some(&member)).await?;
@@ -107,9 +103,23 @@ impl TestCluster<'_> {
         Ok(of_records.filter(|call| call.committed).count())
     }
 
-    async fn names_condition(&self, service: &str) -> Outcome<Value> {
+    /// Waits until the Service reports this about its names.
+    async fn wait_names(&self, service: &str, reason: &str) -> Outcome {
         let path = format!("/api/v1/namespaces/{APART}/services/{service}");
-        Ok(self.admin.get(&path).await?["status"]["conditions"][0].take())
+        until_within(PATIENCE, &format!("the Service reports {reason}"), || async {
+            let condition = self.admin.get(&path).await?["status"]["conditions"][0].take();
+            ensure(condition["reason"] == reason, || condition.to_string())
+        })
+        .await
+    }
+
+    /// Waits until ExternalDNS has changed records again.
+    async fn wait_changes_of_records(&self, before: usize) -> Outcome {
+        until("ExternalDNS changes a record", || async {
+            let changes = self.changes_of_records()?;
+            ensure(changes > before, || "no change of records".to_owned())
+        })
+        .await
     }
 }
 
@@ -125,27 +135,15 @@ pub(super) async fn f009_a_member_has_one_name_in_the_vpc_wherever_it_runs(
     let service = cluster.name_members(set.name, zone).await?;
     let before = cluster.changes_of_records()?;
     // Without ExternalDNS that is reported, and no look-up makes the resolver remember an absence.
-    until_within(PATIENCE, "the Service reports that nobody reads its records", || async {
-        let condition = cluster.names_condition(&service).await?;
-        ensure(condition["reason"] == "RecordsNotProcessed", || condition.to_string())
-    })
-    .await?;
+    cluster.wait_names(&service, "RecordsNotProcessed").await?;
     cluster.running.order("start external-dns")?;
-    until("ExternalDNS writes the record", || async {
-        let changes = cluster.changes_of_records()?;
-        ensure(changes > before, || "no change of records".to_owned())
-    })
-    .await?;
+    cluster.wait_changes_of_records(before).await?;
     sleep(PROPAGATION).await;
     let name = format!("{}.{}", member.name, external_dns::zone());
     let answer = |pod: &Pod| format!("{} {} {}", pod.name, pod.uid, pod.node);
     let dialled = cluster.dial_by_name(&name)?;
     ensure(dialled == answer(&member), || format!("{name} leads to {dialled:?}"))?;
-    until_within(PATIENCE, "the Service reports its names", || async {
-        let condition = cluster.names_condition(&service).await?;
-        ensure(condition["reason"] == "Published", || condition.to_string())
-    })
-    .await?;
+    cluster.wait_names(&service, "Published").await?;
     // Neither a move nor an ExternalDNS that restarts changes a record.
     let before = cluster.changes_of_records()?;
     cluster.running.order("stop external-dns")?;
@@ -164,12 +162,35 @@ pub(super) async fn f009_a_member_has_one_name_in_the_vpc_wherever_it_runs(
     ensure(changes == before, || format!("{} changes of records by a move", changes - before))?;
     let named = cluster.named(&service).await?;
     ensure(named == [address.as_str()], || format!("{named:?} instead of {address}"))?;
+    start_without_rights(cluster).await?;
+    let before = cluster.changes_of_records()?;
     // The record goes with the Service.
     cluster.end_apart(&moved, &moved.node).await?;
-    until("ExternalDNS removes the record", || async {
-        let changes = cluster.changes_of_records()?;
-        ensure(changes > before, || "no change of records".to_owned())
-    })
-    .await?;
+    cluster.wait_changes_of_records(before).await?;
     cluster.running.order("stop external-dns")
+}
+
+/// A member starts while ExternalDNS has no right to write its record; then it has.
+async fn start_without_rights(cluster: &TestCluster<'_>) -> Outcome {
+    let denied = json!({ "kind": "error", "code": "AccessDenied", "status": 403 });
+    let fault: Fault = serde_json::from_value(denied).map_err(failed("a fault"))?;
+    let op = Some("ChangeResourceRecordSets".to_owned());
+    let when = Selector { op, ..Selector::default() };
+    let fault = cluster.vpc(|vpc| vpc.fault_set(FaultSpec { fault, when }))?;
+    let before = cluster.changes_of_records()?;
+    let set = Set { stop: Stop::None, ..with_own_network("unrecorded") };
+    let member = cluster.start_apart(&set).await?;
+    let zone = json!({ "firecamp.io/dns-zone": "default" });
+    let service = cluster.name_members(set.name, zone).await?;
+    cluster.wait_names(&service, "RecordNotFound").await?;
+    let changes = cluster.changes_of_records()?;
+    ensure(changes == before, || "ExternalDNS changed a record without the right".to_owned())?;
+    cluster.vpc(|vpc| vpc.fault_clear(Some(fault)))?;
+    cluster.wait_changes_of_records(before).await?;
+    cluster.wait_names(&service, "Published").await?;
+    let dialled = cluster.dial_by_name(&format!("{}.{}", member.name, external_dns::zone()))?;
+    ensure(dialled.starts_with(&member.name), || dialled.clone())?;
+    let before = cluster.changes_of_records()?;
+    cluster.end_apart(&member, &member.node).await?;
+    cluster.wait_changes_of_records(before).await
 }
