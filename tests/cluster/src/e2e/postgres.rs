@@ -119,7 +119,7 @@ async fn life_of_postgres(cluster: &TestCluster<'_>) -> Outcome {
     producer.wait_more().await?;
     cluster.lose_node_of("postgres-0", &SERVICES).await?;
     producer.wait_more().await?;
-    cluster.service_exits_of(POSTGRES, &["update", "--env", "PGTZ=UTC"], 0).await?;
+    cluster.service_exits_of(POSTGRES, &["update", "--env", "PGAPPNAME=member"], 0).await?;
     producer.wait_more().await?;
     let count = client.verify(producer).await?;
     print_line(&format!("        drain, node lost, update: {count} records, none lost"))?;
