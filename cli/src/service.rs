@@ -9,6 +9,7 @@ pub mod definition;
 pub mod delete;
 pub mod list;
 pub mod members;
+pub mod names;
 pub mod objects;
 pub mod ready;
 pub mod restart;

@@ -3,7 +3,9 @@
 #[cfg(test)]
 mod service {
     mod fixture;
+    mod names;
     mod objects;
     mod restart;
     mod restart_faults;
+    mod store;
 }

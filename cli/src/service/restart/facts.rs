@@ -36,6 +36,8 @@ pub struct Facts {
 pub struct MemberFacts {
     /// The name of its pod.
     pub name: String,
+    /// Its static address.
+    pub address: Option<String>,
     /// Its pod, if it exists.
     pub pod: Option<PodFacts>,
 }
@@ -118,7 +120,8 @@ pub fn parse(set: &Value, pods: &[Value], addresses: &[Address]) -> Facts {
             };
             parse_pod(pod, missing)
         };
-        MemberFacts { pod: pod.map(parsed), name }
+        let address = own.map(|own| own.address.clone());
+        MemberFacts { pod: pod.map(parsed), name, address }
     };
     Facts {
         set: format!("{namespace}/{name}"),
