@@ -7,5 +7,6 @@ mod service {
     mod objects;
     mod restart;
     mod restart_faults;
+    mod stateless;
     mod store;
 }

@@ -8,7 +8,7 @@ use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::contract::service::{NAME_LABEL, RESTART};
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::ClusterName;
-use firecamp_kube::Selector;
+use firecamp_kube::{ObjectKind, Selector};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 A service is a StatefulSet that `firecamp service` created, or whose pods have static addresses by \
-the label firecamp.io/pool.
+the label firecamp.io/pool; or a Deployment that `firecamp service create --stateless` created.
 
 Exit codes: 0 the services are listed; 15 the cluster cannot be reached; 22 the cluster denied a \
 request; 2 invalid flag.")]
@@ -70,6 +70,8 @@ pub struct StatusArguments {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listed {
+    /// `StatefulSet`, or `Deployment` for a stateless service.
+    pub kind: &'static str,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -146,7 +148,14 @@ pub async fn services<C: ServiceCluster>(
     namespace: Option<&str>,
 ) -> Result<Vec<Listed>, RegistryFailure> {
     let sets = cluster.list(kind::STATEFUL_SET, namespace, &Selector::default()).await?;
-    Ok(sets.iter().filter(|set| is_service(set)).map(listed).collect())
+    let ours = Selector { labels: NAME_LABEL.to_owned(), ..Selector::default() };
+    let deployments = cluster.list(kind::DEPLOYMENT, namespace, &ours).await?;
+    let sets = sets.iter().filter(|set| is_service(set));
+    let stateful = sets.map(|set| listed(kind::STATEFUL_SET, set));
+    let stateless = deployments.iter().map(|one| listed(kind::DEPLOYMENT, one));
+    let mut all: Vec<Listed> = stateful.chain(stateless).collect();
+    all.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    Ok(all)
 }
 
 fn is_service(set: &Value) -> bool {
@@ -158,8 +167,9 @@ fn pool(set: &Value) -> Option<String> {
     labels.get(POOL_LABEL).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn listed(set: &Value) -> Listed {
+fn listed(kind: ObjectKind, set: &Value) -> Listed {
     Listed {
+        kind: kind.kind,
         namespace: text(set, "/metadata/namespace").to_owned(),
         name: text(set, "/metadata/name").to_owned(),
         replicas: at(set, "/spec/replicas").as_u64().unwrap_or(1),
@@ -174,19 +184,20 @@ fn people(services: &[Listed]) -> String {
         vec![
             one.namespace.clone(),
             one.name.clone(),
+            one.kind.to_owned(),
             format!("{}/{}", one.ready, one.replicas),
             one.pool.clone().unwrap_or_default(),
             one.image.clone(),
         ]
     };
     let rows: Vec<Vec<String>> = services.iter().map(row).collect();
-    table(&["NAMESPACE", "SERVICE", "READY", "POOL", "IMAGE"], &rows)
+    table(&["NAMESPACE", "SERVICE", "KIND", "READY", "POOL", "IMAGE"], &rows)
 }
 
 /// Shows a service. Returns the exit code.
 pub(crate) async fn status(arguments: &StatusArguments) -> Result<u8, Failure> {
     let opened = arguments.target.open().await?;
-    let status = of(&opened.members(), arguments.cluster_name.as_ref()).await?;
+    let status = of(&opened.found().await?, arguments.cluster_name.as_ref()).await?;
     out(&arguments.output.text(&status, |_wide| status.people())?)?;
     Ok(status.end().code())
 }
@@ -196,7 +207,7 @@ pub async fn of<C: ServiceCluster>(
     members: &Members<'_, C>,
     cluster: Option<&ClusterName>,
 ) -> Result<Status, RegistryFailure> {
-    let set = members.stateful_set().await?;
+    let set = members.workload().await?;
     let facts = members.facts(&set).await?;
     let names = Names::of(members, cluster).await?;
     let all = Selector::default();
@@ -210,7 +221,7 @@ pub async fn of<C: ServiceCluster>(
     let restart = at(&set, "/metadata/annotations").get(RESTART).and_then(Value::as_str);
     let restart = restart.and_then(|text| serde_json::from_str::<Progress>(text).ok());
     Ok(Status {
-        service: listed(&set),
+        service: listed(members.set.kind, &set),
         members: facts.members.iter().map(member).collect(),
         names_ready: names.ready(),
         restart: restart.filter(Progress::is_open),
