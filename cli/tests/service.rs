@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod service {
     mod fixture;
+    mod member_conf;
     mod names;
     mod objects;
     mod restart;

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use firecamp_core::contract::env;
+use firecamp_core::contract::names::zone_asked;
 use serde::{Deserialize, Serialize};
 
+use super::objects::MEMBER_CONF;
 use super::restart::progress::Order;
 use crate::failure::Failure;
 
@@ -52,6 +54,10 @@ pub struct Definition {
     #[command(flatten)]
     #[serde(skip_serializing_if = "is_default")]
     pub restart: Restart,
+    /// Whether members find a generated /data/conf/member.conf, which scripts source
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member_conf: Option<bool>,
     /// Files of configuration, by name; the members find them in /data/conf.
     #[arg(skip)]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -243,8 +249,35 @@ impl Definition {
         if self.container.env.iter().any(|(name, _)| name == env::POD_NAME) {
             return Err(format!("--env {}: every member has this variable", env::POD_NAME));
         }
+        self.check_member_conf()?;
         let refused = self.stateless.then(|| self.needs_members()).flatten();
         refused.map_or(Ok(()), |(flag, why)| Err(format!("{flag} with --stateless: {why}")))
+    }
+
+    /// Whether members find a generated member.conf.
+    pub(super) fn has_member_conf(&self) -> bool {
+        self.member_conf.unwrap_or_default()
+    }
+
+    /// The generated file has the member's static address and its name, which must be known.
+    fn check_member_conf(&self) -> Result<(), String> {
+        if !self.has_member_conf() {
+            return Ok(());
+        }
+        if self.pool.is_none() {
+            return Err("--member-conf: members have no static address without --pool".to_owned());
+        }
+        if self.config.contains_key(MEMBER_CONF) {
+            let text = "--config has a file of the same name: omit one of them, or use \
+                        --member-conf false";
+            return Err(format!("--member-conf: {text}"));
+        }
+        match self.dns_zone.as_deref() {
+            Some(zone) if zone_asked(zone, None).is_none() => Err(format!(
+                "--member-conf: {zone:?} names no DNS zone here: use --dns-zone with its whole name"
+            )),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// What only the members of a StatefulSet can have, with the reason.
@@ -295,6 +328,7 @@ impl Definition {
                 share_nodes: over.placement.share_nodes.or(self.placement.share_nodes),
             },
             restart: self.restart.overlaid(over.restart),
+            member_conf: over.member_conf.or(self.member_conf),
             config,
         }
     }

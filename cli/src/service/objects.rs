@@ -2,6 +2,7 @@
 //!
 //! Names, labels and paths are those of the original FireCamp, where it has them.
 
+mod member_conf;
 mod pod;
 
 use firecamp_core::contract::names::{MANAGER_LABEL, SET_LABEL, ZONE_ANNOTATION};
@@ -14,6 +15,8 @@ use serde_json::{Map, Value, json};
 
 use super::cluster::{kind, path};
 use super::definition::Definition;
+
+pub(super) use member_conf::MEMBER_CONF;
 
 /// A service with its name and identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +56,10 @@ impl Service {
         let name = self.name.as_str();
         let of = |kind| path(kind, &self.namespace, name);
         let mut all = vec![(of(kind::ACCOUNT), json!({ "automountServiceAccountToken": false }))];
-        if !self.definition.config.is_empty() {
+        let files = self.files();
+        if !files.is_empty() {
             let config = path(kind::CONFIG_MAP, &self.namespace, &self.config_map());
-            all.push((config, json!({ "immutable": true, "data": self.definition.config })));
+            all.push((config, json!({ "immutable": true, "data": files })));
         }
         all.push((of(kind::SERVICE), self.service()));
         all.extend(self.static_service());
@@ -72,7 +76,7 @@ impl Service {
     /// The name of the ConfigMap with the files of configuration: another one for other content,
     /// so that a member gets it only when it restarts, and an undo returns to the old one.
     pub fn config_map(&self) -> String {
-        format!("{}-conf-{}", self.name, super::hash(&json!(self.definition.config)))
+        format!("{}-conf-{}", self.name, super::hash(&json!(self.files())))
     }
 
     /// The object with its kind, name and labels.

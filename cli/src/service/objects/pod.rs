@@ -47,7 +47,7 @@ impl Service {
         let optional = [
             ("hostNetwork", host.then_some(json!(true))),
             ("dnsPolicy", host.then_some(json!("ClusterFirstWithHostNet"))),
-            ("volumes", (!self.definition.config.is_empty()).then_some(config)),
+            ("volumes", (!self.files().is_empty()).then_some(config)),
         ];
         if let Some(pod) = pod.as_object_mut() {
             let present = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -124,7 +124,7 @@ impl Service {
         let pod = json!({ "name": env::POD_NAME, "valueFrom": field });
         let own = self.definition.container.env.iter();
         let own = own.map(|(name, value)| json!({ "name": name, "value": value }));
-        [pod].into_iter().chain(own).collect()
+        [pod].into_iter().chain(self.zone_of_member()).chain(own).collect()
     }
 
     fn readiness(&self) -> Value {
@@ -173,7 +173,7 @@ impl Service {
             size.as_ref().map(|_size| json!({ "name": self.volume(role), "mountPath": place }))
         });
         // A mounted directory would hide what else is in it.
-        let files = self.definition.config.keys().map(|file| {
+        let files = self.files().into_keys().map(|file| {
             let place = format!("{CONF_DIR}/{file}");
             json!({ "name": "conf", "mountPath": place, "subPath": file, "readOnly": true })
         });
