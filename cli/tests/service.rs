@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod service {
     mod fixture;
+    mod info;
     mod member_conf;
     mod names;
     mod objects;
