@@ -93,7 +93,7 @@ async fn a_name_in_the_default_zone_needs_the_name_of_the_cluster() {
     let store = store(&json!({ "firecamp.io/dns-zone": "default" }), &published());
     let names = async |cluster| status(&store, cluster).await.members.swap_remove(0).names;
     let in_cluster = "redis-0.redis-static.prod.svc".to_owned();
-    assert_eq!(names(None).await, [in_cluster.clone()]);
+    assert_eq!(names(None).await, std::slice::from_ref(&in_cluster));
     assert_eq!(names(Some("Test")).await, [in_cluster, "redis-0.test-firecamp.com".to_owned()]);
 }
 
