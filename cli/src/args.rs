@@ -65,7 +65,7 @@ pub enum Command {
     Inject(InjectArguments),
     /// Remove unused addresses, rules and routes of FireCamp from this node's kernel
     Cleanup(CleanupArguments),
-    /// Create, change, restart, stop and delete stateful services
+    /// Create, change, restart, stop and delete services
     Service(Box<ServiceArguments>),
     /// Run one-off tasks of a service, as Jobs
     Task(Box<TaskArguments>),

@@ -13,7 +13,7 @@ const INTRODUCTION: &str = "\
 <!-- Generated from the code: `BLESS=1 cargo test -p firecamp-cli --test documents`. -->
 
 `firecamp` shows the state of members and nodes, and explains problems. Its commands are read-only,
-with five exceptions: `firecamp service` manages stateful services ([services.md](services.md)),
+with five exceptions: `firecamp service` manages services ([services.md](services.md)),
 `firecamp cleanup` changes the kernel of the node on which it runs, `firecamp import --apply`
 writes claims and StaticIPs to the cluster, `firecamp uninstall --yes` removes all addresses,
 interfaces and pools, and `firecamp verify-ec2` creates two network interfaces in EC2 for a while

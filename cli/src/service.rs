@@ -1,5 +1,5 @@
-//! `firecamp service`: creates, changes, restarts, stops and deletes stateful services, as
-//! StatefulSets with what belongs to them.
+//! `firecamp service`: creates, changes, restarts, stops and deletes services, as StatefulSets or,
+//! if they are stateless, as Deployments, with what belongs to them.
 
 mod adopt;
 pub mod apply;
@@ -9,14 +9,17 @@ pub mod definition;
 pub mod delete;
 pub mod list;
 pub mod members;
+pub mod names;
 pub mod objects;
 pub mod ready;
 pub mod restart;
 pub mod scale;
+pub mod stateless;
 pub mod update;
 pub mod volume;
 
 use clap::{Args, Subcommand};
+use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::SetName;
 use firecamp_kube::Timeouts;
 use serde_json::Value;
@@ -38,7 +41,8 @@ pub struct ServiceArguments {
 /// What to do with a service.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ServiceCommand {
-    /// Create a service: a StatefulSet, its headless Service, its budget and its ServiceAccount
+    /// Create a service: a StatefulSet or a Deployment, its Service, its budget and its
+    /// ServiceAccount
     Create(create::CreateArguments),
     /// Adopt a StatefulSet that somebody else made, with the order of its restarts
     Adopt(adopt::AdoptArguments),
@@ -101,10 +105,15 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Its members.
+    /// Its members, which are those of a StatefulSet.
     pub fn members(&self) -> Members<'_, KubeServices> {
         let set = path(kind::STATEFUL_SET, &self.namespace, self.name.as_str());
         Members { cluster: &self.cluster, set }
+    }
+
+    /// The members of the service that exists, which may be stateless.
+    pub async fn found(&self) -> Result<Members<'_, KubeServices>, RegistryFailure> {
+        Members::of(&self.cluster, &self.namespace, self.name.as_str()).await
     }
 }
 

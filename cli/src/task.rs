@@ -122,7 +122,7 @@ async fn start(arguments: &RunArguments) -> Result<u8, Failure> {
     let named = &arguments.named;
     let opened = named.target.open().await?;
     let job = job_of(&opened, &named.task);
-    run_job(&opened.members(), &job, (&arguments.command, &arguments.env)).await?;
+    run_job(&opened.found().await?, &job, (&arguments.command, &arguments.env)).await?;
     if !arguments.wait {
         out(&format!("{job} is started\n"))?;
         return Ok(Waited::Reached.code());
@@ -138,7 +138,7 @@ pub async fn run_job<C: ServiceCluster>(
     job: &ObjectPath,
     (command, env): (&[String], &[(String, String)]),
 ) -> Result<(), Failure> {
-    let set = members.stateful_set().await?;
+    let set = members.workload().await?;
     if members.cluster.get(job).await?.is_some() {
         return Err(Failure::Usage(format!(
             "{job} exists: a task runs once; delete it first with `firecamp task delete`"

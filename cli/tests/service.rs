@@ -3,9 +3,14 @@
 #[cfg(test)]
 mod service {
     mod fixture;
+    mod info;
+    mod member_conf;
+    mod names;
     mod objects;
     mod restart;
     mod restart_faults;
+    mod stateless;
+    mod store;
     mod volume;
     mod volume_cluster;
     mod volume_ec2;

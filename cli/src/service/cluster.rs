@@ -21,6 +21,12 @@ pub mod kind {
     /// A StatefulSet.
     pub const STATEFUL_SET: ObjectKind =
         ObjectKind { version: "apps/v1", kind: "StatefulSet", plural: "statefulsets" };
+    /// A Deployment.
+    pub const DEPLOYMENT: ObjectKind =
+        ObjectKind { version: "apps/v1", kind: "Deployment", plural: "deployments" };
+    /// The revisions of a Deployment's template, with their pods.
+    pub const REPLICA_SET: ObjectKind =
+        ObjectKind { version: "apps/v1", kind: "ReplicaSet", plural: "replicasets" };
     /// The revisions of a StatefulSet's template.
     pub const REVISION: ObjectKind = ObjectKind {
         version: "apps/v1",

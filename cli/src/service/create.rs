@@ -31,6 +31,7 @@ Examples:
     --port redis=6379 --data 10Gi --user 999 --memory 512Mi --cpu 100m --wait \\
     -- redis-server --dir /data --bind 0.0.0.0
   firecamp service create prod/kafka -f kafka.yaml --config server.properties
+  firecamp service create prod/web --stateless --image nginx --replicas 3 --port http=8080
   firecamp service create prod/redis -f redis.yaml --dry-run client -o yaml > manifests.yaml
 
 The objects: a ServiceAccount without a token, a ConfigMap with the files of --config, a headless \
@@ -44,10 +45,18 @@ on a node. They fulfil the Pod Security Standard \"restricted\".
 
 With --pool, each member has a static address, which it finds in /run/firecamp.io/address.
 
-A file has the fields of the flags: replicas, pool, dnsZone, ports, container (image, command, \
+With --member-conf, members find the variables of the original's member.conf in \
+/data/conf/member.conf: AVAILABILITY_ZONE, MEMBER_NAME, SERVICE_MEMBER, MEMBER_STATIC_IP and \
+BIND_IP. A shell must source the file. AVAILABILITY_ZONE is empty before Kubernetes 1.35.
+
+With --stateless, there is a Deployment instead of the StatefulSet, and the Service has a cluster \
+IP. The Deployment replaces pods by itself when their template changes, so that the flags for \
+addresses, names, volumes and the order of restarts are refused.
+
+A file has the fields of the flags: stateless, replicas, pool, dnsZone, ports, container (image, command, \
 env, cpu, memory, user, readyCommand), volumes (data, dataClass, journal, journalClass), placement \
-(zones, hostNetwork, shareNodes), restart (order, primaryLabel, primaryCommand, grace) and config. \
-Flags replace what the file says.
+(zones, hostNetwork, shareNodes), restart (order, primaryLabel, primaryCommand, grace), memberConf and \
+config. Flags replace what the file says.
 
 Exit codes: 0 the service is created, and ready with --wait; 14 it is created, but not ready in \
 time; 2 invalid flag or file, or the service exists; 15 the cluster cannot be reached; 16 a zone \
@@ -101,13 +110,13 @@ pub(crate) async fn run(arguments: &CreateArguments) -> Result<u8, Failure> {
         return out(&super::apply::Applied::planned(objects).text(arguments.output)?).map(|()| 0);
     }
     let opened = arguments.target.open().await?;
-    let members = opened.members();
-    let service = planned(&members, &opened.name, definition).await?;
+    let service = planned(&opened.members(), &opened.name, definition).await?;
     let applied = apply(&opened.cluster, &service, arguments.dry_run, false).await?;
     out(&applied.text(arguments.output)?)?;
     if !arguments.wait {
         return Ok(Waited::Reached.code());
     }
+    let members = Members { cluster: &opened.cluster, set: service.workload() };
     waited(&members, arguments.timeout).await
 }
 
@@ -134,11 +143,10 @@ pub async fn planned<C: ServiceCluster>(
     mut definition: Definition,
 ) -> Result<Service, Failure> {
     let (cluster, namespace) = (members.cluster, members.namespace().to_owned());
-    if cluster.get(&members.set).await?.is_some() {
-        return Err(Failure::Usage(format!(
-            "{} exists: change it with `firecamp service update`",
-            members.set
-        )));
+    let found = Members::of(cluster, &namespace, name.as_str()).await?;
+    if cluster.get(&found.set).await?.is_some() {
+        let text = format!("{} exists: change it with `firecamp service update`", found.set);
+        return Err(Failure::Usage(text));
     }
     definition.placement.zones = zones(cluster, &definition).await?;
     // What an interrupted command left keeps its UUID.

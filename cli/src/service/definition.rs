@@ -6,8 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use firecamp_core::contract::env;
+use firecamp_core::contract::names::zone_asked;
 use serde::{Deserialize, Serialize};
 
+use super::objects::MEMBER_CONF;
 use super::restart::progress::Order;
 use crate::failure::Failure;
 
@@ -15,6 +18,10 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Definition {
+    /// A stateless service: a Deployment, without volumes and static addresses
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_default")]
+    pub stateless: bool,
     /// Number of members
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +54,10 @@ pub struct Definition {
     #[command(flatten)]
     #[serde(skip_serializing_if = "is_default")]
     pub restart: Restart,
+    /// Whether members find a generated /data/conf/member.conf, which scripts source
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member_conf: Option<bool>,
     /// Files of configuration, by name; the members find them in /data/conf.
     #[arg(skip)]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -226,6 +237,68 @@ impl Definition {
         Ok(self)
     }
 
+    /// Checks what does not depend on the cluster.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, or what does not go together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.ports.is_empty() {
+            return Err("a service has at least one port: --port NAME=PORT".to_owned());
+        }
+        if self.container.env.iter().any(|(name, _)| name == env::POD_NAME) {
+            return Err(format!("--env {}: every member has this variable", env::POD_NAME));
+        }
+        self.check_member_conf()?;
+        let refused = self.stateless.then(|| self.needs_members()).flatten();
+        refused.map_or(Ok(()), |(flag, why)| Err(format!("{flag} with --stateless: {why}")))
+    }
+
+    /// Whether members find a generated member.conf.
+    pub(super) fn has_member_conf(&self) -> bool {
+        self.member_conf.unwrap_or_default()
+    }
+
+    /// The generated file has the member's static address and its name, which must be known.
+    fn check_member_conf(&self) -> Result<(), String> {
+        if !self.has_member_conf() {
+            return Ok(());
+        }
+        if self.pool.is_none() {
+            return Err("--member-conf: members have no static address without --pool".to_owned());
+        }
+        if self.config.contains_key(MEMBER_CONF) {
+            let text = "--config has a file of the same name: omit one of them, or use \
+                        --member-conf false";
+            return Err(format!("--member-conf: {text}"));
+        }
+        match self.dns_zone.as_deref() {
+            Some(zone) if zone_asked(zone, None).is_none() => Err(format!(
+                "--member-conf: {zone:?} names no DNS zone here: use --dns-zone with its whole name"
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What only the members of a StatefulSet can have, with the reason.
+    fn needs_members(&self) -> Option<(&'static str, &'static str)> {
+        let Self { volumes, restart, .. } = self;
+        let addresses = "pods of a Deployment have neither static addresses nor constant names";
+        let storage = "pods of a Deployment have no volumes of their own";
+        let order = "a Deployment replaces its pods in no order";
+        let flags = [
+            ("--pool", self.pool.is_some(), addresses),
+            ("--dns-zone", self.dns_zone.is_some(), addresses),
+            ("--data", volumes.data.is_some() || volumes.data_class.is_some(), storage),
+            ("--journal", volumes.journal.is_some() || volumes.journal_class.is_some(), storage),
+            ("--order", restart.order.is_some(), order),
+            ("--primary-label", restart.primary_label.is_some(), order),
+            ("--primary-command", restart.primary_command.is_some(), order),
+        ];
+        let refused = flags.into_iter().find(|(_flag, is_given, _why)| *is_given);
+        refused.map(|(flag, _is_given, why)| (flag, why))
+    }
+
     /// This definition with what the other one says. Ports, variables and files are replaced by
     /// their names; zones and the command as a whole.
     #[must_use]
@@ -233,6 +306,7 @@ impl Definition {
         let mut config = self.config;
         config.extend(over.config);
         Self {
+            stateless: over.stateless || self.stateless,
             replicas: over.replicas.or(self.replicas),
             pool: over.pool.or(self.pool),
             dns_zone: over.dns_zone.or(self.dns_zone),
@@ -254,6 +328,7 @@ impl Definition {
                 share_nodes: over.placement.share_nodes.or(self.placement.share_nodes),
             },
             restart: self.restart.overlaid(over.restart),
+            member_conf: over.member_conf.or(self.member_conf),
             config,
         }
     }

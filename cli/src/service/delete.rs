@@ -27,8 +27,8 @@ Examples:
   firecamp service delete prod/redis --yes
   firecamp service delete prod/redis --yes --volumes --logs --cluster-name prod
 
-Deleted, in this order: the StatefulSet; after its pods are gone and its addresses are released, \
-the headless Service, the budget, the ConfigMap and the ServiceAccount that belong to the service. \
+Deleted, in this order: the StatefulSet, or the Deployment of a stateless service; after its pods are gone and its addresses are released, \
+the Services, the budget, the ConfigMap and the ServiceAccount that belong to the service. \
 Its addresses return to the pool as the pool's policy says. The claims of its volumes are kept, \
 unless --volumes is given: then they are deleted, and what happens to the EBS volumes is decided \
 by the reclaim policy of their PersistentVolumes. The output lists each claim with its volume. \
@@ -89,8 +89,10 @@ pub struct Deletion {
 }
 
 /// An object that exists.
-struct Existing {
-    path: ObjectPath,
+#[derive(Debug)]
+pub struct Existing {
+    /// Its name.
+    pub path: ObjectPath,
     uid: String,
     volume: String,
 }
@@ -103,18 +105,19 @@ pub(crate) async fn run(arguments: &DeleteArguments) -> Result<u8, Failure> {
         return Err(Failure::Usage(text.to_owned()));
     }
     let opened = arguments.target.open().await?;
-    let members = opened.members();
+    let members = opened.found().await?;
     let (owned, uuid) = owned(&members).await?;
     let log_group = arguments.log_group(&members, uuid.as_deref());
     let claims = claims(&members).await?;
     let (first, rest): (Vec<Existing>, Vec<Existing>) =
-        owned.into_iter().partition(|one| one.path.kind == kind::STATEFUL_SET);
+        owned.into_iter().partition(|one| one.path == members.set);
     let (doomed, kept) =
         if arguments.volumes { (claims, Vec::new()) } else { (Vec::new(), claims) };
     if !arguments.dry_run {
         delete(members.cluster, &first).await?;
         let report =
-            scale::released(&arguments.target, arguments.timeout, arguments.output).await?;
+            scale::released(&members, &arguments.target, arguments.timeout, arguments.output)
+                .await?;
         if report.end() == Waited::TimedOut {
             out(&report.people(jiff::Timestamp::now()))?;
             return Ok(report.end().code());
@@ -165,7 +168,7 @@ async fn delete_logs(group: &str) -> Result<bool, Failure> {
 /// # Errors
 ///
 /// If there is a StatefulSet of this name that `firecamp service create` did not make.
-async fn owned<C: ServiceCluster>(
+pub async fn owned<C: ServiceCluster>(
     members: &Members<'_, C>,
 ) -> Result<(Vec<Existing>, Option<String>), Failure> {
     let name = members.set.name.as_str();
@@ -176,7 +179,7 @@ async fn owned<C: ServiceCluster>(
     };
     let mut found = Vec::new();
     let mut uuid = None;
-    // The StatefulSet is the first one: what it says is the service's UUID.
+    // The workload is the first one: what it says is the service's UUID.
     let named = path(kind::SERVICE, members.namespace(), &static_name(name));
     let paths =
         [members.set.clone(), of(kind::SERVICE), named, of(kind::BUDGET), of(kind::ACCOUNT)];

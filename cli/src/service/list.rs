@@ -3,16 +3,20 @@
 use clap::Args;
 use firecamp_core::contract::cluster::ZONE_LABEL;
 use firecamp_core::contract::endpoint::POOL_LABEL;
+use firecamp_core::contract::env;
 use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::contract::service::{NAME_LABEL, RESTART};
 use firecamp_core::failure::RegistryFailure;
-use firecamp_kube::Selector;
+use firecamp_core::ids::ClusterName;
+use firecamp_kube::{ObjectKind, Selector};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::cluster::{ServiceCluster, kind};
 use super::members::Members;
+use super::names::{Names, NamesReady};
 use super::restart::decide::not_back;
+use super::restart::facts::{Facts, MemberFacts};
 use super::restart::progress::{Progress, Stopped};
 use super::{Target, open};
 use crate::common::json::{at, text};
@@ -20,13 +24,12 @@ use crate::common::print::{Output, out};
 use crate::common::select_registry::{DEFAULT_NAMESPACE, RegistryArguments};
 use crate::common::table::table;
 use crate::failure::Failure;
-use crate::wait::facts::Address;
 
 /// `firecamp service list`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 A service is a StatefulSet that `firecamp service` created, or whose pods have static addresses by \
-the label firecamp.io/pool.
+the label firecamp.io/pool; or a Deployment that `firecamp service create --stateless` created.
 
 Exit codes: 0 the services are listed; 15 the cluster cannot be reached; 22 the cluster denied a \
 request; 2 invalid flag.")]
@@ -45,6 +48,9 @@ pub struct ListArguments {
 /// `firecamp service status`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
+The names of a member are those that its Services ask for (docs/names.md). Whether they are \
+published does not change the exit code.
+
 Exit codes: 0 every member is ready, with its address; 20 a member is not, or a restart stopped; \
 15 the cluster cannot be reached; 16 the service does not exist; 22 the cluster denied a request; \
 2 invalid flag.")]
@@ -52,6 +58,9 @@ pub struct StatusArguments {
     /// The service.
     #[command(flatten)]
     pub target: Target,
+    /// Name of the cluster, for names in the DNS zone `default`
+    #[arg(long, env = env::CLUSTER, hide_env_values = true, value_name = "NAME")]
+    pub cluster_name: Option<ClusterName>,
     /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
@@ -61,6 +70,8 @@ pub struct StatusArguments {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listed {
+    /// `StatefulSet`, or `Deployment` for a stateless service.
+    pub kind: &'static str,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -85,6 +96,9 @@ pub struct Status {
     pub service: Listed,
     /// Its members.
     pub members: Vec<Member>,
+    /// Whether the names of the members are published, for each Service that names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names_ready: Vec<NamesReady>,
     /// The restart that is not finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Progress>,
@@ -99,6 +113,9 @@ pub struct Member {
     /// Its static address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Its names in DNS, in the cluster and in the VPC.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// The node of its pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
@@ -131,7 +148,14 @@ pub async fn services<C: ServiceCluster>(
     namespace: Option<&str>,
 ) -> Result<Vec<Listed>, RegistryFailure> {
     let sets = cluster.list(kind::STATEFUL_SET, namespace, &Selector::default()).await?;
-    Ok(sets.iter().filter(|set| is_service(set)).map(listed).collect())
+    let ours = Selector { labels: NAME_LABEL.to_owned(), ..Selector::default() };
+    let deployments = cluster.list(kind::DEPLOYMENT, namespace, &ours).await?;
+    let sets = sets.iter().filter(|set| is_service(set));
+    let stateful = sets.map(|set| listed(kind::STATEFUL_SET, set));
+    let stateless = deployments.iter().map(|one| listed(kind::DEPLOYMENT, one));
+    let mut all: Vec<Listed> = stateful.chain(stateless).collect();
+    all.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    Ok(all)
 }
 
 fn is_service(set: &Value) -> bool {
@@ -143,8 +167,9 @@ fn pool(set: &Value) -> Option<String> {
     labels.get(POOL_LABEL).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn listed(set: &Value) -> Listed {
+fn listed(kind: ObjectKind, set: &Value) -> Listed {
     Listed {
+        kind: kind.kind,
         namespace: text(set, "/metadata/namespace").to_owned(),
         name: text(set, "/metadata/name").to_owned(),
         replicas: at(set, "/spec/replicas").as_u64().unwrap_or(1),
@@ -159,54 +184,63 @@ fn people(services: &[Listed]) -> String {
         vec![
             one.namespace.clone(),
             one.name.clone(),
+            one.kind.to_owned(),
             format!("{}/{}", one.ready, one.replicas),
             one.pool.clone().unwrap_or_default(),
             one.image.clone(),
         ]
     };
     let rows: Vec<Vec<String>> = services.iter().map(row).collect();
-    table(&["NAMESPACE", "SERVICE", "READY", "POOL", "IMAGE"], &rows)
+    table(&["NAMESPACE", "SERVICE", "KIND", "READY", "POOL", "IMAGE"], &rows)
 }
 
 /// Shows a service. Returns the exit code.
 pub(crate) async fn status(arguments: &StatusArguments) -> Result<u8, Failure> {
     let opened = arguments.target.open().await?;
-    let status = of(&opened.members()).await?;
+    let status = of(&opened.found().await?, arguments.cluster_name.as_ref()).await?;
     out(&arguments.output.text(&status, |_wide| status.people())?)?;
     Ok(status.end().code())
 }
 
-/// The state of a service.
-pub async fn of<C: ServiceCluster>(members: &Members<'_, C>) -> Result<Status, RegistryFailure> {
-    let set = members.stateful_set().await?;
-    let pods = members.pods(&set).await?;
-    let addresses = members.addresses().await?;
-    let facts = super::restart::facts::parse(&set, &pods, &addresses);
-    let claims = Selector::default();
-    let claims =
-        members.cluster.list(kind::VOLUME_CLAIM, Some(members.namespace()), &claims).await?;
-    let nodes = members.cluster.list(kind::NODE, None, &Selector::default()).await?;
-    let member = |one: &super::restart::facts::MemberFacts| {
-        let pod = one.pod.as_ref();
-        let node = pod.and_then(|pod| pod.node.clone());
-        let own = |address: &&Address| address.member == one.name;
-        Member {
-            name: one.name.clone(),
-            address: addresses.iter().find(own).map(|address| address.address.clone()),
-            zone: node.as_deref().and_then(|node| zone_of(&nodes, node)),
-            node,
-            volumes: volumes_of(&set, &claims, &one.name),
-            current: pod.is_some_and(|pod| pod.revision == facts.update_revision),
-            problem: not_back(one),
-        }
+/// The state of a service. The name of the cluster is that of the DNS zone `default`.
+pub async fn of<C: ServiceCluster>(
+    members: &Members<'_, C>,
+    cluster: Option<&ClusterName>,
+) -> Result<Status, RegistryFailure> {
+    let set = members.workload().await?;
+    let facts = members.facts(&set).await?;
+    let names = Names::of(members, cluster).await?;
+    let all = Selector::default();
+    let claims = members.cluster.list(kind::VOLUME_CLAIM, Some(members.namespace()), &all).await?;
+    let nodes = members.cluster.list(kind::NODE, None, &all).await?;
+    let member = |one: &MemberFacts| Member {
+        names: names.of_member(&one.name),
+        volumes: volumes_of(&set, &claims, &one.name),
+        ..member(one, &facts, &nodes)
     };
     let restart = at(&set, "/metadata/annotations").get(RESTART).and_then(Value::as_str);
     let restart = restart.and_then(|text| serde_json::from_str::<Progress>(text).ok());
     Ok(Status {
-        service: listed(&set),
+        service: listed(members.set.kind, &set),
         members: facts.members.iter().map(member).collect(),
+        names_ready: names.ready(),
         restart: restart.filter(Progress::is_open),
     })
+}
+
+/// A member by its pod and its address.
+fn member(one: &MemberFacts, facts: &Facts, nodes: &[Value]) -> Member {
+    let node = one.pod.as_ref().and_then(|pod| pod.node.clone());
+    Member {
+        name: one.name.clone(),
+        address: one.address.clone(),
+        names: Vec::new(),
+        zone: node.as_deref().and_then(|node| zone_of(nodes, node)),
+        node,
+        volumes: Vec::new(),
+        current: one.pod.as_ref().is_some_and(|pod| pod.revision == facts.update_revision),
+        problem: not_back(one),
+    }
 }
 
 fn zone_of(nodes: &[Value], name: &str) -> Option<String> {
@@ -254,8 +288,14 @@ impl Status {
         text.push('\n');
         text.push_str(&table(&headings, &rows));
         for member in &self.members {
+            text.extend(member.names.iter().map(|name| format!("  name {name}\n")));
             text.extend(member.volumes.iter().map(|volume| format!("  volume {volume}\n")));
         }
+        let unready = self.names_ready.iter().filter(|one| one.status != "True");
+        text.extend(unready.map(|one| {
+            let NamesReady { service, status, reason, message } = one;
+            format!("\nNames of Service {service}: {status}, {reason}: {message}\n")
+        }));
         if let Some(restart) = &self.restart {
             let state = match (&restart.stopped, &restart.owner) {
                 (Some(stopped), _) => format!("stopped: {stopped}"),

@@ -2,14 +2,12 @@
 //!
 //! Names, labels and paths are those of the original FireCamp, where it has them.
 
-use firecamp_core::contract::cluster::ZONE_LABEL;
-use firecamp_core::contract::endpoint::POOL_LABEL;
-use firecamp_core::contract::env;
+mod member_conf;
+mod pod;
+
 use firecamp_core::contract::names::{MANAGER_LABEL, SET_LABEL, ZONE_ANNOTATION};
-use firecamp_core::contract::path::{CONF_DIR, DATA_DIR};
 use firecamp_core::contract::service::{
-    BEFORE, DEFINITION, JOURNAL_DIR, NAME_LABEL, PRIMARY_COMMAND, PRIMARY_LABEL, RESTART_ORDER,
-    UUID_LABEL,
+    BEFORE, DEFINITION, NAME_LABEL, PRIMARY_COMMAND, PRIMARY_LABEL, RESTART_ORDER, UUID_LABEL,
 };
 use firecamp_core::ids::SetName;
 use firecamp_kube::{ObjectPath, SERVICE_MANAGER};
@@ -18,8 +16,7 @@ use serde_json::{Map, Value, json};
 use super::cluster::{kind, path};
 use super::definition::Definition;
 
-/// Seconds that a member has to stop if the definition does not say it, as in Kubernetes.
-const GRACE: u32 = 30;
+pub(super) use member_conf::MEMBER_CONF;
 
 /// A service with its name and identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,23 +39,34 @@ pub(super) fn static_name(service: &str) -> String {
 }
 
 impl Service {
-    /// Its objects, in the order in which they are applied. The StatefulSet is the last one.
+    /// The StatefulSet, or the Deployment of a stateless service.
+    pub fn workload(&self) -> ObjectPath {
+        let stateless = self.definition.stateless;
+        let kind = if stateless { kind::DEPLOYMENT } else { kind::STATEFUL_SET };
+        path(kind, &self.namespace, self.name.as_str())
+    }
+
+    /// Its objects, in the order in which they are applied. The workload is the last one.
     ///
     /// # Errors
     ///
-    /// What the definition lacks.
+    /// What the definition lacks, or what it says that a stateless service cannot have.
     pub fn objects(&self) -> Result<Vec<(ObjectPath, Value)>, String> {
+        self.definition.check()?;
         let name = self.name.as_str();
         let of = |kind| path(kind, &self.namespace, name);
         let mut all = vec![(of(kind::ACCOUNT), json!({ "automountServiceAccountToken": false }))];
-        if !self.definition.config.is_empty() {
+        let files = self.files();
+        if !files.is_empty() {
             let config = path(kind::CONFIG_MAP, &self.namespace, &self.config_map());
-            all.push((config, json!({ "immutable": true, "data": self.definition.config })));
+            all.push((config, json!({ "immutable": true, "data": files })));
         }
-        all.push((of(kind::SERVICE), self.headless_service()?));
+        all.push((of(kind::SERVICE), self.service()));
         all.extend(self.static_service());
         all.push((of(kind::BUDGET), self.budget()));
-        all.push((of(kind::STATEFUL_SET), self.stateful_set()?));
+        let is_stateless = self.definition.stateless;
+        let workload = if is_stateless { self.deployment()? } else { self.stateful_set()? };
+        all.push((self.workload(), workload));
         Ok(all
             .into_iter()
             .map(|(path, fields)| (path.clone(), self.named(&path, fields)))
@@ -68,7 +76,7 @@ impl Service {
     /// The name of the ConfigMap with the files of configuration: another one for other content,
     /// so that a member gets it only when it restarts, and an undo returns to the old one.
     pub fn config_map(&self) -> String {
-        format!("{}-conf-{}", self.name, super::hash(&json!(self.definition.config)))
+        format!("{}-conf-{}", self.name, super::hash(&json!(self.files())))
     }
 
     /// The object with its kind, name and labels.
@@ -109,21 +117,14 @@ impl Service {
         pairs.map(|(name, value)| (name.to_owned(), json!(value))).into_iter().collect()
     }
 
-    /// Members find each other before they are ready.
-    fn headless_service(&self) -> Result<Value, String> {
-        if self.definition.ports.is_empty() {
-            return Err("a service has at least one port: --port NAME=PORT".to_owned());
+    fn service(&self) -> Value {
+        let mut spec = json!({ "selector": self.selector(), "ports": self.ports() });
+        if let (Some(spec), false) = (spec.as_object_mut(), self.definition.stateless) {
+            spec.insert("clusterIP".to_owned(), json!("None"));
+            // Members find each other before they are ready.
+            spec.insert("publishNotReadyAddresses".to_owned(), json!(true));
         }
-        let own = self.definition.container.env.iter().any(|(name, _)| name == env::POD_NAME);
-        if own {
-            return Err(format!("--env {}: every member has this variable", env::POD_NAME));
-        }
-        Ok(json!({ "spec": {
-            "clusterIP": "None",
-            "publishNotReadyAddresses": true,
-            "selector": self.selector(),
-            "ports": self.ports(),
-        } }))
+        json!({ "spec": spec })
     }
 
     fn ports(&self) -> Vec<Value> {
@@ -184,6 +185,23 @@ impl Service {
         }))
     }
 
+    fn deployment(&self) -> Result<Value, String> {
+        // On the network of its node, a pod and its successor cannot have the same ports.
+        let is_host = self.definition.placement.host_network.unwrap_or_default();
+        let (surge, unavailable) = if is_host { (0, 1) } else { (1, 0) };
+        let pace = json!({ "maxSurge": surge, "maxUnavailable": unavailable });
+        let definition = serde_json::to_string(&self.definition).map_err(|why| why.to_string())?;
+        Ok(json!({
+            "annotations": { DEFINITION: definition },
+            "spec": {
+                "replicas": self.definition.replicas.unwrap_or(1),
+                "strategy": { "type": "RollingUpdate", "rollingUpdate": pace },
+                "selector": { "matchLabels": self.selector() },
+                "template": self.template()?,
+            },
+        }))
+    }
+
     fn annotations(&self) -> Result<Value, String> {
         let restart = &self.definition.restart;
         let order = json!(restart.order.unwrap_or_default());
@@ -220,163 +238,5 @@ impl Service {
 
     fn volume(&self, role: &str) -> String {
         format!("{}-{role}", self.name)
-    }
-
-    fn template(&self) -> Result<Value, String> {
-        let mut labels = self.labels();
-        if let Some(pool) = &self.definition.pool {
-            labels.insert(POOL_LABEL.to_owned(), json!(pool));
-        }
-        let metadata = json!({ "labels": labels });
-        Ok(json!({ "metadata": metadata, "spec": self.pod()? }))
-    }
-
-    fn pod(&self) -> Result<Value, String> {
-        let placement = &self.definition.placement;
-        let host = placement.host_network.unwrap_or_default();
-        let mut security = json!({ "seccompProfile": { "type": "RuntimeDefault" } });
-        if let (Some(all), Some(user)) = (security.as_object_mut(), self.definition.container.user)
-        {
-            all.insert("fsGroup".to_owned(), json!(user));
-            all.insert("fsGroupChangePolicy".to_owned(), json!("OnRootMismatch"));
-        }
-        let mut pod = json!({
-            "serviceAccountName": self.name.as_str(),
-            "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": self.definition.restart.grace.unwrap_or(GRACE),
-            "securityContext": security,
-            "topologySpreadConstraints": [self.spread()],
-            "affinity": self.affinity(),
-            "containers": [self.container()?],
-        });
-        let config = json!([{ "name": "conf", "configMap": { "name": self.config_map() } }]);
-        let optional = [
-            ("hostNetwork", host.then_some(json!(true))),
-            ("dnsPolicy", host.then_some(json!("ClusterFirstWithHostNet"))),
-            ("volumes", (!self.definition.config.is_empty()).then_some(config)),
-        ];
-        if let Some(pod) = pod.as_object_mut() {
-            let present = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
-            pod.extend(present.map(|(name, value)| (name.to_owned(), value)));
-        }
-        Ok(pod)
-    }
-
-    /// The first start of a member decides the zone of its volume and of its address.
-    fn spread(&self) -> Value {
-        json!({
-            "maxSkew": 1,
-            "topologyKey": ZONE_LABEL,
-            "whenUnsatisfiable": "DoNotSchedule",
-            // A zone whose nodes are down is none over which members can be spread.
-            "nodeTaintsPolicy": "Honor",
-            "labelSelector": { "matchLabels": self.selector() },
-        })
-    }
-
-    fn affinity(&self) -> Value {
-        let placement = &self.definition.placement;
-        let apart = json!({
-            "topologyKey": "kubernetes.io/hostname",
-            "labelSelector": { "matchLabels": self.selector() },
-        });
-        let apart = if placement.share_nodes.unwrap_or_default() {
-            json!({ "preferredDuringSchedulingIgnoredDuringExecution":
-                [{ "weight": 100, "podAffinityTerm": apart }] })
-        } else {
-            json!({ "requiredDuringSchedulingIgnoredDuringExecution": [apart] })
-        };
-        let mut affinity = json!({ "podAntiAffinity": apart });
-        if let (Some(affinity), false) = (affinity.as_object_mut(), placement.zones.is_empty()) {
-            let zones = json!({ "key": ZONE_LABEL, "operator": "In", "values": placement.zones });
-            let required = json!({ "nodeSelectorTerms": [{ "matchExpressions": [zones] }] });
-            affinity.insert(
-                "nodeAffinity".to_owned(),
-                json!({ "requiredDuringSchedulingIgnoredDuringExecution": required }),
-            );
-        }
-        affinity
-    }
-
-    fn container(&self) -> Result<Value, String> {
-        let definition = &self.definition;
-        let own = &definition.container;
-        let image = own.image.as_ref().ok_or("a service has an image: --image IMAGE")?;
-        let port = |(name, port): &(String, u16)| json!({ "name": name, "containerPort": port });
-        let mut container = json!({
-            "name": self.name.as_str(),
-            "image": image,
-            "env": self.environment(),
-            "ports": definition.ports.iter().map(port).collect::<Vec<Value>>(),
-            "readinessProbe": self.readiness(),
-            "resources": self.resources(),
-            "securityContext": self.security(),
-            "volumeMounts": self.mounts(),
-        });
-        if let (Some(container), false) = (container.as_object_mut(), own.command.is_empty()) {
-            container.insert("command".to_owned(), json!(own.command));
-        }
-        Ok(container)
-    }
-
-    fn environment(&self) -> Vec<Value> {
-        let field = json!({ "fieldRef": { "fieldPath": "metadata.name" } });
-        let pod = json!({ "name": env::POD_NAME, "valueFrom": field });
-        let own = self.definition.container.env.iter();
-        let own = own.map(|(name, value)| json!({ "name": name, "value": value }));
-        [pod].into_iter().chain(own).collect()
-    }
-
-    fn readiness(&self) -> Value {
-        let Some(command) = &self.definition.container.ready_command else {
-            let port = self.definition.ports.first().map(|(name, _port)| name.as_str());
-            return json!({ "tcpSocket": { "port": port.unwrap_or_default() } });
-        };
-        json!({ "exec": { "command": ["sh", "-c", command] } })
-    }
-
-    fn resources(&self) -> Value {
-        let container = &self.definition.container;
-        let mut requests = Map::new();
-        let wanted = [("cpu", &container.cpu), ("memory", &container.memory)];
-        requests.extend(
-            wanted
-                .iter()
-                .filter_map(|(name, value)| Some(((*name).to_owned(), json!(value.as_ref()?)))),
-        );
-        match &container.memory {
-            Some(memory) => json!({ "requests": requests, "limits": { "memory": memory } }),
-            None => json!({ "requests": requests }),
-        }
-    }
-
-    /// What the Pod Security Standard *restricted* requires.
-    fn security(&self) -> Value {
-        let mut security = json!({
-            "runAsNonRoot": true,
-            "allowPrivilegeEscalation": false,
-            "capabilities": { "drop": ["ALL"] },
-        });
-        if let (Some(all), Some(user)) = (security.as_object_mut(), self.definition.container.user)
-        {
-            all.insert("runAsUser".to_owned(), json!(user));
-            all.insert("runAsGroup".to_owned(), json!(user));
-        }
-        security
-    }
-
-    fn mounts(&self) -> Vec<Value> {
-        let volumes = &self.definition.volumes;
-        let places =
-            [(&volumes.data, "data", DATA_DIR), (&volumes.journal, "journal", JOURNAL_DIR)];
-        let mounts = places.into_iter().filter_map(|(size, role, place)| {
-            size.as_ref().map(|_size| json!({ "name": self.volume(role), "mountPath": place }))
-        });
-        // A mounted directory would hide what else is in it.
-        let files = self.definition.config.keys().map(|file| {
-            let place = format!("{CONF_DIR}/{file}");
-            json!({ "name": "conf", "mountPath": place, "subPath": file, "readOnly": true })
-        });
-        mounts.chain(files).collect()
     }
 }

@@ -24,28 +24,38 @@ pub async fn wait<C: ServiceCluster>(
     within: Duration,
     report: &mut dyn FnMut(&str),
 ) -> Result<Option<Stopped>, Failure> {
+    let missing = async || {
+        let missing = first_missing(&poll(members).await?);
+        Ok(missing.map(|missing| (missing.clone(), missing.to_string())))
+    };
+    until(within, report, missing).await
+}
+
+/// Polls until nothing is left. Returns what is left after the timeout. What is left comes with a
+/// line that says it.
+pub(super) async fn until<T>(
+    within: Duration,
+    report: &mut dyn FnMut(&str),
+    mut poll: impl AsyncFnMut() -> Result<Option<(T, String)>, RegistryFailure>,
+) -> Result<Option<T>, Failure> {
     let (begun, mut reported) = (Instant::now(), Reported::default());
     loop {
-        let missing = match poll(members).await {
-            Ok(facts) => first_missing(&facts),
+        let line = match poll().await {
+            Ok(None) => return Ok(None),
+            Ok(Some((left, _line))) if begun.elapsed() >= within => return Ok(Some(left)),
+            Ok(Some((_left, line))) => line,
             Err(why) if is_transient(why.kind) && begun.elapsed() < within => {
-                reported.report(begun.elapsed(), format!("{why}; retrying"), report);
-                sleep(POLL).await;
-                continue;
+                format!("{why}; retrying")
             }
             Err(why) => return Err(why.into()),
         };
-        let Some(missing) = missing else { return Ok(None) };
-        if begun.elapsed() >= within {
-            return Ok(Some(missing));
-        }
-        reported.report(begun.elapsed(), missing.to_string(), report);
+        reported.report(begun.elapsed(), line, report);
         sleep(POLL).await;
     }
 }
 
 async fn poll<C: ServiceCluster>(members: &Members<'_, C>) -> Result<Facts, RegistryFailure> {
-    let set: Value = members.stateful_set().await?;
+    let set: Value = members.workload().await?;
     members.facts(&set).await
 }
 

@@ -16,9 +16,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Target;
 use super::cluster::ServiceCluster;
 use super::members::Members;
+use super::{Target, stateless};
 use crate::common::json::at;
 use crate::common::print::{Output, out};
 use crate::common::progress::to_stderr;
@@ -47,6 +47,10 @@ after you have repaired a node, and --undo returns to the template of before.
 The order of a service that `firecamp service create` made is that of its definition. If the \
 primary moves meanwhile, the order follows: primary-first restarts who is the primary when it \
 begins, then the others; primary-last leaves whoever is the primary for the end.
+
+A stateless service is restarted as by `kubectl rollout restart`: its Deployment replaces the pods \
+by itself, and the command waits for it, --member-timeout for all pods. The flags for the order, \
+--delete, --resume and --undo are refused; `kubectl rollout undo` returns to the template of before.
 
 The progress is the annotation firecamp.io/restart of the StatefulSet. If the command is killed, \
 --resume takes over after 40 seconds; two commands never restart the same service at once.
@@ -167,6 +171,9 @@ pub struct Report {
     /// Who performs it, if it is another command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Whether a Deployment replaces the pods.
+    #[serde(skip)]
+    pub stateless: bool,
 }
 
 impl Report {
@@ -178,7 +185,7 @@ impl Report {
             Ended::Busy(owner) => ("Busy", None, Some(owner.identity)),
             Ended::Interrupted => ("Interrupted", None, None),
         };
-        Self { service, result, stopped, owner }
+        Self { service, result, stopped, owner, stateless: false }
     }
 
     /// The exit of the command.
@@ -194,10 +201,16 @@ impl Report {
     /// The report as text.
     pub fn people(&self) -> String {
         let service = &self.service;
-        let go_on = format!(
-            "go on with `firecamp service restart {service} --resume`, or return to the previous \
-             template with --undo"
-        );
+        let go_on = if self.stateless {
+            "the Deployment goes on by itself; to return to the template of before, use `kubectl \
+             rollout undo`"
+                .to_owned()
+        } else {
+            format!(
+                "go on with `firecamp service restart {service} --resume`, or return to the \
+                 previous template with --undo"
+            )
+        };
         match (&self.stopped, &self.owner) {
             (Some(stopped), _) => format!(
                 "the restart of {service} stopped: {stopped}\n{}; {go_on}\n",
@@ -220,12 +233,18 @@ impl Report {
 /// Restarts. Returns the exit code.
 pub(crate) async fn run(arguments: &RestartArguments) -> Result<u8, Failure> {
     let opened = arguments.target.open().await?;
+    let members = opened.found().await?;
+    if members.is_stateless() {
+        let report = stateless::restart(&members, arguments, &mut to_stderr).await?;
+        out(&arguments.output.text(&report, |_wide| report.people())?)?;
+        return Ok(report.end().code());
+    }
     let goal = match (arguments.resume, arguments.undo) {
         (true, _) => Some(Goal::Resume),
         (false, true) => Some(Goal::Undo),
         (false, false) => None,
     };
-    let report = of(opened.members(), &arguments.how, goal).await?;
+    let report = of(members, &arguments.how, goal).await?;
     out(&arguments.output.text(&report, |_wide| report.people())?)?;
     Ok(report.end().code())
 }

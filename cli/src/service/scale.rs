@@ -9,10 +9,10 @@ use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_run::parse::duration;
 use serde_json::{Value, json};
 
-use super::Target;
 use super::cluster::ServiceCluster;
 use super::create::waited;
 use super::members::Members;
+use super::{Target, stateless};
 use crate::common::json::at;
 use crate::common::print::{Output, out};
 use crate::common::progress::to_stderr;
@@ -21,14 +21,15 @@ use crate::failure::Failure;
 use crate::wait::facts::Want;
 use crate::wait::{self, WaitArguments};
 
-/// Attempts to change a StatefulSet that its controller changes as well.
+/// Attempts to change a StatefulSet or a Deployment that its controller changes as well.
 const ATTEMPTS: u32 = 10;
 
 /// `firecamp service scale`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Members with higher ordinals are the last to come and the first to go. Their volumes and addresses \
-are kept as the StatefulSet's and the pool's policies say.
+are kept as the StatefulSet's and the pool's policies say. Members of a stateless service come and \
+go in no order.
 
 Exit codes: 0 the number is changed, and with --wait all members are ready; 14 they are not in \
 time; 15 the cluster cannot be reached; 16 the service does not exist; 22 the cluster denied a \
@@ -77,8 +78,8 @@ pub struct Until {
 /// `firecamp service stop`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-The command scales the StatefulSet to 0 and waits until no pod of it exists and no address of its \
-members is attached. A service that is stopped, or does not exist, is no error. `firecamp service \
+The command scales the StatefulSet, or the Deployment of a stateless service, to 0 and waits until \
+no pod of it exists and no address of its members is attached. A service that is stopped, or does not exist, is no error. `firecamp service \
 start` brings the members back with their addresses and volumes.
 
 Exit codes: 0 the service is stopped; 14 it is not in time: the output says what is left; 15 the \
@@ -99,7 +100,7 @@ pub struct StopArguments {
 /// Scales. Returns the exit code.
 pub(crate) async fn scale(arguments: &ScaleArguments) -> Result<u8, Failure> {
     let opened = arguments.target.open().await?;
-    let members = opened.members();
+    let members = opened.found().await?;
     let replicas = arguments.replicas;
     change(&members, |_set| Ok(Some(patch(replicas, &Value::Null)))).await?;
     out(&format!("{} has {replicas} replicas now\n", members.set))?;
@@ -109,7 +110,7 @@ pub(crate) async fn scale(arguments: &ScaleArguments) -> Result<u8, Failure> {
 /// Starts. Returns the exit code.
 pub(crate) async fn start(arguments: &StartArguments) -> Result<u8, Failure> {
     let opened = arguments.target.open().await?;
-    let members = opened.members();
+    let members = opened.found().await?;
     change(&members, |set| started(set).map_err(super::members::invalid)).await?;
     out(&format!("{} is started\n", members.set))?;
     until(&members, &arguments.until).await
@@ -151,14 +152,14 @@ fn patch(replicas: u32, before: &Value) -> Value {
     })
 }
 
-/// Changes the version of the StatefulSet that was read, if there is something to change.
+/// Changes the version of the StatefulSet or the Deployment that was read, if there is something to change.
 pub(super) async fn change<C: ServiceCluster>(
     members: &Members<'_, C>,
     decide: impl Fn(&Value) -> Result<Option<Value>, RegistryFailure>,
 ) -> Result<(), Failure> {
     let mut left = ATTEMPTS;
     loop {
-        let set = members.stateful_set().await?;
+        let set = members.workload().await?;
         let Some(mut patch) = decide(&set)? else { return Ok(()) };
         if let Some(metadata) = patch.pointer_mut("/metadata").and_then(Value::as_object_mut) {
             let version = at(&set, "/metadata/resourceVersion").clone();
@@ -175,17 +176,18 @@ pub(super) async fn change<C: ServiceCluster>(
 /// Stops. Returns the exit code.
 pub(crate) async fn stop(arguments: &StopArguments) -> Result<u8, Failure> {
     let opened = arguments.target.open().await?;
-    let members = opened.members();
+    let members = opened.found().await?;
     if opened.cluster.get(&members.set).await?.is_some() {
         change(&members, |set| Ok(stopped(set))).await?;
     }
-    let report = released(&arguments.target, arguments.timeout, arguments.output).await?;
+    let report = released(&members, &arguments.target, arguments.timeout, arguments.output).await?;
     out(&arguments.output.text(&report, |_wide| report.people(jiff::Timestamp::now()))?)?;
     Ok(report.end().code())
 }
 
 /// Waits until no pod of the service exists and no address of its members is attached.
-pub(super) async fn released(
+pub(super) async fn released<C: ServiceCluster>(
+    members: &Members<'_, C>,
     target: &Target,
     timeout: Duration,
     output: Output,
@@ -198,5 +200,8 @@ pub(super) async fn released(
         output,
     };
     let reader = RegistryReader::open(&target.place.target()?).await?;
+    if members.is_stateless() {
+        return stateless::released(members, reader.label(), timeout, &mut to_stderr).await;
+    }
     wait::of(&reader, &arguments, &mut to_stderr).await
 }

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
-use super::Target;
 use super::apply::{DryRun, apply};
 use super::cluster::ServiceCluster;
 use super::definition::Definition;
 use super::members::{Members, invalid};
 use super::objects::Service;
 use super::restart::{self, Goal, How, Pace};
+use super::{Target, stateless};
 use crate::common::json::at;
 use crate::common::print::{Output, out};
+use crate::common::progress::to_stderr;
 use crate::failure::Failure;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::service::{BEFORE, DEFINITION, UUID_LABEL};
@@ -31,6 +32,9 @@ template of the pods changed, the members that have another one are restarted, o
 order of the service: see `firecamp service restart --help`. If a member does not come back, the \
 command stops; correct the template with another update, or return to the previous one with \
 `firecamp service restart --undo`.
+
+The pods of a stateless service are replaced by its Deployment, at once: --no-restart and --delete \
+are refused, and --member-timeout is the time for all pods.
 
 The objects are changed by server-side apply. If somebody else changed a field since, for example \
 `kubectl edit`, the command reports the conflict and changes nothing of that object.
@@ -77,9 +81,13 @@ pub(crate) async fn run(arguments: &UpdateArguments) -> Result<u8, Failure> {
     let change = file.unwrap_or_default().overlaid(arguments.definition.clone());
     let change = change.with_config(&arguments.config)?;
     let opened = arguments.target.open().await?;
-    let service = planned(&opened.members(), &opened.name, change).await?;
+    let members = opened.found().await?;
+    let service = planned(&members, &opened.name, change).await?;
     let (dry_run, force) = (arguments.dry_run, arguments.force_conflicts);
-    if let Some(busy) = restart::busy(&opened.members()).await? {
+    if members.is_stateless() {
+        let flags = [("--no-restart", arguments.no_restart), ("--delete", arguments.pace.delete)];
+        stateless::refuse(&members, &flags)?;
+    } else if let Some(busy) = restart::busy(&members).await? {
         out(&busy.people())?;
         return Ok(busy.end().code());
     }
@@ -92,9 +100,13 @@ pub(crate) async fn run(arguments: &UpdateArguments) -> Result<u8, Failure> {
     if dry_run != DryRun::None || arguments.no_restart {
         return Ok(Exit::Success.code());
     }
-    let order = service.definition.restart.order.unwrap_or_default();
-    let how = How::of_service(arguments.pace.clone());
-    let report = restart::of(opened.members(), &how, Some(Goal::Outdated(order))).await?;
+    let report = if members.is_stateless() {
+        stateless::rolled_out(&members, arguments.pace.member_timeout, &mut to_stderr).await?
+    } else {
+        let order = service.definition.restart.order.unwrap_or_default();
+        let how = How::of_service(arguments.pace.clone());
+        restart::of(members, &how, Some(Goal::Outdated(order))).await?
+    };
     out(&report.people())?;
     Ok(report.end().code())
 }
@@ -109,7 +121,7 @@ pub async fn planned<C: ServiceCluster>(
     name: &SetName,
     change: Definition,
 ) -> Result<Service, Failure> {
-    let set = members.stateful_set().await?;
+    let set = members.workload().await?;
     let annotations = at(&set, "/metadata/annotations");
     let stored = annotations.get(DEFINITION).and_then(Value::as_str);
     let uuid = at(&set, "/metadata/labels").get(UUID_LABEL).and_then(Value::as_str);
@@ -125,6 +137,11 @@ pub async fn planned<C: ServiceCluster>(
     // The number of members may have been changed by others, such as an autoscaler.
     let now = at(&set, "/spec/replicas").as_u64().and_then(|now| u32::try_from(now).ok());
     let stored = Definition { replicas: now.or(stored.replicas), ..stored };
+    let definition = stored.clone().overlaid(change);
+    if definition.stateless != members.is_stateless() {
+        let text = format!("--stateless: {} is not: create another service", members.set);
+        return Err(Failure::Usage(text));
+    }
     // While a restart is open, an undo returns to what worked before its first update.
     let open = restart::is_open(&set);
     let earlier = annotations.get(BEFORE).and_then(Value::as_str).filter(|_| open);
@@ -133,7 +150,7 @@ pub async fn planned<C: ServiceCluster>(
         namespace: members.namespace().to_owned(),
         name: name.clone(),
         uuid: uuid.to_owned(),
-        before: Some(earlier.unwrap_or_else(|| stored.clone())),
-        definition: stored.overlaid(change),
+        before: Some(earlier.unwrap_or(stored)),
+        definition,
     })
 }

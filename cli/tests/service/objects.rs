@@ -24,13 +24,13 @@ restart: {order: primary-last, primaryLabel: role=controller, grace: 120}
 config: {server.properties: 'a=b'}
 ";
 
-fn service(definition: Definition) -> Service {
+pub(crate) fn service(definition: Definition) -> Service {
     let uuid = "0123456789abcdef0123456789abcdef".to_owned();
     let name = SetName::new("kafka").unwrap();
     Service { namespace: "prod".to_owned(), name, uuid, definition, before: None }
 }
 
-fn defined(text: &str) -> Definition {
+pub(crate) fn defined(text: &str) -> Definition {
     serde_saphyr::from_str(text).unwrap()
 }
 

@@ -19,6 +19,7 @@ mod connect_on_first_call;
 mod credentials;
 mod ec2;
 mod identity;
+mod instance_tag;
 mod instance_type_limits;
 mod interface;
 mod listing;
@@ -36,6 +37,7 @@ pub use aws::AwsCloud;
 pub use config::CloudConfig;
 pub use connect_on_first_call::LazyCloud;
 pub use credentials::Credentials;
+pub use instance_tag::{InstanceTag, instance_tag};
 pub use listing::{InterfacesBy, ListedInterface, ListedSubnet};
 #[cfg(feature = "logs")]
 pub use logs::delete_log_group;

@@ -89,6 +89,10 @@ pub fn not_back(member: &MemberFacts) -> Option<Stopped> {
     if pod.terminating {
         return stopped(StopReason::PodTerminating, format!("its old pod{place} terminates"));
     }
+    if pod.replaced {
+        let message = format!("its pod{place} is of an earlier template");
+        return stopped(StopReason::PodOutdated, message);
+    }
     if !pod.ready {
         let why = pod.problem.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         return stopped(StopReason::PodNotReady, format!("its pod{place} is not ready{why}"));

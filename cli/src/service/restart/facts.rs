@@ -27,6 +27,8 @@ pub struct Facts {
     pub primary_by: String,
     /// Why a member did not say whether it is the primary.
     pub unanswered: Option<String>,
+    /// Whether the members are those of a Deployment.
+    pub stateless: bool,
     /// All replicas, in the order of their ordinals.
     pub members: Vec<MemberFacts>,
 }
@@ -36,6 +38,8 @@ pub struct Facts {
 pub struct MemberFacts {
     /// The name of its pod.
     pub name: String,
+    /// Its static address.
+    pub address: Option<String>,
     /// Its pod, if it exists.
     pub pod: Option<PodFacts>,
 }
@@ -57,6 +61,8 @@ pub struct PodFacts {
     pub problem: Option<String>,
     /// Why its static address is not attached to it; none if it is, or if it needs none.
     pub address_missing: Option<String>,
+    /// Whether a Deployment replaces it, because it is of an earlier template.
+    pub replaced: bool,
     /// Its role.
     pub role: Role,
 }
@@ -86,11 +92,13 @@ impl Facts {
 
     /// What to wait for if the controller has not processed the last change.
     pub fn not_observed(&self) -> Option<Stopped> {
-        (!self.observed).then(|| Stopped {
-            object: self.set.clone(),
-            reason: StopReason::StatefulSetNotObserved,
-            message: "the StatefulSet controller has not processed the last change yet".to_owned(),
-        })
+        let (kind, reason) = if self.stateless {
+            ("Deployment", StopReason::DeploymentNotObserved)
+        } else {
+            ("StatefulSet", StopReason::StatefulSetNotObserved)
+        };
+        let message = format!("the {kind} controller has not processed the last change yet");
+        (!self.observed).then(|| Stopped { object: self.set.clone(), reason, message })
     }
 
     /// Why no member is the primary.
@@ -118,7 +126,8 @@ pub fn parse(set: &Value, pods: &[Value], addresses: &[Address]) -> Facts {
             };
             parse_pod(pod, missing)
         };
-        MemberFacts { pod: pod.map(parsed), name }
+        let address = own.map(|own| own.address.clone());
+        MemberFacts { pod: pod.map(parsed), name, address }
     };
     Facts {
         set: format!("{namespace}/{name}"),
@@ -126,11 +135,12 @@ pub fn parse(set: &Value, pods: &[Value], addresses: &[Address]) -> Facts {
         update_revision: text(set, "/status/updateRevision").to_owned(),
         primary_by: String::new(),
         unanswered: None,
+        stateless: false,
         members: (first..first.saturating_add(replicas)).map(member).collect(),
     }
 }
 
-fn parse_pod(pod: &Value, address_missing: Option<String>) -> PodFacts {
+pub(in crate::service) fn parse_pod(pod: &Value, address_missing: Option<String>) -> PodFacts {
     let ready = condition(pod, "Ready").is_some_and(|one| text(one, "/status") == "True");
     let node = text(pod, "/spec/nodeName");
     let revision = at(pod, "/metadata/labels").get(REVISION).and_then(Value::as_str);
@@ -142,6 +152,7 @@ fn parse_pod(pod: &Value, address_missing: Option<String>) -> PodFacts {
         ready,
         problem: if ready { None } else { problem(pod) },
         address_missing,
+        replaced: false,
         role: Role::Unknown,
     }
 }

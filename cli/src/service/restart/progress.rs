@@ -63,6 +63,10 @@ pub struct Turn {
 pub enum StopReason {
     /// The StatefulSet controller has not processed the last change.
     StatefulSetNotObserved,
+    /// The Deployment controller has not processed the last change.
+    DeploymentNotObserved,
+    /// A Deployment has not replaced a pod of an earlier template yet.
+    PodOutdated,
     /// The pod of a member does not exist.
     PodMissing,
     /// The old pod of a member does not end.
@@ -85,9 +89,15 @@ impl StopReason {
     /// What to do about it.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::StatefulSetNotObserved => "check that the kube-controller-manager runs",
+            Self::StatefulSetNotObserved | Self::DeploymentNotObserved => {
+                "check that the kube-controller-manager runs"
+            }
+            Self::PodOutdated => {
+                "look at the Deployment with `kubectl describe deployment`: it may be paused"
+            }
             Self::PodMissing => {
-                "look at the Events of the StatefulSet: the controller cannot create the pod"
+                "look at the Events of the StatefulSet or ReplicaSet: the controller cannot create \
+                 the pod"
             }
             Self::PodTerminating => {
                 "wait for its grace period; if its node is gone, delete the pod with --force only \

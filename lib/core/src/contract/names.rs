@@ -1,6 +1,6 @@
 //! Names of members in DNS: what a user writes on a Service, and what FireCamp makes of it.
 
-use crate::ids::ClusterName;
+use crate::ids::{ClusterName, DnsZone};
 
 /// Label of a Service without selector: the StatefulSet whose members it names.
 pub const SET_LABEL: &str = "firecamp.io/statefulset";
@@ -31,6 +31,22 @@ pub const RECORD_TTL: u32 = 5;
 /// The zone of a cluster, as in the original FireCamp.
 pub fn zone_of(cluster: &ClusterName) -> String {
     format!("{cluster}-firecamp.com").to_ascii_lowercase()
+}
+
+/// The zone that a Service asks for: itself, or for [`DEFAULT_ZONE`] that of the cluster. None if it
+/// is no DNS zone, or if it is the default one and the cluster is not known.
+pub fn zone_asked(asked: &str, cluster: Option<&ClusterName>) -> Option<DnsZone> {
+    if asked == DEFAULT_ZONE { zone_of(cluster?).parse().ok() } else { asked.parse().ok() }
+}
+
+/// The name of a member in a DNS zone.
+pub fn in_zone(member: &str, zone: &DnsZone) -> String {
+    format!("{member}.{zone}")
+}
+
+/// The name of a member in the cluster, by a headless Service.
+pub fn in_cluster(member: &str, service: &str, namespace: &str) -> String {
+    format!("{member}.{service}.{namespace}.svc")
 }
 
 /// Reasons of the condition.

@@ -1,4 +1,5 @@
-//! The ConfigMaps in which the original FireCamp keeps its records. FireCamp only reads them.
+//! What the original FireCamp keeps: its records in ConfigMaps, and the tag of its nodes. FireCamp
+//! only reads them.
 
 use std::net::Ipv4Addr;
 
@@ -10,6 +11,9 @@ pub const MEMBER_PREFIX: &str = "firecamp-servicemember-";
 pub const NO_ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// The run id of an import in the records that it writes.
 pub const IMPORT_RUN: &str = "import";
+
+/// Tag of the instances that may hold addresses; its value is the name of the cluster.
+pub const WORKER_TAG: &str = "firecamp-worker";
 
 /// Keys of the ConfigMaps' data, and of the JSON in them.
 pub mod key {

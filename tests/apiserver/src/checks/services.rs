@@ -179,7 +179,7 @@ async fn is_stopped_and_started(members: &Members<'_, KubeServices>) -> Outcome 
     let all = list::services(members.cluster, Some(NAMESPACE)).await.map_err(failed)?;
     let [one] = all.as_slice() else { return Err(format!("{all:?}")) };
     ensure(one.replicas == 3 && one.pool.as_deref() == Some(POOL), || format!("{one:?}"))?;
-    let status = list::of(members).await.map_err(failed)?;
+    let status = list::of(members, None).await.map_err(failed)?;
     ensure(status.members.len() == 3, || format!("{status:?}"))
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_core::contract::names::in_zone;
 use firecamp_core::ids::{ClusterName, DnsZone};
 use firecamp_core::time::Moment;
 
@@ -319,7 +320,7 @@ impl Plan<'_> {
         zone: &DnsZone,
     ) -> BTreeMap<String, Ipv4Addr> {
         let suffix = format!(".{zone}");
-        let named = |(member, address): (&str, Ipv4Addr)| (format!("{member}{suffix}"), address);
+        let named = |(member, address): (&str, Ipv4Addr)| (in_zone(member, zone), address);
         let mut records: BTreeMap<_, _> = members.addresses().into_iter().map(named).collect();
         for (name, address) in observed.into_iter().flat_map(|it| &it.records) {
             if records.contains_key(name) {
