@@ -286,6 +286,7 @@ async fn endpoint_scenarios(
         own_network::f129_address_follows_into_a_new_sandbox_and_the_agent_restores_what_is_removed,
         names::a_member_has_one_name_in_the_cluster_wherever_it_runs,
         services::f095_a_service_restarts_in_its_order_and_stops_at_a_broken_member,
+        services::a_stateless_service_is_created_restarted_and_deleted,
         endpoint::a_set_moves_to_the_endpoint_and_back_and_its_members_keep_their_addresses,
         endpoint::f121_f124_a_member_without_privileges_survives_the_absence_of_its_agent,
     ])

@@ -130,3 +130,34 @@ async fn stop_start_and_delete(cluster: &TestCluster<'_>) -> Outcome {
     let set: Value = cluster.admin.get(&format!("{SETS}/{SERVICE}")).await?;
     ensure(set.is_null(), || set.to_string())
 }
+
+pub(super) async fn a_stateless_service_is_created_restarted_and_deleted(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    const WEB: &str = "prod/web";
+    let create = [
+        &["create", "--stateless", "--image", MEMBER, "--replicas", "2", "--port", "tcp=6379"][..],
+        &["--user", "65532", "--grace", "1", "--wait", "--", "/clusterbox", "serve", "0.0.0.0"],
+    ];
+    cluster.service_exits_of(WEB, &create.concat(), 0).await?;
+    let pods =
+        format!("/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=firecamp-servicename=web");
+    let names = async || {
+        let found = cluster.admin.get(&pods).await?;
+        let all = found["items"].as_array().cloned().unwrap_or_default();
+        let here = all.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        Ok::<_, String>(here.map(|pod| text(&pod["metadata"]["name"])).collect::<Vec<String>>())
+    };
+    let before = names().await?;
+    cluster.service_exits_of(WEB, &["restart"], 0).await?;
+    let after = names().await?;
+    ensure(after.len() == 2 && before.iter().all(|name| !after.contains(name)), || {
+        format!("{after:?} after {before:?}")
+    })?;
+    cluster.service_exits_of(WEB, &["scale", "--replicas", "1", "--wait"], 0).await?;
+    for words in [&["status"][..], &["stop"], &["start", "--wait"], &["delete", "--yes"]] {
+        cluster.service_exits_of(WEB, words, 0).await?;
+    }
+    let left = names().await?;
+    ensure(left.is_empty(), || format!("{left:?}"))
+}
