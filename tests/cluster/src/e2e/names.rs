@@ -107,8 +107,8 @@ impl TestCluster<'_> {
     async fn wait_names(&self, service: &str, reason: &str) -> Outcome {
         let path = format!("/api/v1/namespaces/{APART}/services/{service}");
         until_within(PATIENCE, &format!("the Service reports {reason}"), || async {
-            let condition = self.admin.get(&path).await?["status"]["conditions"][0].take();
-            ensure(condition["reason"] == reason, || condition.to_string())
+            let status = &self.admin.get(&path).await?["status"];
+            ensure(status["conditions"][0]["reason"] == reason, || status.to_string())
         })
         .await
     }
