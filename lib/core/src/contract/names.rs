@@ -33,8 +33,8 @@ pub fn zone_of(cluster: &ClusterName) -> String {
     format!("{cluster}-firecamp.com").to_ascii_lowercase()
 }
 
-/// The zone that a Service asks for: itself, or for [`DEFAULT_ZONE`] that of the cluster. None if it
-/// is no DNS zone, or if it is the default one and the cluster is not known.
+/// The zone that a Service asks for: itself, or for [`DEFAULT_ZONE`] that of the cluster. None if
+/// it is no DNS zone, or if it is the default one and the cluster is not known.
 pub fn zone_asked(asked: &str, cluster: Option<&ClusterName>) -> Option<DnsZone> {
     if asked == DEFAULT_ZONE { zone_of(cluster?).parse().ok() } else { asked.parse().ok() }
 }

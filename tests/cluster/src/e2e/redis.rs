@@ -184,8 +184,8 @@ async fn life_of_redis(cluster: &TestCluster<'_>) -> Outcome {
     Ok(())
 }
 
-/// The primary's node is drained, then another one is lost, then the primary's process dies; nothing
-/// acknowledged is lost.
+/// The primary's node is drained, then that of the next primary is lost, then a primary's process
+/// dies; nothing acknowledged is lost.
 async fn lose_the_primary(cluster: &TestCluster<'_>, client: &RedisClient) -> Outcome {
     let producer = client.start().await?;
     let primary = cluster.member_at(client.primary()?).await?;
