@@ -12,7 +12,6 @@ mod service {
     mod stateless;
     mod store;
     mod volume;
-    mod volume_cluster;
     mod volume_ec2;
     mod volume_verify;
 }

@@ -219,7 +219,10 @@ fn init_container(spec: &Value, image: &str, resource: &str, settings: &Settings
     } else {
         json!({ resource: "1" })
     };
-    let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
+    let field = |name: &str, path: &str| {
+        let source = json!({ "fieldRef": { "fieldPath": path } });
+        json!({ "name": name, "valueFrom": source })
+    };
     json!({
         "name": INIT_CONTAINER,
         "image": image,

@@ -27,13 +27,14 @@ Examples:
   firecamp service delete prod/redis --yes
   firecamp service delete prod/redis --yes --volumes --logs --cluster-name prod
 
-Deleted, in this order: the StatefulSet, or the Deployment of a stateless service; after its pods are gone and its addresses are released, \
-the Services, the budget, the ConfigMap and the ServiceAccount that belong to the service. \
-Its addresses return to the pool as the pool's policy says. The claims of its volumes are kept, \
-unless --volumes is given: then they are deleted, and what happens to the EBS volumes is decided \
-by the reclaim policy of their PersistentVolumes. The output lists each claim with its volume. \
-Its log group in CloudWatch Logs is kept as well, unless --logs is given; that needs the region \
-(AWS_REGION) and credentials with the permission logs:DeleteLogGroup.
+Deleted, in this order: the StatefulSet, or the Deployment of a stateless service; after its pods \
+are gone and its addresses are released, the Services, the budget, the ConfigMap and the \
+ServiceAccount that belong to the service. Its addresses return to the pool as the pool's policy \
+says. The claims of its volumes are kept, unless --volumes is given: then they are deleted, and \
+what happens to the EBS volumes is decided by the reclaim policy of their PersistentVolumes. The \
+output lists each claim with its volume. Its log group in CloudWatch Logs is kept as well, unless \
+--logs is given; that needs the region (AWS_REGION) and credentials with the permission \
+logs:DeleteLogGroup.
 
 A service that does not exist is no error. A StatefulSet of another maker is refused.
 

@@ -79,8 +79,9 @@ pub struct Until {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 The command scales the StatefulSet, or the Deployment of a stateless service, to 0 and waits until \
-no pod of it exists and no address of its members is attached. A service that is stopped, or does not exist, is no error. `firecamp service \
-start` brings the members back with their addresses and volumes.
+no pod of it exists and no address of its members is attached. A service that is stopped, or does \
+not exist, is no error. `firecamp service start` brings the members back with their addresses and \
+volumes.
 
 Exit codes: 0 the service is stopped; 14 it is not in time: the output says what is left; 15 the \
 cluster cannot be reached; 16 FireCamp is not installed; 22 the cluster denied a request; 2 \
@@ -152,7 +153,8 @@ fn patch(replicas: u32, before: &Value) -> Value {
     })
 }
 
-/// Changes the version of the StatefulSet or the Deployment that was read, if there is something to change.
+/// Changes the version of the StatefulSet or the Deployment that was read, if there is something to
+/// change.
 pub(super) async fn change<C: ServiceCluster>(
     members: &Members<'_, C>,
     decide: impl Fn(&Value) -> Result<Option<Value>, RegistryFailure>,

@@ -15,8 +15,8 @@ reasons! {
         "repair or delete the named object, or use the version of this command that matches the \
          agents";
     AwaitingUnassign "The leader unassigns the address in EC2."
-        "nothing at first; if this persists, check that agents run (`kubectl -n firecamp-system get \
-         pods`) and read the log of the leader (`kubectl -n firecamp-system get lease \
+        "nothing at first; if this persists, check that agents run (`kubectl -n firecamp-system \
+         get pods`) and read the log of the leader (`kubectl -n firecamp-system get lease \
          firecamp-agents` names its node)";
     InterfaceRemoved "The leader detaches the interface once it has had no addresses for five \
                       minutes, and deletes it five minutes later."

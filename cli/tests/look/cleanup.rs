@@ -14,7 +14,8 @@ fn here() -> Vec<std::net::Ipv4Addr> {
 }
 
 fn pod(uid: &str, phase: &str, node: &str) -> Value {
-    json!({ "metadata": { "uid": uid }, "spec": { "nodeName": node }, "status": { "phase": phase } })
+    let (spec, status) = (json!({ "nodeName": node }), json!({ "phase": phase }));
+    json!({ "metadata": { "uid": uid }, "spec": spec, "status": status })
 }
 
 /// The cluster, with this machine as a Node and some pods.

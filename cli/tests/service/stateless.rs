@@ -6,7 +6,7 @@ use clap::Parser;
 use firecamp_cli::args::{Cli, Command};
 use firecamp_cli::failure::Failure;
 use firecamp_cli::service::apply::{DryRun, apply};
-use firecamp_cli::service::cluster::{ServiceCluster, kind, path};
+use firecamp_cli::service::cluster::{ServiceCluster, kind};
 use firecamp_cli::service::members::Members;
 use firecamp_cli::service::objects::Service;
 use firecamp_cli::service::restart::{Report, RestartArguments};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::objects::{defined, service};
-use super::store::Store;
+use super::store::{Store, path_of};
 
 const WEB: &str = "
 stateless: true
@@ -94,8 +94,8 @@ impl Store {
     }
 
     fn end_pod(&self, revision: u32, name: &str) {
-        let pod = path(kind::POD, "prod", &format!("web-hash{revision}-{name}"));
-        self.objects().remove(&pod).unwrap();
+        let pod = path_of(kind::POD, &format!("web-hash{revision}-{name}"));
+        self.state().objects.remove(&pod).unwrap();
     }
 }
 

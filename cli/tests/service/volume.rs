@@ -5,21 +5,22 @@ use firecamp_cli::args::{Cli, Command};
 use firecamp_cli::failure::Failure;
 use firecamp_cli::service::ServiceCommand;
 use firecamp_cli::service::apply::{DryRun, apply_all};
-use firecamp_cli::service::cluster::{kind, path};
+use firecamp_cli::service::cluster::kind;
 use firecamp_cli::service::volume::VolumeCommand;
 use firecamp_cli::service::volume::check::Wanted;
 use firecamp_cli::service::volume::filesystem::Filesystem;
-use firecamp_cli::service::volume::import::{ImportArguments, Plan, planned};
+use firecamp_cli::service::volume::import::{self, ImportArguments, Plan};
 use firecamp_cli::service::volume::objects::Import;
 use firecamp_cloud::DescribedVolume;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Zone;
-use firecamp_kube::ObjectPath;
 use serde_json::{Value, json};
 
-use super::volume_cluster::{VolumeCluster, global};
+use super::store::{Store, path_of};
 
 pub(crate) const VOLUME: &str = "vol-0a1b2c3d4e5f60718";
+/// The claim of member 0.
+const CLAIM: &str = "redis-data-redis-0";
 
 /// The flags of an import into member 0 of prod/redis, and more of them.
 fn arguments(more: &[&str]) -> ImportArguments {
@@ -42,14 +43,6 @@ fn volume() -> DescribedVolume {
     DescribedVolume { zone, gib: 100, state: "available".to_owned(), instances: Vec::new() }
 }
 
-fn set_path() -> ObjectPath {
-    path(kind::STATEFUL_SET, "prod", "redis")
-}
-
-fn claim_path() -> ObjectPath {
-    path(kind::VOLUME_CLAIM, "prod", "redis-data-redis-0")
-}
-
 /// The StatefulSet of a service with a data volume, in the zones of pool main.
 fn set() -> Value {
     let request = json!({ "requests": { "storage": "50Gi" } });
@@ -70,16 +63,43 @@ fn pool(zones: &[&str]) -> Value {
     json!({ "spec": { "subnets": subnets } })
 }
 
-/// A cluster with the service.
-fn with_service() -> VolumeCluster {
-    let cluster = VolumeCluster::new();
-    cluster.put(&set_path(), set());
-    cluster.put(&global(kind::POOL, "main"), pool(&["us-east-1a", "us-east-1b"]));
+/// A ready node in each of the zones a and b.
+fn without_service() -> Store {
+    let cluster = Store::default();
+    for (name, zone) in [("node-a", "us-east-1a"), ("node-b", "us-east-1b")] {
+        let node = json!({
+            "metadata": { "labels": { "topology.kubernetes.io/zone": zone } },
+            "spec": { "providerID": format!("aws:///{zone}/i-0{name}") },
+            "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+        });
+        cluster.put(kind::NODE, name, node);
+    }
     cluster
 }
 
-async fn import(cluster: &VolumeCluster, wanted: &Wanted) -> Import {
-    let planned = planned(&cluster.members(), wanted, &volume()).await;
+/// The nodes and the service.
+fn with_service() -> Store {
+    let cluster = without_service();
+    cluster.put(kind::STATEFUL_SET, "redis", set());
+    cluster.put(kind::POOL, "main", pool(&["us-east-1a", "us-east-1b"]));
+    cluster
+}
+
+/// The plan of an import. Planning writes nothing.
+async fn planned(
+    cluster: &Store,
+    wanted: &Wanted,
+    volume: &DescribedVolume,
+) -> Result<Plan, Failure> {
+    let before = cluster.state().writes.clone();
+    let members = cluster.members(kind::STATEFUL_SET, "redis");
+    let planned = import::planned(&members, wanted, volume).await;
+    assert_eq!(cluster.state().writes, before);
+    planned
+}
+
+async fn import(cluster: &Store, wanted: &Wanted) -> Import {
+    let planned = planned(cluster, wanted, &volume()).await;
     match planned.unwrap_or_else(|failure| panic!("{}", failure.chain())) {
         Plan::Import(import) => import,
         Plan::Unchanged(objects) => panic!("{objects:?}"),
@@ -87,8 +107,8 @@ async fn import(cluster: &VolumeCluster, wanted: &Wanted) -> Import {
 }
 
 /// The message with which an import is refused. It names the volume and what to do.
-async fn refused(cluster: &VolumeCluster, wanted: &Wanted, volume: &DescribedVolume) -> String {
-    let failure: Failure = planned(&cluster.members(), wanted, volume).await.unwrap_err();
+async fn refused(cluster: &Store, wanted: &Wanted, volume: &DescribedVolume) -> String {
+    let failure = planned(cluster, wanted, volume).await.unwrap_err();
     assert_eq!(failure.exit(), Exit::RegistryInvalid);
     assert_eq!(cluster.state().writes, Vec::<String>::new(), "nothing is made");
     let text = failure.to_string();
@@ -96,9 +116,11 @@ async fn refused(cluster: &VolumeCluster, wanted: &Wanted, volume: &DescribedVol
     text
 }
 
-async fn apply(cluster: &VolumeCluster, import: &Import) {
+async fn apply(cluster: &Store, import: &Import) {
     let applied = apply_all(cluster, import.objects(), DryRun::None, false).await;
     applied.unwrap_or_else(|failure| panic!("{}", failure.chain()));
+    let expected = import.objects().into_iter().map(|(path, _object)| format!("apply {path}"));
+    assert_eq!(cluster.state().writes, expected.collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -145,7 +167,7 @@ async fn the_volume_and_the_claim_name_each_other() {
 
 #[tokio::test]
 async fn before_the_service_exists_the_claim_has_the_size_of_the_volume_or_of_the_flags() {
-    let cluster = VolumeCluster::new();
+    let cluster = without_service();
     let plain = import(&cluster, &wanted(&[])).await;
     assert_eq!((plain.size.as_str(), plain.class.as_str()), ("100Gi", ""));
     let [_volume, (_path, claim)] = plain.objects().try_into().unwrap();
@@ -164,8 +186,8 @@ async fn a_volume_that_is_smaller_than_the_request_is_refused() {
     let why = refused(&cluster, &wanted(&[]), &small).await;
     assert!(why.contains("has 49 GiB, and the claim requests 50Gi: enlarge"), "{why}");
     let exact = DescribedVolume { gib: 50, ..volume() };
-    planned(&cluster.members(), &wanted(&[]), &exact).await.unwrap();
-    let alone = VolumeCluster::new();
+    planned(&cluster, &wanted(&[]), &exact).await.unwrap();
+    let alone = without_service();
     let why = refused(&alone, &wanted(&["--size", "0.1Ti"]), &volume()).await;
     assert!(why.contains("requests 0.1Ti"), "{why}");
     let why = refused(&alone, &wanted(&["--size", "100GB"]), &volume()).await;
@@ -211,12 +233,12 @@ async fn an_attached_volume_is_refused_with_its_instance() {
 async fn a_volume_in_a_zone_without_a_place_for_the_member_is_refused() {
     let cluster = with_service();
     let in_zone = |zone: &str| DescribedVolume { zone: Zone::new(zone).unwrap(), ..volume() };
-    cluster.put(&global(kind::POOL, "main"), pool(&["us-east-1b", "us-east-1c"]));
+    cluster.put(kind::POOL, "main", pool(&["us-east-1b", "us-east-1c"]));
     let why = refused(&cluster, &wanted(&[]), &volume()).await;
     assert!(why.contains("us-east-1a, in which pool main has no subnet"), "{why}");
     let why = refused(&cluster, &wanted(&[]), &in_zone("us-east-1c")).await;
     assert!(why.contains("us-east-1c, which has no ready node"), "{why}");
-    planned(&cluster.members(), &wanted(&[]), &in_zone("us-east-1b")).await.unwrap();
+    planned(&cluster, &wanted(&[]), &in_zone("us-east-1b")).await.unwrap();
 
     let mut narrow = set();
     let zones = json!({
@@ -225,22 +247,22 @@ async fn a_volume_in_a_zone_without_a_place_for_the_member_is_refused() {
     let required = json!({ "nodeSelectorTerms": [{ "matchExpressions": [zones] }] });
     narrow["spec"]["template"]["spec"]["affinity"]["nodeAffinity"] =
         json!({ "requiredDuringSchedulingIgnoredDuringExecution": required });
-    cluster.put(&set_path(), narrow);
+    cluster.put(kind::STATEFUL_SET, "redis", narrow);
     let why = refused(&cluster, &wanted(&[]), &in_zone("us-east-1b")).await;
     assert!(why.contains("us-east-1b, in which the node affinity permits no member"), "{why}");
-    cluster.put(&global(kind::POOL, "main"), pool(&["us-east-1a"]));
-    planned(&cluster.members(), &wanted(&[]), &volume()).await.unwrap();
+    cluster.put(kind::POOL, "main", pool(&["us-east-1a"]));
+    planned(&cluster, &wanted(&[]), &volume()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_volume_in_another_zone_than_the_members_address_is_refused() {
-    let cluster = VolumeCluster::new();
+    let cluster = without_service();
     for (address, member, zone) in
         [("10.0.1.16", "redis-0", "us-east-1b"), ("10.0.1.17", "redis-1", "us-east-1a")]
     {
         let claim = json!({ "namespace": "prod", "name": member });
         let spec = json!({ "address": address, "zone": zone, "claimRef": claim });
-        cluster.put(&global(kind::STATIC_IP, address), json!({ "spec": spec }));
+        cluster.put(kind::STATIC_IP, address, json!({ "spec": spec }));
     }
     let why = refused(&cluster, &wanted(&[]), &volume()).await;
     assert!(why.contains("the member's address 10.0.1.16 in zone us-east-1b: copy"), "{why}");
@@ -254,18 +276,17 @@ async fn an_import_that_is_repeated_changes_nothing() {
     let cluster = with_service();
     let first = import(&cluster, &wanted(&[])).await;
     apply(&cluster, &first).await;
-    let uid = cluster.stored(&claim_path()).unwrap()["metadata"]["uid"].clone();
-    let volume_path = global(kind::VOLUME, VOLUME);
-    let mut bound = cluster.stored(&volume_path).unwrap();
-    bound["spec"]["claimRef"]["uid"] = uid;
-    cluster.put(&volume_path, bound);
+    let uid = &cluster.object(kind::VOLUME_CLAIM, CLAIM)["metadata"]["uid"];
+    assert!(uid.is_string(), "{uid}");
+    let bound = json!({ "spec": { "claimRef": { "uid": uid } } });
+    cluster.change(kind::VOLUME, VOLUME, &bound);
     // The member uses it.
     let instances = vec!["i-0node-a".to_owned()];
     let used = DescribedVolume { state: "in-use".to_owned(), instances, ..volume() };
-    let again = planned(&cluster.members(), &wanted(&[]), &used).await.unwrap();
+    let again = planned(&cluster, &wanted(&[]), &used).await.unwrap();
     let Plan::Unchanged(objects) = again else { panic!("{again:?}") };
-    let paths: Vec<&ObjectPath> = objects.iter().map(|(path, _object)| path).collect();
-    assert_eq!(paths, [&volume_path, &claim_path()]);
+    let paths = objects.into_iter().map(|(path, _object)| path).collect::<Vec<_>>();
+    assert_eq!(paths, [path_of(kind::VOLUME, VOLUME), path_of(kind::VOLUME_CLAIM, CLAIM)]);
 }
 
 #[tokio::test]
@@ -273,16 +294,15 @@ async fn an_import_that_was_interrupted_is_completed() {
     let cluster = with_service();
     let first = import(&cluster, &wanted(&[])).await;
     let [volume, _claim] = first.objects().try_into().unwrap();
-    cluster.put(&volume.0, volume.1);
+    cluster.state().objects.extend([volume]);
     assert_eq!(import(&cluster, &wanted(&[])).await, first);
 }
 
 #[tokio::test]
 async fn another_filesystem_than_that_of_the_imported_volume_is_refused() {
     let cluster = with_service();
-    for (path, object) in import(&cluster, &wanted(&[])).await.objects() {
-        cluster.put(&path, object);
-    }
+    let objects = import(&cluster, &wanted(&[])).await.objects();
+    cluster.state().objects.extend(objects);
     let mut other = wanted(&[]);
     other.filesystem = Filesystem::Ext4;
     let why = refused(&cluster, &other, &volume()).await;
@@ -292,11 +312,11 @@ async fn another_filesystem_than_that_of_the_imported_volume_is_refused() {
 #[tokio::test]
 async fn a_claim_with_another_volume_is_refused() {
     let cluster = with_service();
-    cluster.put(&claim_path(), json!({ "spec": { "volumeName": "pvc-1" } }));
+    cluster.put(kind::VOLUME_CLAIM, CLAIM, json!({ "spec": { "volumeName": "pvc-1" } }));
     let why = refused(&cluster, &wanted(&[]), &volume()).await;
     let claim = "PersistentVolumeClaim prod/redis-data-redis-0";
     assert!(why.contains(&format!("{claim} exists: it has the PersistentVolume pvc-1")), "{why}");
-    cluster.put(&claim_path(), json!({ "spec": {} }));
+    cluster.put(kind::VOLUME_CLAIM, CLAIM, json!({ "spec": {} }));
     let why = refused(&cluster, &wanted(&[]), &volume()).await;
     assert!(why.contains("it has no volume yet: stop the member"), "{why}");
 }
@@ -310,10 +330,8 @@ async fn a_volume_that_the_cluster_uses_for_something_else_is_refused() {
         let cluster = with_service();
         let mut spec = source;
         spec["claimRef"] = claim.clone();
-        let object = json!({
-            "metadata": { "name": "pv-old" }, "spec": spec, "status": { "phase": "Bound" },
-        });
-        cluster.put(&global(kind::VOLUME, "pv-old"), object);
+        let object = json!({ "spec": spec, "status": { "phase": "Bound" } });
+        cluster.put(kind::VOLUME, "pv-old", object);
         let why = refused(&cluster, &wanted(&[]), &volume()).await;
         let user = "PersistentVolume pv-old exists: it is Bound, for claim test/data-old-0";
         assert!(why.contains(user), "{why}");
@@ -326,16 +344,16 @@ async fn a_released_persistent_volume_is_refused_and_its_policy_named() {
     let cluster = with_service();
     let [volume_object, _claim] =
         import(&cluster, &wanted(&[])).await.objects().try_into().unwrap();
-    let (at, mut object) = volume_object;
-    object["spec"]["claimRef"]["uid"] = json!("of the deleted claim");
-    object["status"] = json!({ "phase": "Released" });
-    cluster.put(&at, object);
+    cluster.state().objects.extend([volume_object]);
+    let claim = json!({ "uid": "of the deleted claim" });
+    let released = json!({ "spec": { "claimRef": claim }, "status": { "phase": "Released" } });
+    cluster.change(kind::VOLUME, VOLUME, &released);
     let why = refused(&cluster, &wanted(&[]), &volume()).await;
     assert!(why.contains("it is Released, for claim prod/redis-data-redis-0"), "{why}");
     assert!(why.contains("set its reclaim policy to Retain"), "{why}");
     // A later claim of the same name stays pending.
     let spec = json!({ "volumeName": VOLUME });
-    cluster.put(&claim_path(), json!({ "metadata": { "uid": "later" }, "spec": spec }));
+    cluster.put(kind::VOLUME_CLAIM, CLAIM, json!({ "metadata": { "uid": "later" }, "spec": spec }));
     let why = refused(&cluster, &wanted(&[]), &volume()).await;
     assert!(why.contains("PersistentVolumeClaim prod/redis-data-redis-0 exists"), "{why}");
 }
@@ -343,12 +361,10 @@ async fn a_released_persistent_volume_is_refused_and_its_policy_named() {
 #[tokio::test]
 async fn an_imported_volume_that_is_being_deleted_is_refused() {
     let cluster = with_service();
-    for (path, mut object) in import(&cluster, &wanted(&[])).await.objects() {
-        if path.kind == kind::VOLUME_CLAIM {
-            object["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:00:00Z");
-        }
-        cluster.put(&path, object);
-    }
+    let objects = import(&cluster, &wanted(&[])).await.objects();
+    cluster.state().objects.extend(objects);
+    let deleted = json!({ "metadata": { "deletionTimestamp": "1970-01-01T00:00:00Z" } });
+    cluster.change(kind::VOLUME_CLAIM, CLAIM, &deleted);
     let why = refused(&cluster, &wanted(&[]), &volume()).await;
     assert!(why.contains("PersistentVolumeClaim prod/redis-data-redis-0 exists"), "{why}");
 }
@@ -358,9 +374,7 @@ async fn an_imported_volume_that_is_being_deleted_is_refused() {
 async fn what_a_verification_left_is_refused_unless_another_one_removes_it() {
     let cluster = with_service();
     let objects = import(&cluster, &wanted(&[])).await.verify_objects("check", "busybox");
-    for (path, object) in objects {
-        cluster.put(&path, object);
-    }
+    cluster.state().objects.extend(objects);
     let why = refused(&cluster, &wanted(&[]), &volume()).await;
     let left = format!("PersistentVolume firecamp-verify-{VOLUME} exists");
     assert!(why.contains(&left), "{why}");

@@ -11,8 +11,8 @@ use firecamp_cli::service::volume::verify::{Reader, Verified};
 use firecamp_core::contract::exit::Exit;
 use serde_json::{Value, json};
 
+use super::store::{Store, path_of};
 use super::volume::VOLUME;
-use super::volume_cluster::{VolumeCluster, global};
 
 const NAME: &str = "firecamp-verify-vol-0a1b2c3d4e5f60718";
 const WITHIN: Duration = Duration::from_mins(1);
@@ -51,26 +51,29 @@ fn ended(phase: &str, message: &str) -> Value {
 }
 
 /// A cluster whose pods have this status.
-fn cluster(status: Value) -> VolumeCluster {
-    let cluster = VolumeCluster::new();
+fn cluster(status: Value) -> Store {
+    let cluster = Store::default();
     cluster.state().pod_status = status;
     cluster
 }
 
-async fn read(cluster: &VolumeCluster, lines: &mut Vec<String>) -> Result<Verified, Failure> {
+async fn read(cluster: &Store, lines: &mut Vec<String>) -> Result<Verified, Failure> {
     let reader = Reader::new(cluster, &import(), ("check", "busybox:1.37"), WITHIN);
-    reader.read(&mut |line| lines.push(line.to_owned())).await
+    let verified = reader.read(&mut |line| lines.push(line.to_owned())).await;
+    let writes = &cluster.state().writes;
+    assert!(!writes.iter().any(|write| write.starts_with("patch")), "{writes:?}");
+    verified
 }
 
-async fn verified(cluster: &VolumeCluster) -> Verified {
+async fn verified(cluster: &Store) -> Verified {
     read(cluster, &mut Vec::new()).await.unwrap_or_else(|failure| panic!("{}", failure.chain()))
 }
 
 /// Whether nothing of the verification is left.
-fn is_clean(cluster: &VolumeCluster) -> bool {
+fn is_clean(cluster: &Store) -> bool {
     let own = [kind::POD, kind::VOLUME_CLAIM].map(|kind| path(kind, "check", NAME));
-    let all = own.into_iter().chain([global(kind::VOLUME, NAME)]);
-    all.into_iter().all(|object| cluster.stored(&object).is_none())
+    let mut all = own.into_iter().chain([path_of(kind::VOLUME, NAME)]);
+    all.all(|object| !cluster.state().objects.contains_key(&object))
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +153,7 @@ async fn a_pod_that_does_not_start_is_reported_and_removed() {
 #[tokio::test(start_paused = true)]
 async fn the_import_waits_until_the_volume_is_detached() {
     let cluster = cluster(ended("Succeeded", &xfs()));
-    cluster.state().detaches = false;
+    cluster.state().undeletable = Some(kind::VOLUME);
     let (code, line) = verdict(&import(), &verified(&cluster).await);
     assert_eq!(code, 14);
     assert!(line.contains(&format!("PersistentVolume {NAME} is not detached yet")), "{line}");
@@ -162,7 +165,7 @@ async fn what_an_interrupted_verification_left_is_removed_first() {
     for (path, mut object) in import().verify_objects("check", "busybox:1.37") {
         object["metadata"]["uid"] = json!("old");
         object["status"] = ended("Succeeded", EXT4);
-        cluster.put(&path, object);
+        cluster.state().objects.insert(path, object);
     }
     assert_eq!(verified(&cluster).await, Verified::Found(Found::Filesystem(Filesystem::Xfs)));
     assert!(cluster.state().writes[0].starts_with("delete Pod"));
@@ -173,10 +176,11 @@ async fn what_an_interrupted_verification_left_is_removed_first() {
 async fn an_object_of_another_maker_is_not_deleted() {
     let cluster = cluster(ended("Succeeded", &xfs()));
     let foreign = path(kind::POD, "check", NAME);
-    cluster.put(&foreign, json!({ "metadata": { "uid": "theirs" } }));
+    let theirs = json!({ "metadata": { "uid": "theirs" } });
+    cluster.state().objects.insert(foreign.clone(), theirs);
     let failure = read(&cluster, &mut Vec::new()).await.unwrap_err();
     assert!(failure.to_string().contains("this command did not make it"), "{failure}");
-    assert!(cluster.stored(&foreign).is_some());
+    assert!(cluster.state().objects.contains_key(&foreign));
 }
 
 #[tokio::test(start_paused = true)]
