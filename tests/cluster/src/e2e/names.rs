@@ -162,11 +162,10 @@ pub(super) async fn f009_a_member_has_one_name_in_the_vpc_wherever_it_runs(
     ensure(changes == before, || format!("{} changes of records by a move", changes - before))?;
     let named = cluster.named(&service).await?;
     ensure(named == [address.as_str()], || format!("{named:?} instead of {address}"))?;
-    start_without_rights(cluster).await?;
-    let before = cluster.changes_of_records()?;
     // The record goes with the Service.
     cluster.end_apart(&moved, &moved.node).await?;
     cluster.wait_changes_of_records(before).await?;
+    start_without_rights(cluster).await?;
     cluster.running.order("stop external-dns")
 }
 
