@@ -213,11 +213,13 @@ impl LinuxHost {
         let delivery = delivery_to(&inside, address, (node, ranges));
         let delivery = delivery.map_err(|why| unusable(pod, why))?;
         let mut changed = inside.ensure(within).await?;
+        // Before anything reaches the pod: whoever is sent a redirect keeps it (F150).
+        changed |= self.keep_source(kept).await?;
         changed |= delivery.ensure(netlink).await?;
         changed |= self.take_off_links(netlink, address, before).await?;
         let last = self.last_place(before)?;
         changed |= networks.sweep(address, Some(network.cookie), &last).await?;
-        Ok(self.keep_source(kept).await? || changed)
+        Ok(changed)
     }
 
     /// Fails if the node cannot ask for the router of the ENI's subnet: ARP needs an address of the
