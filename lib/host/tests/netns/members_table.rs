@@ -9,7 +9,7 @@ use firecamp_node::preflight::KernelChecks as _;
 use firecamp_testkit::netns::Net;
 
 use crate::fixture::{ADDRESS, GATEWAY, MAIN, PRIMARY, SECOND, holder};
-use crate::others::{delete_table, has_table, keeps, masquerade};
+use crate::others::{delete_table, has_table, keeps, make_older, masquerade};
 use crate::pod_fixture::{
     CLIENT, Cni, ENDPOINT, Fixture, NEXT_HOP, OTHER_ADDRESS, OTHER_POD, POD, Pod, dials,
 };
@@ -109,11 +109,17 @@ pub(crate) fn f150_a_pod_beside_a_member_that_moves_away_reaches_it_there() {
     }
     node.router.add_route((Ipv4Addr::new(10, 244, 1, 0), 24), Some(SECOND), "port1", MAIN);
     let member = |name, last| fixture.pod(name, Ipv4Addr::new(10, 244, 1, last));
-    let (visitor, other) = (member("v", 20), member("w", 21));
+    let [visitor, other, third] = [("v", 20), ("w", 21), ("x", 22)].map(|(n, at)| member(n, at));
     let without = || node.net.run(|| delete_table("firecamp_members"));
     let moved = follows(&fixture, &visitor, (&member("1", 11), 1), without);
     assert!(!moved, "without FireCamp's rule the pod follows the redirect");
     assert!(follows(&fixture, &other, (&member("2", 12), 2), || {}));
+    let upgrade = || {
+        node.net.run(make_older);
+        assert!(!fixture.complete(&node.on_second()), "the agent notices that its rule is absent");
+        assert_eq!(fixture.add(&node.on_second(), &holder("3", 3)), Ok(true));
+    };
+    assert!(follows(&fixture, &third, (&member("3", 13), 3), upgrade));
 }
 
 pub(crate) fn two_pods_share_one_table() {

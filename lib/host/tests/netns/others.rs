@@ -157,6 +157,16 @@ pub(crate) fn delete_table(name: &str) {
     send(&[message(0x10, 0, &[]), delete, message(0x11, 0, &[])]);
 }
 
+/// Takes from FireCamp's table what agents of earlier versions did not make: a chain with its rule,
+/// and the set of the rule.
+pub(crate) fn make_older() {
+    let delete = |kind: u16, parts: [Vec<u8>; 2]| message((10 << 8) | kind, 0, &parts);
+    let table = || text(1, "firecamp_members");
+    let chain = delete(5, [table(), text(3, "output")]);
+    let set = delete(11, [table(), text(2, "members")]);
+    send(&[message(0x10, 0, &[]), chain, set, message(0x11, 0, &[])]);
+}
+
 pub(crate) fn f067_snat_chains_are_listed_and_stay() {
     let node = Node::new();
     let chains = || node.net.block_on(|| async { node.host.source_nat().await.unwrap() });
