@@ -28,6 +28,9 @@ services=''
 [[ " $* " != *redis* ]] || services=/usr/bin/redis-server:redis-server
 [[ " $* " != *postgres* ]] ||
     services+=" /usr/lib/postgresql/15/bin/postgres:postgresql-15"
+[[ " $* " != *rabbitmq* ]] ||
+    services+=" /usr/sbin/rabbitmq-server:rabbitmq-server
+        /usr/lib/python3/dist-packages/pika:python3-pika"
 [[ " $* " != *kafka* ]] || services+=" /usr/bin/mvn:maven /usr/bin/jlink:openjdk-17-jdk-headless"
 for needed in $iptables $engine $services /usr/bin/containerd:containerd /usr/sbin/runc:runc \
     /usr/sbin/nft:nftables /usr/lib/cni/bridge:containernetworking-plugins \

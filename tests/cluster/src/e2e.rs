@@ -30,6 +30,7 @@ mod postgres;
 mod predecessor_sockets;
 mod processes;
 mod producer;
+mod rabbitmq;
 mod reclaim;
 mod records;
 mod redis;
@@ -268,6 +269,7 @@ async fn long_scenarios(
         redis::redis_keeps_its_addresses_and_every_acknowledged_record,
         kafka::kafka_with_zookeeper_loses_no_acknowledged_record,
         postgres::postgresql_with_a_replica_loses_no_acknowledged_record,
+        rabbitmq::rabbitmq_keeps_every_confirmed_message,
         guide::the_commands_for_eks_remove_everything,
     ])
 }

@@ -28,6 +28,8 @@ pub(crate) const KAFKA: &str = "localhost/kafka:3";
 pub(crate) const POSTGRES: &str = "localhost/postgres:15";
 /// The client of PostgreSQL; the `psql` in the path is a script that chooses one.
 pub(crate) const PSQL: &str = "/usr/lib/postgresql/15/bin/psql";
+/// Image of RabbitMQ.
+pub(crate) const RABBITMQ: &str = "localhost/rabbitmq:3";
 /// Image of the log collector.
 const COLLECTOR: &str = "otel/opentelemetry-collector-contrib:0.156.0";
 /// Version of FireCamp's images, as in the chart.
@@ -107,6 +109,27 @@ pub(crate) fn postgres(archive: &Path) -> Outcome {
     files.push(("/etc/passwd".to_owned(), users));
     let path = format!("PATH=/bin:{}/bin", home.display());
     write_service((POSTGRES, &path), files, archive)
+}
+
+/// Writes the archive of [`RABBITMQ`], from Debian's packages, with the programs that its scripts run.
+pub(crate) fn rabbitmq(archive: &Path) -> Outcome {
+    let (erlang, server) = ("/usr/lib/erlang", "/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8");
+    let mut files = shell();
+    for name in ["basename", "date", "df", "dirname", "readlink"] {
+        files.push((format!("/bin/{name}"), PathBuf::from(BUSYBOX)));
+    }
+    for dir in [erlang, server] {
+        files.extend(own_paths(files_below(Path::new(dir))?));
+    }
+    let own = files.clone();
+    let needs = |(path, _): &&(String, PathBuf)| {
+        ["/bin/beam.smp", "/bin/epmd", "/lib/crypto.so"].iter().any(|end| path.ends_with(end))
+    };
+    for (_, program) in own.iter().filter(needs) {
+        files.extend(own_paths(libraries(program)?));
+    }
+    let path = format!("PATH=/bin:{erlang}/bin:{server}/sbin");
+    write_service((RABBITMQ, &path), files, archive)
 }
 
 /// A program of a Debian package, with its libraries.

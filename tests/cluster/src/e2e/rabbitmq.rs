@@ -1,0 +1,136 @@
+//! RabbitMQ, as users make it: its nodes are named by static addresses, and clients know these
+//! alone. A queue is replicated on volumes that follow the members.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use super::processes::{RecordedProcess, output_of};
+use super::producer::verify_kept;
+use super::set::NAMESPACE;
+use super::test_cluster::{TestCluster, ensure};
+use crate::cli::print_line;
+use crate::install::{source, until};
+use crate::up::Running;
+use crate::{Outcome, images};
+
+const RABBITMQ: &str = "prod/rabbitmq";
+const SERVICES: [&str; 1] = ["rabbitmq"];
+const CLASS: &str = "shared";
+const MEMBERS: [&str; 3] = ["rabbitmq-0", "rabbitmq-1", "rabbitmq-2"];
+/// A node listens once it is in the cluster and its replicas of queues run.
+const IS_READY: &str = "busybox netstat -ltn | busybox grep -q ':5672 '";
+/// The script of a member, and the secret that makes nodes trust each other.
+const CONFIG: [&str; 2] = ["member.sh", "cookie"];
+/// Messages that are confirmed after each thing that happened to a member.
+const MORE: usize = 200;
+
+/// A client of RabbitMQ in the VPC, with the addresses of the members.
+struct Client {
+    running: Running,
+    addresses: Vec<String>,
+}
+
+impl Client {
+    fn command(&self, what: &str) -> Outcome<Command> {
+        let mut command = self.running.on_machine("client", "/usr/bin/python3")?;
+        command.arg(source("tests/cluster/src/e2e/rabbitmq/client.py")).arg(what);
+        command.args(&self.addresses);
+        Ok(command)
+    }
+
+    /// Publishes numbers, and prints those that the cluster confirms.
+    async fn produce(&self) -> Outcome<RecordedProcess> {
+        let producer = RecordedProcess::start(&mut self.command("produce")?)?;
+        wait_more(&producer, "the first messages").await?;
+        Ok(producer)
+    }
+
+    /// Takes every message from the queue.
+    fn consume(&self) -> Outcome<BTreeSet<u64>> {
+        Ok(numbers(&output_of(&mut self.command("consume")?)?))
+    }
+}
+
+fn numbers(lines: &str) -> BTreeSet<u64> {
+    lines.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Waits until more messages are confirmed.
+async fn wait_more(producer: &RecordedProcess, after: &str) -> Outcome {
+    let before = numbers(&producer.output()?).len();
+    until("more confirmed messages", || async {
+        let text = producer.output()?;
+        let count = numbers(&text).len();
+        let last = || text.lines().last().unwrap_or_default().to_owned();
+        ensure(count >= before + MORE, || format!("{count} after {before}, the last: {}", last()))
+    })
+    .await?;
+    print_line(&format!("        {after}: {before} messages until then"))
+}
+
+impl TestCluster<'_> {
+    async fn create_rabbitmq(&self) -> Outcome<Client> {
+        let archive = self.running.home.path("rabbitmq.tar");
+        images::rabbitmq(&archive)?;
+        self.import_images(&archive)?;
+        for member in MEMBERS {
+            self.create_shared_volume(&format!("rabbitmq-data-{member}"), CLASS).await?;
+        }
+        let [script, cookie] =
+            CONFIG.map(|name| source(&format!("tests/cluster/src/e2e/rabbitmq/{name}")));
+        let image = ["create", "--image", images::RABBITMQ, "--pool", "main", "--user", "65532"];
+        let files = ["--config", &script, "--config", &cookie];
+        let volume = ["--data", "1Gi", "--data-class", CLASS];
+        let members = ["--replicas", "3", "--port", "amqp=5672", "--ready-command", IS_READY];
+        let run = ["--share-nodes", "--grace", "30", "--wait", "--timeout", "3m"];
+        let words = [&image[..], &files, &volume, &members, &run].concat();
+        let words = [&words[..], &["--", "sh", "/data/conf/member.sh"]].concat();
+        self.service_exits_of(RABBITMQ, &words, 0).await?;
+        Ok(Client { running: self.running.clone(), addresses: self.rabbitmq_addresses().await? })
+    }
+
+    async fn rabbitmq_addresses(&self) -> Outcome<Vec<String>> {
+        let mut all = Vec::new();
+        for member in MEMBERS {
+            all.push(self.address(member).await?.to_string());
+        }
+        Ok(all)
+    }
+}
+
+pub(super) async fn rabbitmq_keeps_every_confirmed_message(cluster: &TestCluster<'_>) -> Outcome {
+    let outcome = life_of_rabbitmq(cluster).await;
+    if outcome.is_err() {
+        for pod in MEMBERS {
+            let words = ["-n", NAMESPACE, "logs", pod, "--tail=40"];
+            let shown = cluster.admin.kubectl(&words).await.unwrap_or_else(|error| error);
+            print_line(&format!("--- {pod}\n{shown}"))?;
+        }
+    }
+    outcome
+}
+
+async fn life_of_rabbitmq(cluster: &TestCluster<'_>) -> Outcome {
+    let client = cluster.create_rabbitmq().await?;
+    let producer = client.produce().await?;
+    for order in ["ordinal", "reverse"] {
+        cluster.service_exits_of(RABBITMQ, &["restart", "--order", order], 0).await?;
+        wait_more(&producer, &format!("restarted, {order}")).await?;
+    }
+    cluster.drain_node_of("rabbitmq-0", &SERVICES).await?;
+    wait_more(&producer, "a node was drained").await?;
+    cluster.lose_node_of("rabbitmq-1", &SERVICES).await?;
+    wait_more(&producer, "a node was lost").await?;
+    cluster.service_exits_of(RABBITMQ, &["update", "--env", "ERL_MAX_PORTS=8192"], 0).await?;
+    wait_more(&producer, "updated").await?;
+    cluster.service_exits_of(RABBITMQ, &["stop"], 0).await?;
+    cluster.service_exits_of(RABBITMQ, &["start", "--wait"], 0).await?;
+    wait_more(&producer, "stopped and started").await?;
+    let confirmed = numbers(&producer.output()?);
+    drop(producer);
+    let count = verify_kept(&confirmed, &client.consume()?)?;
+    print_line(&format!("        {count} confirmed messages, none lost"))?;
+    let now = cluster.rabbitmq_addresses().await?;
+    ensure(now == client.addresses, || format!("{now:?} instead of {:?}", client.addresses))?;
+    cluster.service_exits_of(RABBITMQ, &["delete", "--yes", "--volumes"], 0).await.map(drop)
+}
