@@ -167,8 +167,8 @@ OWN_NETWORK := network_of_its_own f129
 MOVES := a_restart_on draining_a_node twenty_members powered_off rebooted
 
 # Scenarios that take minutes, and the first time build what they run.
-LONG := interface_without_tag interface_of_its_pool fifty_restarts name_in_the_vpc log_stream \
-  redis_keeps kafka_with postgresql_with rabbitmq_keeps eks_remove
+LONG := interface_without_tag interface_of_its_pool fifty_restarts restart_that_stopped \
+  name_in_the_vpc log_stream redis_keeps kafka_with postgresql_with rabbitmq_keeps eks_remove
 
 # Each name contains "_": that selects all scenarios, also those that only run if they are named.
 e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (85 min)

@@ -265,6 +265,7 @@ async fn long_scenarios(
         capacity::a_member_goes_to_the_node_that_has_an_interface_of_its_pool,
         kubelet_restarts::members_survive_fifty_restarts_of_their_kubelet,
         names::f009_a_member_has_one_name_in_the_vpc_wherever_it_runs,
+        services::f095_a_restart_that_stopped_or_was_killed_is_resumed_and_has_one_owner,
         logs::f100_each_container_has_a_log_stream_that_is_complete_and_in_order,
         redis::redis_keeps_its_addresses_and_every_acknowledged_record,
         kafka::kafka_with_zookeeper_loses_no_acknowledged_record,

@@ -80,8 +80,7 @@ async fn wait_acknowledged(producer: &RecordedProcess, count: usize) -> Outcome 
     until_within(PATIENCE * 3, &format!("{count} acknowledged records"), || async {
         let text = producer.output()?;
         let found = text.matches(ACKNOWLEDGED).count();
-        let last = || text.lines().last().unwrap_or_default().to_owned();
-        ensure(found >= count, || format!("{found}, the last line is {}", last()))
+        ensure(found >= count, || format!("{found}, the last line: {:?}", text.lines().last()))
     })
     .await
 }
@@ -166,10 +165,10 @@ async fn life_of_kafka(cluster: &TestCluster<'_>) -> Outcome {
     wait_consumed(&consumer, &records).await?;
     drop(consumer);
 
-    for replicas in ["4", "3"] {
-        cluster.service_exits_of(KAFKA, &["scale", "--replicas", replicas], 0).await?;
+    for members in [4, 3] {
+        cluster.scale_to(KAFKA, members).await?;
     }
-    cluster.service_exits_of(KAFKA, &["restart", "--order", "reverse"], 0).await?;
+    cluster.restart_in(KAFKA, "reverse", 3).await?;
     for service in [KAFKA, ZOOKEEPER] {
         cluster.service_exits_of(service, &["stop"], 0).await?;
     }
@@ -182,28 +181,32 @@ async fn life_of_kafka(cluster: &TestCluster<'_>) -> Outcome {
     wait_consumed(&consumer, &records).await?;
     drop(consumer);
     for service in [KAFKA, ZOOKEEPER] {
-        cluster.service_exits_of(service, &["delete", "--yes", "--volumes"], 0).await?;
+        cluster.delete_with_volumes(service).await?;
     }
     Ok(())
 }
 
 /// What happens to the members while a client produces. Returns the acknowledged records.
 async fn disturb(cluster: &TestCluster<'_>, producer: &RecordedProcess) -> Outcome<BTreeSet<u64>> {
-    let show = |what: &str| -> Outcome {
+    let go_on = async |what: &str| -> Outcome {
         let count = producer.output()?.matches(ACKNOWLEDGED).count();
-        print_line(&format!("        {what}: {count} records until then"))
+        print_line(&format!("        {what}: {count} records until then"))?;
+        wait_acknowledged(producer, count + EARLY).await
     };
     let lost = cluster.lose_node_of("kafka-0", &SERVICES).await?;
-    show(&format!("a node was lost with {lost} members"))?;
+    go_on(&format!("a node was lost with {lost} members")).await?;
     let drained = cluster.drain_node_of("kafka-1", &SERVICES).await?;
-    show(&format!("a node with {drained} members was drained"))?;
-    cluster.service_exits_of(KAFKA, &["restart", "--order", "ordinal"], 0).await?;
-    show("the brokers were restarted")?;
-    cluster.service_exits_of(ZOOKEEPER, &["restart"], 0).await?;
-    show("ZooKeeper was restarted, its leader last")?;
-    cluster.service_exits_of(ZOOKEEPER, &["restart", "--order", "primary-first"], 0).await?;
-    cluster.service_exits_of(KAFKA, &["update", "--env", "HEAP=320"], 0).await?;
-    show("the brokers were updated")?;
+    go_on(&format!("a node with {drained} members was drained")).await?;
+    cluster.restart_in(KAFKA, "ordinal", 3).await?;
+    go_on("the brokers were restarted").await?;
+    for order in ["primary-last", "primary-first", "reverse"] {
+        cluster.restart_in(ZOOKEEPER, order, 3).await?;
+        go_on(&format!("ZooKeeper was restarted, {order}")).await?;
+    }
+    cluster.update_env(KAFKA, "HEAP=320", 3).await?;
+    go_on("the brokers were updated").await?;
     wait_acknowledged(producer, RECORDS).await?;
-    numbers(producer, ACKNOWLEDGED)
+    let records = numbers(producer, ACKNOWLEDGED)?;
+    ensure(records.len() >= RECORDS, || format!("{} different records", records.len()))?;
+    Ok(records)
 }

@@ -109,7 +109,7 @@ async fn life_of_postgres(cluster: &TestCluster<'_>) -> Outcome {
     let client = cluster.create_postgres().await?;
     for order in ["primary-last", "primary-first", "reverse"] {
         let producer = client.start().await?;
-        cluster.service_exits_of(POSTGRES, &["restart", "--order", order], 0).await?;
+        cluster.restart_in(POSTGRES, order, 2).await?;
         producer.wait_more().await?;
         let count = client.verify(producer).await?;
         print_line(&format!("        {order}: {count} records, none lost"))?;
@@ -119,7 +119,7 @@ async fn life_of_postgres(cluster: &TestCluster<'_>) -> Outcome {
     producer.wait_more().await?;
     cluster.lose_node_of("postgres-0", &SERVICES).await?;
     producer.wait_more().await?;
-    cluster.service_exits_of(POSTGRES, &["update", "--env", "PGAPPNAME=member"], 0).await?;
+    cluster.update_env(POSTGRES, "PGAPPNAME=member", 2).await?;
     producer.wait_more().await?;
     let count = client.verify(producer).await?;
     print_line(&format!("        drain, node lost, update: {count} records, none lost"))?;
@@ -128,5 +128,5 @@ async fn life_of_postgres(cluster: &TestCluster<'_>) -> Outcome {
     let members = cluster.service_exits_of(POSTGRES, &["status"], 0).await?;
     let [primary, _replica] = client.addresses.map(|address| address.to_string());
     ensure(members.contains(&primary), || members.clone())?;
-    cluster.service_exits_of(POSTGRES, &["delete", "--yes", "--volumes"], 0).await.map(drop)
+    cluster.delete_with_volumes(POSTGRES).await
 }

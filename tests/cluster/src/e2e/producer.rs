@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::install::until;
 /// Records before anything happens to a member.
 const EARLY: usize = 30;
 const PAUSE: Duration = Duration::from_millis(50);
+/// No two producers write the same number, so that nothing kept hides what a later one lost.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Writes numbers, one after the other, until it is stopped.
 pub(super) struct Producer {
@@ -39,10 +41,8 @@ impl Producer {
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&count));
         let thread = std::thread::spawn(move || {
             let mut acknowledged = BTreeSet::new();
-            for number in 0.. {
-                if stopped.load(Ordering::Relaxed) {
-                    break;
-                }
+            while !stopped.load(Ordering::Relaxed) {
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
                 if write(number) {
                     acknowledged.insert(number);
                     counted.fetch_add(1, Ordering::Relaxed);

@@ -114,14 +114,14 @@ async fn life_of_rabbitmq(cluster: &TestCluster<'_>) -> Outcome {
     let client = cluster.create_rabbitmq().await?;
     let producer = client.produce().await?;
     for order in ["ordinal", "reverse"] {
-        cluster.service_exits_of(RABBITMQ, &["restart", "--order", order], 0).await?;
+        cluster.restart_in(RABBITMQ, order, 3).await?;
         wait_more(&producer, &format!("restarted, {order}")).await?;
     }
     cluster.drain_node_of("rabbitmq-0", &SERVICES).await?;
     wait_more(&producer, "a node was drained").await?;
     cluster.lose_node_of("rabbitmq-1", &SERVICES).await?;
     wait_more(&producer, "a node was lost").await?;
-    cluster.service_exits_of(RABBITMQ, &["update", "--env", "ERL_MAX_PORTS=8192"], 0).await?;
+    cluster.update_env(RABBITMQ, "ERL_MAX_PORTS=8192", 3).await?;
     wait_more(&producer, "updated").await?;
     cluster.service_exits_of(RABBITMQ, &["stop"], 0).await?;
     cluster.service_exits_of(RABBITMQ, &["start", "--wait"], 0).await?;
@@ -132,5 +132,5 @@ async fn life_of_rabbitmq(cluster: &TestCluster<'_>) -> Outcome {
     print_line(&format!("        {count} confirmed messages, none lost"))?;
     let now = cluster.rabbitmq_addresses().await?;
     ensure(now == client.addresses, || format!("{now:?} instead of {:?}", client.addresses))?;
-    cluster.service_exits_of(RABBITMQ, &["delete", "--yes", "--volumes"], 0).await.map(drop)
+    cluster.delete_with_volumes(RABBITMQ).await
 }

@@ -9,15 +9,23 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::processes::RecordedProcess;
 use super::set::NAMESPACE;
 use super::test_cluster::{SETS, TestCluster, ensure, text};
 use crate::images::MEMBER;
+use crate::install::{is_condition_true, until};
+use crate::topology::WORKERS;
 use crate::{Outcome, failed};
 
 /// The service.
 const SERVICE: &str = "cache";
 /// No command takes longer.
 const PATIENCE: Duration = Duration::from_mins(6);
+/// `redis-0` of `prod/redis`.
+fn name_of(service: &str, number: usize) -> String {
+    let name = service.split_once('/').map_or(service, |(_namespace, name)| name);
+    format!("{name}-{number}")
+}
 
 impl TestCluster<'_> {
     /// Runs `firecamp service` and returns its exit code and its output.
@@ -50,6 +58,72 @@ impl TestCluster<'_> {
         let (found, output) = self.service(service, words).await?;
         ensure(found == code, || format!("{words:?} exited with {found}:\n{output}"))?;
         Ok(output)
+    }
+
+    /// Restarts a service of so many members in an order, and checks what the command reports.
+    pub(super) async fn restart_in(&self, service: &str, order: &str, members: usize) -> Outcome {
+        let said = self.service_exits_of(service, &["restart", "--order", order], 0).await?;
+        let evicted = format!("firecamp: evicted Pod {service}-");
+        let turns: Vec<&str> =
+            said.lines().filter_map(|line| line.strip_prefix(&evicted)).collect();
+        let is_primary = |turn: Option<&&str>| turn.is_some_and(|turn| turn.ends_with("primary"));
+        let in_order = match order {
+            "primary-first" => is_primary(turns.first()),
+            "primary-last" => is_primary(turns.last()),
+            "ordinal" => turns.is_sorted(),
+            "reverse" => turns.iter().rev().is_sorted(),
+            _ => false,
+        };
+        ensure(in_order && turns.len() == members, || format!("{order}: {turns:?}\n{said}"))
+    }
+
+    /// Sets a variable of a service's container, and checks that each of its members has it.
+    pub(super) async fn update_env(&self, service: &str, env: &str, members: usize) -> Outcome {
+        self.service_exits_of(service, &["update", "--env", env], 0).await?;
+        for number in 0..members {
+            let pod = self.pod(&name_of(service, number)).await?;
+            let all = pod["spec"]["containers"][0]["env"].as_array().cloned().unwrap_or_default();
+            let is_set = |one: &Value| format!("{}={}", text(&one["name"]), text(&one["value"]));
+            ensure(all.iter().any(|one| is_set(one) == env), || format!("{env}: {all:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Scales a service, and waits until it has so many members, and no more.
+    pub(super) async fn scale_to(&self, service: &str, members: usize) -> Outcome {
+        let replicas = members.to_string();
+        self.service_exits_of(service, &["scale", "--replicas", &replicas, "--wait"], 0).await?;
+        let last = self.pod(&name_of(service, members - 1)).await?;
+        ensure(is_condition_true(&last["status"], "Ready"), || last.to_string())?;
+        until("the other members are gone", || async {
+            let next = self.pod(&name_of(service, members)).await?;
+            ensure(next.is_null(), || text(&next["metadata"]["name"]))
+        })
+        .await
+    }
+
+    /// Deletes a service with its volumes, and waits until they are gone.
+    pub(super) async fn delete_with_volumes(&self, service: &str) -> Outcome {
+        self.service_exits_of(service, &["delete", "--yes", "--volumes"], 0).await?;
+        let (namespace, name) = service.split_once('/').ok_or("no namespace")?;
+        until("the claims are gone", || async {
+            let claims = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
+            let all = self.admin.get(&claims).await?;
+            let names = all["items"].as_array().into_iter().flatten();
+            let mut names = names.map(|claim| text(&claim["metadata"]["name"]));
+            let left = names.find(|claim| claim.starts_with(&format!("{name}-data-")));
+            ensure(left.is_none(), || format!("{left:?}"))
+        })
+        .await
+    }
+
+    /// Creates [`SERVICE`] and returns its members.
+    async fn create_cache(&self) -> Outcome<BTreeMap<String, (String, Ipv4Addr)>> {
+        let image = ["create", "--image", MEMBER, "--replicas", "2", "--pool", "main"];
+        let more = ["--port", "tcp=6379", "--user", "65532", "--grace", "5", "--wait"];
+        let run = ["--", "/clusterbox", "serve", "0.0.0.0"];
+        self.service_exits(&[&image[..], &more, &run].concat(), 0).await?;
+        self.members_of_service().await
     }
 
     /// The members, each with the UID of its pod and its address.
@@ -88,14 +162,8 @@ impl TestCluster<'_> {
 pub(super) async fn f095_a_service_restarts_in_its_order_and_stops_at_a_broken_member(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let create = [
-        &["create", "--image", MEMBER, "--replicas", "2", "--pool", "main", "--port", "tcp=6379"],
-        &["--user", "65532", "--grace", "5", "--wait", "--", "/clusterbox", "serve", "0.0.0.0"][..],
-    ];
-    cluster.service_exits(&create.concat(), 0).await?;
+    let first = cluster.create_cache().await?;
     cluster.service_exits(&["status"], 0).await?;
-    let first = cluster.members_of_service().await?;
-
     cluster.admin.kubectl(&["-n", NAMESPACE, "label", "pod", "cache-0", "role=primary"]).await?;
     let primary_last = ["restart", "--order", "primary-last", "--primary-label", "role=primary"];
     cluster.service_exits(&primary_last, 0).await?;
@@ -129,6 +197,43 @@ async fn stop_start_and_delete(cluster: &TestCluster<'_>) -> Outcome {
     }
     let set: Value = cluster.admin.get(&format!("{SETS}/{SERVICE}")).await?;
     ensure(set.is_null(), || set.to_string())
+}
+
+pub(super) async fn f095_a_restart_that_stopped_or_was_killed_is_resumed_and_has_one_owner(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let first = cluster.create_cache().await?;
+    let workers = WORKERS.map(|one| one.name);
+    // No node takes the pod of the first turn.
+    cluster.cordon(&workers, true).await?;
+    let stopped = cluster.service_exits(&["restart", "--member-timeout", "20s"], 14).await;
+    cluster.cordon(&workers, false).await?;
+    let said = stopped?;
+    ensure(said.contains("cache-0: Pod"), || said.clone())?;
+    cluster.service_exits(&["restart", "--resume"], 0).await?;
+    cluster.verify_restarted(&first, &["cache-0", "cache-1"]).await?;
+
+    let second = cluster.members_of_service().await?;
+    cluster.cordon(&workers, true).await?;
+    let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
+    let mut command = std::process::Command::new(firecamp);
+    command.args(["service", "restart", "prod/cache", "--member-timeout", "5m", "--kubeconfig"]);
+    let owner = RecordedProcess::start(command.arg(&cluster.admin.kubeconfig))?;
+    until("the first member is evicted", || async {
+        let said = owner.output()?;
+        ensure(said.contains("evicted Pod"), || said)
+    })
+    .await?;
+    // Nobody else restarts the service as long as the owner shows that it lives.
+    for words in [&["restart"][..], &["restart", "--resume"]] {
+        let said = cluster.service_exits(words, 20).await?;
+        ensure(!said.contains("evicted Pod"), || said.clone())?;
+    }
+    drop(owner);
+    cluster.cordon(&workers, false).await?;
+    cluster.service_exits(&["restart", "--resume"], 0).await?;
+    cluster.verify_restarted(&second, &["cache-0", "cache-1"]).await?;
+    cluster.service_exits(&["delete", "--yes"], 0).await.map(drop)
 }
 
 pub(super) async fn a_stateless_service_is_created_restarted_and_deleted(
