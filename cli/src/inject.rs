@@ -56,10 +56,10 @@ pub struct InjectArguments {
     #[arg(long, value_name = "NAME")]
     pub resource: Option<String>,
     /// CPU of the init container, if another container of the pod requests CPU or memory
-    #[arg(long, value_name = "QUANTITY", default_value = "10m")]
+    #[arg(long, value_name = "QUANTITY", default_value = pod::CPU)]
     pub cpu: String,
     /// Memory of the init container, if another container of the pod requests CPU or memory
-    #[arg(long, value_name = "QUANTITY", default_value = "32Mi")]
+    #[arg(long, value_name = "QUANTITY", default_value = pod::MEMORY)]
     pub memory: String,
     /// The chart's host.runDir: pods whose init container mounts it are in direct mode
     #[arg(long, value_name = "DIR", default_value = path::RUN_DIR)]

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use firecamp_core::contract;
 use firecamp_core::contract::endpoint::{
-    ADDRESS_FILE, ADDRESS_VOLUME, AUDIENCE, INIT_CONTAINER, INJECT_LABEL, ISTIO_EXCLUDES,
+    self, ADDRESS_FILE, ADDRESS_VOLUME, AUDIENCE, INIT_CONTAINER, INJECT_LABEL, ISTIO_EXCLUDES,
     LINKERD_EXCLUDES, NOT_INJECTED, POOL_LABEL, TOKEN_FILE, TOKEN_SECONDS, TOKEN_VOLUME,
 };
+use firecamp_core::contract::path;
 use serde_json::{Value, json};
 
 use crate::common::json::{at, text};
@@ -17,6 +18,11 @@ pub const DEFAULT_RESOURCE: &str = contract::api::EXTENDED_RESOURCE;
 
 /// The default run directory, as some write it: /var/run is a link to /run.
 const OTHER_RUN_DIR: &str = "/var/run/firecamp";
+
+/// CPU and memory of the init container, unless somebody says otherwise.
+pub const CPU: &str = "10m";
+/// See [`CPU`].
+pub const MEMORY: &str = "32Mi";
 
 /// The extended resource of each pool.
 pub type Pools = BTreeMap<String, String>;
@@ -38,6 +44,21 @@ pub struct Settings {
     pub memory: String,
     /// The directory of the node that init containers in direct mode mount.
     pub run_dir: String,
+}
+
+impl Settings {
+    /// This image, and the defaults of the chart.
+    pub fn of_image(image: &str) -> Self {
+        Self {
+            image: Some(image.to_owned()),
+            endpoint: endpoint::DEFAULT.to_owned(),
+            pools: None,
+            resource: None,
+            cpu: CPU.to_owned(),
+            memory: MEMORY.to_owned(),
+            run_dir: path::RUN_DIR.to_owned(),
+        }
+    }
 }
 
 /// Injects into a Pod, a StatefulSet, or the items of a List. Returns whether something changed.
@@ -95,7 +116,13 @@ fn items<'a>(object: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
     object.get(list).and_then(Value::as_array).into_iter().flatten()
 }
 
-fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> {
+/// Injects into a pod with the label of a pool, or into the template of such pods. Returns whether
+/// something changed.
+///
+/// # Errors
+///
+/// Why it cannot be a member.
+pub fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> {
     let pool = at(pod, "/metadata/labels").get(POOL_LABEL).and_then(Value::as_str);
     let resource = resource(pool.unwrap_or_default(), settings)?;
     let before = pod.clone();

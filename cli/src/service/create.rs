@@ -43,7 +43,9 @@ down does not keep the others from starting, and replaces pods only when they ar
 `firecamp service restart` does it in the service's order. Members are spread over the zones, one \
 on a node. They fulfil the Pod Security Standard \"restricted\".
 
-With --pool, each member has a static address, which it finds in /run/firecamp.io/address.
+With --pool, each member has a static address, which it finds in /run/firecamp.io/address. Before \
+Kubernetes 1.36, name FireCamp's init container with --init-image: the command adds to the pods \
+what `firecamp inject` adds, and an update keeps it. Without it, such a cluster refuses the pods.
 
 With --member-conf, members find the variables of the original's member.conf in \
 /data/conf/member.conf: AVAILABILITY_ZONE, MEMBER_NAME, SERVICE_MEMBER, MEMBER_STATIC_IP and \
@@ -54,7 +56,7 @@ IP. The Deployment replaces pods by itself when their template changes, so that 
 addresses, names, volumes and the order of restarts are refused.
 
 A file has the fields of the flags: stateless, replicas, pool, dnsZone, ports, container (image, \
-command, env, cpu, memory, user, readyCommand), volumes (data, dataClass, journal, journalClass), \
+initImage, command, env, cpu, memory, user, readyCommand), volumes (data, dataClass, journal, journalClass), \
 placement (zones, hostNetwork, shareNodes), restart (order, primaryLabel, primaryCommand, grace), \
 memberConf and config. Flags replace what the file says.
 

@@ -72,6 +72,11 @@ pub struct Container {
     #[arg(long, value_name = "IMAGE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Image of FireCamp's init container, as your nodes pull it: with --pool, where the API server
+    /// does not add it (Kubernetes before 1.36)
+    #[arg(long, value_name = "IMAGE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_image: Option<String>,
     /// The command and its arguments, after --. Default: that of the image
     #[arg(last = true, value_name = "COMMAND")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -249,6 +254,9 @@ impl Definition {
         if self.container.env.iter().any(|(name, _)| name == env::POD_NAME) {
             return Err(format!("--env {}: every member has this variable", env::POD_NAME));
         }
+        if self.container.init_image.is_some() && self.pool.is_none() {
+            return Err("--init-image: only members of a pool have it: --pool NAME".to_owned());
+        }
         self.check_member_conf()?;
         let refused = self.stateless.then(|| self.needs_members()).flatten();
         refused.map_or(Ok(()), |(flag, why)| Err(format!("{flag} with --stateless: {why}")))
@@ -338,6 +346,7 @@ impl Container {
     fn overlaid(self, over: Self) -> Self {
         Self {
             image: over.image.or(self.image),
+            init_image: over.init_image.or(self.init_image),
             command: if over.command.is_empty() { self.command } else { over.command },
             env: merged(self.env, over.env),
             cpu: over.cpu.or(self.cpu),

@@ -1,5 +1,6 @@
 //! The objects of a service.
 
+use firecamp_cli::inject::pod::{Settings, inject_object};
 use firecamp_cli::service::cluster::{kind, path};
 use firecamp_cli::service::definition::Definition;
 use firecamp_cli::service::objects::Service;
@@ -159,6 +160,24 @@ fn a_task_has_the_image_and_configuration_of_the_service_and_none_of_its_volumes
     assert_eq!(pod["restartPolicy"], "Never");
     let labels = &task["spec"]["template"]["metadata"]["labels"];
     assert!(labels["firecamp-servicename"].is_null(), "the Service must not select it: {labels}");
+}
+
+/// Before Kubernetes 1.36 nothing else adds it.
+#[test]
+fn with_an_init_image_the_template_has_what_firecamp_inject_adds() {
+    let image = "registry.example.com/firecamp-initcontainer:1";
+    let mut definition = defined(DEFINITION);
+    let plain = object(&service(definition.clone()), "StatefulSet");
+    definition.container.init_image = Some(image.to_owned());
+    let own = object(&service(definition.clone()), "StatefulSet");
+    let mut injected = plain.clone();
+    assert!(inject_object(&mut injected, &Settings::of_image(image)).unwrap());
+    let template = |set: &Value| set["spec"]["template"].clone();
+    assert_eq!(template(&own), template(&injected));
+    assert_eq!(template(&own)["spec"]["initContainers"][0]["image"], image);
+    definition.pool = None;
+    let why = service(definition).objects().unwrap_err();
+    assert_eq!(why, "--init-image: only members of a pool have it: --pool NAME");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use firecamp_core::contract::service::JOURNAL_DIR;
 use serde_json::{Map, Value, json};
 
 use super::Service;
+use crate::inject::pod::{Settings, inject_pod};
 
 /// Seconds that a member has to stop if the definition does not say it, as in Kubernetes.
 const GRACE: u32 = 30;
@@ -22,7 +23,11 @@ impl Service {
             labels.insert(POOL_LABEL.to_owned(), json!(pool));
         }
         let metadata = json!({ "labels": labels });
-        Ok(json!({ "metadata": metadata, "spec": self.pod()? }))
+        let mut template = json!({ "metadata": metadata, "spec": self.pod()? });
+        if let Some(image) = &self.definition.container.init_image {
+            inject_pod(&mut template, &Settings::of_image(image))?;
+        }
+        Ok(template)
     }
 
     fn pod(&self) -> Result<Value, String> {
