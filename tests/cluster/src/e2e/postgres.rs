@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 
 use super::processes::output_of;
 use super::producer::{Producer, verify_kept};
-use super::set::NAMESPACE;
 use super::test_cluster::{TestCluster, ensure};
 use crate::cli::print_line;
 use crate::install::{source, until};
@@ -95,14 +94,7 @@ pub(super) async fn postgresql_with_a_replica_loses_no_acknowledged_record(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
     let outcome = life_of_postgres(cluster).await;
-    if outcome.is_err() {
-        for pod in ["postgres-0", "postgres-1"] {
-            let words = ["-n", NAMESPACE, "logs", pod, "--tail=40"];
-            let shown = cluster.admin.kubectl(&words).await.unwrap_or_else(|error| error);
-            print_line(&format!("--- {pod}\n{shown}"))?;
-        }
-    }
-    outcome
+    cluster.with_logs_of(&["postgres-0", "postgres-1"], outcome).await
 }
 
 async fn life_of_postgres(cluster: &TestCluster<'_>) -> Outcome {

@@ -29,10 +29,7 @@ struct RedisClient {
 
 impl RedisClient {
     async fn of(cluster: &TestCluster<'_>) -> Outcome<Self> {
-        let mut sentinels = Vec::new();
-        for number in 0..3 {
-            sentinels.push(cluster.address(&format!("sentinel-{number}")).await?);
-        }
+        let sentinels = cluster.addresses_of("sentinel", 3).await?;
         Ok(Self { running: cluster.running.clone(), sentinels })
     }
 
@@ -131,19 +128,12 @@ pub(super) async fn redis_keeps_its_addresses_and_every_acknowledged_record(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
     let outcome = life_of_redis(cluster).await;
-    if outcome.is_err() {
-        for pod in ["redis-0", "redis-1", "sentinel-0", "sentinel-1"] {
-            let words = ["-n", "prod", "logs", pod, "--tail=40"];
-            let shown = cluster.admin.kubectl(&words).await.unwrap_or_else(|error| error);
-            crate::cli::print_line(&format!("--- {pod}\n{shown}"))?;
-        }
-    }
-    outcome
+    cluster.with_logs_of(&["redis-0", "redis-1", "sentinel-0", "sentinel-1"], outcome).await
 }
 
 async fn life_of_redis(cluster: &TestCluster<'_>) -> Outcome {
     cluster.create_redis().await?;
-    let addresses = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
+    let addresses = cluster.addresses_of("redis", 2).await?;
     let client = RedisClient::of(cluster).await?;
     let sentinels = client.sentinels.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let known = format!("SENTINELS={sentinels}");
@@ -176,7 +166,7 @@ async fn life_of_redis(cluster: &TestCluster<'_>) -> Outcome {
     cluster.service_exits_of(REDIS, &["scale", "--replicas", "2"], 0).await?;
     cluster.service_exits_of(REDIS, &["stop"], 0).await?;
     cluster.service_exits_of(REDIS, &["start", "--wait"], 0).await?;
-    let now = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
+    let now = cluster.addresses_of("redis", 2).await?;
     ensure(now == addresses, || format!("{now:?} instead of {addresses:?}"))?;
     for service in [SENTINEL, REDIS] {
         cluster.service_exits_of(service, &["delete", "--yes"], 0).await?;
