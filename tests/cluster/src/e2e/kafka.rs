@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::processes::RecordedProcess;
-use super::set::NAMESPACE;
 use super::test_cluster::{TestCluster, ensure};
+use super::volumes::SHARED_CLASS;
 use crate::cli::print_line;
 use crate::install::{PATIENCE, script, source, until, until_within};
 use crate::{Outcome, images};
@@ -17,8 +17,6 @@ use crate::{Outcome, images};
 const KAFKA: &str = "prod/kafka";
 const ZOOKEEPER: &str = "prod/zookeeper";
 const SERVICES: [&str; 2] = ["zookeeper", "kafka"];
-/// The class of the members' volumes; nothing provisions them.
-const CLASS: &str = "shared";
 const IS_READY: &str = "echo srvr | busybox nc 127.0.0.1 2181 | busybox grep -q Mode";
 const IS_LEADER: &str = "echo srvr | busybox nc 127.0.0.1 2181 | busybox grep -q 'Mode: leader'";
 /// Records that are acknowledged before anything happens to a member.
@@ -29,9 +27,6 @@ const RECORDS: usize = 100_000;
 const RATE: &str = "600";
 const ACKNOWLEDGED: &str = "producer_send_success";
 const CONSUMED: &str = "record_data";
-/// The numbers of the members of each service, and of the broker that is added and removed.
-const MEMBERS: [u8; 3] = [0, 1, 2];
-const ADDED: u8 = 3;
 
 /// A client of Kafka in the VPC, with the addresses of the brokers.
 struct KafkaClients {
@@ -101,16 +96,17 @@ impl TestCluster<'_> {
         let archive = self.running.home.path("kafka.tar");
         images::kafka(kafka, &archive)?;
         self.import_images(&archive)?;
-        for (service, numbers) in [("zookeeper", &MEMBERS[..]), ("kafka", &[0, 1, 2, ADDED])] {
-            for number in numbers {
+        // One broker is added and removed.
+        for (service, count) in [("zookeeper", 3), ("kafka", 4)] {
+            for number in 0..count {
                 let claim = format!("{service}-data-{service}-{number}");
-                self.create_shared_volume(&claim, CLASS).await?;
+                self.create_shared_volume(&claim).await?;
             }
         }
         let files = ["zookeeper.sh", "broker.sh", "log4j.properties"];
         let [zookeeper, broker, logs] =
             files.map(|name| source(&format!("tests/cluster/src/e2e/kafka/{name}")));
-        let volume = ["--data", "1Gi", "--data-class", CLASS, "--config", &logs];
+        let volume = ["--data", "1Gi", "--data-class", SHARED_CLASS, "--config", &logs];
         let common = ["create", "--image", images::KAFKA, "--pool", "main", "--user", "65532"];
         let members =
             ["--replicas", "3", "--share-nodes", "--grace", "20", "--wait", "--timeout", "3m"];
@@ -119,21 +115,13 @@ impl TestCluster<'_> {
         let roles = ["--order", "primary-last", "--primary-command", IS_LEADER];
         let run = ["--", "sh", "/data/conf/zookeeper.sh"];
         self.service_exits_of(ZOOKEEPER, &[&common[..], &own, &roles, &run].concat(), 0).await?;
-        let quorum = self.addresses_of("zookeeper").await?;
+        let quorum = self.addresses_of("zookeeper", 3).await?;
         let quorum: Vec<String> = quorum.iter().map(|address| format!("{address}:2181")).collect();
         let quorum = format!("ZOOKEEPER={}", quorum.join(","));
         let own = ["--port", "kafka=9092", "--config", &broker, "--env", &quorum];
         let run = ["--", "sh", "/data/conf/broker.sh"];
         self.service_exits_of(KAFKA, &[&common[..], &own, &run].concat(), 0).await?;
-        self.addresses_of("kafka").await
-    }
-
-    async fn addresses_of(&self, service: &str) -> Outcome<Vec<Ipv4Addr>> {
-        let mut all = Vec::new();
-        for number in MEMBERS {
-            all.push(self.address(&format!("{service}-{number}")).await?);
-        }
-        Ok(all)
+        self.addresses_of("kafka", 3).await
     }
 }
 
@@ -141,14 +129,9 @@ pub(super) async fn kafka_with_zookeeper_loses_no_acknowledged_record(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
     let outcome = life_of_kafka(cluster).await;
-    if outcome.is_err() {
-        for pod in ["zookeeper-0", "zookeeper-1", "kafka-0", "kafka-1", "kafka-2"] {
-            let words = ["-n", NAMESPACE, "logs", pod, "--tail=40"];
-            let shown = cluster.admin.kubectl(&words).await.unwrap_or_else(|error| error);
-            print_line(&format!("--- {pod}\n{shown}"))?;
-        }
-    }
-    outcome
+    cluster
+        .with_logs_of(&["zookeeper-0", "zookeeper-1", "kafka-0", "kafka-1", "kafka-2"], outcome)
+        .await
 }
 
 async fn life_of_kafka(cluster: &TestCluster<'_>) -> Outcome {
@@ -175,7 +158,7 @@ async fn life_of_kafka(cluster: &TestCluster<'_>) -> Outcome {
     for service in [ZOOKEEPER, KAFKA] {
         cluster.service_exits_of(service, &["start", "--wait"], 0).await?;
     }
-    let now = cluster.addresses_of("kafka").await?;
+    let now = cluster.addresses_of("kafka", 3).await?;
     ensure(now == addresses, || format!("{now:?} instead of {addresses:?}"))?;
     let consumer = clients.consume(cluster, "second")?;
     wait_consumed(&consumer, &records).await?;

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 
 use super::processes::output_of;
 use super::producer::{Producer, verify_kept};
-use super::set::NAMESPACE;
 use super::test_cluster::{TestCluster, ensure};
+use super::volumes::SHARED_CLASS;
 use crate::cli::print_line;
 use crate::install::{source, until};
 use crate::up::Running;
@@ -15,7 +15,6 @@ use crate::{Outcome, images};
 
 const POSTGRES: &str = "prod/postgres";
 const SERVICES: [&str; 1] = ["postgres"];
-const CLASS: &str = "shared";
 /// The primary is ready, and so is a replica that copies it.
 const IS_READY: &str = "psql -h /dev/shm -U postgres -Atc 'select not pg_is_in_recovery() or \
     exists (select from pg_stat_wal_receiver)' | busybox grep -q t";
@@ -74,11 +73,11 @@ impl TestCluster<'_> {
         self.import_images(&archive)?;
         for number in 0..2 {
             let claim = format!("postgres-data-postgres-{number}");
-            self.create_shared_volume(&claim, CLASS).await?;
+            self.create_shared_volume(&claim).await?;
         }
         let script = source("tests/cluster/src/e2e/postgres/member.sh");
         let image = ["create", "--image", images::POSTGRES, "--pool", "main", "--user", "65532"];
-        let volume = ["--data", "1Gi", "--data-class", CLASS, "--config", &script];
+        let volume = ["--data", "1Gi", "--data-class", SHARED_CLASS, "--config", &script];
         let members = ["--replicas", "2", "--port", "sql=5432", "--ready-command", IS_READY];
         let roles = ["--order", "primary-last", "--primary-command", IS_PRIMARY];
         let run = ["--share-nodes", "--wait", "--", "sh", "/data/conf/member.sh"];
@@ -95,14 +94,7 @@ pub(super) async fn postgresql_with_a_replica_loses_no_acknowledged_record(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
     let outcome = life_of_postgres(cluster).await;
-    if outcome.is_err() {
-        for pod in ["postgres-0", "postgres-1"] {
-            let words = ["-n", NAMESPACE, "logs", pod, "--tail=40"];
-            let shown = cluster.admin.kubectl(&words).await.unwrap_or_else(|error| error);
-            print_line(&format!("--- {pod}\n{shown}"))?;
-        }
-    }
-    outcome
+    cluster.with_logs_of(&["postgres-0", "postgres-1"], outcome).await
 }
 
 async fn life_of_postgres(cluster: &TestCluster<'_>) -> Outcome {

@@ -2,12 +2,13 @@
 //! alone. A queue is replicated on volumes that follow the members.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
 use super::processes::{RecordedProcess, output_of};
 use super::producer::verify_kept;
-use super::set::NAMESPACE;
 use super::test_cluster::{TestCluster, ensure};
+use super::volumes::SHARED_CLASS;
 use crate::cli::print_line;
 use crate::install::{source, until};
 use crate::up::Running;
@@ -15,10 +16,7 @@ use crate::{Outcome, images};
 
 const RABBITMQ: &str = "prod/rabbitmq";
 const SERVICES: [&str; 1] = ["rabbitmq"];
-const CLASS: &str = "shared";
 const MEMBERS: [&str; 3] = ["rabbitmq-0", "rabbitmq-1", "rabbitmq-2"];
-/// A node listens once it is in the cluster and its replicas of queues run.
-const IS_READY: &str = "busybox netstat -ltn | busybox grep -q ':5672 '";
 /// The script of a member, and the secret that makes nodes trust each other.
 const CONFIG: [&str; 2] = ["member.sh", "cookie"];
 /// Messages that are confirmed after each thing that happened to a member.
@@ -27,14 +25,14 @@ const MORE: usize = 200;
 /// A client of RabbitMQ in the VPC, with the addresses of the members.
 struct Client {
     running: Running,
-    addresses: Vec<String>,
+    addresses: Vec<Ipv4Addr>,
 }
 
 impl Client {
     fn command(&self, what: &str) -> Outcome<Command> {
         let mut command = self.running.on_machine("client", "/usr/bin/python3")?;
         command.arg(source("tests/cluster/src/e2e/rabbitmq/client.py")).arg(what);
-        command.args(&self.addresses);
+        command.args(self.addresses.iter().map(ToString::to_string));
         Ok(command)
     }
 
@@ -74,40 +72,27 @@ impl TestCluster<'_> {
         images::rabbitmq(&archive)?;
         self.import_images(&archive)?;
         for member in MEMBERS {
-            self.create_shared_volume(&format!("rabbitmq-data-{member}"), CLASS).await?;
+            self.create_shared_volume(&format!("rabbitmq-data-{member}")).await?;
         }
         let [script, cookie] =
             CONFIG.map(|name| source(&format!("tests/cluster/src/e2e/rabbitmq/{name}")));
         let image = ["create", "--image", images::RABBITMQ, "--pool", "main", "--user", "65532"];
         let files = ["--config", &script, "--config", &cookie];
-        let volume = ["--data", "1Gi", "--data-class", CLASS];
-        let members = ["--replicas", "3", "--port", "amqp=5672", "--ready-command", IS_READY];
+        let volume = ["--data", "1Gi", "--data-class", SHARED_CLASS];
+        // It accepts connections, and so is ready, once its replicas of queues run.
+        let members = ["--replicas", "3", "--port", "amqp=5672"];
         let run = ["--share-nodes", "--grace", "30", "--wait", "--timeout", "3m"];
         let words = [&image[..], &files, &volume, &members, &run].concat();
         let words = [&words[..], &["--", "sh", "/data/conf/member.sh"]].concat();
         self.service_exits_of(RABBITMQ, &words, 0).await?;
-        Ok(Client { running: self.running.clone(), addresses: self.rabbitmq_addresses().await? })
-    }
-
-    async fn rabbitmq_addresses(&self) -> Outcome<Vec<String>> {
-        let mut all = Vec::new();
-        for member in MEMBERS {
-            all.push(self.address(member).await?.to_string());
-        }
-        Ok(all)
+        let addresses = self.addresses_of("rabbitmq", 3).await?;
+        Ok(Client { running: self.running.clone(), addresses })
     }
 }
 
 pub(super) async fn rabbitmq_keeps_every_confirmed_message(cluster: &TestCluster<'_>) -> Outcome {
     let outcome = life_of_rabbitmq(cluster).await;
-    if outcome.is_err() {
-        for pod in MEMBERS {
-            let words = ["-n", NAMESPACE, "logs", pod, "--tail=40"];
-            let shown = cluster.admin.kubectl(&words).await.unwrap_or_else(|error| error);
-            print_line(&format!("--- {pod}\n{shown}"))?;
-        }
-    }
-    outcome
+    cluster.with_logs_of(&MEMBERS, outcome).await
 }
 
 async fn life_of_rabbitmq(cluster: &TestCluster<'_>) -> Outcome {
@@ -117,10 +102,10 @@ async fn life_of_rabbitmq(cluster: &TestCluster<'_>) -> Outcome {
         cluster.restart_in(RABBITMQ, order, 3).await?;
         wait_more(&producer, &format!("restarted, {order}")).await?;
     }
-    cluster.drain_node_of("rabbitmq-0", &SERVICES).await?;
-    wait_more(&producer, "a node was drained").await?;
-    cluster.lose_node_of("rabbitmq-1", &SERVICES).await?;
-    wait_more(&producer, "a node was lost").await?;
+    let drained = cluster.drain_node_of("rabbitmq-0", &SERVICES).await?;
+    wait_more(&producer, &format!("a node with {drained} members was drained")).await?;
+    let lost = cluster.lose_node_of("rabbitmq-1", &SERVICES).await?;
+    wait_more(&producer, &format!("a node was lost with {lost} members")).await?;
     cluster.update_env(RABBITMQ, "ERL_MAX_PORTS=8192", 3).await?;
     wait_more(&producer, "updated").await?;
     cluster.service_exits_of(RABBITMQ, &["stop"], 0).await?;
@@ -130,7 +115,7 @@ async fn life_of_rabbitmq(cluster: &TestCluster<'_>) -> Outcome {
     drop(producer);
     let count = verify_kept(&confirmed, &client.consume()?)?;
     print_line(&format!("        {count} confirmed messages, none lost"))?;
-    let now = cluster.rabbitmq_addresses().await?;
+    let now = cluster.addresses_of("rabbitmq", 3).await?;
     ensure(now == client.addresses, || format!("{now:?} instead of {:?}", client.addresses))?;
     cluster.delete_with_volumes(RABBITMQ).await
 }

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use super::processes::{output_of, processes, send};
 use super::producer::{Producer, verify_kept};
 use super::test_cluster::{TestCluster, ensure, text};
+use super::volumes::SHARED_CLASS;
 use crate::install::{is_condition_true, source, until};
 use crate::up::Running;
 use crate::{Outcome, images};
@@ -29,10 +30,7 @@ struct RedisClient {
 
 impl RedisClient {
     async fn of(cluster: &TestCluster<'_>) -> Outcome<Self> {
-        let mut sentinels = Vec::new();
-        for number in 0..3 {
-            sentinels.push(cluster.address(&format!("sentinel-{number}")).await?);
-        }
+        let sentinels = cluster.addresses_of("sentinel", 3).await?;
         Ok(Self { running: cluster.running.clone(), sentinels })
     }
 
@@ -82,15 +80,20 @@ impl TestCluster<'_> {
         let archive = self.running.home.path("redis.tar");
         images::redis(&archive)?;
         self.import_images(&archive)?;
+        for member in ["redis-0", "redis-1"] {
+            self.create_shared_volume(&format!("redis-data-{member}")).await?;
+        }
         let scripts = ["member.sh", "sentinel.sh"];
         let [member, sentinel] =
             scripts.map(|name| source(&format!("tests/cluster/src/e2e/redis/{name}")));
         let common = ["create", "--image", images::REDIS, "--pool", "main", "--user", "65532"];
         let common = [&common[..], &["--share-nodes", "--grace", "5", "--wait"]].concat();
         let redis = ["--replicas", "2", "--port", "redis=6379", "--config", &member];
+        let volume = ["--data", "1Gi", "--data-class", SHARED_CLASS];
         let roles = ["--primary-command", IS_PRIMARY, "--ready-command", IS_READY];
         let run = ["--", "sh", "/data/conf/member.sh"];
-        let words = [&common[..], &redis, &roles, &["--order", "primary-last"], &run].concat();
+        let words =
+            [&common[..], &redis, &volume, &roles, &["--order", "primary-last"], &run].concat();
         self.service_exits_of(REDIS, &words, 0).await?;
         let primary = format!("PRIMARY={}", self.address("redis-0").await?);
         let words = ["--replicas", "3", "--port", "sentinel=26379", "--config", &sentinel];
@@ -125,19 +128,12 @@ pub(super) async fn redis_keeps_its_addresses_and_every_acknowledged_record(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
     let outcome = life_of_redis(cluster).await;
-    if outcome.is_err() {
-        for pod in ["redis-0", "redis-1", "sentinel-0", "sentinel-1"] {
-            let words = ["-n", "prod", "logs", pod, "--tail=40"];
-            let shown = cluster.admin.kubectl(&words).await.unwrap_or_else(|error| error);
-            crate::cli::print_line(&format!("--- {pod}\n{shown}"))?;
-        }
-    }
-    outcome
+    cluster.with_logs_of(&["redis-0", "redis-1", "sentinel-0", "sentinel-1"], outcome).await
 }
 
 async fn life_of_redis(cluster: &TestCluster<'_>) -> Outcome {
     cluster.create_redis().await?;
-    let addresses = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
+    let addresses = cluster.addresses_of("redis", 2).await?;
     let client = RedisClient::of(cluster).await?;
     let sentinels = client.sentinels.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let known = format!("SENTINELS={sentinels}");
@@ -167,13 +163,11 @@ async fn life_of_redis(cluster: &TestCluster<'_>) -> Outcome {
     }
     cluster.service_exits_of(REDIS, &["stop"], 0).await?;
     cluster.service_exits_of(REDIS, &["start", "--wait"], 0).await?;
-    let now = [cluster.address("redis-0").await?, cluster.address("redis-1").await?];
+    let now = cluster.addresses_of("redis", 2).await?;
     ensure(now == addresses, || format!("{now:?} instead of {addresses:?}"))?;
     client.verify(client.start().await?)?;
-    for service in [SENTINEL, REDIS] {
-        cluster.service_exits_of(service, &["delete", "--yes"], 0).await?;
-    }
-    Ok(())
+    cluster.service_exits_of(SENTINEL, &["delete", "--yes"], 0).await?;
+    cluster.delete_with_volumes(REDIS).await
 }
 
 /// The primary's node is drained, then that of the next primary is lost, then a primary's process

@@ -187,7 +187,16 @@ impl<'a> TestCluster<'a> {
         self.address_in(NAMESPACE, member).await
     }
 
-    /// The same in any namespace.
+    /// The addresses of a service's first members.
+    pub(super) async fn addresses_of(&self, service: &str, count: u8) -> Outcome<Vec<Ipv4Addr>> {
+        let mut all = Vec::new();
+        for number in 0..count {
+            all.push(self.address(&format!("{service}-{number}")).await?);
+        }
+        Ok(all)
+    }
+
+    /// The address of a member of any namespace.
     pub(super) async fn address_in(&self, namespace: &str, member: &str) -> Outcome<Ipv4Addr> {
         let claims = format!("/apis/firecamp.io/v1alpha1/namespaces/{namespace}/staticipclaims");
         let claim = self.admin.get(&format!("{claims}/{member}")).await?;
@@ -254,5 +263,15 @@ impl<'a> TestCluster<'a> {
         let lines: Vec<&str> = log.lines().rev().take(10).collect();
         let last: Vec<&str> = lines.into_iter().rev().collect();
         print_line(&format!("--- box.log\n{}", last.join("\n")))
+    }
+
+    /// Prints the logs of these pods if the outcome is a failure, and returns it.
+    pub(super) async fn with_logs_of(&self, pods: &[&str], outcome: Outcome) -> Outcome {
+        for pod in pods.iter().filter(|_| outcome.is_err()) {
+            let words = ["-n", NAMESPACE, "logs", pod, "--tail=40"];
+            let shown = self.admin.kubectl(&words).await.unwrap_or_else(|error| error);
+            print_line(&format!("--- {pod}\n{shown}"))?;
+        }
+        outcome
     }
 }

@@ -21,6 +21,8 @@ const PENDING_AGE: &str = r#"firecamp_agent_volume_problem_age_seconds{reason="N
 const PROBLEMS: &str = r#"firecamp_agent_volume_problems{reason="NotMounted"}"#;
 /// A local volume; a node can mount it once its directory exists there.
 pub(super) const LATE: &str = "late";
+/// The class of volumes that all nodes have; nothing provisions them.
+pub(super) const SHARED_CLASS: &str = "shared";
 /// A volume that is unmounted under its member.
 const JOURNAL: &str = "journal";
 
@@ -52,10 +54,10 @@ fn local_volume(claim: &str, directory: &Path, class: &str) -> Value {
 impl TestCluster<'_> {
     /// Creates a volume for a claim that follows its member, as an EBS volume does: all nodes have
     /// the cluster's own directory.
-    pub(super) async fn create_shared_volume(&self, claim: &str, class: &str) -> Outcome {
+    pub(super) async fn create_shared_volume(&self, claim: &str) -> Outcome {
         let directory = self.running.home.path("volumes").join(claim);
         std::fs::create_dir_all(&directory).map_err(failed(directory.display()))?;
-        self.create_object(VOLUMES, &local_volume(claim, &directory, class)).await
+        self.create_object(VOLUMES, &local_volume(claim, &directory, SHARED_CLASS)).await
     }
 }
 

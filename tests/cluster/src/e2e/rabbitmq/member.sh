@@ -26,5 +26,6 @@ while [ ! -d /data/rabbitmq ] && [ "$own" != "$first" ]; do
     echo 1234567 | busybox nc -w 1 "$first" 5672 | busybox grep -q AMQP && break
     busybox sleep 1
 done
+# The secret of the cluster: only its owner may read it.
 (umask 177 && busybox cat /data/conf/cookie > $HOME/.erlang.cookie)
 exec rabbitmq-server

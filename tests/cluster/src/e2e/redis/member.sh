@@ -11,7 +11,8 @@ ask() {
 }
 
 if [ -n "$SENTINELS" ]; then
-    # A primary that starts again is empty: whoever has the data is promoted first.
+    # A primary that starts again waits until another is promoted. If the Sentinels do not agree in
+    # time, it goes on with what it has on its volume.
     tries=0
     ask
     while [ -z "$primary" ] || { [ "$primary" = "$own" ] && [ $tries -lt 40 ]; }; do
@@ -32,5 +33,5 @@ replica=
 [ "$primary" = "$own" ] || replica="--replicaof $primary 6379"
 echo "member $own, primary $primary"
 # shellcheck disable=SC2086
-exec redis-server --bind 0.0.0.0 --protected-mode no --dir /dev/shm --save '' \
-    --repl-diskless-sync-delay 0 --replica-announce-ip "$own" $replica
+exec redis-server --bind 0.0.0.0 --protected-mode no --dir /data --save '' --appendonly yes \
+    --appendfsync always --repl-diskless-sync-delay 0 --replica-announce-ip "$own" $replica
