@@ -3,6 +3,7 @@
 //! scenario wants it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use firecamp_testkit::kubernetes::User;
 
@@ -16,8 +17,8 @@ use crate::{Outcome, failed};
 pub(crate) const EXTERNAL_DNS: &str = "external-dns";
 /// The worker in whose network it runs.
 pub(crate) const MACHINE: &str = "node-c";
-/// How often it compares records, in seconds. Its default is a minute.
-pub(crate) const SYNC: u32 = 20;
+/// How often it compares records. Its default is a minute.
+pub(crate) const SYNC: Duration = Duration::from_secs(20);
 /// The variable with the path of its source; scripts/cluster.sh sets it.
 const SOURCE: &str = "EXTERNAL_DNS_SOURCE";
 /// What the API server permits to it.
@@ -48,7 +49,7 @@ pub(crate) fn flags(home: &Home) -> Vec<String> {
         "--policy=sync".to_owned(),
         "--registry=txt".to_owned(),
         format!("--txt-owner-id={CLUSTER}"),
-        format!("--interval={SYNC}s"),
+        format!("--interval={}s", SYNC.as_secs()),
         "--metrics-address=127.0.0.1:7979".to_owned(),
     ]
 }

@@ -26,6 +26,8 @@ use crate::{Outcome, failed, images};
 const MANIFEST: &str = "deploy/logs/collector.yaml";
 /// CloudWatch Logs in the box.
 const LOGS: &str = "http://198.18.0.12";
+/// The endpoint of Route 53 in the box.
+const ROUTE53: &str = "http://198.18.0.11";
 const SERVICE: &str = "talker";
 /// The lines of a run: more than the kubelet keeps in one file.
 const LINES: usize = 2_000;
@@ -86,20 +88,21 @@ impl TestCluster<'_> {
         command.env("AWS_DEFAULT_REGION", REGION).env("AWS_REGION", REGION);
         command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
         command.env("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", LOGS).env("NO_PROXY", "*");
+        command.env("AWS_ENDPOINT_URL_ROUTE_53", ROUTE53);
         Ok(command)
     }
 
-    /// `aws logs …`, whose answer is JSON.
-    fn aws_logs(&self, words: &[&str]) -> Outcome<Value> {
+    /// `aws …`, whose answer is JSON.
+    pub(super) fn aws(&self, words: &[&str]) -> Outcome<Value> {
         let tools = std::env::var_os("AWS_TOOLS").map(PathBuf::from);
         let tools = tools.ok_or("AWS_TOOLS is not set: run this by `make e2e`")?;
         let mut command = self.with_role(tools.join("aws"))?;
-        let answer = output_of(command.arg("logs").args(words).args(["--output", "json"]))?;
+        let answer = output_of(command.args(words).args(["--output", "json"]))?;
         serde_json::from_str(&answer).map_err(failed(words.join(" ")))
     }
 
     fn streams(&self, group: &str) -> Outcome<BTreeSet<String>> {
-        let answer = self.aws_logs(&["describe-log-streams", "--log-group-name", group])?;
+        let answer = self.aws(&["logs", "describe-log-streams", "--log-group-name", group])?;
         let all = answer["logStreams"].as_array().cloned().unwrap_or_default();
         Ok(all.iter().map(|one| text(&one["logStreamName"])).collect())
     }
@@ -108,12 +111,12 @@ impl TestCluster<'_> {
     fn lines(&self, group: &str, stream: &str) -> Outcome<Vec<(u64, String)>> {
         let (mut lines, mut token) = (Vec::new(), String::new());
         loop {
-            let words = ["get-log-events", "--log-group-name", group, "--start-from-head"];
+            let words = ["logs", "get-log-events", "--log-group-name", group, "--start-from-head"];
             let mut words = [&words[..], &["--log-stream-name", stream]].concat();
             if !token.is_empty() {
                 words.extend(["--next-token", &token]);
             }
-            let page = self.aws_logs(&words)?;
+            let page = self.aws(&words)?;
             for event in page["events"].as_array().into_iter().flatten() {
                 let record: Value = serde_json::from_str(&text(&event["message"]))
                     .map_err(failed("the record of a line"))?;
@@ -243,12 +246,12 @@ async fn log_of_a_service(cluster: &TestCluster<'_>) -> Outcome {
 
 /// The group of the service has its retention, and a pod that is of no service a group of its own.
 async fn verify_groups(cluster: &TestCluster<'_>, group: &str) -> Outcome {
-    let answer = cluster.aws_logs(&["describe-log-groups", "--log-group-name-prefix", group])?;
+    let answer = cluster.aws(&["logs", "describe-log-groups", "--log-group-name-prefix", group])?;
     ensure(answer["logGroups"][0]["retentionInDays"] == 120, || answer.to_string())?;
     let agents = cluster.admin.get("/api/v1/namespaces/firecamp-system/pods").await?;
     let agent = text(&agents["items"][0]["metadata"]["name"]);
     let own = format!("{CLUSTER}-firecamp-system-{agent}");
-    let answer = cluster.aws_logs(&["describe-log-groups", "--log-group-name-prefix", &own])?;
+    let answer = cluster.aws(&["logs", "describe-log-groups", "--log-group-name-prefix", &own])?;
     ensure(answer["logGroups"][0]["logGroupName"] == own, || format!("{own}: {answer}"))
 }
 
@@ -262,6 +265,6 @@ async fn delete_with_logs(cluster: &TestCluster<'_>, service: &str, group: &str)
     ensure(said.contains(&format!("log group {group} deleted")), || said.clone())?;
     // Nothing that the collector still sends creates it again.
     sleep(REFUSED).await;
-    let answer = cluster.aws_logs(&["describe-log-groups", "--log-group-name-prefix", group])?;
+    let answer = cluster.aws(&["logs", "describe-log-groups", "--log-group-name-prefix", group])?;
     ensure(answer["logGroups"].as_array().is_some_and(Vec::is_empty), || answer.to_string())
 }
