@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod service {
+    mod delete_logs;
     mod fixture;
     mod info;
     mod member_conf;
