@@ -2,7 +2,9 @@
 
 #[cfg(test)]
 mod service {
-    mod delete_logs;
+    mod adopt;
+    mod create;
+    mod delete;
     mod fixture;
     mod info;
     mod member_conf;

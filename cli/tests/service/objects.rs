@@ -7,6 +7,8 @@ use firecamp_cli::task;
 use firecamp_core::ids::SetName;
 use serde_json::{Value, json};
 
+use super::store::Store;
+
 const DEFINITION: &str = "
 replicas: 3
 pool: main
@@ -159,6 +161,19 @@ fn a_task_has_the_image_and_configuration_of_the_service_and_none_of_its_volumes
     assert_eq!(pod["restartPolicy"], "Never");
     let labels = &task["spec"]["template"]["metadata"]["labels"];
     assert!(labels["firecamp-servicename"].is_null(), "the Service must not select it: {labels}");
+}
+
+#[tokio::test]
+async fn a_task_is_deleted_once_and_the_job_of_another_maker_stays() {
+    let (store, job) = (Store::default(), path(kind::JOB, "prod", "kafka-topics"));
+    task::delete_job(&store, &job).await.unwrap();
+    store.put(kind::JOB, "kafka-topics", json!({ "metadata": { "uid": "theirs" } }));
+    let why = task::delete_job(&store, &job).await.unwrap_err().chain();
+    assert!(why.contains("is no task"), "{why}");
+    let labels = json!({ "metadata": { "labels": { "firecamp.io/task-of": "kafka" } } });
+    store.change(kind::JOB, "kafka-topics", &labels);
+    task::delete_job(&store, &job).await.unwrap();
+    assert!(store.state().objects.is_empty());
 }
 
 #[test]

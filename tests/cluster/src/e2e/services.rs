@@ -118,6 +118,7 @@ async fn stop_start_and_delete(cluster: &TestCluster<'_>) -> Outcome {
     for _twice in 0..2 {
         cluster.service_exits_of(CACHE, &["delete", "--yes"], 0).await?;
     }
+    cluster.service_exits_of(CACHE, &["stop"], 0).await?;
     let set: Value = cluster.admin.get(&format!("{SETS}/{SERVICE}")).await?;
     ensure(set.is_null(), || set.to_string())
 }

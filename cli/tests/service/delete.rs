@@ -1,4 +1,4 @@
-//! `firecamp service delete --logs`, with the CloudWatch Logs of the simulator.
+//! `firecamp service delete`, with the CloudWatch Logs of the simulator.
 
 use clap::Parser;
 use firecamp_cli::args::{Cli, Command};
@@ -146,4 +146,16 @@ async fn the_claims_of_an_earlier_service_do_not_name_the_log_group() {
     store.put_claim("kafka-data-kafka-0", json!("fedcba9876543210fedcba9876543210"));
     let deletion = delete(&store, &["--dry-run"], &vpc).await.unwrap();
     assert_eq!(deletion.log_group.as_deref(), Some(GROUP));
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_are_kept_unless_their_deletion_is_requested() {
+    let (store, vpc) = (running().await, vpc());
+    let claim = "PersistentVolumeClaim prod/kafka-data-kafka-0";
+    let kept = delete(&store, &["--yes"], &vpc).await.unwrap();
+    assert!(kept.kept == [claim] && kept.deleted[0] == "StatefulSet prod/kafka", "{kept:?}");
+    assert!(kept.people().contains(&format!("{claim} kept\n")));
+    let deleted = delete(&store, &["--yes", "--volumes"], &vpc).await.unwrap();
+    assert_eq!((deleted.deleted, deleted.kept), (vec![claim.to_owned()], Vec::new()));
+    assert!(store.state().objects.is_empty());
 }
