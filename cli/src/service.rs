@@ -1,7 +1,7 @@
 //! `firecamp service`: creates, changes, restarts, stops and deletes services, as StatefulSets or,
 //! if they are stateless, as Deployments, with what belongs to them.
 
-mod adopt;
+pub mod adopt;
 pub mod apply;
 pub mod cluster;
 pub mod create;

@@ -283,12 +283,16 @@ async fn logs(arguments: &NamedArguments) -> Result<u8, Failure> {
 async fn delete(arguments: &NamedArguments) -> Result<u8, Failure> {
     let opened = arguments.target.open().await?;
     let job = job_of(&opened, &arguments.task);
-    if let Some(found) = opened.cluster.get(&job).await? {
-        if at(&found, "/metadata/labels").get(TASK_LABEL).is_none() {
-            return Err(Failure::Usage(format!("{job} is no task: delete it with kubectl")));
-        }
-        opened.cluster.delete(&job, text(&found, "/metadata/uid")).await?;
-    }
+    delete_job(&opened.cluster, &job).await?;
     out(&format!("{job} is deleted\n"))?;
     Ok(Waited::Reached.code())
+}
+
+/// Deletes the Job of a task, if it exists.
+pub async fn delete_job<C: ServiceCluster>(cluster: &C, job: &ObjectPath) -> Result<(), Failure> {
+    let Some(found) = cluster.get(job).await? else { return Ok(()) };
+    if at(&found, "/metadata/labels").get(TASK_LABEL).is_none() {
+        return Err(Failure::Usage(format!("{job} is no task: delete it with kubectl")));
+    }
+    Ok(cluster.delete(job, text(&found, "/metadata/uid")).await?)
 }

@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod service {
+    mod adopt;
+    mod create;
+    mod delete;
     mod fixture;
     mod info;
     mod member_conf;

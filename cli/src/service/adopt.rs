@@ -6,6 +6,8 @@ use firecamp_core::contract::service::{NAME_LABEL, PRIMARY_COMMAND, PRIMARY_LABE
 use serde_json::{Map, Value, json};
 
 use super::Target;
+use super::cluster::ServiceCluster;
+use super::members::Members;
 use super::restart::progress::Order;
 use super::scale::change;
 use crate::common::print::out;
@@ -50,10 +52,18 @@ pub struct AdoptArguments {
 pub(crate) async fn run(arguments: &AdoptArguments) -> Result<u8, Failure> {
     let opened = arguments.target.open().await?;
     let members = opened.members();
-    let patch = patch(opened.name.as_str(), arguments);
-    change(&members, |_set| Ok(Some(patch.clone()))).await?;
+    adopt(&members, arguments).await?;
     out(&format!("{} is adopted\n", members.set))?;
     Ok(Exit::Success.code())
+}
+
+/// Labels and annotates the StatefulSet.
+pub async fn adopt<C: ServiceCluster>(
+    members: &Members<'_, C>,
+    arguments: &AdoptArguments,
+) -> Result<(), Failure> {
+    let patch = patch(&members.set.name, arguments);
+    change(members, |_set| Ok(Some(patch.clone()))).await
 }
 
 /// The change of the StatefulSet. What the user does not say is removed.

@@ -1,5 +1,6 @@
 //! `firecamp service delete`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -19,6 +20,7 @@ use super::{Target, scale};
 use crate::common::json::{at, text};
 use crate::common::print::{Output, out};
 use crate::failure::Failure;
+use crate::wait::Report;
 use firecamp_core::contract::exit::{Exit, Waited};
 
 const EXAMPLES: &str = "\
@@ -34,7 +36,8 @@ says. The claims of its volumes are kept, unless --volumes is given: then they a
 what happens to the EBS volumes is decided by the reclaim policy of their PersistentVolumes. The \
 output lists each claim with its volume. Its log group in CloudWatch Logs is kept as well, unless \
 --logs is given; that needs the region (AWS_REGION) and credentials with the permission \
-logs:DeleteLogGroup.
+logs:DeleteLogGroup. The name of the log group has the UUID of the service. If the service does not \
+exist, the UUID is that of its kept claims; without one, the output says how to find the log group.
 
 A service that does not exist is no error. A StatefulSet of another maker is refused.
 
@@ -85,6 +88,9 @@ pub struct Deletion {
     /// The log group that is deleted, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_group: Option<String>,
+    /// Why the log group is kept, although its deletion is requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_group_kept: Option<String>,
     /// The claims of volumes that are kept, each with its volume.
     pub kept: Vec<String>,
 }
@@ -107,56 +113,85 @@ pub(crate) async fn run(arguments: &DeleteArguments) -> Result<u8, Failure> {
     }
     let opened = arguments.target.open().await?;
     let members = opened.found().await?;
-    let (owned, uuid) = owned(&members).await?;
-    let log_group = arguments.log_group(&members, uuid.as_deref());
-    let claims = claims(&members).await?;
+    let (target, timeout, output) = (&arguments.target, arguments.timeout, arguments.output);
+    let released = async || scale::released(&members, target, timeout, output).await;
+    match delete_service(&members, arguments, CloudConfig::from_env(), released).await? {
+        Ok(deletion) => {
+            out(&output.text(&deletion, |_wide| deletion.people())?)?;
+            Ok(Exit::Success.code())
+        }
+        Err(report) => {
+            out(&report.people(jiff::Timestamp::now()))?;
+            Ok(report.end().code())
+        }
+    }
+}
+
+/// Deletes. Returns the report if something is not released in time; then the rest is kept.
+pub async fn delete_service<C: ServiceCluster>(
+    members: &Members<'_, C>,
+    arguments: &DeleteArguments,
+    cloud: CloudConfig,
+    released: impl AsyncFnOnce() -> Result<Report, Failure>,
+) -> Result<Result<Deletion, Report>, Failure> {
+    let (owned, uuid) = owned(members).await?;
+    let (claims, uuid_of_claims) = claims(members).await?;
+    let (group, log_group_kept) = arguments.log_group(members, uuid.or(uuid_of_claims));
     let (first, rest): (Vec<Existing>, Vec<Existing>) =
         owned.into_iter().partition(|one| one.path == members.set);
     let (doomed, kept) =
         if arguments.volumes { (claims, Vec::new()) } else { (Vec::new(), claims) };
     if !arguments.dry_run {
         delete(members.cluster, &first).await?;
-        let report =
-            scale::released(&members, &arguments.target, arguments.timeout, arguments.output)
-                .await?;
+        let report = released().await?;
         if report.end() == Waited::TimedOut {
-            out(&report.people(jiff::Timestamp::now()))?;
-            return Ok(report.end().code());
+            return Ok(Err(report));
         }
         delete(members.cluster, &rest).await?;
         delete(members.cluster, &doomed).await?;
     }
-    let log_group = match log_group {
-        Some(group) if !arguments.dry_run => delete_logs(&group).await?.then_some(group),
+    let log_group = match group {
+        Some(group) if !arguments.dry_run => delete_logs(cloud, &group).await?.then_some(group),
         planned => planned,
     };
     let all = first.iter().chain(&rest).chain(&doomed);
-    let deletion = Deletion {
+    Ok(Ok(Deletion {
         service: format!("{}/{}", members.namespace(), members.set.name),
         dry_run: arguments.dry_run,
         deleted: all.map(Existing::label).collect(),
         log_group,
+        log_group_kept,
         kept: kept.iter().map(Existing::label).collect(),
-    };
-    out(&arguments.output.text(&deletion, |_wide| deletion.people())?)?;
-    Ok(Exit::Success.code())
+    }))
 }
 
 impl DeleteArguments {
-    /// The log group to delete.
+    /// The log group to delete, or why it is kept.
     fn log_group<C: ServiceCluster>(
         &self,
         members: &Members<'_, C>,
-        uuid: Option<&str>,
-    ) -> Option<String> {
-        let cluster = self.cluster_name.as_deref().filter(|_| self.logs)?;
-        Some(log_group(cluster, members.namespace(), &members.set.name, uuid?))
+        uuid: Option<String>,
+    ) -> (Option<String>, Option<String>) {
+        let Some(cluster) = self.cluster_name.as_deref().filter(|_| self.logs) else {
+            return (None, None);
+        };
+        let name = |uuid: &str| log_group(cluster, members.namespace(), &members.set.name, uuid);
+        if let Some(uuid) = uuid {
+            return (Some(name(&uuid)), None);
+        }
+        let kept = format!(
+            "its name has the UUID of the service, which no object has: if there is one, find it \
+             with `aws logs describe-log-groups --log-group-name-prefix {}`, and delete it with \
+             `aws logs delete-log-group --log-group-name NAME`",
+            name("")
+        );
+        (None, Some(kept))
     }
 }
 
 /// Deletes a log group. Returns whether there was one.
-async fn delete_logs(group: &str) -> Result<bool, Failure> {
-    let deleted = delete_log_group(CloudConfig::from_env(), group).await;
+async fn delete_logs(cloud: CloudConfig, group: &str) -> Result<bool, Failure> {
+    let deleted = delete_log_group(cloud, group).await;
     deleted.map_err(|failure| Failure::Cloud {
         failure,
         next: "everything else of the service is deleted. Check AWS_REGION and the credentials, \
@@ -174,10 +209,6 @@ pub async fn owned<C: ServiceCluster>(
 ) -> Result<(Vec<Existing>, Option<String>), Failure> {
     let name = members.set.name.as_str();
     let of = |kind| path(kind, members.namespace(), name);
-    let label = |object: &Value, label: &str| {
-        let labels = at(object, "/metadata/labels");
-        labels.get(label).and_then(Value::as_str).map(str::to_owned)
-    };
     let mut found = Vec::new();
     let mut uuid = None;
     // The workload is the first one: what it says is the service's UUID.
@@ -186,7 +217,9 @@ pub async fn owned<C: ServiceCluster>(
         [members.set.clone(), of(kind::SERVICE), named, of(kind::BUDGET), of(kind::ACCOUNT)];
     for path in paths {
         let Some(object) = members.cluster.get(&path).await? else { continue };
-        let own = label(&object, UUID_LABEL).filter(|_| label(&object, NAME_LABEL).is_some());
+        let own = label(&object, UUID_LABEL)
+            .filter(|_| label(&object, NAME_LABEL).is_some())
+            .map(str::to_owned);
         if path == members.set && own.is_none() {
             return Err(Failure::Usage(format!(
                 "{path} was not made by `firecamp service create`: delete it with kubectl"
@@ -208,11 +241,11 @@ pub async fn owned<C: ServiceCluster>(
     Ok((found, uuid))
 }
 
-/// The claims of the members' volumes: those with the label of the service. One that was imported
-/// before the service existed has no UUID.
+/// The claims of the members' volumes: those with the label of the service, and their UUID if they
+/// have the same one. One that was imported before the service existed has none.
 async fn claims<C: ServiceCluster>(
     members: &Members<'_, C>,
-) -> Result<Vec<Existing>, RegistryFailure> {
+) -> Result<(Vec<Existing>, Option<String>), RegistryFailure> {
     let labels = format!("{NAME_LABEL}={}", members.set.name);
     let selector = Selector { labels, ..Selector::default() };
     let namespace = members.namespace();
@@ -220,7 +253,13 @@ async fn claims<C: ServiceCluster>(
     let existing = |claim: &Value| {
         Existing::new(path(kind::VOLUME_CLAIM, namespace, text(claim, "/metadata/name")), claim)
     };
-    Ok(claims.iter().map(existing).collect())
+    let uuids: BTreeSet<&str> = claims.iter().filter_map(|one| label(one, UUID_LABEL)).collect();
+    let uuid = uuids.first().filter(|_| uuids.len() == 1).map(|&uuid| uuid.to_owned());
+    Ok((claims.iter().map(existing).collect(), uuid))
+}
+
+fn label<'a>(object: &'a Value, label: &str) -> Option<&'a str> {
+    at(object, "/metadata/labels").get(label).and_then(Value::as_str)
 }
 
 async fn delete<C: ServiceCluster>(cluster: &C, objects: &[Existing]) -> Result<(), Failure> {
@@ -252,6 +291,9 @@ impl Deletion {
         let kept = self.kept.iter().map(|one| format!("{one} kept\n"));
         let group = self.log_group.iter().map(|one| format!("log group {one} {done}\n"));
         let text: String = deleted.chain(group).chain(kept).collect();
-        if text.is_empty() { format!("{} does not exist\n", self.service) } else { text }
+        let text =
+            if text.is_empty() { format!("{} does not exist\n", self.service) } else { text };
+        let why = self.log_group_kept.iter().map(|why| format!("log group kept: {why}\n"));
+        text + &why.collect::<String>()
     }
 }

@@ -16,8 +16,10 @@ use super::cluster::{ServiceCluster, kind};
 use super::members::Members;
 use super::names::{Names, NamesReady};
 use super::restart::decide::not_back;
-use super::restart::facts::{Facts, MemberFacts};
-use super::restart::progress::{Progress, Stopped};
+use super::restart::facts::{Facts, MemberFacts, Role};
+use super::restart::primary_of;
+use super::restart::progress::{PrimaryBy, Progress, Stopped};
+use super::restart::run::ask_roles;
 use super::{Target, open};
 use crate::common::json::{at, text};
 use crate::common::print::{Output, out};
@@ -48,6 +50,9 @@ pub struct ListArguments {
 /// `firecamp service status`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
+If the service says how its primary is known (--primary-label or --primary-command), the members \
+have a role; to ask by a command needs the permission to create pods/exec.
+
 The names of a member are those that its Services ask for (docs/names.md). Whether they are \
 published does not change the exit code.
 
@@ -124,6 +129,9 @@ pub struct Member {
     pub zone: Option<String>,
     /// Its volumes, each as CLAIM: VOLUME.
     pub volumes: Vec<String>,
+    /// `primary` or `other`, if the service says how its primary is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
     /// Whether its pod is of the current template.
     pub current: bool,
     /// What is wrong.
@@ -208,7 +216,13 @@ pub async fn of<C: ServiceCluster>(
     cluster: Option<&ClusterName>,
 ) -> Result<Status, RegistryFailure> {
     let set = members.workload().await?;
-    let facts = members.facts(&set).await?;
+    let mut facts = members.facts(&set).await?;
+    // Without a readable annotation the roles are unknown.
+    let primary = primary_of(&set).unwrap_or(PrimaryBy::Nothing);
+    if primary != PrimaryBy::Nothing {
+        let pods = members.pods(&set).await?;
+        ask_roles(members, &primary, &mut facts, &pods).await;
+    }
     let names = Names::of(members, cluster).await?;
     let all = Selector::default();
     let claims = members.cluster.list(kind::VOLUME_CLAIM, Some(members.namespace()), &all).await?;
@@ -238,6 +252,7 @@ fn member(one: &MemberFacts, facts: &Facts, nodes: &[Value]) -> Member {
         zone: node.as_deref().and_then(|node| zone_of(nodes, node)),
         node,
         volumes: Vec::new(),
+        role: one.pod.as_ref().and_then(|pod| pod.role.name()),
         current: one.pod.as_ref().is_some_and(|pod| pod.revision == facts.update_revision),
         problem: not_back(one),
     }
@@ -287,6 +302,8 @@ impl Status {
         let mut text = people(std::slice::from_ref(&self.service));
         text.push('\n');
         text.push_str(&table(&headings, &rows));
+        let primaries = self.members.iter().filter(|one| one.role == Role::Primary.name());
+        text.extend(primaries.map(|one| format!("  primary {}\n", one.name)));
         for member in &self.members {
             text.extend(member.names.iter().map(|name| format!("  name {name}\n")));
             text.extend(member.volumes.iter().map(|volume| format!("  volume {volume}\n")));

@@ -130,12 +130,7 @@ impl How {
         if let Some(command) = &self.primary_command {
             return Ok(PrimaryBy::Command(shell(command)));
         }
-        if let Some(text) = annotation(set, PRIMARY_LABEL) {
-            let wrong = |why| Failure::Usage(format!("annotation {PRIMARY_LABEL}: {why}"));
-            return label(text).map(|(name, value)| PrimaryBy::Label(name, value)).map_err(wrong);
-        }
-        let command = annotation(set, PRIMARY_COMMAND);
-        Ok(command.map_or(PrimaryBy::Nothing, |text| PrimaryBy::Command(shell(text))))
+        primary_of(set).map_err(|why| Failure::Usage(format!("annotation {PRIMARY_LABEL}: {why}")))
     }
 
     /// The order of the flag, or of the StatefulSet.
@@ -147,6 +142,15 @@ impl How {
         let wrong = |why| Failure::Usage(format!("annotation {RESTART_ORDER}: {why}"));
         serde_json::from_value(Value::from(text)).map_err(wrong)
     }
+}
+
+/// How the primary is known by the annotations of the StatefulSet.
+pub(super) fn primary_of(set: &Value) -> Result<PrimaryBy, String> {
+    if let Some(text) = annotation(set, PRIMARY_LABEL) {
+        return label(text).map(|(name, value)| PrimaryBy::Label(name, value));
+    }
+    let command = annotation(set, PRIMARY_COMMAND);
+    Ok(command.map_or(PrimaryBy::Nothing, |text| PrimaryBy::Command(shell(text))))
 }
 
 fn shell(command: &str) -> Vec<String> {

@@ -89,6 +89,22 @@ async fn each_member_shows_its_name_in_the_cluster_and_in_the_vpc() {
 }
 
 #[tokio::test]
+async fn the_role_of_each_member_is_shown_if_the_service_names_its_primary() {
+    let store = store(&Value::Null, &published());
+    let roles = async || {
+        let status = status(&store, None).await;
+        (status.members.iter().map(|one| one.role).collect::<Vec<_>>(), status.people())
+    };
+    assert_eq!(roles().await.0, [None, None]);
+    let by = json!({ "metadata": { "annotations": { "firecamp.io/primary-label": "role=main" } } });
+    store.change(kind::STATEFUL_SET, "redis", &by);
+    store.change(kind::POD, "redis-1", &json!({ "metadata": { "labels": { "role": "main" } } }));
+    let (found, text) = roles().await;
+    assert_eq!(found, [Some("other"), Some("primary")]);
+    assert!(text.contains("\n  primary redis-1\n"), "{text}");
+}
+
+#[tokio::test]
 async fn a_name_in_the_default_zone_needs_the_name_of_the_cluster() {
     let store = store(&json!({ "firecamp.io/dns-zone": "default" }), &published());
     let names = async |cluster| status(&store, cluster).await.members.swap_remove(0).names;

@@ -8,6 +8,8 @@ use firecamp_cli::task;
 use firecamp_core::ids::SetName;
 use serde_json::{Value, json};
 
+use super::store::Store;
+
 const DEFINITION: &str = "
 replicas: 3
 pool: main
@@ -178,6 +180,19 @@ fn with_an_init_image_the_template_has_what_firecamp_inject_adds() {
     definition.pool = None;
     let why = service(definition).objects().unwrap_err();
     assert_eq!(why, "--init-image: only members of a pool have it: --pool NAME");
+}
+
+#[tokio::test]
+async fn a_task_is_deleted_once_and_the_job_of_another_maker_stays() {
+    let (store, job) = (Store::default(), path(kind::JOB, "prod", "kafka-topics"));
+    task::delete_job(&store, &job).await.unwrap();
+    store.put(kind::JOB, "kafka-topics", json!({ "metadata": { "uid": "theirs" } }));
+    let why = task::delete_job(&store, &job).await.unwrap_err().chain();
+    assert!(why.contains("is no task"), "{why}");
+    let labels = json!({ "metadata": { "labels": { "firecamp.io/task-of": "kafka" } } });
+    store.change(kind::JOB, "kafka-topics", &labels);
+    task::delete_job(&store, &job).await.unwrap();
+    assert!(store.state().objects.is_empty());
 }
 
 #[test]

@@ -305,6 +305,10 @@ async fn an_update_changes_the_deployment_and_never_the_kind_of_the_service() {
     let spec = &store.object(kind::DEPLOYMENT, "web")["spec"];
     let image = &spec["template"]["spec"]["containers"][0]["image"];
     assert_eq!((image, &spec["replicas"]), (&json!("web:2"), &json!(5)));
+    let stateful = defined("{stateless: false, pool: main}");
+    let planned = update::planned(&members, &web().name, stateful).await.unwrap();
+    let why = apply(&store, &planned, DryRun::None, false).await.unwrap_err().chain();
+    assert!(why.contains("--pool with --stateless"), "{why}");
 
     let redis = service(defined("{ports: {a: 1}, container: {image: i}}"));
     apply(&store, &redis, DryRun::None, false).await.unwrap();

@@ -1,26 +1,9 @@
 //! What EC2 reports about a volume that is to be imported.
 
-use firecamp_sim_tests::{Carrier, EPOCH, SharedSim};
-use firecamp_vpc::{Profile, Simulator, Spec};
+use firecamp_sim_tests::{Carrier, SharedSim, VPC};
+use firecamp_vpc::Profile;
 
-const SPEC: &str = r#"
-[vpc]
-cidr = "10.0.0.0/16"
-[[subnets]]
-name = "a"
-id = "subnet-0000000a"
-cidr = "10.0.1.0/24"
-zone = "us-east-1a"
-[[subnets]]
-name = "b"
-id = "subnet-0000000b"
-cidr = "10.0.2.0/24"
-zone = "us-east-1b"
-[[nodes]]
-name = "node-a"
-id = "i-00000000000000001"
-subnet = "a"
-instance_type = "m5.large"
+const VOLUMES: &str = r#"
 [[volumes]]
 name = "attached"
 id = "vol-00000000000000001"
@@ -35,14 +18,14 @@ size_gib = 7
 
 #[tokio::test(start_paused = true)]
 async fn ec2_reports_the_zone_the_size_and_the_instance_of_a_volume() {
-    let spec = Spec::from_toml(SPEC).unwrap();
-    let simulator = Simulator::new(&spec, Profile::fast(), 7, EPOCH).unwrap();
-    let cloud = Carrier::new(SharedSim::new(simulator), "node-a").cloud();
+    let vpc = SharedSim::of(&format!("{VPC}{VOLUMES}"), &Profile::fast());
+    let node = vpc.world().nodes().into_iter().find(|node| node.name == "node-a").unwrap();
+    let cloud = Carrier::new(vpc, "node-a").cloud();
     let describe = async |id: &str| cloud.volume(&id.parse().unwrap()).await.unwrap();
     let attached = describe("vol-00000000000000001").await.unwrap();
     assert_eq!((attached.zone.as_str(), attached.gib), ("us-east-1a", 100));
     assert_eq!(attached.state, "in-use");
-    assert_eq!(attached.instances, ["i-00000000000000001"]);
+    assert_eq!(attached.instances, [node.instance]);
     let free = describe("vol-00000000000000002").await.unwrap();
     assert_eq!((free.zone.as_str(), free.gib), ("us-east-1b", 7));
     assert_eq!((free.state.as_str(), free.instances.len()), ("available", 0));

@@ -8,6 +8,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -95,6 +96,13 @@ impl Simulator {
         let operation = asked.as_ref().map(|it| it.operation(&self.topology.region));
         let operation = operation.map_err(Clone::clone);
         self.serve_at_once(hint, request, &API, operation, |this, _| this.perform_logs(&asked?))
+    }
+
+    /// Creates a log group without a request. Returns whether it is new.
+    pub fn create_log_group(&mut self, name: &str) -> bool {
+        let (log_group_name, now) = (name.to_owned(), self.wall_clock());
+        let group = messages::CreateLogGroup { log_group_name, tags: BTreeMap::new() };
+        self.log_groups.create(group, now).is_ok()
     }
 
     fn perform_logs(&mut self, request: &Request) -> Result<Vec<u8>, ApiError> {

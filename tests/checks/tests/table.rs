@@ -33,6 +33,21 @@ fn every_test_that_the_table_names_exists() {
     assert_eq!(missing, [""; 0], "tests that the table names and no source declares");
 }
 
+/// The last column of docs/migration.md names the tests of what replaces a function of the original.
+#[test]
+fn every_function_of_the_original_has_a_test_that_exists() {
+    let page = std::fs::read_to_string(root().join("docs/migration.md")).unwrap();
+    let (_, table) = page.split_once("## What replaces which function").unwrap();
+    let sources = Sources::read(&root()).unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    let is_tested = |row: &&&str| {
+        let mut tests = row.rsplit('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2);
+        tests.clone().count() > 0 && tests.all(|test| sources.declares(test))
+    };
+    let untested: Vec<_> = rows.iter().filter(|row| !is_tested(row)).collect();
+    assert!(rows.len() > 15 && untested.is_empty(), "{} rows: {untested:?}", rows.len());
+}
+
 #[test]
 fn every_test_named_after_a_case_is_in_its_row() {
     let (table, sources) = (Table::read().unwrap(), Sources::read(&root()).unwrap());

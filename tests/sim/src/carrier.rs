@@ -14,7 +14,9 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
-use firecamp_vpc::{Answer, Cut, CutPoint, Exchange, Simulator, WireRequest, WireResponse};
+use firecamp_vpc::{
+    Answer, Cut, CutPoint, Exchange, Profile, Simulator, Spec, WireRequest, WireResponse,
+};
 use tokio::time::{Instant, sleep_until};
 
 /// The wall-clock time at which every simulation begins.
@@ -37,6 +39,12 @@ impl SharedSim {
     /// A simulation that begins now. Its wall clock begins at [`EPOCH`].
     pub fn new(world: Simulator) -> Self {
         Self { world: Arc::new(Mutex::new(world)), origin: Instant::now() }
+    }
+
+    /// A simulation of the VPC of this spec.
+    pub fn of(spec: &str, profile: &Profile) -> Self {
+        let spec = Spec::from_toml(spec).expect("a valid spec");
+        Self::new(Simulator::new(&spec, *profile, 7, EPOCH).expect("the simulator starts"))
     }
 
     /// Virtual time since the start.
@@ -62,7 +70,7 @@ impl TimeSource for SharedSim {
 /// Which service a request goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
-    /// EC2's query API.
+    /// EC2's query API, or CloudWatch Logs.
     Ec2,
     /// The metadata service of the node.
     Metadata,
@@ -119,7 +127,8 @@ impl Interceptor for PassThrough {
     fn answered(&self, _world: &mut Simulator, _exchange: &Exchange) {}
 }
 
-/// The network of one node: the metadata service at its address, EC2 at any other.
+/// The network of one node: the metadata service at its address, EC2 and CloudWatch Logs at any
+/// other.
 #[derive(Debug, Clone)]
 pub struct Carrier {
     shared_sim: SharedSim,
@@ -142,15 +151,19 @@ impl Carrier {
 
     /// A client of EC2 and IMDS for one process.
     pub fn cloud(self) -> AwsCloud {
-        let config = CloudConfig {
+        AwsCloud::connect(self.config()).expect("the settings in this file are valid")
+    }
+
+    /// The settings of a client of the simulator.
+    pub fn config(self) -> CloudConfig {
+        CloudConfig {
             region: Some("us-east-1".to_owned()),
             ec2_endpoint: Some("http://ec2.test".to_owned()),
             credentials: Credentials::InstanceRole,
             clock: Some(SharedTimeSource::new(self.shared_sim.clone())),
             http: Some(SharedHttpClient::new(self)),
             ..CloudConfig::default()
-        };
-        AwsCloud::connect(config).expect("the settings in this file are valid")
+        }
     }
 
     async fn carry(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
@@ -185,6 +198,9 @@ impl Carrier {
         let now = self.shared_sim.now();
         let mut send = |world: &mut Simulator| match service {
             Service::Metadata => world.imds(now, &self.node, &wire),
+            Service::Ec2 if wire.header("x-amz-target").is_some() => {
+                world.logs(now, Some(&self.node), &wire)
+            }
             Service::Ec2 => world.ec2(now, Some(&self.node), &wire),
         };
         let in_flight = InFlight { now, service, request: &wire };

@@ -14,12 +14,13 @@ use firecamp_core::ids::EniId;
 use firecamp_core::record::{Pool, PoolSubnet, ReleasePolicy, StaticIp};
 use firecamp_registry::MemoryRegistry;
 use firecamp_testkit::sim::{SimFile, SimHost};
-use firecamp_vpc::{Act, Fault, FaultSpec, Profile, Selector, Service, Simulator, Spec};
+use firecamp_vpc::{Act, Fault, FaultSpec, Profile, Selector, Service, Simulator};
 use tokio::time::sleep;
 
-use crate::carrier::{Carrier, EPOCH, SharedSim};
+use crate::carrier::{Carrier, SharedSim};
 
-const SPEC: &str = r#"
+/// The VPC of a cluster, to which more may be added.
+pub const VPC: &str = r#"
 [vpc]
 cidr = "10.0.0.0/16"
 [[subnets]]
@@ -110,7 +111,7 @@ impl Default for Cluster {
 impl Cluster {
     /// A cluster without members.
     pub fn new(profile: Profile) -> Self {
-        Self::of(SPEC, &profile, pool(59))
+        Self::of(VPC, &profile, pool(59))
     }
 
     /// One subnet with this many large nodes, `node-0` and up, and a pool of 200 addresses.
@@ -128,10 +129,8 @@ impl Cluster {
 
     /// A cluster in the VPC of this spec, with this pool.
     pub fn of(spec: &str, profile: &Profile, pool: Pool) -> Self {
-        let spec = Spec::from_toml(spec).expect("a valid spec");
-        let world = Simulator::new(&spec, *profile, 7, EPOCH).expect("the simulator starts");
-        let views = world.nodes();
-        let shared_sim = SharedSim::new(world);
+        let shared_sim = SharedSim::of(spec, profile);
+        let views = shared_sim.world().nodes();
         let nodes = views.into_iter().map(|view| {
             let macs = view.enis.iter().map(|eni| eni.mac.parse().expect("a MAC"));
             let node = Node {

@@ -7,5 +7,5 @@ mod cluster;
 mod member;
 
 pub use carrier::{Carrier, Delivery, EPOCH, InFlight, Interceptor, Service, SharedSim};
-pub use cluster::{Cluster, Costs, FIRST, Node};
+pub use cluster::{Cluster, Costs, FIRST, Node, VPC};
 pub use member::{Pod, Release, attached, failed, released};

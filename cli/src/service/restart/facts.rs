@@ -78,6 +78,17 @@ pub enum Role {
     Unknown,
 }
 
+impl Role {
+    /// The role, if it is known.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Primary => Some("primary"),
+            Self::Other => Some("other"),
+            Self::Unknown => None,
+        }
+    }
+}
+
 impl Facts {
     /// A member by the name of its pod.
     pub fn member(&self, name: &str) -> Option<&MemberFacts> {

@@ -205,39 +205,44 @@ impl<C: ServiceCluster> Run<'_, C> {
         let mut facts = parse(set, &pods, &self.members.addresses().await?);
         facts.primary_by = progress.primary.to_string();
         if needs_roles(progress) {
-            self.ask_roles(&progress.primary, &mut facts, &pods).await;
+            ask_roles(&self.members, &progress.primary, &mut facts, &pods).await;
         }
         Ok(facts)
     }
+}
 
-    /// A member that does not answer has an unknown role.
-    async fn ask_roles(&self, primary: &PrimaryBy, facts: &mut Facts, pods: &[Value]) {
-        for member in &mut facts.members {
-            let Some(pod) = member.pod.as_mut().filter(|pod| pod.ready && !pod.terminating) else {
-                continue;
-            };
-            let is_primary = match primary {
-                PrimaryBy::Nothing => continue,
-                PrimaryBy::Label(name, value) => {
-                    let object = pods.iter().find(|one| text(one, "/metadata/uid") == pod.uid);
-                    let labels = object.map(|one| at(one, "/metadata/labels"));
-                    let found = labels.and_then(|all| all.get(name)).and_then(Value::as_str);
-                    Ok(found == Some(value.as_str()))
-                }
-                PrimaryBy::Command(command) => {
-                    let pod = path(kind::POD, self.members.namespace(), &member.name);
-                    self.members.cluster.succeeds(&pod, command).await
-                }
-            };
-            pod.role = match is_primary {
-                Ok(true) => Role::Primary,
-                Ok(false) => Role::Other,
-                Err(failure) => {
-                    facts.unanswered.get_or_insert_with(|| failure.to_string());
-                    Role::Unknown
-                }
-            };
-        }
+/// A member that does not answer has an unknown role.
+pub(in crate::service) async fn ask_roles<C: ServiceCluster>(
+    members: &Members<'_, C>,
+    primary: &PrimaryBy,
+    facts: &mut Facts,
+    pods: &[Value],
+) {
+    for member in &mut facts.members {
+        let Some(pod) = member.pod.as_mut().filter(|pod| pod.ready && !pod.terminating) else {
+            continue;
+        };
+        let is_primary = match primary {
+            PrimaryBy::Nothing => continue,
+            PrimaryBy::Label(name, value) => {
+                let object = pods.iter().find(|one| text(one, "/metadata/uid") == pod.uid);
+                let labels = object.map(|one| at(one, "/metadata/labels"));
+                let found = labels.and_then(|all| all.get(name)).and_then(Value::as_str);
+                Ok(found == Some(value.as_str()))
+            }
+            PrimaryBy::Command(command) => {
+                let pod = path(kind::POD, members.namespace(), &member.name);
+                members.cluster.succeeds(&pod, command).await
+            }
+        };
+        pod.role = match is_primary {
+            Ok(true) => Role::Primary,
+            Ok(false) => Role::Other,
+            Err(failure) => {
+                facts.unanswered.get_or_insert_with(|| failure.to_string());
+                Role::Unknown
+            }
+        };
     }
 }
 

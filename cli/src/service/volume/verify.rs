@@ -9,18 +9,13 @@ use firecamp_core::contract::names::MANAGER_LABEL;
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_kube::{Apply, ObjectPath, SERVICE_MANAGER};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::super::cluster::{ServiceCluster, kind};
+use super::super::ready::until;
 use super::filesystem::Found;
 use super::objects::Import;
 use crate::common::json::{at, text};
-use crate::common::progress::Reported;
 use crate::failure::Failure;
-use crate::wait::is_transient;
-
-/// How often the objects are read.
-const POLL: Duration = Duration::from_secs(1);
 
 /// How a verification ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,14 +68,20 @@ impl<'a, C: ServiceCluster> Reader<'a, C> {
         let Some((pod, _object)) = self.objects.last() else {
             return Ok(Verified::NotInTime("there is no pod".to_owned()));
         };
-        let ended = |objects: &[Option<Value>]| match objects {
-            [Some(pod)] => ended(pod),
-            _ => Err("it does not exist".to_owned()),
-        };
-        match self.poll(std::slice::from_ref(pod), ended, report).await? {
-            Ok(found) => Ok(Verified::Found(found)),
-            Err(missing) => Ok(Verified::NotInTime(format!("{pod}: {missing}"))),
-        }
+        let mut found = None;
+        let missing = until(self.within, report, async || {
+            let pod = self.cluster.get(pod).await?;
+            Ok(match pod.as_ref().map_or_else(|| Err("it does not exist".to_owned()), ended) {
+                Ok(read) => {
+                    found = Some(read);
+                    None
+                }
+                Err(missing) => Some(waits_for(missing)),
+            })
+        });
+        let missing = missing.await?.unwrap_or_default();
+        let not_in_time = || Verified::NotInTime(format!("{pod}: {missing}"));
+        Ok(found.map_or_else(not_in_time, Verified::Found))
     }
 
     /// Removes the objects. The CSI driver keeps the PersistentVolume until the volume is
@@ -95,47 +96,22 @@ impl<'a, C: ServiceCluster> Reader<'a, C> {
             }
             self.cluster.delete(path, text(&found, "/metadata/uid")).await?;
         }
-        let paths: Vec<ObjectPath> = self.objects.iter().map(|(path, _)| path.clone()).collect();
-        let gone = |objects: &[Option<Value>]| {
-            let mut left = paths.iter().zip(objects).rev().filter(|(_path, one)| one.is_some());
-            left.next().map_or(Ok(()), |(path, _object)| Err(is_left(path)))
-        };
-        Ok(self.poll(&paths, gone, report).await?.err())
-    }
-
-    /// Reads objects until they are as wanted. Returns what is missing after the time.
-    async fn poll<T>(
-        &self,
-        paths: &[ObjectPath],
-        decide: impl Fn(&[Option<Value>]) -> Result<T, String>,
-        report: &mut dyn FnMut(&str),
-    ) -> Result<Result<T, String>, Failure> {
-        let (begun, mut reported) = (Instant::now(), Reported::default());
-        loop {
-            let missing = match self.observe(paths).await {
-                Ok(objects) => match decide(&objects) {
-                    Ok(done) => return Ok(Ok(done)),
-                    Err(missing) => missing,
-                },
-                Err(why) if is_transient(why.kind) => format!("{why}; retrying"),
-                Err(why) => return Err(why.into()),
-            };
-            if begun.elapsed() >= self.within {
-                return Ok(Err(missing));
+        until(self.within, report, async || {
+            for (path, _object) in self.objects.iter().rev() {
+                if self.cluster.get(path).await?.is_some() {
+                    return Ok(Some(waits_for(is_left(path))));
+                }
             }
-            let line = format!("verification of the filesystem: {missing}");
-            reported.report(begun.elapsed(), line, report);
-            sleep(POLL).await;
-        }
+            Ok(None)
+        })
+        .await
     }
+}
 
-    async fn observe(&self, paths: &[ObjectPath]) -> Result<Vec<Option<Value>>, RegistryFailure> {
-        let mut found = Vec::new();
-        for path in paths {
-            found.push(self.cluster.get(path).await?);
-        }
-        Ok(found)
-    }
+/// What is missing, and the line that reports it.
+fn waits_for(missing: String) -> (String, String) {
+    let line = format!("verification of the filesystem: {missing}");
+    (missing, line)
 }
 
 /// The Pod Security Standard of a namespace denies the pod, not the other objects.

@@ -174,10 +174,16 @@ fn names_and_fields_that_the_service_refuses_are_refused() {
 }
 
 #[test]
-fn a_throttle_storm_of_the_account_is_one_here_as_well() {
+fn a_throttle_storm_and_a_denial_concern_this_service_as_well() {
     let mut simulator = with_stream();
-
-    let storm = r#"{"fault": {"kind": "throttle_storm"}, "when": {"op": "PutLogEvents"}}"#;
-    simulator.fault_set(simulator.now, serde_json::from_str(storm).unwrap()).unwrap();
-    assert_eq!(kind(put(&mut simulator, &[(NOW, "a")])), "ThrottlingException");
+    for (fault, action, code) in [
+        ("throttle_storm", "PutLogEvents", "ThrottlingException"),
+        ("iam_deny", "DeleteLogGroup", "AccessDeniedException"),
+    ] {
+        let fault = json!({ "fault": { "kind": fault }, "when": { "op": action } });
+        simulator.fault_set(simulator.now, serde_json::from_value(fault).unwrap()).unwrap();
+        assert_eq!(kind(ask(&mut simulator, action, &json!({ "logGroupName": "g" }))), code);
+    }
+    let (_, groups) = ask(&mut simulator, "DescribeLogGroups", &json!({}));
+    assert_eq!(groups["logGroups"][0]["logGroupName"], "g", "a denied request changes nothing");
 }

@@ -19,8 +19,10 @@ use crate::{Outcome, failed};
 
 /// The service.
 const SERVICE: &str = "cache";
+const CACHE: &str = "prod/cache";
 /// No command takes longer.
 const PATIENCE: Duration = Duration::from_mins(6);
+
 /// `redis-0` of `prod/redis`.
 fn name_of(service: &str, number: usize) -> String {
     let name = service.split_once('/').map_or(service, |(_namespace, name)| name);
@@ -28,8 +30,13 @@ fn name_of(service: &str, number: usize) -> String {
 }
 
 impl TestCluster<'_> {
-    /// Runs `firecamp service` and returns its exit code and its output.
-    async fn service(&self, service: &str, words: &[&str]) -> Outcome<(i32, String)> {
+    /// Runs `firecamp service`, expects an exit code and returns the output.
+    pub(super) async fn service_exits_of(
+        &self,
+        service: &str,
+        words: &[&str],
+        code: i32,
+    ) -> Outcome<String> {
         let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
         let (verb, rest) = words.split_first().ok_or("no command")?;
         let mut command = Command::new(firecamp);
@@ -40,23 +47,8 @@ impl TestCluster<'_> {
         let Output { status, stdout, stderr } =
             done.map_err(failed(format!("{words:?}")))?.map_err(failed(format!("{words:?}")))?;
         let text = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        Ok((status.code().unwrap_or(-1), text.concat()))
-    }
-
-    /// Runs it for [`SERVICE`] and expects an exit code.
-    async fn service_exits(&self, words: &[&str], code: i32) -> Outcome<String> {
-        self.service_exits_of(&format!("{NAMESPACE}/{SERVICE}"), words, code).await
-    }
-
-    /// Runs it and expects an exit code.
-    pub(super) async fn service_exits_of(
-        &self,
-        service: &str,
-        words: &[&str],
-        code: i32,
-    ) -> Outcome<String> {
-        let (found, output) = self.service(service, words).await?;
-        ensure(found == code, || format!("{words:?} exited with {found}:\n{output}"))?;
+        let output = text.concat();
+        ensure(status.code() == Some(code), || format!("{words:?}: {status}:\n{output}"))?;
         Ok(output)
     }
 
@@ -117,12 +109,12 @@ impl TestCluster<'_> {
         .await
     }
 
-    /// Creates [`SERVICE`] and returns its members.
+    /// Creates [`CACHE`] and returns its members.
     async fn create_cache(&self) -> Outcome<BTreeMap<String, (String, Ipv4Addr)>> {
         let image = ["create", "--image", MEMBER, "--replicas", "2", "--pool", "main"];
         let more = ["--port", "tcp=6379", "--user", "65532", "--grace", "5", "--wait"];
         let run = ["--", "/clusterbox", "serve", "0.0.0.0"];
-        self.service_exits(&[&image[..], &more, &run].concat(), 0).await?;
+        self.service_exits_of(CACHE, &[&image[..], &more, &run].concat(), 0).await?;
         self.members_of_service().await
     }
 
@@ -163,22 +155,22 @@ pub(super) async fn f095_a_service_restarts_in_its_order_and_stops_at_a_broken_m
     cluster: &TestCluster<'_>,
 ) -> Outcome {
     let first = cluster.create_cache().await?;
-    cluster.service_exits(&["status"], 0).await?;
+    cluster.service_exits_of(CACHE, &["status"], 0).await?;
     cluster.admin.kubectl(&["-n", NAMESPACE, "label", "pod", "cache-0", "role=primary"]).await?;
     let primary_last = ["restart", "--order", "primary-last", "--primary-label", "role=primary"];
-    cluster.service_exits(&primary_last, 0).await?;
+    cluster.service_exits_of(CACHE, &primary_last, 0).await?;
     cluster.verify_restarted(&first, &["cache-0", "cache-1"]).await?;
     let (primary, other) = (cluster.created("cache-0").await?, cluster.created("cache-1").await?);
     ensure(other < primary, || format!("cache-1 at {other}, then the primary at {primary}"))?;
 
     let second = cluster.members_of_service().await?;
     let broken = ["update", "--image", "firecamp.invalid/none:1", "--member-timeout", "20s"];
-    let output = cluster.service_exits(&broken, 14).await?;
+    let output = cluster.service_exits_of(CACHE, &broken, 14).await?;
     ensure(output.contains("cache-0: PodNotReady"), || output.clone())?;
     cluster.verify_restarted(&second, &["cache-0"]).await?;
-    let status = cluster.service_exits(&["status"], 20).await?;
+    let status = cluster.service_exits_of(CACHE, &["status"], 20).await?;
     ensure(status.contains("stopped: cache-0"), || status.clone())?;
-    cluster.service_exits(&["restart", "--undo"], 0).await?;
+    cluster.service_exits_of(CACHE, &["restart", "--undo"], 0).await?;
     cluster.verify_restarted(&second, &["cache-0"]).await?;
     stop_start_and_delete(cluster).await
 }
@@ -186,15 +178,16 @@ pub(super) async fn f095_a_service_restarts_in_its_order_and_stops_at_a_broken_m
 async fn stop_start_and_delete(cluster: &TestCluster<'_>) -> Outcome {
     let before = cluster.members_of_service().await?;
     for _twice in 0..2 {
-        cluster.service_exits(&["stop"], 0).await?;
+        cluster.service_exits_of(CACHE, &["stop"], 0).await?;
     }
     ensure(cluster.pod("cache-0").await?.is_null(), || "a pod is left".to_owned())?;
-    cluster.service_exits(&["start", "--wait"], 0).await?;
+    cluster.service_exits_of(CACHE, &["start", "--wait"], 0).await?;
     cluster.verify_restarted(&before, &["cache-0", "cache-1"]).await?;
-    cluster.service_exits(&["delete"], 2).await?;
+    cluster.service_exits_of(CACHE, &["delete"], 2).await?;
     for _twice in 0..2 {
-        cluster.service_exits(&["delete", "--yes"], 0).await?;
+        cluster.service_exits_of(CACHE, &["delete", "--yes"], 0).await?;
     }
+    cluster.service_exits_of(CACHE, &["stop"], 0).await?;
     let set: Value = cluster.admin.get(&format!("{SETS}/{SERVICE}")).await?;
     ensure(set.is_null(), || set.to_string())
 }
@@ -206,18 +199,19 @@ pub(super) async fn f095_a_restart_that_stopped_or_was_killed_is_resumed_and_has
     let workers = WORKERS.map(|one| one.name);
     // No node takes the pod of the first turn.
     cluster.cordon(&workers, true).await?;
-    let stopped = cluster.service_exits(&["restart", "--member-timeout", "20s"], 14).await;
+    let stopped =
+        cluster.service_exits_of(CACHE, &["restart", "--member-timeout", "20s"], 14).await;
     cluster.cordon(&workers, false).await?;
     let said = stopped?;
     ensure(said.contains("cache-0: Pod"), || said.clone())?;
-    cluster.service_exits(&["restart", "--resume"], 0).await?;
+    cluster.service_exits_of(CACHE, &["restart", "--resume"], 0).await?;
     cluster.verify_restarted(&first, &["cache-0", "cache-1"]).await?;
 
     let second = cluster.members_of_service().await?;
     cluster.cordon(&workers, true).await?;
     let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
     let mut command = std::process::Command::new(firecamp);
-    command.args(["service", "restart", "prod/cache", "--member-timeout", "5m", "--kubeconfig"]);
+    command.args(["service", "restart", CACHE, "--member-timeout", "5m", "--kubeconfig"]);
     let owner = RecordedProcess::start(command.arg(&cluster.admin.kubeconfig))?;
     until("the first member is evicted", || async {
         let said = owner.output()?;
@@ -226,14 +220,14 @@ pub(super) async fn f095_a_restart_that_stopped_or_was_killed_is_resumed_and_has
     .await?;
     // Nobody else restarts the service as long as the owner shows that it lives.
     for words in [&["restart"][..], &["restart", "--resume"]] {
-        let said = cluster.service_exits(words, 20).await?;
+        let said = cluster.service_exits_of(CACHE, words, 20).await?;
         ensure(!said.contains("evicted Pod"), || said.clone())?;
     }
     drop(owner);
     cluster.cordon(&workers, false).await?;
-    cluster.service_exits(&["restart", "--resume"], 0).await?;
+    cluster.service_exits_of(CACHE, &["restart", "--resume"], 0).await?;
     cluster.verify_restarted(&second, &["cache-0", "cache-1"]).await?;
-    cluster.service_exits(&["delete", "--yes"], 0).await.map(drop)
+    cluster.service_exits_of(CACHE, &["delete", "--yes"], 0).await.map(drop)
 }
 
 pub(super) async fn a_stateless_service_is_created_restarted_and_deleted(
