@@ -111,7 +111,7 @@ pub(crate) fn postgres(archive: &Path) -> Outcome {
     write_service((POSTGRES, &path), files, archive)
 }
 
-/// Writes the archive of [`RABBITMQ`], from Debian's packages, with the programs that its scripts run.
+/// Writes the archive of [`RABBITMQ`], from Debian's packages, and what its scripts run.
 pub(crate) fn rabbitmq(archive: &Path) -> Outcome {
     let (erlang, server) = ("/usr/lib/erlang", "/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8");
     let mut files = shell();
