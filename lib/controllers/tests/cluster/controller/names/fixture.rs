@@ -254,6 +254,22 @@ impl Cluster {
         self.stored.borrow().services[&name(of)].conditions[0].clone()
     }
 
+    /// From now on no look-up ends.
+    pub(super) fn hang_lookups(&mut self) {
+        let stored = Rc::clone(&self.stored);
+        self.agent.names = Box::new(move |step| match step {
+            NamesStep::Change(_) => Some(stored.borrow_mut().step(step)),
+            NamesStep::LookUp(_) => None,
+        });
+    }
+
+    /// How many look-ups began.
+    pub(super) fn lookups(seen: &Seen) -> usize {
+        let is_lookup =
+            |effect: &Effect| matches!(effect, Effect::StartNames(NamesStep::LookUp(_)));
+        seen.iter().filter(|(_, effect)| is_lookup(effect)).count()
+    }
+
     /// How many changes were made.
     pub(super) fn changes(seen: &Seen) -> usize {
         let is_change =

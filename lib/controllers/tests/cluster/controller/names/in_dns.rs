@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_controllers::leader::{ClusterEvent, LookupAnswer, ObjectEvent};
+use firecamp_controllers::leader::{ClusterEvent, Event, LookupAnswer, NamesResult, ObjectEvent};
 
 use super::super::super::support::ClusterFixture;
 use super::super::fixture::SECOND;
@@ -287,6 +287,33 @@ fn a_zone_that_changes_moves_all_names_at_once() {
     cluster.run(SECOND);
     let expected = records("example.com", &[(0, ip(0)), (1, ip(1))]);
     assert_eq!(cluster.records("redis-static"), expected);
+}
+
+#[test]
+fn a_look_up_without_answer_delays_no_record() {
+    let mut cluster = in_zone("default");
+    cluster.hang_lookups();
+    let seen = cluster.run(MINUTE * 2);
+    assert_eq!(Cluster::lookups(&seen), 1, "one runs at a time");
+    cluster.claims(2, Some(ip(2)));
+    cluster.run(SECOND);
+    let expected = records("test-firecamp.com", &[(0, ip(0)), (1, ip(1)), (2, ip(2))]);
+    assert_eq!(cluster.records("redis-static"), expected);
+}
+
+#[test]
+fn an_answer_says_nothing_about_a_record_that_changed_during_the_look_up() {
+    let mut cluster = in_zone("default");
+    cluster.hang_lookups();
+    cluster.run(MINUTE * 2);
+    let answer = LookupAnswer::Addresses(BTreeSet::from([ip(0)]));
+    cluster.claims(0, Some(ip(7)));
+    cluster.run(SECOND);
+    assert_eq!(cluster.records("redis-static")[0].1, ip(7));
+    let ended = Event::NamesStepEnded(NamesResult::LookedUp(Some(answer)));
+    drop(cluster.agent.handle(ended));
+    cluster.run(SECOND);
+    assert_eq!(cluster.condition("redis-static"), condition("True", "Published"));
 }
 
 #[test]
