@@ -167,9 +167,16 @@ impl Cluster {
 
     /// The control plane writes the endpoints of Service redis: the pods, and which are ready.
     pub(super) fn pods(&mut self, pods: &[(u8, bool)]) {
-        let endpoint = |(number, ready): &(u8, bool)| Endpoint {
+        let all: Vec<_> =
+            pods.iter().map(|(number, ready)| (*number, pod_ip(*number), *ready)).collect();
+        self.pods_in("prod", &all);
+    }
+
+    /// The same in this namespace, with the addresses of the pods.
+    pub(super) fn pods_in(&mut self, namespace: &str, pods: &[(u8, Ipv4Addr, bool)]) {
+        let endpoint = |(number, address, ready): &(u8, Ipv4Addr, bool)| Endpoint {
             member: format!("redis-{number}"),
-            address: pod_ip(*number),
+            address: *address,
             // The set's own Service publishes addresses that are not ready.
             ready: true,
             serving: *ready,
@@ -188,7 +195,8 @@ impl Cluster {
             endpoints,
             ports,
         };
-        stored.put_slice(name("redis-abcde"), slice);
+        let name = NamespacedName { namespace: namespace.to_owned(), ..name("redis-abcde") };
+        stored.put_slice(name, slice);
     }
 
     /// The claim of a member appears; without a number of its address, it has none.

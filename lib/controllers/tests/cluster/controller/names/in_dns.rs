@@ -73,6 +73,13 @@ fn a_member_without_a_static_address_is_named_at_its_pod_once_that_has_started()
     cluster.run(MINUTE * 5);
     let stays = records(zone, &[(0, pod_ip(0))]);
     assert_eq!(cluster.records("redis-static"), stays, "until its next start");
+    cluster.pods_in("prod", &[(0, pod_ip(9), false)]);
+    cluster.run(MINUTE * 5);
+    assert_eq!(cluster.records("redis-static"), stays, "it has not started yet");
+    cluster.pods_in("prod", &[(0, pod_ip(9), true)]);
+    cluster.run(SECOND);
+    assert_eq!(cluster.records("redis-static"), records(zone, &[(0, pod_ip(9))]));
+    cluster.pods(&[]);
     cluster.scale(0);
     cluster.run(MINUTE * 5);
     assert_eq!(cluster.records("redis-static"), []);
