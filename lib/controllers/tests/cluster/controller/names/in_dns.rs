@@ -110,6 +110,7 @@ fn of_two_namespaces_with_the_same_names_the_second_is_refused() {
         service.zone = Some("default".to_owned());
     };
     cluster.set_in("a", 1);
+    cluster.pods_in("a", &[(0, pod_ip(5), true)]);
     // By its name it would be first.
     cluster.service_in("a", "redis-static", zone);
     cluster.run(MINUTE);
@@ -126,8 +127,10 @@ fn of_two_namespaces_with_the_same_names_the_second_is_refused() {
     cluster.change_service("redis-static", |service| service.zone = None);
     cluster.run(MINUTE * 2);
     assert_eq!(cluster.records("redis-static"), []);
-    let now = cluster.stored.borrow().services[&other].conditions[0].clone();
-    assert_ne!(now.reason, "NameCollision");
+    let stored = cluster.stored.borrow();
+    assert_eq!(stored.services[&other].conditions[0].reason, "Published");
+    let expected = [("redis-0.test-firecamp.com".to_owned(), pod_ip(5))];
+    assert_eq!(stored.records[&other].records, expected.into());
 }
 
 #[test]
@@ -287,16 +290,6 @@ fn a_resolver_that_does_not_answer_delays_no_name() {
 }
 
 #[test]
-fn a_zone_that_changes_moves_all_names_at_once() {
-    let mut cluster = in_zone("default");
-    let zone = Some("example.com".to_owned());
-    cluster.change_service("redis-static", |service| service.zone = zone);
-    cluster.run(SECOND);
-    let expected = records("example.com", &[(0, ip(0)), (1, ip(1))]);
-    assert_eq!(cluster.records("redis-static"), expected);
-}
-
-#[test]
 fn a_look_up_without_answer_delays_no_record() {
     let mut cluster = in_zone("default");
     cluster.hang_lookups();
@@ -321,6 +314,16 @@ fn an_answer_says_nothing_about_a_record_that_changed_during_the_look_up() {
     drop(cluster.agent.handle(ended));
     cluster.run(SECOND);
     assert_eq!(cluster.condition("redis-static"), condition("True", "Published"));
+}
+
+#[test]
+fn a_zone_that_changes_moves_all_names_at_once() {
+    let mut cluster = in_zone("default");
+    let zone = Some("example.com".to_owned());
+    cluster.change_service("redis-static", |service| service.zone = zone);
+    cluster.run(SECOND);
+    let expected = records("example.com", &[(0, ip(0)), (1, ip(1))]);
+    assert_eq!(cluster.records("redis-static"), expected);
 }
 
 #[test]
