@@ -275,7 +275,7 @@ fn f009_what_dns_answers_otherwise_becomes_a_condition_until_it_is_right() {
 }
 
 #[test]
-fn a_resolver_that_does_not_answer_delays_no_name() {
+fn after_a_failed_look_up_the_next_one_waits_ten_seconds() {
     let mut cluster = in_zone("default");
     for number in 0..2 {
         let name = format!("redis-{number}.test-firecamp.com");
