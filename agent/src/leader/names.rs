@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
-use firecamp_controllers::leader::{Change, Cluster as _, LookupAnswer, NamesResult, NamesStep};
-use firecamp_core::failure::RegistryKind;
+use firecamp_controllers::leader::{
+    Change, Cluster as _, LookupAnswer, NamesChange, NamesResult, NamesStep,
+};
+use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_kube::KubeCluster;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -23,26 +25,28 @@ pub(super) async fn perform(
     step: NamesStep,
     term: &CancellationToken,
 ) -> NamesResult {
-    let performed = async {
-        match step {
-            NamesStep::Change(change) => {
-                let text = change.to_string();
-                let changed = cluster.change(&Change::Names(*change)).await;
-                match &changed {
-                    Ok(()) => tracing::info!(change = text, "name written"),
-                    Err(why) if why.kind == RegistryKind::Conflict => {
-                        tracing::debug!(change = text, error = %why, "change obsolete");
-                    }
-                    Err(why) => {
-                        tracing::warn!(change = text, error = %why, "change failed; will retry");
-                    }
-                }
-                NamesResult::Changed(changed)
-            }
-            NamesStep::LookUp(name) => NamesResult::LookedUp(look_up(name).await),
+    match step {
+        NamesStep::Change(change) => {
+            let changed = term.run_until_cancelled(write(cluster, *change)).await;
+            changed.map_or(NamesResult::Cancelled, NamesResult::Changed)
         }
-    };
-    term.run_until_cancelled(performed).await.unwrap_or(NamesResult::Cancelled)
+        NamesStep::LookUp(name) => {
+            NamesResult::LookedUp(term.run_until_cancelled(look_up(name)).await)
+        }
+    }
+}
+
+async fn write(cluster: &KubeCluster, change: NamesChange) -> Result<(), RegistryFailure> {
+    let text = change.to_string();
+    let changed = cluster.change(&Change::Names(change)).await;
+    match &changed {
+        Ok(()) => tracing::info!(change = text, "name written"),
+        Err(why) if why.kind == RegistryKind::Conflict => {
+            tracing::debug!(change = text, error = %why, "change obsolete");
+        }
+        Err(why) => tracing::warn!(change = text, error = %why, "change failed; will retry"),
+    }
+    changed
 }
 
 /// Asks the resolver of the node, as every program does. The dot keeps search domains out.

@@ -24,7 +24,8 @@ pub enum Effect {
     EndTerm,
     /// Start a step of the pass beside the controller. One runs at a time.
     Start(PassStep),
-    /// Start a step of names beside the controller and the pass. One runs at a time.
+    /// Start a step of names beside the controller and the pass. One change and one
+    /// look-up run at a time.
     StartNames(NamesStep),
     /// Drop the running operation: the process ends.
     DropOperation,

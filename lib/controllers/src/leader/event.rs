@@ -26,7 +26,7 @@ pub enum Event {
     Cluster(Box<ClusterEvent>),
     /// The running step of the pass has ended.
     StepEnded(StepResult),
-    /// The running step of names has ended.
+    /// A running step of names has ended.
     NamesStepEnded(NamesResult),
 }
 

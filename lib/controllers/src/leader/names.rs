@@ -8,7 +8,8 @@
 //! Guarantees: each change names the version that was read. A change follows its cause at once, and
 //! everything is compared again every half a minute. What is published for a member is removed only
 //! once its claim was missing for half a minute, and stays while an object cannot be read. Whatever
-//! happens here, no address waits for it. Caveat: the names change one after the other.
+//! happens here, no address waits for it, and no change for a look-up. Caveat: the names change one
+//! after the other.
 
 mod condition;
 mod desired;
@@ -49,7 +50,7 @@ const REPORTED: u32 = 3;
 /// Services that are compared at once.
 const AT_ONCE: usize = 100;
 
-/// A step that the leader takes for names, beside its passes. One runs at a time.
+/// A step that the leader takes for names, beside its passes. One of each kind runs at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamesStep {
     /// Change an object.
@@ -58,14 +59,14 @@ pub enum NamesStep {
     LookUp(String),
 }
 
-/// The result of such a step; none if the term ended before.
+/// The result of such a step.
 #[derive(Debug)]
 pub enum NamesResult {
     /// The object was changed, or not.
     Changed(Result<(), RegistryFailure>),
-    /// What DNS answered.
-    LookedUp(LookupAnswer),
-    /// The term is over.
+    /// What DNS answered; none if the term ended before.
+    LookedUp(Option<LookupAnswer>),
+    /// The term ended before the change.
     Cancelled,
 }
 
@@ -81,6 +82,7 @@ pub(super) struct Names {
     /// The changes of the Service that was compared last, and this Service.
     changes: VecDeque<NamesChange>,
     current: Option<NamespacedName>,
+    /// Whether a change runs.
     is_running: bool,
     /// Services with a change that failed: how often in succession, and why.
     failing: BTreeMap<NamespacedName, (u32, String)>,
@@ -108,17 +110,17 @@ impl Names {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.is_running
+        self.is_running || self.lookups.is_running()
     }
 
-    /// When a step may be due; none while one runs.
+    /// When a step may be due; none while a change runs.
     pub(super) fn next(&self) -> Option<Moment> {
         if self.is_running {
             return None;
         }
         let at_once = !self.changes.is_empty() || !self.dirty.is_empty();
         let again = self.again.values().copied();
-        let planned = again.chain([self.resync, self.lookups.due()]).min();
+        let planned = again.chain([self.resync]).chain(self.lookups.due()).min();
         if at_once { Some(Moment::default()) } else { planned }
     }
 
@@ -221,7 +223,7 @@ impl Names {
             return;
         };
         if let Some(step) = self.next_step((view, cache.records()), now) {
-            self.is_running = true;
+            self.is_running = matches!(step, NamesStep::Change(_));
             effects.push(Effect::StartNames(step));
         }
     }
@@ -255,8 +257,7 @@ impl Names {
             return None;
         }
         self.current = None;
-        let (_, name) = self.lookups.next(view, now)?;
-        Some(NamesStep::LookUp(name))
+        self.lookups.next(view, now).map(NamesStep::LookUp)
     }
 
     fn compare(
@@ -288,13 +289,13 @@ impl Names {
         }
     }
 
-    /// The running step has ended.
+    /// A running step has ended.
     pub(super) fn ended(&mut self, result: NamesResult, view: &View, now: Moment) {
-        self.is_running = false;
         match result {
-            NamesResult::Changed(Ok(())) | NamesResult::Cancelled => {}
+            NamesResult::Changed(Ok(())) | NamesResult::Cancelled => self.is_running = false,
             // The other objects of the Service are changed all the same.
             NamesResult::Changed(Err(why)) => {
+                self.is_running = false;
                 let pause = match why.kind {
                     RegistryKind::Conflict | RegistryKind::NotFound => RETRY_CONFLICT,
                     RegistryKind::AlreadyExists

@@ -182,7 +182,7 @@ impl Term {
         }
     }
 
-    /// The running step of names has ended.
+    /// A running step of names has ended.
     pub(super) fn names_ended(&mut self, result: NamesResult, now: Moment) {
         if let Some(names) = &mut self.names {
             names.ended(result, self.cache.content(), now);

@@ -102,3 +102,28 @@ fn every_parameter_is_used_and_explained() {
         assert!(uses.iter().any(|with| file.contains(with.as_str())), "{name} is not used");
     }
 }
+
+#[test]
+fn the_zone_of_members_is_private_to_the_vpc_and_made_only_on_request() {
+    let template = template();
+    let zone = &template["Resources"]["MemberZone"];
+    assert_eq!(zone["Type"], "AWS::Route53::HostedZone");
+    assert_eq!(zone["Condition"], "NamesMembers");
+    // A zone without a VPC is public.
+    let vpcs = json!([{"VPCId": {"Ref": "VpcId"}, "VPCRegion": {"Ref": "AWS::Region"}}]);
+    assert_eq!(zone["Properties"]["VPCs"], vpcs);
+    assert_eq!(zone["Properties"]["Name"], json!({"Ref": "DnsZone"}));
+    assert_eq!(template["Parameters"]["DnsZone"]["Default"], "");
+    let wanted = &template["Conditions"]["NamesMembers"];
+    assert_eq!(*wanted, json!({"Fn::Not": [{"Fn::Equals": [{"Ref": "DnsZone"}, ""]}]}));
+}
+
+#[test]
+fn every_parameter_is_documented() {
+    let page = text("docs/iam.md").unwrap();
+    let table = page.split_once("## CloudFormation").unwrap().1;
+    let table = table.split_once("```").unwrap().0;
+    for name in template()["Parameters"].as_object().unwrap().keys() {
+        assert!(table.contains(&format!("`{name}`")), "{name} is not documented");
+    }
+}

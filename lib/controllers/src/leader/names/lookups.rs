@@ -5,6 +5,7 @@
 //! is about to appear.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::time::Moment;
@@ -37,6 +38,8 @@ pub(super) struct Lookups {
     progress: BTreeMap<NamespacedName, Progress>,
     /// The last name that was looked up.
     last: Option<(NamespacedName, String)>,
+    /// The record of the name whose look-up runs.
+    running: Option<Ipv4Addr>,
     round_began: Moment,
     next: Moment,
     /// Services whose names were all looked up in this term.
@@ -50,6 +53,7 @@ impl Lookups {
         Self {
             progress: BTreeMap::new(),
             last: None,
+            running: None,
             round_began: now,
             next: now.plus(ROUND),
             judged: BTreeSet::new(),
@@ -102,9 +106,13 @@ impl Lookups {
         self.judged.contains(service)
     }
 
-    /// When the next look-up is due.
-    pub(super) fn due(&self) -> Moment {
-        self.next
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// When the next look-up is due; none while one runs.
+    pub(super) fn due(&self) -> Option<Moment> {
+        (!self.is_running()).then_some(self.next)
     }
 
     /// No look-up before this time.
@@ -112,12 +120,13 @@ impl Lookups {
         self.next = self.next.max(at);
     }
 
-    /// The name to look up now, and its Service.
-    pub(super) fn next(&mut self, view: &View, now: Moment) -> Option<(NamespacedName, String)> {
-        if now < self.next {
+    /// The name to look up now.
+    pub(super) fn next(&mut self, view: &View, now: Moment) -> Option<String> {
+        if self.due().is_none_or(|due| now < due) {
             return None;
         }
-        let found = self.following(view, now);
+        let (found, running) = self.following(view, now).unzip();
+        self.running = running;
         self.next = now.plus(PAUSE);
         if found.is_none() {
             self.next = self.next.max(self.round_began.plus(ROUND));
@@ -128,10 +137,11 @@ impl Lookups {
             self.judged.extend(service(&self.last));
         }
         self.last.clone_from(&found);
-        found
+        found.map(|(_, name)| name)
     }
 
-    fn following(&self, view: &View, now: Moment) -> Option<(NamespacedName, String)> {
+    /// The next name, its Service, and its record.
+    fn following(&self, view: &View, now: Moment) -> Option<((NamespacedName, String), Ipv4Addr)> {
         let from = self.last.as_ref().map(|(service, _)| service.clone());
         let rest = view.records.range(from.unwrap_or_else(|| NamespacedName::new("", ""))..);
         for (service, records) in rest {
@@ -140,27 +150,31 @@ impl Lookups {
             });
             let Some(records) = records.as_ref().filter(|_| settled) else { continue };
             let after = self.last.as_ref().filter(|(last, _)| last == service);
-            let mut names = records.records.keys();
-            let name = names.find(|name| after.is_none_or(|(_, last)| *name > last));
-            if let Some(name) = name {
-                return Some((service.clone(), name.clone()));
+            let mut names = records.records.iter();
+            let name = names.find(|(name, _)| after.is_none_or(|(_, last)| *name > last));
+            if let Some((name, record)) = name {
+                return Some(((service.clone(), name.clone()), *record));
             }
         }
         None
     }
 
-    /// Records an answer. The Service whose condition may have changed.
+    /// Records the answer of the look-up that ran, if there is one. The Service whose condition may
+    /// have changed.
     pub(super) fn answered(
         &mut self,
         view: &View,
-        answer: LookupAnswer,
+        answer: Option<LookupAnswer>,
         now: Moment,
     ) -> Option<NamespacedName> {
+        let (asked, answer) = (self.running.take()?, answer?);
         if let LookupAnswer::Failed(_) = answer {
             self.next = now.plus(FAILED_PAUSE);
         }
         let (service, name) = self.last.as_ref()?;
-        let expected = view.records.get(service)?.as_ref()?.records.get(name)?;
+        let records = &view.records.get(service)?.as_ref()?.records;
+        // An answer says nothing about a record that changed since.
+        let expected = records.get(name).filter(|expected| **expected == asked)?;
         let is_right = matches!(&answer, LookupAnswer::Addresses(all)
             if all.len() == 1 && all.contains(expected));
         let of_service = self.deviations.entry(service.clone()).or_default();

@@ -167,9 +167,16 @@ impl Cluster {
 
     /// The control plane writes the endpoints of Service redis: the pods, and which are ready.
     pub(super) fn pods(&mut self, pods: &[(u8, bool)]) {
-        let endpoint = |(number, ready): &(u8, bool)| Endpoint {
+        let all: Vec<_> =
+            pods.iter().map(|(number, ready)| (*number, pod_ip(*number), *ready)).collect();
+        self.pods_in("prod", &all);
+    }
+
+    /// The same in this namespace, with the addresses of the pods.
+    pub(super) fn pods_in(&mut self, namespace: &str, pods: &[(u8, Ipv4Addr, bool)]) {
+        let endpoint = |(number, address, ready): &(u8, Ipv4Addr, bool)| Endpoint {
             member: format!("redis-{number}"),
-            address: pod_ip(*number),
+            address: *address,
             // The set's own Service publishes addresses that are not ready.
             ready: true,
             serving: *ready,
@@ -188,7 +195,8 @@ impl Cluster {
             endpoints,
             ports,
         };
-        stored.put_slice(name("redis-abcde"), slice);
+        let name = NamespacedName { namespace: namespace.to_owned(), ..name("redis-abcde") };
+        stored.put_slice(name, slice);
     }
 
     /// The claim of a member appears; without a number of its address, it has none.
@@ -252,6 +260,22 @@ impl Cluster {
 
     pub(super) fn full_condition(&self, of: &str) -> Condition {
         self.stored.borrow().services[&name(of)].conditions[0].clone()
+    }
+
+    /// From now on no look-up ends.
+    pub(super) fn hang_lookups(&mut self) {
+        let stored = Rc::clone(&self.stored);
+        self.agent.names = Box::new(move |step| match step {
+            NamesStep::Change(_) => Some(stored.borrow_mut().step(step)),
+            NamesStep::LookUp(_) => None,
+        });
+    }
+
+    /// How many look-ups began.
+    pub(super) fn lookups(seen: &Seen) -> usize {
+        let is_lookup =
+            |effect: &Effect| matches!(effect, Effect::StartNames(NamesStep::LookUp(_)));
+        seen.iter().filter(|(_, effect)| is_lookup(effect)).count()
     }
 
     /// How many changes were made.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_controllers::leader::{ClusterEvent, LookupAnswer, ObjectEvent};
+use firecamp_controllers::leader::{ClusterEvent, Event, LookupAnswer, NamesResult, ObjectEvent};
 
 use super::super::super::support::ClusterFixture;
 use super::super::fixture::SECOND;
@@ -73,6 +73,13 @@ fn a_member_without_a_static_address_is_named_at_its_pod_once_that_has_started()
     cluster.run(MINUTE * 5);
     let stays = records(zone, &[(0, pod_ip(0))]);
     assert_eq!(cluster.records("redis-static"), stays, "until its next start");
+    cluster.pods_in("prod", &[(0, pod_ip(9), false)]);
+    cluster.run(MINUTE * 5);
+    assert_eq!(cluster.records("redis-static"), stays, "it has not started yet");
+    cluster.pods_in("prod", &[(0, pod_ip(9), true)]);
+    cluster.run(SECOND);
+    assert_eq!(cluster.records("redis-static"), records(zone, &[(0, pod_ip(9))]));
+    cluster.pods(&[]);
     cluster.scale(0);
     cluster.run(MINUTE * 5);
     assert_eq!(cluster.records("redis-static"), []);
@@ -103,6 +110,7 @@ fn of_two_namespaces_with_the_same_names_the_second_is_refused() {
         service.zone = Some("default".to_owned());
     };
     cluster.set_in("a", 1);
+    cluster.pods_in("a", &[(0, pod_ip(5), true)]);
     // By its name it would be first.
     cluster.service_in("a", "redis-static", zone);
     cluster.run(MINUTE);
@@ -119,8 +127,10 @@ fn of_two_namespaces_with_the_same_names_the_second_is_refused() {
     cluster.change_service("redis-static", |service| service.zone = None);
     cluster.run(MINUTE * 2);
     assert_eq!(cluster.records("redis-static"), []);
-    let now = cluster.stored.borrow().services[&other].conditions[0].clone();
-    assert_ne!(now.reason, "NameCollision");
+    let stored = cluster.stored.borrow();
+    assert_eq!(stored.services[&other].conditions[0].reason, "Published");
+    let expected = [("redis-0.test-firecamp.com".to_owned(), pod_ip(5))];
+    assert_eq!(stored.records[&other].records, expected.into());
 }
 
 #[test]
@@ -265,7 +275,7 @@ fn f009_what_dns_answers_otherwise_becomes_a_condition_until_it_is_right() {
 }
 
 #[test]
-fn a_resolver_that_does_not_answer_delays_no_name() {
+fn after_a_failed_look_up_the_next_one_waits_ten_seconds() {
     let mut cluster = in_zone("default");
     for number in 0..2 {
         let name = format!("redis-{number}.test-firecamp.com");
@@ -277,6 +287,33 @@ fn a_resolver_that_does_not_answer_delays_no_name() {
     cluster.run(MINUTE);
     let in_a_minute = cluster.stored.borrow().looked_up.len() - before;
     assert!((1..=6).contains(&in_a_minute), "{in_a_minute}");
+}
+
+#[test]
+fn a_look_up_without_answer_delays_no_record() {
+    let mut cluster = in_zone("default");
+    cluster.hang_lookups();
+    let seen = cluster.run(MINUTE * 2);
+    assert_eq!(Cluster::lookups(&seen), 1, "one runs at a time");
+    cluster.claims(2, Some(ip(2)));
+    cluster.run(SECOND);
+    let expected = records("test-firecamp.com", &[(0, ip(0)), (1, ip(1)), (2, ip(2))]);
+    assert_eq!(cluster.records("redis-static"), expected);
+}
+
+#[test]
+fn an_answer_says_nothing_about_a_record_that_changed_during_the_look_up() {
+    let mut cluster = in_zone("default");
+    cluster.hang_lookups();
+    cluster.run(MINUTE * 2);
+    let answer = LookupAnswer::Addresses(BTreeSet::from([ip(0)]));
+    cluster.claims(0, Some(ip(7)));
+    cluster.run(SECOND);
+    assert_eq!(cluster.records("redis-static")[0].1, ip(7));
+    let ended = Event::NamesStepEnded(NamesResult::LookedUp(Some(answer)));
+    drop(cluster.agent.handle(ended));
+    cluster.run(SECOND);
+    assert_eq!(cluster.condition("redis-static"), condition("True", "Published"));
 }
 
 #[test]

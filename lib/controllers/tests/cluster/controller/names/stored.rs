@@ -53,7 +53,7 @@ impl Stored {
                 let usual = record.map_or(LookupAnswer::NotFound, |ip| {
                     LookupAnswer::Addresses(BTreeSet::from([ip]))
                 });
-                NamesResult::LookedUp(self.dns.get(name).cloned().unwrap_or(usual))
+                NamesResult::LookedUp(Some(self.dns.get(name).cloned().unwrap_or(usual)))
             }
         }
     }

@@ -50,6 +50,11 @@ pub(super) async fn of_members(cluster: &Cluster, registry: &KubeRegistry) -> Ou
     let service: NamedService = only(&leader.services(), SERVICE).await?;
     let suits = service.is_suitable && service.set == "redis" && service.zone.is_some();
     ensure(suits && !service.publishes_unready, || format!("{service:?}"))?;
+    let unready = json!([{ "op": "add", "path": "/spec/publishNotReadyAddresses", "value": true }]);
+    let changed = api.patch(&format!("{SERVICES}/{SERVICE}"), &unready).await?;
+    ensure(changed.code == 200, || changed.text)?;
+    let service: NamedService = only(&leader.services(), SERVICE).await?;
+    ensure(service.publishes_unready, || format!("{service:?}"))?;
     slices(cluster, &leader, &service).await?;
     records(cluster, &leader, &service).await?;
     let condition = Condition {
