@@ -155,7 +155,9 @@ fn requests_are_authenticated_throttled_and_denied() {
     let exchange =
         simulator.route53(Duration::ZERO, None, &WireRequest::new("GET", "/2013-04-01/hostedzone"));
     let answer = simulator.answer(exchange.respond_at.unwrap(), exchange.call).unwrap();
-    assert_eq!(answer.response().status, 401);
+    assert_eq!(answer.response().status, 403);
+    let code = simulator.calls(0).last().unwrap().code.clone();
+    assert_eq!(code.as_deref(), Some("MissingAuthenticationToken"));
     let now = simulator.now;
     let credentials = simulator.credentials("node-1").unwrap();
     let codes: Vec<Option<String>> = (0..7)
