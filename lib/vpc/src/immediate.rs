@@ -20,10 +20,28 @@ pub(crate) struct Api {
     pub(crate) content_type: &'static str,
     /// The error's body, from the error and the request id.
     pub(crate) error_body: fn(&ApiError, &str) -> Vec<u8>,
+    /// The status and code of a refusal of a request without a signature.
+    pub(crate) unsigned: (u16, &'static str),
+    /// The status and code of a refusal of a key that is not known.
+    pub(crate) unknown_key: (u16, &'static str),
     /// The status and code of a refusal by IAM.
     pub(crate) denied: (u16, &'static str),
     /// The code of a refusal because of the rate.
     pub(crate) throttled: &'static str,
+}
+
+impl Api {
+    /// A failure of authentication as this service reports it.
+    fn unauthenticated(&self, request: &WireRequest, error: ApiError) -> ApiError {
+        let refused = |(status, code), text| ApiError::new(status, code, text);
+        if request.header("authorization").is_none() {
+            refused(self.unsigned, "Missing Authentication Token")
+        } else if error.code == "AuthFailure" {
+            refused(self.unknown_key, "The security token included in the request is invalid.")
+        } else {
+            error
+        }
+    }
 }
 
 /// A request that was recognized.
@@ -55,7 +73,8 @@ impl Simulator {
         let mut faults = Vec::new();
         let result = operation.and_then(|operation| {
             let region = api.region.map_or_else(|| self.topology.region.clone(), str::to_owned);
-            caller = self.keys.verify(request, self.now, 0, (&region, api.name))?;
+            let verified = self.keys.verify(request, self.now, 0, (&region, api.name));
+            caller = verified.map_err(|error| api.unauthenticated(request, error))?;
             self.may_call(api, &operation, &caller, &mut faults)?;
             perform(self, seq)
         });

@@ -29,6 +29,9 @@ const API: Api = Api {
     name: "logs",
     content_type: "application/x-amz-json-1.1",
     error_body: messages::error_body,
+    // As all services with this protocol; the second is an error of PutLogEvents in the Reference.
+    unsigned: (400, "MissingAuthenticationTokenException"),
+    unknown_key: (400, "UnrecognizedClientException"),
     denied: (400, "AccessDeniedException"),
     throttled: "ThrottlingException",
 };

@@ -37,6 +37,9 @@ const API: Api = Api {
     name: "route53",
     content_type: "text/xml",
     error_body: messages::error_body,
+    // "Common Error Types" of the API Reference.
+    unsigned: (403, "MissingAuthenticationToken"),
+    unknown_key: (403, "InvalidClientTokenId"),
     denied: (403, "AccessDenied"),
     throttled: "Throttling",
 };

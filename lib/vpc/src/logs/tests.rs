@@ -22,12 +22,24 @@ fn simulator() -> Simulator {
 /// The status and the body of an answer, a second after the last one.
 fn ask(simulator: &mut Simulator, action: &str, body: &Value) -> (u16, Value) {
     let now = simulator.now + Duration::from_secs(1);
+    ask_at(simulator, now, action, body)
+}
+
+fn ask_at(simulator: &mut Simulator, now: Duration, action: &str, body: &Value) -> (u16, Value) {
     let credentials = simulator.credentials("node-1").unwrap();
-    let request = WireRequest::new("POST", "/")
-        .with_header("x-amz-target", &format!("{TARGET}{action}"))
-        .with_body(body.to_string());
+    let request = request(action, body);
     let request = signed_for(("us-east-1", "logs"), request, &credentials, EPOCH + now);
-    let exchange = simulator.logs(now, None, &request);
+    send(simulator, now, &request)
+}
+
+fn request(action: &str, body: &Value) -> WireRequest {
+    WireRequest::new("POST", "/")
+        .with_header("x-amz-target", &format!("{TARGET}{action}"))
+        .with_body(body.to_string())
+}
+
+fn send(simulator: &mut Simulator, now: Duration, request: &WireRequest) -> (u16, Value) {
+    let exchange = simulator.logs(now, None, request);
     let answer = simulator.answer(exchange.respond_at.unwrap(), exchange.call).unwrap();
     let Answer::Respond(response) = answer else { panic!("{answer:?}") };
     let body = serde_json::from_slice(&response.body).unwrap_or_default();
@@ -186,4 +198,50 @@ fn a_throttle_storm_and_a_denial_concern_this_service_as_well() {
     }
     let (_, groups) = ask(&mut simulator, "DescribeLogGroups", &json!({}));
     assert_eq!(groups["logGroups"][0]["logGroupName"], "g", "a denied request changes nothing");
+}
+
+#[test]
+fn a_request_without_a_signature_or_with_an_unknown_key_is_refused() {
+    let mut simulator = simulator();
+    let body = json!({ "logGroupName": "g" });
+    let now = simulator.now;
+    let unsigned = send(&mut simulator, now, &request("CreateLogGroup", &body));
+    assert_eq!(kind(unsigned), "MissingAuthenticationTokenException");
+    let mut with = simulator.credentials("node-1").unwrap();
+    with.access_key = "ASIA0000000000000000".to_owned();
+    let asked = request("CreateLogGroup", &body);
+    let asked = signed_for(("us-east-1", "logs"), asked, &with, EPOCH + now);
+    assert_eq!(kind(send(&mut simulator, now, &asked)), "UnrecognizedClientException");
+    let (_, groups) = ask(&mut simulator, "DescribeLogGroups", &json!({}));
+    assert_eq!(groups["logGroups"], json!([]));
+}
+
+#[test]
+fn each_action_of_the_account_has_a_rate_of_its_own() {
+    let mut simulator = with_stream();
+    let now = simulator.now + Duration::from_mins(1);
+    let list = json!({});
+    for _ in 0..10 {
+        assert_eq!(ask_at(&mut simulator, now, "DescribeLogGroups", &list).0, 200);
+    }
+    let over = ask_at(&mut simulator, now, "DescribeLogGroups", &list);
+    assert_eq!(kind(over), "ThrottlingException");
+    let streams = json!({ "logGroupName": "g" });
+    assert_eq!(ask_at(&mut simulator, now, "DescribeLogStreams", &streams).0, 200);
+    assert_eq!(ask(&mut simulator, "DescribeLogGroups", &list).0, 200, "a second later");
+}
+
+#[test]
+fn a_denial_names_the_action_and_the_group() {
+    let mut simulator = with_stream();
+    let deny = r#"{"fault": {"kind": "iam_deny"}, "when": {"op": "DeleteLogGroup"}}"#;
+    simulator.fault_set(simulator.now, serde_json::from_str(deny).unwrap()).unwrap();
+    let group = json!({ "logGroupName": "g" });
+    let (status, body) = ask(&mut simulator, "DeleteLogGroup", &group);
+    assert_eq!((status, &body["__type"]), (400, &json!("AccessDeniedException")));
+    let message = body["message"].as_str().unwrap();
+    for part in ["logs:DeleteLogGroup", "arn:aws:logs:us-east-1:123456789012:log-group:g"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(put(&mut simulator, &[(NOW, "a")]).0, 200, "the group is still there");
 }

@@ -23,8 +23,9 @@ pub(super) struct Change {
     pub(super) set: RecordSet,
 }
 
-/// Quotas of a batch: changes, and characters of all values. An UPSERT counts twice.
-const CHANGES: usize = 1_000;
+/// Quotas of a batch: ResourceRecord elements, and characters of all values. Those of an UPSERT
+/// count twice.
+const RECORDS: usize = 1_000;
 const CHARACTERS: usize = 32_000;
 /// The longest label of a name.
 const LABEL: usize = 63;
@@ -59,15 +60,15 @@ impl Zone {
 
     fn problems(&self, batch: &[Change]) -> Vec<String> {
         let weight = |change: &Change| if change.verb == Verb::Upsert { 2 } else { 1 };
-        let changes: usize = batch.iter().map(weight).sum();
+        let records = |change: &Change| weight(change) * change.set.values.len();
         let characters = |change: &Change| {
             weight(change) * change.set.values.iter().map(String::len).sum::<usize>()
         };
-        if changes > CHANGES {
-            return vec![format!("Number of records limit of {CHANGES} exceeded.")];
+        if batch.iter().map(records).sum::<usize>() > RECORDS {
+            return vec![format!("Number of records limit of {RECORDS} exceeded.")];
         }
         if batch.iter().map(characters).sum::<usize>() > CHARACTERS {
-            return vec![format!("Number of characters limit of {CHARACTERS} exceeded.")];
+            return vec![format!("RDATA character limit of {CHARACTERS} exceeded.")];
         }
         let mut after = self.clone();
         let mut problems = Vec::new();
@@ -100,8 +101,11 @@ impl Zone {
             let zone = self.apex.name();
             return Some(format!("RRSet with DNS name {name} is not permitted in zone {zone}"));
         }
-        if name.split('.').any(|label| label.len() > LABEL) {
-            return Some(format!("FATAL problem: DomainLabelTooLong encountered with '{name}'"));
+        if let Some(label) = name.split('.').find(|label| label.len() > LABEL) {
+            return Some(format!(
+                "FATAL problem: DomainLabelTooLong (Domain label is too long) encountered with \
+                 '{label}'"
+            ));
         }
         let stored = self.records.get(key);
         match (verb, stored) {

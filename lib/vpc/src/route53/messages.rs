@@ -188,9 +188,15 @@ pub(super) fn batch(body: &[u8]) -> Result<Vec<Change>, ApiError> {
         };
         let WireSet { name, r#type, ttl, resource_records } = wire.resource_record_set;
         let kind = r#type.parse().map_err(wrong)?;
-        let ttl = ttl.ok_or_else(|| wrong(format!("Missing field 'TTL' in {name}")))?;
-        let values = resource_records.map(|records| records.all).unwrap_or_default();
-        let values = values.into_iter().map(|one| one.value).collect();
+        let (Some(ttl), Some(records)) = (ttl, resource_records) else {
+            return Err(wrong(format!(
+                "Invalid request: Expected exactly one of [AliasTarget, all of [TTL, and \
+                 ResourceRecords], or TrafficPolicyInstanceId], but found none in Change with \
+                 [Action={}, Name={name}, Type={kind}, SetIdentifier=null]",
+                wire.action
+            )));
+        };
+        let values = records.all.into_iter().map(|one| one.value).collect();
         Ok(Change { verb, key: Key::new(&name, kind), set: RecordSet { ttl, values } })
     };
     let changes =

@@ -44,13 +44,22 @@ fn get(simulator: &mut Simulator, path: &str) -> (u16, String) {
 
 fn change(simulator: &mut Simulator, changes: &[(&str, &str, &str, &str)]) -> (u16, String) {
     let one = |(verb, name, kind, value): &(&str, &str, &str, &str)| {
-        format!(
-            "<Change><Action>{verb}</Action><ResourceRecordSet><Name>{name}</Name>\
-             <Type>{kind}</Type><TTL>5</TTL><ResourceRecords><ResourceRecord>\
-             <Value>{value}</Value></ResourceRecord></ResourceRecords></ResourceRecordSet></Change>"
-        )
+        element(verb, (name, kind), "<TTL>5</TTL>", &[(*value).to_owned()])
     };
-    let all: String = changes.iter().map(one).collect();
+    send(simulator, &changes.iter().map(one).collect::<String>())
+}
+
+fn element(verb: &str, (name, kind): (&str, &str), ttl: &str, values: &[String]) -> String {
+    let value = |value: &String| format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>");
+    let values: String = values.iter().map(value).collect();
+    format!(
+        "<Change><Action>{verb}</Action><ResourceRecordSet><Name>{name}</Name><Type>{kind}</Type>\
+         {ttl}<ResourceRecords>{values}</ResourceRecords></ResourceRecordSet></Change>"
+    )
+}
+
+/// Sends a batch of these elements.
+fn send(simulator: &mut Simulator, all: &str) -> (u16, String) {
     let body = format!(
         "<ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
          <ChangeBatch><Changes>{all}</Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"
@@ -110,6 +119,114 @@ fn a_batch_is_applied_whole_or_not_at_all() {
     }
 }
 
+fn refused(answer: (u16, String), code: &str, told: &str) {
+    let (status, body) = answer;
+    let message = told.replace('\'', "&apos;");
+    assert!(status == 400 && body.contains(&message), "{status} {told}: {body}");
+    assert!(body.contains(&format!("<Code>{code}</Code>")), "{body}");
+}
+
+#[test]
+fn a_batch_may_have_a_thousand_records_and_those_of_an_upsert_count_twice() {
+    for (verb, most) in [("CREATE", 1_000), ("UPSERT", 500)] {
+        let mut simulator = simulator();
+        let batch = |count: u32| -> String {
+            let values: Vec<String> =
+                (0..count).map(|it| Ipv4Addr::from(0x0a00_0100 + it).to_string()).collect();
+            let sets = values.chunks(300).enumerate();
+            let one = |(number, values): (usize, &[String])| {
+                let name = format!("redis-{number}.prod-firecamp.com");
+                element(verb, (&name, "A"), "<TTL>5</TTL>", values)
+            };
+            sets.map(one).collect()
+        };
+        let over = send(&mut simulator, &batch(most + 1));
+        refused(over, "InvalidChangeBatch", "Number of records limit of 1000 exceeded.");
+        let (status, body) = send(&mut simulator, &batch(most));
+        assert_eq!(status, 200, "{verb}: {body}");
+    }
+}
+
+#[test]
+fn a_batch_may_have_32_000_characters_and_those_of_an_upsert_count_twice() {
+    for (verb, most) in [("CREATE", 128), ("UPSERT", 64)] {
+        let mut simulator = simulator();
+        let batch = |last: &str| {
+            let mut values: Vec<String> = (0..most).map(|it| format!("\"{it:0>248}\"")).collect();
+            values.push(last.to_owned());
+            element(verb, ("x.prod-firecamp.com", "TXT"), "<TTL>5</TTL>", &values)
+        };
+        let over = send(&mut simulator, &batch("\"\""));
+        refused(over, "InvalidChangeBatch", "RDATA character limit of 32000 exceeded.");
+        let exact = batch("").replace("<ResourceRecord><Value></Value></ResourceRecord>", "");
+        let (status, body) = send(&mut simulator, &exact);
+        assert_eq!(status, 200, "{verb}: {body}");
+    }
+}
+
+#[test]
+fn a_label_has_at_most_63_characters() {
+    let mut simulator = simulator();
+    let name = |length: usize| format!("{}.prod-firecamp.com", "x".repeat(length));
+    let told = format!(
+        "DomainLabelTooLong (Domain label is too long) encountered with '{}'",
+        "x".repeat(64)
+    );
+    let long = change(&mut simulator, &[("CREATE", &name(64), "A", "10.0.1.20")]);
+    refused(long, "InvalidChangeBatch", &told);
+    assert_eq!(change(&mut simulator, &[("CREATE", &name(63), "A", "10.0.1.20")]).0, 200);
+}
+
+#[test]
+fn a_deletion_names_the_ttl_as_well() {
+    let mut simulator = simulator();
+    change(&mut simulator, &[A]);
+    let deletion =
+        |ttl| element("DELETE", (A.1, A.2), &format!("<TTL>{ttl}</TTL>"), &[A.3.to_owned()]);
+    let other = send(&mut simulator, &deletion(6));
+    refused(other, "InvalidChangeBatch", "do not match the current values");
+    assert_eq!(simulator.recorded(A.1).len(), 1);
+    assert_eq!(send(&mut simulator, &deletion(5)).0, 200);
+}
+
+#[test]
+fn a_batch_changes_a_record_set_once_or_deletes_and_creates_it() {
+    let mut simulator = simulator();
+    let [upsert, delete] = ["UPSERT", "DELETE"].map(|verb| (verb, A.1, A.2, A.3));
+    for twice in [[upsert, upsert], [A, delete]] {
+        let told = "invalid set of changes for a resource record set \
+                    'A redis-0.prod-firecamp.com.'";
+        refused(change(&mut simulator, &twice), "InvalidChangeBatch", told);
+    }
+    change(&mut simulator, &[A]);
+    let other = ("CREATE", A.1, A.2, "10.0.1.21");
+    assert_eq!(change(&mut simulator, &[delete, other]).0, 200);
+    assert_eq!(simulator.recorded(A.1), [Ipv4Addr::new(10, 0, 1, 21)]);
+}
+
+#[test]
+fn a_request_that_is_no_batch_of_changes_is_invalid_input() {
+    let mut simulator = simulator();
+    let valid = element("CREATE", (A.1, A.2), "<TTL>5</TTL>", &[A.3.to_owned()]);
+    let none = "Expected exactly one of [AliasTarget, all of [TTL, and ResourceRecords], or \
+                TrafficPolicyInstanceId], but found none";
+    let values =
+        valid.find("<ResourceRecords>").unwrap()..valid.find("</ResourceRecordSet>").unwrap();
+    for (batch, told) in [
+        (valid.replace("CREATE", "REPLACE"), "REPLACE"),
+        (valid.replace("<TTL>5</TTL>", ""), none),
+        (valid.replace(&valid[values], ""), none),
+        (valid.replace("<Type>A</Type>", "<Type>B</Type>"), "B is no type"),
+        (valid.replace("<TTL>", "<Weight>1</Weight><TTL>"), "Weight"),
+        (valid.replace("</Change>", ""), ""),
+        (String::new(), "no changes"),
+    ] {
+        refused(send(&mut simulator, &batch), "InvalidInput", told);
+    }
+    assert_eq!(simulator.recorded(A.1), [] as [Ipv4Addr; 0]);
+    assert_eq!(send(&mut simulator, &valid).0, 200);
+}
+
 #[test]
 fn a_name_that_does_not_exist_may_be_remembered_as_absent_for_fifteen_minutes() {
     let mut simulator = simulator();
@@ -155,7 +272,9 @@ fn requests_are_authenticated_throttled_and_denied() {
     let exchange =
         simulator.route53(Duration::ZERO, None, &WireRequest::new("GET", "/2013-04-01/hostedzone"));
     let answer = simulator.answer(exchange.respond_at.unwrap(), exchange.call).unwrap();
-    assert_eq!(answer.response().status, 401);
+    assert_eq!(answer.response().status, 403);
+    let code = simulator.calls(0).last().unwrap().code.clone();
+    assert_eq!(code.as_deref(), Some("MissingAuthenticationToken"));
     let now = simulator.now;
     let credentials = simulator.credentials("node-1").unwrap();
     let codes: Vec<Option<String>> = (0..7)
