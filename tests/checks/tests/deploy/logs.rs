@@ -106,4 +106,10 @@ fn the_collector_retries_for_ever_and_stops_reading_when_its_queue_is_full() {
     assert_eq!(queue["block_on_overflow"], true);
     assert_eq!(queue["storage"], "file_storage");
     assert_eq!(queue["num_consumers"], 1);
+    let all = objects(COLLECTOR).unwrap();
+    let runs = all.iter().find(|object| object["kind"] == "DaemonSet").unwrap();
+    let arguments = runs["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+    // Positions in files are stored after each read: by then, the queue must have the lines.
+    let gate = "--feature-gates=stanza.synchronousLogEmitter";
+    assert!(arguments.iter().any(|argument| argument == gate), "{arguments:?}");
 }

@@ -56,7 +56,7 @@ fn written() -> Vec<String> {
             all.extend([format!("Error {number}"), format!("\tat line {number}")]);
         }
     }
-    all.push(format!("long{:>LONG$}", "x"));
+    all.push(format!("long{}x", " ".repeat(LONG - 1)));
     all
 }
 
