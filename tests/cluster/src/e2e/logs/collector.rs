@@ -110,7 +110,7 @@ impl TestCluster<'_> {
         Ok(format!("{pod}/{name}/{}/{id}", text(&object["spec"]["nodeName"])))
     }
 
-    /// Waits until CloudWatch has throttled a PutLogEvents after this call.
+    /// Fails unless CloudWatch has throttled a PutLogEvents after this call.
     pub(super) fn verify_throttled(&self, since: u64) -> Outcome {
         let calls = self.vpc(|vpc| vpc.calls(since))?;
         let throttled = |code: &Option<String>| code.as_deref() == Some("ThrottlingException");
