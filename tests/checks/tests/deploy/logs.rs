@@ -29,6 +29,13 @@ fn named(record: &str) -> (i64, Option<String>, Option<String>) {
     Lua::new().load(text).eval().unwrap()
 }
 
+/// The configuration of the OpenTelemetry Collector.
+fn collector() -> Value {
+    let all = objects(COLLECTOR).unwrap();
+    let text = all.iter().find_map(|object| object["data"]["collector.yaml"].as_str()).unwrap();
+    parsed(text).unwrap().remove(0)
+}
+
 #[test]
 fn f100_fluent_bit_names_group_and_stream_of_a_service_as_the_original_did() {
     let labels =
@@ -71,9 +78,7 @@ fn f100_both_collectors_write_to_the_named_streams_and_keep_groups_as_long() {
     assert_eq!(output["extraOutputs"], "Retry_Limit  no_limits\n");
     // With a prefix and a name, Fluent Bit does not start.
     assert_eq!(output["logStreamPrefix"], "");
-    let all = objects(COLLECTOR).unwrap();
-    let text = all.iter().find_map(|object| object["data"]["collector.yaml"].as_str()).unwrap();
-    let collector = parsed(text).unwrap().remove(0);
+    let collector = collector();
     let exporter = &collector["exporters"]["awscloudwatchlogs"];
     assert_eq!(exporter["log_group_name"], "{ServiceName}");
     assert_eq!(exporter["log_stream_name"], "{PodName}");
@@ -82,4 +87,29 @@ fn f100_both_collectors_write_to_the_named_streams_and_keep_groups_as_long() {
     // A member whose lines are JSON could choose its group otherwise.
     assert_eq!(exporter["raw_log"], Value::Null);
     assert_eq!(values["filter"]["mergeLog"], "Off");
+}
+
+/// Otherwise lines are lost while CloudWatch refuses, or when the collector ends, or a stream is
+/// out of order.
+#[test]
+fn the_collector_retries_for_ever_and_stops_reading_when_its_queue_is_full() {
+    let collector = collector();
+    let exporter = &collector["exporters"]["awscloudwatchlogs"];
+    let receiver = &collector["receivers"]["file_log"];
+    for part in [exporter, receiver] {
+        assert_eq!(part["retry_on_failure"]["enabled"], true, "{part}");
+        assert_eq!(part["retry_on_failure"]["max_elapsed_time"], 0, "{part}");
+    }
+    assert_eq!(receiver["storage"], "file_storage");
+    let queue = &exporter["sending_queue"];
+    assert_eq!(queue["enabled"], true);
+    assert_eq!(queue["block_on_overflow"], true);
+    assert_eq!(queue["storage"], "file_storage");
+    assert_eq!(queue["num_consumers"], 1);
+    let all = objects(COLLECTOR).unwrap();
+    let runs = all.iter().find(|object| object["kind"] == "DaemonSet").unwrap();
+    let arguments = runs["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+    // Positions in files are stored after each read: by then, the queue must have the lines.
+    let gate = "--feature-gates=stanza.synchronousLogEmitter";
+    assert!(arguments.iter().any(|argument| argument == gate), "{arguments:?}");
 }
