@@ -226,8 +226,8 @@ fn each_action_of_the_account_has_a_rate_of_its_own() {
     }
     let over = ask_at(&mut simulator, now, "DescribeLogGroups", &list);
     assert_eq!(kind(over), "ThrottlingException");
-    let streams = json!({ "logGroupName": "g" });
-    assert_eq!(ask_at(&mut simulator, now, "DescribeLogStreams", &streams).0, 200);
+    let retention = json!({ "logGroupName": "g", "retentionInDays": 3 });
+    assert_eq!(ask_at(&mut simulator, now, "PutRetentionPolicy", &retention).0, 200);
     assert_eq!(ask(&mut simulator, "DescribeLogGroups", &list).0, 200, "a second later");
 }
 
