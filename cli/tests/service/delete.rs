@@ -33,13 +33,13 @@ async fn running() -> Store {
     let store = Store::default();
     let kafka = service(defined("{ports: {a: 1}, container: {image: i}}"));
     apply(&store, &kafka, DryRun::None, false).await.unwrap();
-    store.put_claim("kafka-data-kafka-0", json!(UUID));
+    store.put_claim("kafka-data-kafka-0", &json!(UUID));
     store.state().writes.clear();
     store
 }
 
 impl Store {
-    fn put_claim(&self, name: &str, uuid: Value) {
+    fn put_claim(&self, name: &str, uuid: &Value) {
         let labels = json!({ "firecamp-servicename": "kafka", "firecamp-serviceuuid": uuid });
         let claim = json!({ "metadata": { "uid": name, "labels": labels } });
         self.put(kind::VOLUME_CLAIM, name, claim);
@@ -123,10 +123,10 @@ async fn the_log_group_of_an_absent_service_is_kept_if_its_name_is_unknown() {
     let vpc = vpc();
     let absent = Store::default();
     let ambiguous = Store::default();
-    ambiguous.put_claim("kafka-data-kafka-0", json!(UUID));
-    ambiguous.put_claim("kafka-data-kafka-1", json!("fedcba9876543210fedcba9876543210"));
+    ambiguous.put_claim("kafka-data-kafka-0", &json!(UUID));
+    ambiguous.put_claim("kafka-data-kafka-1", &json!("fedcba9876543210fedcba9876543210"));
     let imported = Store::default();
-    imported.put_claim("kafka-data-kafka-0", Value::Null);
+    imported.put_claim("kafka-data-kafka-0", &Value::Null);
     for store in [absent, ambiguous, imported] {
         let deletion = delete(&store, &["--yes"], &vpc).await.unwrap();
         let text = deletion.people();
@@ -143,7 +143,7 @@ async fn the_log_group_of_an_absent_service_is_kept_if_its_name_is_unknown() {
 #[tokio::test(start_paused = true)]
 async fn the_claims_of_an_earlier_service_do_not_name_the_log_group() {
     let (store, vpc) = (running().await, vpc());
-    store.put_claim("kafka-data-kafka-0", json!("fedcba9876543210fedcba9876543210"));
+    store.put_claim("kafka-data-kafka-0", &json!("fedcba9876543210fedcba9876543210"));
     let deletion = delete(&store, &["--dry-run"], &vpc).await.unwrap();
     assert_eq!(deletion.log_group.as_deref(), Some(GROUP));
 }
