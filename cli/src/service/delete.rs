@@ -36,8 +36,9 @@ says. The claims of its volumes are kept, unless --volumes is given: then they a
 what happens to the EBS volumes is decided by the reclaim policy of their PersistentVolumes. The \
 output lists each claim with its volume. Its log group in CloudWatch Logs is kept as well, unless \
 --logs is given; that needs the region (AWS_REGION) and credentials with the permission \
-logs:DeleteLogGroup. The name of the log group has the UUID of the service. If the service does not \
-exist, the UUID is that of its kept claims; without one, the output says how to find the log group.
+logs:DeleteLogGroup. The name of the log group has the UUID of the service. If the service does \
+not exist, the UUID is that of its kept claims; without one, the output says how to find the log \
+group.
 
 A service that does not exist is no error. A StatefulSet of another maker is refused.
 

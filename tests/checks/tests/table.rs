@@ -33,7 +33,7 @@ fn every_test_that_the_table_names_exists() {
     assert_eq!(missing, [""; 0], "tests that the table names and no source declares");
 }
 
-/// The last column of docs/migration.md names the tests of what replaces a function of the original.
+/// The last column of docs/migration.md names tests of what replaces a function of the original.
 #[test]
 fn every_function_of_the_original_has_a_test_that_exists() {
     let page = std::fs::read_to_string(root().join("docs/migration.md")).unwrap();
