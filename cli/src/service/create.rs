@@ -56,9 +56,9 @@ IP. The Deployment replaces pods by itself when their template changes, so that 
 addresses, names, volumes and the order of restarts are refused.
 
 A file has the fields of the flags: stateless, replicas, pool, dnsZone, ports, container (image, \
-initImage, command, env, cpu, memory, user, readyCommand), volumes (data, dataClass, journal, journalClass), \
-placement (zones, hostNetwork, shareNodes), restart (order, primaryLabel, primaryCommand, grace), \
-memberConf and config. Flags replace what the file says.
+initImage, command, env, cpu, memory, user, readyCommand), volumes (data, dataClass, journal, \
+journalClass), placement (zones, hostNetwork, shareNodes), restart (order, primaryLabel, \
+primaryCommand, grace), memberConf and config. Flags replace what the file says.
 
 Exit codes: 0 the service is created, and ready with --wait; 14 it is created, but not ready in \
 time; 2 invalid flag or file, or the service exists; 15 the cluster cannot be reached; 16 a zone \
