@@ -126,8 +126,8 @@ impl TestCluster<'_> {
         let pod = self.pod(member).await?;
         let node = self.running.init_process(&text(&pod["spec"]["nodeName"]))?;
         let uid = text(&pod["metadata"]["uid"]);
-        let logs = format!("/proc/{node}/root/var/log/pods/{NAMESPACE}_{member}_{uid}/{SERVICE}");
-        Ok(PathBuf::from(logs))
+        let logs = format!("var/log/pods/{NAMESPACE}_{member}_{uid}/{SERVICE}");
+        Ok(PathBuf::from(format!("/proc/{node}/root")).join(logs))
     }
 }
 
