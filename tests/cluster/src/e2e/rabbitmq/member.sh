@@ -28,4 +28,11 @@ while [ ! -d /data/rabbitmq ] && [ "$own" != "$first" ]; do
 done
 # The secret of the cluster: only its owner may read it.
 (umask 177 && busybox cat /data/conf/cookie > $HOME/.erlang.cookie)
-exec rabbitmq-server
+rabbitmq-server &
+server=$!
+trap 'kill -TERM $server' TERM
+# Erlang 25.2 can hang if a node returns before the others noticed that it was gone: it starts again.
+(busybox sleep 60 && ! busybox netstat -ltn | busybox grep -q ':5672 ' && busybox pkill -9 beam) &
+# A signal ends the first wait.
+wait $server
+wait $server
