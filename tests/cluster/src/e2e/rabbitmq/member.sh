@@ -31,8 +31,8 @@ done
 rabbitmq-server &
 server=$!
 trap 'kill -TERM $server' TERM
-# Erlang 25.2 can hang if a node returns before the others noticed that it was gone: it starts again.
-(busybox sleep 60 && ! busybox netstat -ltn | busybox grep -q ':5672 ' && busybox pkill -9 beam) &
+# Erlang 25.2 can hang if a node returns before the others noticed its absence: it starts again.
+(busybox sleep 60 && ! busybox netstat -ltn | busybox grep -q ':5672 ' && busybox killall -9 beam.smp) &
 # A signal ends the first wait.
 wait $server
 wait $server
