@@ -32,7 +32,8 @@ rabbitmq-server &
 server=$!
 trap 'kill -TERM $server' TERM
 # Erlang 25.2 can hang if a node returns before the others noticed its absence: it starts again.
-(busybox sleep 60 && ! busybox netstat -ltn | busybox grep -q ':5672 ' && busybox killall -9 beam.smp) &
+(busybox sleep 60
+busybox netstat -ltn | busybox grep -q ':5672 ' || busybox killall -9 beam.smp) &
 # A signal ends the first wait.
 wait $server
 wait $server
