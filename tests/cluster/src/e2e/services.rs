@@ -37,11 +37,16 @@ impl TestCluster<'_> {
         words: &[&str],
         code: i32,
     ) -> Outcome<String> {
-        let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
         let (verb, rest) = words.split_first().ok_or("no command")?;
+        self.firecamp_exits(&[&["service", verb, service], rest].concat(), code).await
+    }
+
+    /// The same with any command of `firecamp`: a group, a verb, and what it is about.
+    async fn firecamp_exits(&self, words: &[&str], code: i32) -> Outcome<String> {
+        let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
+        let (verb, rest) = words.split_at_checked(2).ok_or("no command")?;
         let mut command = Command::new(firecamp);
-        command.args(["service", verb, service]);
-        command.arg("--kubeconfig").arg(&self.admin.kubeconfig).args(rest);
+        command.args(verb).arg("--kubeconfig").arg(&self.admin.kubeconfig).args(rest);
         command.kill_on_drop(true);
         let done = timeout(PATIENCE, command.output()).await;
         let Output { status, stdout, stderr } =
@@ -172,7 +177,29 @@ pub(super) async fn f095_a_service_restarts_in_its_order_and_stops_at_a_broken_m
     ensure(status.contains("stopped: cache-0"), || status.clone())?;
     cluster.service_exits_of(CACHE, &["restart", "--undo"], 0).await?;
     cluster.verify_restarted(&second, &["cache-0"]).await?;
+    run_tasks(cluster).await?;
     stop_start_and_delete(cluster).await
+}
+
+/// Jobs with the image of the service: one that ends well, and one that fails.
+async fn run_tasks(cluster: &TestCluster<'_>) -> Outcome {
+    let task = async |verb: &str, name: &str, more: &[&str], code| {
+        cluster.firecamp_exits(&[&["task", verb, CACHE, name], more].concat(), code).await
+    };
+    task("run", "help", &["--wait", "--", "/clusterbox", "--help"], 0).await?;
+    let said = task("logs", "help", &[], 0).await?;
+    ensure(said.contains("Usage: clusterbox"), || said.clone())?;
+    task("run", "wrong", &["--wait", "--", "/clusterbox", "wrong"], 14).await?;
+    let said = task("logs", "wrong", &[], 0).await?;
+    ensure(said.contains("unrecognized subcommand"), || said.clone())?;
+    for (name, state) in [("help", "Succeeded"), ("wrong", "Failed")] {
+        let said = task("status", name, &[], 0).await?;
+        ensure(said.contains(state), || said.clone())?;
+        for _twice in 0..2 {
+            task("delete", name, &[], 0).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn stop_start_and_delete(cluster: &TestCluster<'_>) -> Outcome {
