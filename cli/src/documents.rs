@@ -13,11 +13,11 @@ const INTRODUCTION: &str = "\
 <!-- Generated from the code: `BLESS=1 cargo test -p firecamp-cli --test documents`. -->
 
 `firecamp` shows the state of members and nodes, and explains problems. Its commands are read-only,
-with five exceptions: `firecamp service` manages services ([services.md](services.md)),
-`firecamp cleanup` changes the kernel of the node on which it runs, `firecamp import --apply`
-writes claims and StaticIPs to the cluster, `firecamp uninstall --yes` removes all addresses,
-interfaces and pools, and `firecamp verify-ec2` creates two network interfaces in EC2 for a while
-([verify-ec2.md](verify-ec2.md)).
+with six exceptions: `firecamp service` manages services ([services.md](services.md)), `firecamp
+task` runs Jobs of a service and deletes them, `firecamp cleanup` changes the kernel of the node on
+which it runs, `firecamp import --apply` writes claims and StaticIPs to the cluster, `firecamp
+uninstall --yes` removes all addresses, interfaces and pools, and `firecamp verify-ec2` creates two
+network interfaces in EC2 for a while ([verify-ec2.md](verify-ec2.md)).
 
 ```console
 $ firecamp status                         # every member's claim, address and node

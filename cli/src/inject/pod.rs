@@ -19,9 +19,9 @@ pub const DEFAULT_RESOURCE: &str = contract::api::EXTENDED_RESOURCE;
 /// The default run directory, as some write it: /var/run is a link to /run.
 const OTHER_RUN_DIR: &str = "/var/run/firecamp";
 
-/// CPU and memory of the init container, unless somebody says otherwise.
+/// CPU of the init container by default.
 pub const CPU: &str = "10m";
-/// See [`CPU`].
+/// Memory of the init container by default.
 pub const MEMORY: &str = "32Mi";
 
 /// The extended resource of each pool.

@@ -254,7 +254,7 @@ impl Definition {
         if self.container.env.iter().any(|(name, _)| name == env::POD_NAME) {
             return Err(format!("--env {}: every member has this variable", env::POD_NAME));
         }
-        if self.container.init_image.is_some() && self.pool.is_none() {
+        if self.container.init_image.is_some() && self.pool.is_none() && !self.stateless {
             return Err("--init-image: only members of a pool have it: --pool NAME".to_owned());
         }
         self.check_member_conf()?;
@@ -296,6 +296,7 @@ impl Definition {
         let order = "a Deployment replaces its pods in no order";
         let flags = [
             ("--pool", self.pool.is_some(), addresses),
+            ("--init-image", self.container.init_image.is_some(), addresses),
             ("--dns-zone", self.dns_zone.is_some(), addresses),
             ("--data", volumes.data.is_some() || volumes.data_class.is_some(), storage),
             ("--journal", volumes.journal.is_some() || volumes.journal_class.is_some(), storage),

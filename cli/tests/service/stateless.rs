@@ -164,6 +164,7 @@ fn a_rollout_has_room_where_the_old_pods_run() {
 fn what_needs_members_with_an_identity_is_refused_with_the_reason() {
     for (fields, flag, reason) in [
         ("pool: main", "--pool", "static addresses"),
+        ("container: {initImage: i}", "--init-image", "static addresses"),
         ("dnsZone: default", "--dns-zone", "static addresses"),
         ("volumes: {data: 1Gi}", "--data", "volumes of their own"),
         ("volumes: {journal: 1Gi}", "--journal", "volumes of their own"),
