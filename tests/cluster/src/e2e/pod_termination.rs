@@ -5,12 +5,12 @@ use tokio::time::Instant;
 
 use super::audit::Held;
 use super::events::STOP;
-use super::processes::{container, containers, sandbox, send};
+use super::processes::{container, containers, sandbox, send, shim};
 use super::set::{NAMESPACE, Set, Stop};
-use super::test_cluster::{Pod, TestCluster, all_but, ensure};
+use super::test_cluster::{ADDRESSES, Pod, TestCluster, all_but, ensure};
 use crate::Outcome;
 use crate::cli::print_line;
-use crate::install::{nodes_ready, until};
+use crate::install::until;
 
 /// Grace period of a pod that does not end by itself, in seconds.
 const BRIEF: u32 = 5;
@@ -49,41 +49,38 @@ impl TestCluster<'_> {
         .await
     }
 
-    /// Does the work while the pod's kubelet is stopped, because it would kill the service of a
-    /// force-deleted pod after two seconds, maybe too early.
-    async fn while_kubelet_is_stopped<T>(
+    /// Does the work while the runtime can't kill the pod: its shim is stopped. Otherwise the
+    /// kubelet kills the service of a force-deleted pod after two seconds, often too early.
+    async fn while_it_cannot_be_killed<T>(
         &self,
         old: &Pod,
         work: impl AsyncFnOnce() -> Outcome<T>,
     ) -> Outcome<T> {
-        let kubelet = self.kubelet(&old.node)?;
-        send(kubelet, Signal::SIGSTOP)?;
+        let shim = shim(&old.uid)?;
+        send(shim, Signal::SIGSTOP)?;
         let done = work().await;
         let runs = container(&old.uid, "--ignore-sigterm");
-        send(kubelet, Signal::SIGCONT)?;
+        send(shim, Signal::SIGCONT)?;
         let done = done?;
-        runs.map_err(|error| {
-            format!("the old service exited although its kubelet is stopped: {error}")
-        })?;
+        runs.map_err(|error| format!("the old service exited although it was kept: {error}"))?;
         Ok(done)
+    }
+
+    /// Waits until another pod than this one is recorded as the holder of its address.
+    async fn wait_taken_over(&self, old: &Pod, held: &Held) -> Outcome {
+        until(&format!("the successor of {} takes {} over", old.name, held.address), || async {
+            let object = self.admin.get(&format!("{ADDRESSES}/{}", held.address)).await?;
+            let now = &object["spec"]["attachment"];
+            let successor = now["podUID"].as_str().is_some_and(|uid| uid != old.uid);
+            ensure(successor && now["state"] == "Attached", || now.to_string())
+        })
+        .await
     }
 }
 
 pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_service_runs(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    for _try in 0..TRIES {
-        if take_over_on_same_node(cluster).await? {
-            return Ok(());
-        }
-        print_line("        the address was released before the successor came: retrying")?;
-    }
-    Err("in each attempt the address was released before the successor came".to_owned())
-}
-
-/// Returns whether the successor acquired the address before the old pod's stop container or the
-/// agent released it. If so, the kernel must have had the address all the time.
-async fn take_over_on_same_node(cluster: &TestCluster<'_>) -> Outcome<bool> {
     let set = ignoring_sigterm("forced");
     cluster.create(&set).await?;
     let old = cluster.wait_ready("forced-0", None).await?;
@@ -93,22 +90,20 @@ async fn take_over_on_same_node(cluster: &TestCluster<'_>) -> Outcome<bool> {
     let before = cluster.last_call()?;
     let watch = cluster.watch_kernel(&old.node).await?;
     let client = cluster.record_answers(held.address).await?;
-    cluster.while_kubelet_is_stopped(&old, async || cluster.force_delete(&old).await).await?;
+    let take_over = async || {
+        cluster.force_delete(&old).await?;
+        cluster.wait_taken_over(&old, &held).await
+    };
+    cluster.while_it_cannot_be_killed(&old, take_over).await?;
     let next = cluster.wait_ready(&old.name, Some(&old)).await?;
     cluster.wait_dead(&old).await?;
     ensure(next.node == old.node, || format!("it is on {}", next.node))?;
     verify_takeover(cluster, &next, &held).await?;
     client.verify_answered_by(&[&old, &next]).await?;
-    let kept = cluster.verify_never_lost(watch, held.address).await;
-    // A release of the old pod can be recorded only before the successor acquires the address.
-    let late = kept.is_err() && cluster.was_released(&old, held.address)?;
-    if !late {
-        kept?;
-    }
+    cluster.verify_never_lost(watch, held.address).await?;
     cluster.verify_mutations(before, 0)?;
     cluster.cordon(&others, false).await?;
-    cluster.delete(&set).await?;
-    Ok(!late)
+    cluster.delete(&set).await
 }
 
 /// The successor keeps the address, under a later epoch, after its predecessor is dead.
@@ -133,9 +128,8 @@ pub(super) async fn f113_a_successor_on_another_node_takes_over_while_the_old_se
         cluster.force_delete(&old).await?;
         cluster.wait_ready(&old.name, Some(&old)).await
     };
-    let next = cluster.while_kubelet_is_stopped(&old, successor).await?;
+    let next = cluster.while_it_cannot_be_killed(&old, successor).await?;
     cluster.wait_dead(&old).await?;
-    nodes_ready(&cluster.admin).await?;
     ensure(next.node != old.node, || format!("it is on {}", next.node))?;
     verify_takeover(cluster, &next, &held).await?;
     client.verify_answered_by(&[&old, &next]).await?;

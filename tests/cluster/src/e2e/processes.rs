@@ -61,6 +61,16 @@ pub(super) fn sandbox(uid: &str) -> Outcome<Pid> {
     found.ok_or_else(|| format!("pod {uid} has no sandbox"))
 }
 
+/// The runtime's process that starts and kills the containers of a pod: the parent of its sandbox.
+pub(super) fn shim(uid: &str) -> Outcome<Pid> {
+    let file = format!("/proc/{}/stat", sandbox(uid)?);
+    let stat = fs::read_to_string(&file).map_err(failed(&file))?;
+    // The program's name, in parentheses, may contain anything; proc_pid_stat(5).
+    let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+    let parent = parent.and_then(|pid| pid.parse().ok());
+    parent.map(Pid::from_raw).ok_or_else(|| format!("{file} names no parent: {stat}"))
+}
+
 /// Sends a signal to a process. Fails if it has exited.
 pub(super) fn send(pid: Pid, signal: Signal) -> Outcome {
     kill(pid, signal).map_err(failed(format!("send {signal} to process {pid}")))
