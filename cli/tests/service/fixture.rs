@@ -16,7 +16,7 @@ use firecamp_kube::{Apply, Evicted, ObjectKind, ObjectPath, Selector};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// The UID of the StatefulSet.
 const SET: &str = "11111111-2222-3333-4444-555555555555";
@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) forbids: bool,
     /// The primary, and since when it is one.
     pub(crate) primary: Option<(String, Instant)>,
+    /// If members do not answer when they are asked for their role: when they were asked.
+    pub(crate) silent: Option<Vec<Instant>>,
     /// The pods that were deleted, in their order.
     pub(crate) deleted: Vec<String>,
     /// Requests so far, and those that fail: whether they took effect.
@@ -89,6 +91,7 @@ impl FakeCluster {
             strategy: "OnDelete",
             forbids: false,
             primary: Some((member(primary), now)),
+            silent: None,
             deleted: Vec::new(),
             requests: 0,
             fault: None,
@@ -393,6 +396,11 @@ impl ServiceCluster for FakeCluster {
         pod: &ObjectPath,
         _command: &[String],
     ) -> Result<bool, RegistryFailure> {
+        let asked = self.state().silent.as_mut().map(|asked| asked.push(Instant::now()));
+        if asked.is_some() {
+            sleep(Duration::from_secs(10)).await;
+            return Err(unavailable());
+        }
         let answer = self.request()?;
         let is_primary = answer.state.primary.as_ref().is_some_and(|(one, _)| *one == pod.name);
         answer.with(is_primary)

@@ -36,6 +36,22 @@ async fn the_primary_is_known_by_a_command() {
     assert_eq!(cluster.state().deleted, members([0, 2, 1]));
 }
 
+/// One member after the other would take longer than the ownership of the restart lasts.
+#[tokio::test(start_paused = true)]
+async fn silent_members_are_asked_at_the_same_time() {
+    let (cluster, clock) = (FakeCluster::new(1), clock());
+    cluster.state().silent = Some(Vec::new());
+    let mut run = cluster.command("one", &clock);
+    run.primary = PrimaryBy::Command(vec!["redis-role".to_owned()]);
+    let Ended::Stopped(why) = perform(&run, Goal::All(Order::PrimaryLast)).await else {
+        panic!("it did not stop");
+    };
+    assert_eq!(why.reason, StopReason::PrimaryUnknown);
+    let asked = cluster.state().silent.take().unwrap();
+    let first: Vec<_> = asked.iter().filter(|at| **at == asked[0]).collect();
+    assert_eq!(first.len(), 3, "{asked:?}");
+}
+
 /// A primary that moves while another member restarts is still the last one.
 #[tokio::test(start_paused = true)]
 async fn the_order_follows_a_primary_that_moves() {

@@ -5,13 +5,14 @@ use std::time::Duration;
 use firecamp_core::contract::service::RESTART;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_kube::Evicted;
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::decide::{Next, after, bounded, needs_roles, next};
-use super::facts::{Facts, Role, parse};
+use super::facts::{Facts, PodFacts, Role, parse};
 use super::progress::{Owner, PrimaryBy, Progress, StopReason, Stopped, Turn};
 use crate::common::json::{at, text};
 use crate::common::progress::Reported;
@@ -26,6 +27,8 @@ const POLL: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 5;
 /// How often the owner of a restart renews its ownership, in seconds.
 const RENEW: i64 = 10;
+/// The members that are asked for their role at the same time.
+const ASKED_AT_ONCE: usize = 10;
 
 /// One command that performs the restart of one StatefulSet.
 pub struct Run<'a, C> {
@@ -211,33 +214,41 @@ impl<C: ServiceCluster> Run<'_, C> {
     }
 }
 
-/// A member that does not answer has an unknown role.
+/// A member that does not answer has an unknown role. The members are asked at the same time,
+/// because one that is silent takes ten seconds.
 pub(in crate::service) async fn ask_roles<C: ServiceCluster>(
     members: &Members<'_, C>,
     primary: &PrimaryBy,
     facts: &mut Facts,
     pods: &[Value],
 ) {
-    for member in &mut facts.members {
-        let Some(pod) = member.pod.as_mut().filter(|pod| pod.ready && !pod.terminating) else {
-            continue;
-        };
-        let is_primary = match primary {
-            PrimaryBy::Nothing => continue,
-            PrimaryBy::Label(name, value) => {
-                let object = pods.iter().find(|one| text(one, "/metadata/uid") == pod.uid);
-                let labels = object.map(|one| at(one, "/metadata/labels"));
-                let found = labels.and_then(|all| all.get(name)).and_then(Value::as_str);
-                Ok(found == Some(value.as_str()))
-            }
-            PrimaryBy::Command(command) => {
-                let pod = path(kind::POD, members.namespace(), &member.name);
-                members.cluster.succeeds(&pod, command).await
-            }
-        };
+    let ask = async |pod: &PodFacts, name: &str| match primary {
+        PrimaryBy::Nothing => Ok(None),
+        PrimaryBy::Label(label, value) => {
+            let object = pods.iter().find(|one| text(one, "/metadata/uid") == pod.uid);
+            let labels = object.map(|one| at(one, "/metadata/labels"));
+            let found = labels.and_then(|all| all.get(label)).and_then(Value::as_str);
+            Ok(Some(found == Some(value.as_str())))
+        }
+        PrimaryBy::Command(command) => {
+            let pod = path(kind::POD, members.namespace(), name);
+            members.cluster.succeeds(&pod, command).await.map(Some)
+        }
+    };
+    let serving = facts.members.iter_mut().filter_map(|member| {
+        let pod = member.pod.as_mut().filter(|pod| pod.ready && !pod.terminating)?;
+        Some((&*member.name, pod))
+    });
+    let asked = stream::iter(serving).map(async |(name, pod)| {
+        let answer = ask(pod, name).await;
+        (pod, answer)
+    });
+    let answers: Vec<_> = asked.buffered(ASKED_AT_ONCE).collect().await;
+    for (pod, is_primary) in answers {
         pod.role = match is_primary {
-            Ok(true) => Role::Primary,
-            Ok(false) => Role::Other,
+            Ok(Some(true)) => Role::Primary,
+            Ok(Some(false)) => Role::Other,
+            Ok(None) => continue,
             Err(failure) => {
                 facts.unanswered.get_or_insert_with(|| failure.to_string());
                 Role::Unknown
