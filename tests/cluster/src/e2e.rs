@@ -244,11 +244,11 @@ async fn long_vpc_cni_scenarios(
         wanted,
         capacity::as_many_pods_as_the_kubelet_accepts_get_addresses_beside_a_member,
         capacity::a_waiting_member_gets_the_slot_of_an_address_that_is_parked_on_a_full_interface,
-        removed_interfaces::removed_interfaces_are_emptied_and_members_keep_their_addresses,
         own_network::a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the_cluster,
         own_network::f129_address_follows_into_a_new_sandbox_and_the_agent_restores_what_is_removed,
         endpoint::a_member_with_a_network_of_its_own_keeps_its_address,
-        // The last one: nothing of FireCamp is left then.
+        // The last two: one takes a node away, and then nothing of FireCamp is left.
+        removed_interfaces::removed_interfaces_are_emptied_and_members_keep_their_addresses,
         removed_interfaces::an_uninstall_leaves_no_interface_and_no_address,
     ])
 }
