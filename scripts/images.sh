@@ -31,8 +31,10 @@ build() {
     local home=${CARGO_HOME:-$HOME/.cargo} flags c_flags name=${platform//-/_}
     flags="-C target-feature=+crt-static"
     # The linker of Debian 12 knows these on amd64 alone: Rust brings its own one there.
-    [[ $platform != x86_64-* ]] || \
+    if [[ $platform == x86_64-* ]]; then
         flags+=" -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all"
+        flags+=" -C link-arg=-Wl,-T,$PWD/images/unwind-tables.ld"
+    fi
     flags+=" -C force-unwind-tables=no"
     flags+=" --remap-path-prefix=$home=/cargo --remap-path-prefix=$target=/target"
     flags+=" --remap-path-prefix=$PWD=/firecamp"

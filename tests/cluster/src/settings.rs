@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::cluster::STARTUP_TAINT;
-use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User};
+use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User, etcd_flags};
 use serde_json::{Value, json};
 
 use crate::dns::{self, COREDNS};
@@ -102,11 +102,7 @@ pub(crate) fn program(assets: &Assets, component: &str) -> Outcome<PathBuf> {
 pub(crate) fn flags(home: &Home, assets: &Assets, component: &str) -> Outcome<Vec<String>> {
     let at = |name: &str| home.control().join(name).display().to_string();
     Ok(match component {
-        "etcd" => vec![
-            format!("--data-dir={}", at("etcd")),
-            // The data need not survive a crash of the machine.
-            "--unsafe-no-fsync".to_owned(),
-        ],
+        "etcd" => etcd_flags(assets, &home.control().join("etcd"), (2379, 2380))?,
         "kube-apiserver" => apiserver(home, assets)?,
         "kube-controller-manager" => vec![
             format!("--kubeconfig={}", kubeconfig(home, "kube-controller-manager")),

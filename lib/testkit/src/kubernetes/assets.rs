@@ -56,6 +56,11 @@ impl Assets {
         Ok(self.minor()? >= 34)
     }
 
+    /// How etcd's flag for notifications about progress begins: it is experimental until etcd 3.5.
+    pub(super) fn stage_of_progress_notifications(&self) -> Result<&'static str, String> {
+        Ok(if self.minor()? < 34 { "experimental-" } else { "" })
+    }
+
     /// 37 of 1.37.2.
     fn minor(&self) -> Result<u32, String> {
         let program = self.program("kube-apiserver");

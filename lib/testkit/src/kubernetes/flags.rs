@@ -3,21 +3,29 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use super::Keys;
+use super::{Assets, Keys};
 
 /// The flags of an etcd with its data in this directory, which listens on loopback at these ports
-/// for clients and peers.
-pub fn etcd_flags(data: &Path, (client, peer): (u16, u16)) -> Vec<String> {
-    vec![
+/// for clients and peers. Fails if the version of Kubernetes is unknown.
+pub fn etcd_flags(
+    assets: &Assets,
+    data: &Path,
+    (client, peer): (u16, u16),
+) -> Result<Vec<String>, String> {
+    let stage = assets.stage_of_progress_notifications()?;
+    Ok(vec![
         format!("--data-dir={}", data.display()),
         // Test data need not survive a crash of the machine.
         "--unsafe-no-fsync".to_owned(),
+        // As kubeadm sets it. Without it, an API server of 1.31 sends no bookmarks about
+        // objects that do not change.
+        format!("--{stage}watch-progress-notify-interval=5s"),
         format!("--listen-client-urls=http://127.0.0.1:{client}"),
         format!("--advertise-client-urls=http://127.0.0.1:{client}"),
         format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
         format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
         format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
-    ]
+    ])
 }
 
 /// The flags of a kube-apiserver with these keys at this address, which writes this audit log and

@@ -54,7 +54,7 @@ impl Servers {
     }
 
     pub(super) fn etcd(&self) -> Result<Child, String> {
-        let args = etcd_flags(&self.keys.path("etcd"), (self.store, self.peer));
+        let args = etcd_flags(&self.assets, &self.keys.path("etcd"), (self.store, self.peer))?;
         self.spawn("etcd", "etcd.log", &args)
     }
 

@@ -65,7 +65,8 @@ impl Control {
     pub(super) async fn start(&mut self, fixture: &Fixture, mode: Mode) -> Result<Api, Failure> {
         self.stop().await?;
         self.started = self.started.saturating_add(1);
-        let mut flags = etcd_flags(&self.dir.join("etcd"), STORE);
+        let flags = etcd_flags(&self.assets, &self.dir.join("etcd"), STORE);
+        let mut flags = flags.map_err(Failure::new)?;
         flags.push(format!("--quota-backend-bytes={QUOTA}"));
         flags.push(format!("--listen-metrics-urls=http://{CONTROL_ADDRESS}:{METRICS}"));
         self.etcd = Some(self.spawn(fixture, "etcd", &flags, mode)?);
