@@ -1,21 +1,25 @@
 //! Members without privileges: the agent attaches and releases their addresses.
 
 use std::cell::Cell;
+use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
+use firecamp_testkit::kubernetes::Assets;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio::time::{Instant, sleep};
 
 use super::audit::Held;
-use super::processes::send;
+use super::processes::{output_of, send};
 use super::refused::APART;
 use super::set::{FirecampContainers, NAMESPACE, Set, Stop};
 use super::test_cluster::{CLAIMS, PODS, Pod, TestCluster, all_but, ensure};
-use crate::Outcome;
 use crate::install::{is_condition_true, until};
 use crate::member::PORT;
 use crate::topology::WORKERS;
+use crate::{Outcome, failed};
 
 /// A pod whose service ends at its SIGTERM is gone after this long, with or without its agent.
 const USUAL_END: Duration = Duration::from_secs(12);
@@ -30,6 +34,28 @@ pub(super) fn with_own_network(name: &'static str) -> Set {
 }
 
 impl TestCluster<'_> {
+    /// What a user applies: where the API server does not add what the label asks for,
+    /// `firecamp inject` does.
+    pub(super) async fn manifest_of(&self, set: &Set) -> Outcome<Value> {
+        let object = set.object();
+        if !set.firecamp.is_injected()
+            || Assets::find(&["kube-apiserver"])?.has_mutating_admission()?
+        {
+            return Ok(object);
+        }
+        let file = NamedTempFile::new().map_err(failed("a file"))?;
+        let path = file.path().display().to_string();
+        fs::write(&path, object.to_string()).map_err(failed(&path))?;
+        let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
+        let image = format!("firecamp-initcontainer:{}", set.version);
+        let words = ["inject", "--image", &image, "--filename", &path];
+        let injected = output_of(Command::new(firecamp).args(words))?;
+        fs::write(&path, injected).map_err(failed(&path))?;
+        let words = ["create", "--dry-run=client", "--output=json", "--filename", &path];
+        let object = self.admin.kubectl(&words).await?;
+        serde_json::from_str(&object).map_err(failed(object))
+    }
+
     /// Starts the only member of a set in a namespace in which no account has a permission.
     pub(super) async fn start_apart(&self, set: &Set) -> Outcome<Pod> {
         let own = set.firecamp == FirecampContainers::OwnNetwork;
@@ -38,7 +64,7 @@ impl TestCluster<'_> {
         self.admin.kubectl(&["create", "namespace", APART]).await?;
         self.admin.kubectl(&["label", "namespace", APART, &namespace]).await?;
         let place = format!("/apis/apps/v1/namespaces/{APART}/statefulsets");
-        self.create_object(&place, &set.object()).await?;
+        self.create_object(&place, &self.manifest_of(set).await?).await?;
         self.wait_ready_in(APART, &format!("{}-0", set.name), None).await
     }
 
@@ -109,7 +135,7 @@ impl TestCluster<'_> {
 
     /// Applies the template of a set, and waits until it has replaced all pods, one at a time.
     async fn replace_pods(&self, set: &Set, before: &[(Pod, Held)]) -> Outcome {
-        let template = &set.object()["spec"]["template"];
+        let template = &self.manifest_of(set).await?["spec"]["template"];
         let change = json!([{ "op": "replace", "path": "/spec/template", "value": template }]);
         let change = change.to_string();
         let words =

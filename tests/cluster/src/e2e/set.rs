@@ -81,7 +81,7 @@ impl FirecampContainers {
     }
 
     /// Whether the label adds them.
-    fn is_injected(self) -> bool {
+    pub(super) fn is_injected(self) -> bool {
         matches!(self, Self::Injected | Self::OwnNetwork)
     }
 }

@@ -104,7 +104,7 @@ impl<'a> TestCluster<'a> {
 
     /// Creates a StatefulSet.
     pub(super) async fn create(&self, set: &Set) -> Outcome {
-        self.create_object(SETS, &set.object()).await
+        self.create_object(SETS, &self.manifest_of(set).await?).await
     }
 
     /// Creates an object.
