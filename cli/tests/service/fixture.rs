@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use firecamp_cli::failure::Failure;
 use firecamp_cli::service::cluster::{ServiceCluster, kind, path};
 use firecamp_cli::service::members::Members;
 use firecamp_cli::service::restart::Goal;
@@ -15,8 +14,9 @@ use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_kube::{Apply, Evicted, ObjectKind, ObjectPath, Selector};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+
+use super::restart::perform;
 
 /// The UID of the StatefulSet.
 const SET: &str = "11111111-2222-3333-4444-555555555555";
@@ -149,19 +149,6 @@ impl FakeCluster {
             Some(_) | None => Ok(Answer { state, lost: false }),
         }
     }
-}
-
-/// Performs a restart: begins it and goes on until it ends.
-pub(crate) async fn perform(run: &Run<'_, FakeCluster>, goal: Goal) -> Ended {
-    let (_sender, stop) = watch::channel(false);
-    let mut silent = |_line: &str| {};
-    let done = async {
-        match run.begin(&goal, 60, &stop, &mut silent).await? {
-            Some(ended) => Ok(ended),
-            None => run.perform(stop, &mut silent).await,
-        }
-    };
-    done.await.unwrap_or_else(|failure: Failure| panic!("{}", failure.chain()))
 }
 
 /// A clock of the virtual time.

@@ -2,12 +2,27 @@
 
 use std::time::Duration;
 
+use firecamp_cli::failure::Failure;
 use firecamp_cli::service::restart::Goal;
 use firecamp_cli::service::restart::progress::{Order, PrimaryBy, StopReason};
-use firecamp_cli::service::restart::run::Ended;
+use firecamp_cli::service::restart::run::{Ended, Run};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::fixture::{FakeCluster, clock, member, perform};
+use super::fixture::{FakeCluster, clock, member};
+
+/// Performs a restart: begins it and goes on until it ends.
+pub(crate) async fn perform(run: &Run<'_, FakeCluster>, goal: Goal) -> Ended {
+    let (_sender, stop) = watch::channel(false);
+    let mut silent = |_line: &str| {};
+    let done = async {
+        match run.begin(&goal, 60, &stop, &mut silent).await? {
+            Some(ended) => Ok(ended),
+            None => run.perform(stop, &mut silent).await,
+        }
+    };
+    done.await.unwrap_or_else(|failure: Failure| panic!("{}", failure.chain()))
+}
 
 fn members(ordinals: [u32; 3]) -> Vec<String> {
     ordinals.map(member).to_vec()

@@ -7,7 +7,8 @@ use firecamp_cli::service::restart::progress::{Order, PrimaryBy};
 use firecamp_cli::service::restart::run::Ended;
 use tokio::time::{Instant, timeout};
 
-use super::fixture::{FakeCluster, clock, member, perform};
+use super::fixture::{FakeCluster, clock, member};
+use super::restart::perform;
 
 /// Killed at any moment, a restart is resumed by another command: each member restarts once, and
 /// no two are down at once (the fixture asserts it).
