@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use firecamp_testkit::kubernetes::Api;
+use firecamp_testkit::kubernetes::{Answer, Api};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -19,8 +19,12 @@ use super::load::Created;
 use super::trace::{CONTINUE, Names, Request, Trace, VERSION, set_version};
 use crate::failure::Failure;
 
-/// The pause after a failed watch.
+/// The first pause after a refused request or a failed watch. It doubles with each further one, as
+/// that of an agent.
 const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
+/// The response of a busy API server.
+const TOO_MANY_REQUESTS: u16 = 429;
 /// A watch that is silent for longer is opened again, as by the agent.
 const QUIET: Duration = Duration::from_secs(90);
 
@@ -171,21 +175,40 @@ impl Agent {
             set_version(&mut body, self.versions.get(&object).map(String::as_str));
             Some((kind.as_str(), body))
         });
-        let answer = match (request.method.as_str(), body) {
-            ("PATCH", Some((kind, body))) => self.api.patch_as(kind, &uri, &body).await,
-            ("POST", Some((_, body))) => self.api.post(&uri, &body).await,
-            ("PUT", Some((_, body))) => self.api.put(&uri, &body).await,
-            ("DELETE", _) => self.api.delete(&uri).await,
-            _ => self.api.get(&uri).await,
-        };
-        self.counts.sent.fetch_add(1, Ordering::Relaxed);
-        match answer {
+        match self.answer(request, &uri, body).await {
             Ok(answer) if answer.code < 400 => self.keep(key, object, &answer.text),
             // The recorded agent also asked for objects that do not exist.
             Ok(answer) if answer.code == 404 => {}
             Ok(_) | Err(_) => {
                 self.counts.refused.fetch_add(1, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// Sends a request until the API server is not too busy for it.
+    async fn answer(
+        &self,
+        request: &Request,
+        uri: &str,
+        body: Option<(&str, Value)>,
+    ) -> Result<Answer, String> {
+        let mut pause = PAUSE;
+        loop {
+            let answer = match (request.method.as_str(), &body) {
+                ("PATCH", Some((kind, body))) => self.api.patch_as(kind, uri, body).await,
+                ("POST", Some((_, body))) => self.api.post(uri, body).await,
+                ("PUT", Some((_, body))) => self.api.put(uri, body).await,
+                ("DELETE", _) => self.api.delete(uri).await,
+                _ => self.api.get(uri).await,
+            };
+            self.counts.sent.fetch_add(1, Ordering::Relaxed);
+            match answer {
+                Ok(busy) if busy.code == TOO_MANY_REQUESTS => {}
+                answer => return answer,
+            }
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST);
         }
     }
 
@@ -248,6 +271,7 @@ struct Follow {
 
 impl Follow {
     async fn run(mut self) {
+        let mut pause = PAUSE;
         loop {
             let begun = Instant::now();
             if self.version.is_none() {
@@ -266,8 +290,11 @@ impl Follow {
                     self.version = None;
                 }
             }
-            if begun.elapsed() < PAUSE {
-                sleep(PAUSE).await;
+            if begun.elapsed() < LONGEST {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            } else {
+                pause = PAUSE;
             }
         }
     }
