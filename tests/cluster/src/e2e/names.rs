@@ -220,6 +220,7 @@ pub(super) async fn f009_a_member_has_one_name_in_the_vpc_wherever_it_runs(
     let (before, records) = (cluster.changes_of_records()?, cluster.records(&service).await?);
     cluster.running.order("stop external-dns")?;
     let moved = cluster.move_named(&member).await?;
+    cluster.wait_names(&service, "Published").await?;
     cluster.running.order("start external-dns")?;
     until("the client reaches the member after its move", || async {
         let dialled = cluster.dial_by_name(&in_zone(&member.name))?;
