@@ -56,9 +56,12 @@ impl Assets {
         Ok(self.minor()? >= 34)
     }
 
-    /// How etcd's flag for notifications about progress begins: it is experimental until etcd 3.5.
-    pub(super) fn stage_of_progress_notifications(&self) -> Result<&'static str, String> {
-        Ok(if self.minor()? < 34 { "experimental-" } else { "" })
+    /// How often etcd notifies watchers of its progress, as kubeadm sets it. Without it, an API
+    /// server of 1.31 sends no bookmarks about objects that do not change. The flag is experimental
+    /// in the etcd beside it (3.5), and has another name from 3.6 on, which is beside 1.34.
+    pub(super) fn progress_notifications(&self) -> Result<String, String> {
+        let prefix = if self.minor()? < 34 { "experimental-" } else { "" };
+        Ok(format!("--{prefix}watch-progress-notify-interval=5s"))
     }
 
     /// 37 of 1.37.2.

@@ -12,14 +12,11 @@ pub fn etcd_flags(
     data: &Path,
     (client, peer): (u16, u16),
 ) -> Result<Vec<String>, String> {
-    let stage = assets.stage_of_progress_notifications()?;
     Ok(vec![
         format!("--data-dir={}", data.display()),
         // Test data need not survive a crash of the machine.
         "--unsafe-no-fsync".to_owned(),
-        // As kubeadm sets it. Without it, an API server of 1.31 sends no bookmarks about
-        // objects that do not change.
-        format!("--{stage}watch-progress-notify-interval=5s"),
+        assets.progress_notifications()?,
         format!("--listen-client-urls=http://127.0.0.1:{client}"),
         format!("--advertise-client-urls=http://127.0.0.1:{client}"),
         format!("--listen-peer-urls=http://127.0.0.1:{peer}"),

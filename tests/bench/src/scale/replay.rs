@@ -19,10 +19,13 @@ use super::load::Created;
 use super::trace::{CONTINUE, Names, Request, Trace, VERSION, set_version};
 use crate::failure::Failure;
 
-/// The first pause after a refused request or a failed watch. It doubles with each further one, as
-/// that of an agent.
+/// The first and the longest pause after a refused request, or before a watch that follows the last
+/// one too soon. An agent waits for 0.1 to 30 s before it reads, and for 1 s to 7 min before it
+/// writes.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
+/// A watch that follows the last one sooner than this waits first, as in the agent.
+const APART: Duration = Duration::from_secs(10);
 /// The response of a busy API server.
 const TOO_MANY_REQUESTS: u16 = 429;
 /// A watch that is silent for longer is opened again, as by the agent.
@@ -290,7 +293,7 @@ impl Follow {
                     self.version = None;
                 }
             }
-            if begun.elapsed() < LONGEST {
+            if begun.elapsed() < APART {
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST);
             } else {

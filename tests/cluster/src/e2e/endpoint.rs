@@ -33,14 +33,17 @@ pub(super) fn with_own_network(name: &'static str) -> Set {
     Set { firecamp: FirecampContainers::OwnNetwork, ..unprivileged(name) }
 }
 
+/// Whether the API server adds to pods what the label asks for.
+pub(super) fn api_server_injects() -> Outcome<bool> {
+    Assets::find(&["kube-apiserver"])?.has_mutating_admission()
+}
+
 impl TestCluster<'_> {
     /// What a user applies: where the API server does not add what the label asks for,
     /// `firecamp inject` does.
     pub(super) async fn manifest_of(&self, set: &Set) -> Outcome<Value> {
         let object = set.object();
-        if !set.firecamp.is_injected()
-            || Assets::find(&["kube-apiserver"])?.has_mutating_admission()?
-        {
+        if !set.firecamp.is_injected() || api_server_injects()? {
             return Ok(object);
         }
         let file = NamedTempFile::new().map_err(failed("a file"))?;

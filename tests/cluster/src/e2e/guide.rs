@@ -14,12 +14,12 @@ use std::time::Duration;
 use firecamp_checks::deploy::iam::Place;
 use firecamp_core::contract::endpoint::LINK;
 use firecamp_core::contract::tag;
-use firecamp_testkit::kubernetes::Assets;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 use vpcbox::client::Client;
 use vpcbox::vpc::Act;
 
+use super::endpoint::api_server_injects;
 use super::processes::output_of;
 use super::set::NAMESPACE;
 use super::test_cluster::{TestCluster, ensure};
@@ -215,7 +215,7 @@ impl Guide {
     /// The block of section 4; before Kubernetes 1.36 with the command that the page names.
     pub(super) fn first_member(&self) -> Outcome<String> {
         let block = self.block("## 4. The first member", 1)?;
-        if Assets::find(&["kube-apiserver"])?.has_mutating_admission()? {
+        if api_server_injects()? {
             return Ok(block.to_owned());
         }
         let apply = "kubectl apply --server-side -f deploy/examples/redis.yaml\n";

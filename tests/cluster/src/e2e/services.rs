@@ -9,10 +9,11 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::endpoint::api_server_injects;
 use super::processes::RecordedProcess;
 use super::set::NAMESPACE;
 use super::test_cluster::{SETS, TestCluster, ensure, text};
-use crate::images::MEMBER;
+use crate::images::{MEMBER, VERSION};
 use crate::install::{is_condition_true, until};
 use crate::topology::WORKERS;
 use crate::{Outcome, failed};
@@ -30,7 +31,8 @@ fn name_of(service: &str, number: usize) -> String {
 }
 
 impl TestCluster<'_> {
-    /// Runs `firecamp service`, expects an exit code and returns the output.
+    /// Runs `firecamp service`, expects an exit code and returns the output. Where the API server
+    /// does not add what members need, the command does.
     pub(super) async fn service_exits_of(
         &self,
         service: &str,
@@ -38,7 +40,12 @@ impl TestCluster<'_> {
         code: i32,
     ) -> Outcome<String> {
         let (verb, rest) = words.split_first().ok_or("no command")?;
-        self.firecamp_exits(&[&["service", verb, service], rest].concat(), code).await
+        let image = format!("firecamp-initcontainer:{VERSION}");
+        let mut words = vec!["service", verb, service];
+        if *verb == "create" && rest.contains(&"--pool") && !api_server_injects()? {
+            words.extend(["--init-image", &image]);
+        }
+        self.firecamp_exits(&[&words, rest].concat(), code).await
     }
 
     /// The same with any command of `firecamp`: a group, a verb, and what it is about.
