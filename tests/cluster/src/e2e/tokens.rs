@@ -112,7 +112,7 @@ impl TestCluster<'_> {
     }
 
     /// The process of a node's agent.
-    fn agent_of(&self, node: &str) -> Outcome<Pid> {
+    pub(super) fn agent_of(&self, node: &str) -> Outcome<Pid> {
         let here = processes("environ", &format!("NODE_NAME={node}\0"));
         let found = self.agents().into_iter().find(|pid| here.contains(pid));
         found.ok_or_else(|| format!("no agent runs on {node}"))
