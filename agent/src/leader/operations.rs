@@ -111,14 +111,13 @@ impl<'a, C: Cloud + CloudInterfaces> Attempt<'a, C> {
                 self.change(Change::RemoveZoneGate(member, id, rest, zone.clone())).await
             }
             Operation::ReportZoneConflict { .. } => Ok(()),
-            Operation::UpdateStaticIpStatus { address, id, status } => {
-                self.change(Change::UpdateStaticIpStatus(*address, id.clone(), status.clone()))
-                    .await
+            Operation::UpdateStaticIpStatus { address, id, phase, change } => {
+                let (id, change) = (id.clone(), change.clone());
+                self.change(Change::UpdateStaticIpStatus(*address, id, *phase, change)).await
             }
-            Operation::UpdateClaimStatus { member, id, conditions } => {
-                let change =
-                    Change::UpdateClaimStatus(member.clone(), id.clone(), conditions.clone());
-                self.change(change).await
+            Operation::UpdateClaimStatus { member, id, change } => {
+                let (id, change) = (id.clone(), change.clone());
+                self.change(Change::UpdateClaimStatus(member.clone(), id, change)).await
             }
             Operation::UpdatePoolStatus { pool, id, status } => {
                 self.change(Change::UpdatePoolStatus(pool.clone(), id.clone(), status.clone()))
@@ -270,12 +269,12 @@ impl<'a, C: Cloud + CloudInterfaces> Attempt<'a, C> {
         if claim.id != *id {
             return Err(PerformError::Moot("the claim has changed"));
         }
-        let others = without_volume_wait(&claim)
+        let change = without_volume_wait(&claim)
             .ok_or(PerformError::Moot("the claim has no such condition"))?;
         if self.remote.cluster.pod(member).await?.view != PodView::Absent {
             return Err(PerformError::Moot("the member has a pod"));
         }
-        self.change(Change::UpdateClaimStatus(member.clone(), claim.id, others)).await
+        self.change(Change::UpdateClaimStatus(member.clone(), claim.id, change)).await
     }
 
     async fn orphan(&self, address: Ipv4Addr, member: &Member) -> Result<(), PerformError> {

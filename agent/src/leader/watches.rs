@@ -93,16 +93,11 @@ fn set<T>(item: &Item<T>) -> Option<SetName> {
 /// Only the pods that have the gate. One that has lost it counts as deleted.
 fn gated(event: ObjectEvent<Member, Option<GatedPod>>) -> ObjectEvent<Member, GatedPod> {
     match event {
-        ObjectEvent::Listed(all) => {
-            let gated = |(member, pod): (_, Option<Option<_>>)| match pod {
-                Some(pod) => pod.map(|pod| (member, Some(pod))),
-                None => Some((member, None)),
-            };
-            ObjectEvent::Listed(all.into_iter().filter_map(gated).collect())
-        }
-        ObjectEvent::Set(member, Some(None)) | ObjectEvent::Deleted(member) => {
-            ObjectEvent::Deleted(member)
-        }
+        ObjectEvent::Set(member, Some(None))
+        | ObjectEvent::Listing(member, Some(None))
+        | ObjectEvent::Deleted(member) => ObjectEvent::Deleted(member),
+        ObjectEvent::Listing(member, pod) => ObjectEvent::Listing(member, pod.flatten()),
+        ObjectEvent::Listed(all) => ObjectEvent::Listed(all),
         ObjectEvent::Set(member, pod) => ObjectEvent::Set(member, pod.flatten()),
         ObjectEvent::Current(current) => ObjectEvent::Current(current),
     }

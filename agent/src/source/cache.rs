@@ -71,14 +71,11 @@ impl<K: Ord + Clone, T> Cache<K, T> {
         }
     }
 
-    /// Applies a complete list.
-    pub(super) fn listed(&mut self, all: impl IntoIterator<Item = (K, Option<T>)>) {
-        let mut before = std::mem::take(&mut self.reported);
-        for (key, object) in all {
-            self.set(key.clone(), object, before.remove(&key).flatten().as_ref());
-        }
-        for key in before.into_keys() {
-            self.gone(key);
+    /// A list of objects, all of them applied, is complete: others are gone.
+    pub(super) fn listed(&mut self, all: &BTreeSet<K>) {
+        for (key, _) in self.reported.extract_if(.., |key, _| !all.contains(key)) {
+            self.fresh.remove(&key);
+            self.doubts.insert(key);
         }
         // Fresh reads of other objects are older than this list.
         let reported = &self.reported;
@@ -86,15 +83,11 @@ impl<K: Ord + Clone, T> Cache<K, T> {
         self.complete = true;
     }
 
-    /// Applies an added or modified object.
+    /// Applies an added, modified or listed object.
     pub(super) fn changed(&mut self, key: K, object: Option<T>) {
-        let before = self.reported.remove(&key).flatten();
-        self.set(key, object, before.as_ref());
-    }
-
-    fn set(&mut self, key: K, object: Option<T>, before: Option<&T>) {
+        let before = self.reported.get(&key).and_then(Option::as_ref);
         let fresh = self.fresh.remove(&key);
-        let last = fresh.as_ref().map_or(before, |fresh| fresh.as_ref());
+        let last = fresh.as_ref().map_or(before, Option::as_ref);
         let back = object.as_ref().zip(last).is_some_and(|(new, old)| (self.is_older)(old, new));
         if back || matches!(fresh, Some(None)) {
             self.doubts.insert(key.clone());
@@ -133,8 +126,13 @@ mod tests {
     /// A cache whose objects are their versions.
     fn cache(listed: &[(&'static str, u64)]) -> Cache<&'static str, u64> {
         let mut cache = Cache::new(|old, new| new < old);
-        cache.listed(listed.iter().map(|(key, object)| (*key, Some(*object))));
+        list(&mut cache, listed);
         cache
+    }
+
+    fn list(cache: &mut Cache<&'static str, u64>, all: &[(&'static str, u64)]) {
+        all.iter().for_each(|(key, object)| cache.changed(key, Some(*object)));
+        cache.listed(&all.iter().map(|(key, _)| *key).collect());
     }
 
     #[test]
@@ -154,23 +152,23 @@ mod tests {
     #[test]
     fn f036_object_missing_from_a_list_is_doubtful_not_absent() {
         let mut it = cache(&[("a", 1)]);
-        it.listed([]);
+        list(&mut it, &[]);
         assert_eq!(it.known(&"a"), Known::Doubtful);
         assert_eq!(it.known(&"never seen"), Known::Doubtful);
         it.confirmed("a", Some(1));
         assert_eq!(it.known(&"a"), Known::Present(&1));
-        it.listed([]);
+        list(&mut it, &[]);
         assert_eq!(it.known(&"a"), Known::Doubtful, "after each list without it");
     }
 
     #[test]
     fn f037_object_that_goes_back_needs_a_fresh_read_which_then_holds() {
         let mut it = cache(&[("a", 5)]);
-        it.listed([("a", Some(3))]);
+        list(&mut it, &[("a", 3)]);
         assert_eq!(it.known(&"a"), Known::Doubtful);
         it.confirmed("a", Some(5));
         assert_eq!(it.known(&"a"), Known::Present(&5));
-        it.listed([("a", Some(3))]);
+        list(&mut it, &[("a", 3)]);
         assert_eq!(it.known(&"a"), Known::Doubtful, "the old list again");
         it.confirmed("a", Some(3));
         assert_eq!(it.known(&"a"), Known::Present(&3), "the registry was restored from a backup");
@@ -191,8 +189,6 @@ mod tests {
     fn unparsable_object_is_not_absent() {
         let mut it = cache(&[("a", 1)]);
         it.changed("a", None);
-        assert_eq!(it.known(&"a"), Known::Invalid);
-        it.listed([("a", None)]);
         assert_eq!(it.known(&"a"), Known::Invalid);
     }
 

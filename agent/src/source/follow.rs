@@ -1,10 +1,11 @@
 //! Follows one kind while the agent runs: lists and watches, and again after each interruption.
 //!
-//! Guarantees: when a watch ends, the cache stays until a complete list replaces it. A list happens
+//! Guarantees: when a watch ends, the cache stays: each object of the next list replaces what was
+//! known of it, and only a complete list shows that others are gone. A list happens
 //! at the start, when the server cannot continue from a version (410), and periodically in case the
 //! server left something out. An outage causes two log lines.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ struct Follow<'a, T, N, F> {
 }
 
 /// Follows forever. Leaves out what has no valid `key`. Cancel-safe.
-pub(crate) async fn follow<K: Ord, T: Watchable>(
+pub(crate) async fn follow<K: Ord + Clone, T: Watchable>(
     watched: &Watched<T>,
     key: impl Fn(&Item<T>) -> Option<K>,
     take: impl FnMut(ObjectEvent<K, T>),
@@ -41,7 +42,7 @@ pub(crate) async fn follow<K: Ord, T: Watchable>(
 
 impl<K, T, N, F> Follow<'_, T, N, F>
 where
-    K: Ord,
+    K: Ord + Clone,
     T: Watchable,
     N: Fn(&Item<T>) -> Option<K>,
     F: FnMut(ObjectEvent<K, T>),
@@ -51,7 +52,7 @@ where
         let watched = self.watched;
         let mut events = pin!(watched.events());
         let relist = Instant::now() + RELIST.mul_f64(1.0 + self.rng.part() / 2.0);
-        let mut listed = BTreeMap::new();
+        let mut listed = BTreeSet::new();
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
@@ -63,7 +64,12 @@ where
             };
             match event {
                 Some(Ok(watcher::Event::Init)) => listed.clear(),
-                Some(Ok(watcher::Event::InitApply(item))) => listed.extend(self.object(item)),
+                Some(Ok(watcher::Event::InitApply(item))) => {
+                    if let Some((key, object)) = self.object(item) {
+                        listed.insert(key.clone());
+                        (self.take)(ObjectEvent::Listing(key, object));
+                    }
+                }
                 Some(Ok(watcher::Event::InitDone)) => {
                     self.recovered();
                     (self.take)(ObjectEvent::Listed(std::mem::take(&mut listed)));

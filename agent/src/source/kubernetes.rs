@@ -99,8 +99,10 @@ impl KubeSource {
     ) {
         let mut kept = self.lock();
         match reported {
-            ObjectEvent::Listed(all) => cache(&mut kept).listed(all),
-            ObjectEvent::Set(key, object) => cache(&mut kept).changed(key, object),
+            ObjectEvent::Listed(all) => cache(&mut kept).listed(&all),
+            ObjectEvent::Listing(key, object) | ObjectEvent::Set(key, object) => {
+                cache(&mut kept).changed(key, object);
+            }
             ObjectEvent::Deleted(key) => cache(&mut kept).gone(key),
             ObjectEvent::Current(true) => drop(kept.unavailable.remove(kind)),
             ObjectEvent::Current(false) => drop(kept.unavailable.insert(kind)),

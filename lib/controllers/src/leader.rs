@@ -38,6 +38,7 @@ mod reclaim;
 pub(crate) mod remove_interfaces;
 mod retention;
 mod round_robin;
+mod seen_conditions;
 mod shutdown;
 mod term;
 pub mod timing;
@@ -69,10 +70,11 @@ pub use ports::{Change, Cluster};
 pub use reachability::{Call, Ec2Reachability};
 pub use reclaim::is_orphan;
 pub use retention::deletion_reason;
+pub use seen_conditions::{ConditionChange, ConditionKind, SeenConditions};
 pub use view::{
     BoundVolume, GatedPod, Identity, InterfaceAnswer, InterfaceQuery, NodeReadiness, ObservedClaim,
     ObservedNode, ObservedPod, ObservedPool, ObservedStaticIp, Owner, Queries, QueryResults,
-    SetName, StatefulSet, Uid, View,
+    SetName, StatefulSet, View,
 };
 pub use volume_waits::without_volume_wait;
 pub use zone_gates::{Contradiction, ZoneConflict, address_of};

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::contract::api::EXTENDED_RESOURCE;
 use crate::contract::cluster::orphaned;
+use crate::shared_texts::SharedTexts;
 
 /// Why a text is not an identifier of a certain kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -72,6 +73,11 @@ macro_rules! text_id {
             /// The text of the identifier.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// Keeps the text once for all that have it.
+            pub fn share(&mut self, texts: &mut SharedTexts) {
+                texts.share(&mut self.0);
             }
         }
 
@@ -266,6 +272,12 @@ impl Member {
     /// The pod name, which is also the name of the member's claim.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Keeps the texts once for all that have them.
+    pub fn share(&mut self, texts: &mut SharedTexts) {
+        texts.share(&mut self.namespace);
+        texts.share(&mut self.name);
     }
 }
 

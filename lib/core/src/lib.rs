@@ -26,6 +26,7 @@ pub mod ports;
 pub mod record;
 pub mod release;
 mod retry_or_fail;
+pub mod shared_texts;
 pub mod step;
 pub mod takeover_wait;
 pub mod time;

@@ -9,6 +9,7 @@ use crate::ids::{
     EniId, Epoch, Member, NodeName, PodUid, PoolName, ResourceName, RunId, SetName, SubnetId,
     Version, Zone,
 };
+use crate::shared_texts::SharedTexts;
 
 /// An object and the version of it that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,6 +93,15 @@ pub struct Claim {
     /// The StatefulSet that the claim is bound to: a StatefulSet of this name controls the member's
     /// pods. None if it was not recorded.
     pub set: Option<SetName>,
+}
+
+impl Claim {
+    /// Keeps the texts that other claims repeat once for all.
+    pub fn share(&mut self, texts: &mut SharedTexts) {
+        self.member.share(texts);
+        self.pool.share(texts);
+        self.set.iter_mut().for_each(|set| set.share(texts));
+    }
 }
 
 /// The kind of a pending EC2 mutation.
@@ -179,6 +189,21 @@ pub struct StaticIp {
 }
 
 impl StaticIp {
+    /// Keeps the texts that other records repeat once for all.
+    pub fn share(&mut self, texts: &mut SharedTexts) {
+        let Self { pool, subnet, zone, member, attachment, reserved_on, .. } = self;
+        pool.share(texts);
+        subnet.share(texts);
+        zone.share(texts);
+        member.share(texts);
+        let enis = attachment.iter_mut().filter_map(|it| it.eni.as_mut());
+        enis.chain(reserved_on).for_each(|eni| eni.share(texts));
+        if let Some(Attachment { node, run, .. }) = attachment {
+            node.share(texts);
+            run.share(texts);
+        }
+    }
+
     /// Whether an attach on this node looks up the owner in any case: the last holder was on
     /// another node, and nothing is pending.
     pub fn last_held_elsewhere(&self, node: &NodeName) -> bool {

@@ -135,7 +135,12 @@ impl Cluster for KubeCluster {
     }
 
     async fn change(&self, change: &Change) -> Result<(), RegistryFailure> {
-        self.write(&change::request(change)?).await
+        let conditions = match change::conditioned(change) {
+            // An object that has changed since, or is gone, refuses the request.
+            Some(place) => self.get(&place, parse::conditions).await?.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        self.write(&change::request(change, &conditions)?).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The leader's part of an agent, the same at every level: the product's [`LeaderController`], the
 //! Lease, and what the lists and watches of a term report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use firecamp_controllers::Controller as _;
 use firecamp_controllers::leader::{
     ClusterEvent, Effect, Event, Identity, LeaderController, LeaseWrite, NodeReadiness,
     ObjectEvent, ObservedClaim, ObservedLease, ObservedNode, ObservedPod, ObservedPool,
-    ObservedStaticIp, Terms, Uid,
+    ObservedStaticIp, SeenConditions, Terms,
 };
 use firecamp_controllers::node::Event as NodeEvent;
 use firecamp_core::failure::{Effect as ReportedEffect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{Member, NodeName, PoolName, Version};
+use firecamp_core::ids::{Member, NodeName, PoolName, Uid, Version};
 use firecamp_core::record::{Claim, Pool, State, StaticIp, Stored};
 use firecamp_core::time::Moment;
-use firecamp_registry::api::{ClaimRetentionPolicy, ReclaimPolicy, StaticIPStatus};
+use firecamp_registry::api::{ClaimRetentionPolicy, ReclaimPolicy};
 
 use crate::cluster::ApiPod;
 use crate::names::{Names, NodeIx, ProcessId};
@@ -131,7 +131,7 @@ fn failure(kind: RegistryKind, effect: ReportedEffect) -> RegistryFailure {
 }
 
 fn identity(name: &str, version: &Version) -> Option<Identity> {
-    Some(Identity { uid: Uid::new(name)?, version: version.clone(), deleting: false })
+    Some(Identity { uid: Uid::new(name).ok()?, version: version.clone(), deleting: false })
 }
 
 fn observed_static_ip(stored: &Stored<StaticIp>) -> Option<ObservedStaticIp> {
@@ -140,7 +140,8 @@ fn observed_static_ip(stored: &Stored<StaticIp>) -> Option<ObservedStaticIp> {
         record: stored.object.clone(),
         generation: 1,
         finalizers: Vec::new(),
-        status: StaticIPStatus::default(),
+        phase: None,
+        conditions: SeenConditions::default(),
     })
 }
 
@@ -150,7 +151,7 @@ fn observed_claim(stored: &Stored<Claim>) -> Option<ObservedClaim> {
         claim: stored.object.clone(),
         generation: 1,
         owner: None,
-        conditions: Vec::new(),
+        conditions: SeenConditions::default(),
     })
 }
 
@@ -190,15 +191,19 @@ impl SimulatedCluster {
             (known.name.clone(), Some(ObservedNode::from(readiness)))
         });
         let (addresses, claims) = (registry.static_ips.iter(), registry.claims.iter());
-        vec![
+        let addresses = ObjectEvent::list(addresses.map(address));
+        let claims = ObjectEvent::list(claims.map(claim));
+        let pools = ObjectEvent::list(registry.pools.iter().map(pool));
+        let mut events = vec![
             current,
-            ClusterEvent::StaticIps(ObjectEvent::Listed(addresses.map(address).collect())),
-            ClusterEvent::Claims(ObjectEvent::Listed(claims.map(claim).collect())),
-            ClusterEvent::Pools(ObjectEvent::Listed(registry.pools.iter().map(pool).collect())),
-            ClusterEvent::Sets(ObjectEvent::Listed(BTreeMap::new())),
-            ClusterEvent::Nodes(ObjectEvent::Listed(nodes.collect())),
-            ClusterEvent::GatedPods(ObjectEvent::Listed(BTreeMap::new())),
-        ]
+            ClusterEvent::Sets(ObjectEvent::Listed(BTreeSet::new())),
+            ClusterEvent::GatedPods(ObjectEvent::Listed(BTreeSet::new())),
+        ];
+        events.extend(addresses.into_iter().map(ClusterEvent::StaticIps));
+        events.extend(claims.into_iter().map(ClusterEvent::Claims));
+        events.extend(pools.into_iter().map(ClusterEvent::Pools));
+        events.extend(ObjectEvent::list(nodes).into_iter().map(ClusterEvent::Nodes));
+        events
     }
 
     /// A fresh read of a member's pod.

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
-use firecamp_controllers::leader::{AllowedZones, Change, Cluster as _, Identity, Uid};
+use firecamp_controllers::leader::{AllowedZones, Change, Cluster as _, Identity};
 use firecamp_core::contract::tag;
-use firecamp_core::ids::{EniId, Epoch, Member};
+use firecamp_core::ids::{EniId, Epoch, Member, Uid};
 use firecamp_core::managed_interface::NewInterface;
 use firecamp_core::ports::{CloudInterfaces as _, Registry};
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};

@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use firecamp_core::allocate::is_assignable;
 use firecamp_core::contract::cluster::{condition, reason};
-use firecamp_core::ids::{Member, PoolName};
+use firecamp_core::ids::{Member, PoolName, Uid};
 use firecamp_core::record::{Claim, Pool, StaticIp};
 use firecamp_core::time::Moment;
-use firecamp_registry::api::Condition;
 
 use crate::leader::persistent_findings::Findings;
 use crate::leader::planner::Operation;
-use crate::leader::pools::{Verdict, hands_out, is_unchanged, merged, usage};
+use crate::leader::pools::{Verdict, hands_out, usage};
 use crate::leader::round_robin::RoundRobin;
-use crate::leader::view::{ObservedClaim, Uid, View};
+use crate::leader::seen_conditions::ConditionChange;
+use crate::leader::view::{ObservedClaim, View};
 
 /// The maximum number of claims written in one pass.
 const STATUS_UPDATES_PER_PASS: usize = 200;
@@ -55,14 +55,14 @@ impl Bindings {
         let (mut updates, mut unconfirmed) = (BTreeSet::new(), BTreeSet::new());
         for (member, observed) in &view.claims {
             let stays = |observed: &&ObservedClaim| !observed.id.deleting && !busy.contains(member);
-            let evaluated = observed.as_ref().filter(stays);
+            let evaluated = observed.as_deref().filter(stays);
             let evaluated = evaluated.map(|observed| (observed, verdict(view, observed, &is_full)));
             let Some((observed, Ok(verdict))) = evaluated else {
                 unknown.insert(member.clone());
                 continue;
             };
             let (lacks, reason) = (verdict.holds != Some(true), verdict.reason);
-            if conditions(observed, verdict).is_none() {
+            if change(observed, verdict).is_none() {
                 continue;
             }
             if lacks {
@@ -87,13 +87,9 @@ fn reported(
     member: &Member,
     is_full: &impl Fn(&PoolName) -> bool,
 ) -> Option<Operation> {
-    let observed = view.claims.get(member)?.as_ref()?;
-    let conditions = conditions(observed, verdict(view, observed, is_full).ok()?)?;
-    Some(Operation::UpdateClaimStatus {
-        member: member.clone(),
-        id: observed.id.clone(),
-        conditions,
-    })
+    let observed = view.claims.get(member)?.as_deref()?;
+    let change = change(observed, verdict(view, observed, is_full).ok()?)?;
+    Some(Operation::UpdateClaimStatus { member: member.clone(), id: observed.id.clone(), change })
 }
 
 /// The member whose claim the operation changes.
@@ -117,10 +113,10 @@ fn changed(operation: &Operation) -> Option<&Member> {
     }
 }
 
-/// The conditions to write, if they differ from the current ones.
-fn conditions(observed: &ObservedClaim, verdict: Verdict) -> Option<Vec<Condition>> {
-    let all = merged(&observed.conditions, vec![verdict.condition(observed.generation)]);
-    (!is_unchanged(&observed.conditions, &all)).then_some(all)
+/// The condition to write, if it differs from the current one.
+fn change(observed: &ObservedClaim, verdict: Verdict) -> Option<ConditionChange> {
+    let change = ConditionChange::Set(verdict.condition(observed.generation));
+    (!observed.conditions.show(&change)).then_some(change)
 }
 
 /// The condition of a claim.

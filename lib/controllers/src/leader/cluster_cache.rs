@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::ids::{InterfaceName, Member, NodeName, PoolName};
 use firecamp_core::managed_interface::StoredInterface;
+use firecamp_core::shared_texts::SharedTexts;
 
 use super::names::{NamedService, NamespacedName, ObservedRecords, ObservedSlice};
 use super::{
@@ -41,14 +42,38 @@ pub enum ClusterEvent {
 /// not be parsed is none.
 #[derive(Debug)]
 pub enum ObjectEvent<K, T> {
-    /// A complete list.
-    Listed(BTreeMap<K, Option<T>>),
+    /// An object of a list that is not complete yet. It replaces what was known of it at once, so
+    /// that a list of tens of thousands is in memory only once.
+    Listing(K, Option<T>),
+    /// A list is complete: these objects exist, and no others.
+    Listed(BTreeSet<K>),
     /// An object was added or modified.
     Set(K, Option<T>),
     /// An object was deleted.
     Deleted(K),
     /// Whether the API server answers.
     Current(bool),
+}
+
+impl<K: Ord + Clone, T> ObjectEvent<K, T> {
+    /// What a complete list reports.
+    pub fn list(all: impl IntoIterator<Item = (K, Option<T>)>) -> Vec<Self> {
+        let mut keys = BTreeSet::new();
+        let listing = |(key, object): (K, Option<T>)| {
+            keys.insert(key.clone());
+            Self::Listing(key, object)
+        };
+        let mut events: Vec<Self> = all.into_iter().map(listing).collect();
+        events.push(Self::Listed(keys));
+        events
+    }
+
+    fn object_mut(&mut self) -> Option<(&mut K, &mut Option<T>)> {
+        match self {
+            Self::Listing(key, object) | Self::Set(key, object) => Some((key, object)),
+            Self::Listed(_) | Self::Deleted(_) | Self::Current(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +111,8 @@ pub(super) enum RecordsKnown {
 pub(super) struct ClusterCache {
     view: View,
     synced: Synced,
+    /// The texts of StaticIPs and claims.
+    texts: SharedTexts,
 }
 
 #[derive(Debug, Default)]
@@ -122,12 +149,24 @@ impl ClusterCache {
     }
 
     pub(super) fn apply(&mut self, event: ClusterEvent) {
-        let Self { view, synced } = self;
+        let Self { view, synced, texts } = self;
         match event {
-            ClusterEvent::StaticIps(event) => {
+            ClusterEvent::StaticIps(mut event) => {
+                if let Some((_address, Some(object))) = event.object_mut() {
+                    object.share(texts);
+                }
+                if let ObjectEvent::Listed(_) = event {
+                    texts.drop_unused();
+                }
                 synced.apply(Kind::StaticIps, &mut view.addresses, event);
             }
-            ClusterEvent::Claims(event) => synced.apply(Kind::Claims, &mut view.claims, event),
+            ClusterEvent::Claims(mut event) => {
+                if let Some((member, object)) = event.object_mut() {
+                    member.share(texts);
+                    object.iter_mut().for_each(|object| object.share(texts));
+                }
+                synced.apply(Kind::Claims, &mut view.claims, event);
+            }
             ClusterEvent::Pools(event) => synced.apply(Kind::Pools, &mut view.pools, event),
             ClusterEvent::Sets(event) => synced.apply(Kind::Sets, &mut view.sets, event),
             ClusterEvent::Nodes(event) => synced.apply(Kind::Nodes, &mut view.nodes, event),
@@ -152,18 +191,20 @@ impl Synced {
         kinds.iter().all(|kind| self.listed.contains(kind) && !self.unavailable.contains(kind))
     }
 
-    fn apply<K: Ord, T>(
+    fn apply<K: Ord, T, V: From<T>>(
         &mut self,
         kind: Kind,
-        objects: &mut BTreeMap<K, Option<T>>,
+        objects: &mut BTreeMap<K, Option<V>>,
         event: ObjectEvent<K, T>,
     ) {
         match event {
             ObjectEvent::Listed(all) => {
-                *objects = all;
+                objects.retain(|key, _| all.contains(key));
                 self.listed.insert(kind);
             }
-            ObjectEvent::Set(key, object) => drop(objects.insert(key, object)),
+            ObjectEvent::Listing(key, object) | ObjectEvent::Set(key, object) => {
+                objects.insert(key, object.map(V::from));
+            }
             ObjectEvent::Deleted(key) => drop(objects.remove(&key)),
             ObjectEvent::Current(true) => drop(self.unavailable.remove(&kind)),
             ObjectEvent::Current(false) => drop(self.unavailable.insert(kind)),

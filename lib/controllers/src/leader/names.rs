@@ -166,9 +166,9 @@ impl Names {
             | ClusterEvent::Nodes(_)
             | ClusterEvent::Interfaces(_)
             | ClusterEvent::GatedPods(_)
-            | ClusterEvent::Services(ObjectEvent::Current(_))
-            | ClusterEvent::Slices(ObjectEvent::Current(_))
-            | ClusterEvent::Records(ObjectEvent::Current(_)) => {}
+            | ClusterEvent::Services(ObjectEvent::Listing(..) | ObjectEvent::Current(_))
+            | ClusterEvent::Slices(ObjectEvent::Listing(..) | ObjectEvent::Current(_))
+            | ClusterEvent::Records(ObjectEvent::Listing(..) | ObjectEvent::Current(_)) => {}
         }
     }
 

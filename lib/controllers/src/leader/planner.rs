@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use firecamp_core::agent::Operation as NodeOperation;
-use firecamp_core::ids::{ClusterName, Epoch, Member, NodeName, PoolName, SubnetId, Zone};
+use firecamp_core::ids::{ClusterName, Epoch, Member, NodeName, PoolName, SubnetId, Uid, Zone};
 use firecamp_core::managed_interface::StoredInterface;
 use firecamp_core::time::Moment;
-use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
+use firecamp_registry::api::{AddressPhase, StaticIPPoolStatus};
 use ipnet::Ipv4Net;
 
 use crate::leader::bound_condition::Bindings;
@@ -16,7 +16,8 @@ use crate::leader::pools;
 use crate::leader::reclaim::Orphans;
 use crate::leader::remove_interfaces::InterfaceRemoval;
 use crate::leader::retention::Claims;
-use crate::leader::view::{Identity, Owner, Queries, QueryResults, Uid, View};
+use crate::leader::seen_conditions::ConditionChange;
+use crate::leader::view::{Identity, Owner, Queries, QueryResults, View};
 use crate::leader::volume_waits::VolumeWaits;
 use crate::leader::zone_gates::{ZoneConflict, ZoneGates};
 
@@ -143,8 +144,10 @@ pub enum Operation {
         address: Ipv4Addr,
         /// As it was read.
         id: Identity,
-        /// The whole status; a missing time is set when it is written.
-        status: StaticIPStatus,
+        /// Its phase after that.
+        phase: Option<AddressPhase>,
+        /// What changes of its conditions.
+        change: ConditionChange,
     },
     /// Remove the condition that the member waits for a volume: it has no pod.
     ClearVolumeWait {
@@ -159,8 +162,8 @@ pub enum Operation {
         member: Member,
         /// As it was read.
         id: Identity,
-        /// All conditions; a missing time is set when they are written.
-        conditions: Vec<Condition>,
+        /// What changes of them.
+        change: ConditionChange,
     },
     /// Set the record of an interface to Draining.
     DrainInterface(StoredInterface),

@@ -6,10 +6,11 @@ use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Member, PoolName, Zone};
 use firecamp_core::managed_interface::StoredInterface;
 use firecamp_core::record::Claim;
-use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
+use firecamp_registry::api::{AddressPhase, StaticIPPoolStatus};
 
 use crate::leader::lease::{LeaseWrite, ObservedLease};
 use crate::leader::names::NamesChange;
+use crate::leader::seen_conditions::ConditionChange;
 use crate::leader::view::{
     BoundVolume, Identity, ObservedClaim, ObservedPod, Owner, SetName, StatefulSet,
 };
@@ -34,10 +35,10 @@ pub enum Change {
     Restore(Claim, Option<Owner>),
     /// Replace the scheduling gates of a pod with these, and add a zone to its node selector.
     RemoveZoneGate(Member, Identity, Vec<String>, Option<Zone>),
-    /// Replace the status of a StaticIP.
-    UpdateStaticIpStatus(std::net::Ipv4Addr, Identity, StaticIPStatus),
-    /// Replace the conditions of a claim.
-    UpdateClaimStatus(Member, Identity, Vec<Condition>),
+    /// Replace the phase of a StaticIP, and change its conditions.
+    UpdateStaticIpStatus(std::net::Ipv4Addr, Identity, Option<AddressPhase>, ConditionChange),
+    /// Change the conditions of a claim.
+    UpdateClaimStatus(Member, Identity, ConditionChange),
     /// Replace the status of a StaticIPPool.
     UpdatePoolStatus(PoolName, Identity, StaticIPPoolStatus),
     /// Create, replace or delete an object that names members.

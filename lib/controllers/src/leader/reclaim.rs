@@ -15,12 +15,12 @@ use firecamp_core::contract::cluster::{FINALIZER, condition, reason};
 use firecamp_core::ids::Member;
 use firecamp_core::record::{State, StaticIp};
 use firecamp_core::time::Moment;
-use firecamp_registry::api::{AddressPhase, Condition, ReclaimPolicy, StaticIPStatus};
+use firecamp_registry::api::{AddressPhase, Condition, ReclaimPolicy};
 
 use crate::leader::persistent_findings::Findings;
 use crate::leader::planner::{Operation, UnassignReason};
-use crate::leader::pools::{is_unchanged, merged};
 use crate::leader::round_robin::RoundRobin;
+use crate::leader::seen_conditions::{ConditionChange, ConditionKind};
 use crate::leader::timing;
 use crate::leader::view::{ObservedClaim, ObservedStaticIp, View};
 
@@ -177,8 +177,7 @@ fn in_use(address: Ipv4Addr, observed: &ObservedStaticIp) -> Option<Operation> {
         last_transition_time: None,
         observed_generation: Some(observed.generation),
     };
-    let conditions = merged(&observed.status.conditions, vec![condition]);
-    update_status(address, observed, StaticIPStatus { phase: observed.status.phase, conditions })
+    update_status(address, observed, observed.phase, ConditionChange::Set(condition))
 }
 
 /// The status of an orphaned address, with the actions that a user can take.
@@ -215,28 +214,23 @@ fn orphaned(
         last_transition_time: None,
         observed_generation: Some(observed.generation),
     };
-    let status = StaticIPStatus {
-        phase: Some(AddressPhase::Released),
-        conditions: merged(&observed.status.conditions, vec![condition]),
-    };
-    update_status(address, observed, status)
+    let change = ConditionChange::Set(condition);
+    update_status(address, observed, Some(AddressPhase::Released), change)
 }
 
 /// A claim names it again: clears the status of an orphaned address.
 fn bound_again(address: Ipv4Addr, observed: &ObservedStaticIp) -> Option<Operation> {
-    observed.status.phase?;
-    let mut status = observed.status.clone();
-    status.phase = None;
-    status.conditions.retain(|it| it.kind != condition::CLAIMED);
-    update_status(address, observed, status)
+    observed.phase?;
+    update_status(address, observed, None, ConditionChange::Remove(ConditionKind::Claimed))
 }
 
 fn update_status(
     address: Ipv4Addr,
     observed: &ObservedStaticIp,
-    status: StaticIPStatus,
+    phase: Option<AddressPhase>,
+    change: ConditionChange,
 ) -> Option<Operation> {
-    let same = observed.status.phase == status.phase
-        && is_unchanged(&observed.status.conditions, &status.conditions);
-    (!same).then(|| Operation::UpdateStaticIpStatus { address, id: observed.id.clone(), status })
+    let same = observed.phase == phase && observed.conditions.show(&change);
+    let id = observed.id.clone();
+    (!same).then_some(Operation::UpdateStaticIpStatus { address, id, phase, change })
 }

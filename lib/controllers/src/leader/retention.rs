@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_core::ids::{Member, PodUid};
+use firecamp_core::ids::{Member, PodUid, Uid};
 use firecamp_core::ports::PodView;
 use firecamp_core::record::{State, StaticIp};
 use firecamp_core::time::Moment;
@@ -20,7 +20,7 @@ use crate::leader::planner::{DeletionReason, Operation};
 use crate::leader::round_robin::RoundRobin;
 use crate::leader::timing;
 use crate::leader::view::{
-    ObservedClaim, ObservedPod, Owner, Queries, QueryResults, SetName, StatefulSet, Uid, View,
+    ObservedClaim, ObservedPod, Owner, Queries, QueryResults, SetName, StatefulSet, View,
 };
 
 /// The maximum number of pods read in one pass.
@@ -61,7 +61,7 @@ pub fn deletion_reason(
     policy: ClaimRetentionPolicy,
     set: Option<&StatefulSet>,
 ) -> Option<DeletionReason> {
-    let ordinal = ordinal(member.name(), &owner.name)?;
+    let ordinal = ordinal(member.name(), owner.name.as_str())?;
     let (why, retention) = match set {
         None => (DeletionReason::SetDeleted, policy.when_deleted),
         Some(set) if set.uid == owner.uid && !set.wants(ordinal) => {
@@ -127,7 +127,7 @@ impl Claims {
         view: &'a View,
     ) -> impl Iterator<Item = (&'a Member, &'a ObservedClaim, ClaimAction)> {
         view.claims.iter().filter_map(|(member, observed)| {
-            let observed = observed.as_ref()?;
+            let observed = observed.as_deref()?;
             Some((member, observed, self.action(view, observed)))
         })
     }
@@ -193,7 +193,8 @@ fn is_pod(observed: &ObservedPod, wanted: &PodUid) -> bool {
 /// The operation that records the owner, if it changed. The record is cleared only where the policy
 /// may delete the claim.
 fn record_owner(view: &View, observed: &ObservedClaim, owner: Option<Owner>) -> Option<Operation> {
-    let owner = owner.filter(|owner| ordinal(observed.claim.member.name(), &owner.name).is_some());
+    let owner =
+        owner.filter(|owner| ordinal(observed.claim.member.name(), owner.name.as_str()).is_some());
     let policy = policy(view, observed);
     let deletes = [policy.when_deleted, policy.when_scaled].contains(&ClaimRetention::Delete);
     let (member, id) = (observed.claim.member.clone(), observed.id.clone());

@@ -1,43 +1,21 @@
 //! The cluster as the leader observes it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::Ipv4Addr;
 
 use firecamp_core::ids::{
-    InstanceId, InterfaceName, Member, NodeName, PoolName, Uid as RecordUid, Version, Zone,
+    self, InstanceId, InterfaceName, Member, NodeName, PoolName, Uid, Version, Zone,
 };
 use firecamp_core::managed_interface::{DescribedInterface, InstanceState, StoredInterface};
 use firecamp_core::ports::PodView;
 use firecamp_core::record::{Claim, Pool, State, StaticIp};
+use firecamp_core::shared_texts::SharedTexts;
 use firecamp_registry::api::{
-    ClaimRetentionPolicy, Condition, ReclaimPolicy, StaticIPPoolStatus, StaticIPStatus,
+    AddressPhase, ClaimRetentionPolicy, ReclaimPolicy, StaticIPPoolStatus,
 };
 
 use crate::leader::names::{NamedService, NamespacedName, ObservedRecords, ObservedSlice};
-
-/// The UID of an object, which distinguishes it from another object of the same name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Uid(String);
-
-impl Uid {
-    /// Parses a UID; none if the text is empty.
-    pub fn new(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| Self(text.to_owned()))
-    }
-
-    /// Its text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Uid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::leader::seen_conditions::SeenConditions;
 
 /// The precondition of a change or a deletion: exactly the object that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,11 +41,18 @@ pub struct ObservedStaticIp {
     pub generation: u64,
     /// Its finalizers.
     pub finalizers: Vec<String>,
-    /// Its status.
-    pub status: StaticIPStatus,
+    /// Its lifecycle phase.
+    pub phase: Option<AddressPhase>,
+    /// Its conditions.
+    pub conditions: SeenConditions,
 }
 
 impl ObservedStaticIp {
+    /// Keeps the texts that other objects repeat once for all.
+    pub(super) fn share(&mut self, texts: &mut SharedTexts) {
+        self.record.share(texts);
+    }
+
     /// Whether it has an attachment that is not parked or released.
     pub fn is_held(&self) -> bool {
         self.record.attachment.as_ref().is_some_and(|it| match it.state {
@@ -90,7 +75,18 @@ pub struct ObservedClaim {
     /// The recorded owner of its member.
     pub owner: Option<Owner>,
     /// Its conditions.
-    pub conditions: Vec<Condition>,
+    pub conditions: SeenConditions,
+}
+
+impl ObservedClaim {
+    /// Keeps the texts that other objects repeat once for all.
+    pub(super) fn share(&mut self, texts: &mut SharedTexts) {
+        self.claim.share(texts);
+        if let Some(Owner { name, uid }) = &mut self.owner {
+            name.share(texts);
+            uid.share(texts);
+        }
+    }
 }
 
 /// A StaticIPPool.
@@ -119,7 +115,7 @@ pub struct ObservedPool {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Owner {
     /// Its name.
-    pub name: String,
+    pub name: ids::SetName,
     /// Its UID.
     pub uid: Uid,
 }
@@ -137,7 +133,7 @@ pub struct SetName {
 impl SetName {
     /// The name of the owner in the member's namespace.
     pub fn of(member: &Member, owner: &Owner) -> Self {
-        Self { namespace: member.namespace().to_owned(), name: owner.name.clone() }
+        Self { namespace: member.namespace().to_owned(), name: owner.name.to_string() }
     }
 }
 
@@ -226,9 +222,9 @@ pub struct BoundVolume {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct View {
     /// All StaticIPs.
-    pub addresses: BTreeMap<Ipv4Addr, Option<ObservedStaticIp>>,
+    pub addresses: BTreeMap<Ipv4Addr, Option<Box<ObservedStaticIp>>>,
     /// All StaticIPClaims.
-    pub claims: BTreeMap<Member, Option<ObservedClaim>>,
+    pub claims: BTreeMap<Member, Option<Box<ObservedClaim>>>,
     /// All StaticIPPools.
     pub pools: BTreeMap<PoolName, Option<ObservedPool>>,
     /// All StatefulSets.
@@ -256,7 +252,9 @@ pub struct View {
 impl View {
     /// The StaticIPs that could be read.
     pub(crate) fn readable(&self) -> impl Iterator<Item = (&Ipv4Addr, &ObservedStaticIp)> {
-        self.addresses.iter().filter_map(|(address, observed)| Some((address, observed.as_ref()?)))
+        self.addresses
+            .iter()
+            .filter_map(|(address, observed)| Some((address, observed.as_deref()?)))
     }
 
     /// The readiness of a Node that could be read.
@@ -308,7 +306,7 @@ pub enum InterfaceQuery {
 
 impl InterfaceQuery {
     /// The UID of the record.
-    pub fn uid(&self) -> &RecordUid {
+    pub fn uid(&self) -> &Uid {
         match self {
             Self::Instance(stored) | Self::Describe(stored) => &stored.uid,
         }
@@ -342,5 +340,5 @@ pub struct QueryResults {
     pub skipped_owners: BTreeSet<Ipv4Addr>,
     /// What EC2 answered about interfaces, by the UID of the record.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "BTreeMap::is_empty"))]
-    pub interfaces: BTreeMap<RecordUid, InterfaceAnswer>,
+    pub interfaces: BTreeMap<Uid, InterfaceAnswer>,
 }

@@ -7,42 +7,43 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_core::ids::Member;
+use firecamp_core::ids::{Member, Uid};
 use firecamp_core::ports::PodView;
 use firecamp_core::time::Moment;
-use firecamp_registry::api::{Condition, VOLUME_READY};
 
 use crate::leader::persistent_findings::Findings;
 use crate::leader::planner::Operation;
 use crate::leader::round_robin::RoundRobin;
+use crate::leader::seen_conditions::{ConditionChange, ConditionKind, SeenCondition};
 use crate::leader::timing;
-use crate::leader::view::{ObservedClaim, Queries, QueryResults, Uid, View};
+use crate::leader::view::{ObservedClaim, Queries, QueryResults, View};
 
 /// The maximum number of pods read, and of claims written, in one pass.
 const CLAIMS_PER_PASS: usize = 200;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct VolumeWaits {
-    findings: Findings<Member, (Uid, Condition)>,
+    findings: Findings<Member, (Uid, SeenCondition)>,
     round_robin: RoundRobin<Member>,
 }
 
 /// The condition that the pod lacks a volume.
-fn wait(observed: &ObservedClaim) -> Option<&Condition> {
-    let condition = observed.conditions.iter().find(|one| one.kind == VOLUME_READY);
-    condition.filter(|one| one.status != "True" && !observed.id.deleting)
+fn wait(observed: &ObservedClaim) -> Option<SeenCondition> {
+    observed.conditions.volume_wait().filter(|_| !observed.id.deleting)
 }
 
-/// The claim's conditions without `VolumeReady`; none if it does not wait for a volume.
-pub fn without_volume_wait(observed: &ObservedClaim) -> Option<Vec<Condition>> {
+/// The change that removes `VolumeReady`; none if the claim does not wait for a volume.
+pub fn without_volume_wait(observed: &ObservedClaim) -> Option<ConditionChange> {
     wait(observed)?;
-    Some(observed.conditions.iter().filter(|one| one.kind != VOLUME_READY).cloned().collect())
+    Some(ConditionChange::Remove(ConditionKind::VolumeReady))
 }
 
 impl VolumeWaits {
     pub(crate) fn ask(&mut self, view: &View, questions: &mut Queries) {
-        let claims =
-            view.claims.iter().filter_map(|(member, observed)| Some((member, observed.as_ref()?)));
+        let claims = view
+            .claims
+            .iter()
+            .filter_map(|(member, observed)| Some((member, observed.as_deref()?)));
         let waits = claims.filter(|(_, observed)| wait(observed).is_some());
         let waits = waits.map(|(member, _)| member).collect();
         let batch = self.round_robin.take(waits, CLAIMS_PER_PASS);
@@ -66,7 +67,7 @@ impl VolumeWaits {
             match answers.pods.get(member).map(|pod| &pod.view) {
                 None => drop(unknown.insert(member.clone())),
                 Some(PodView::Absent) => {
-                    found.insert(member.clone(), (observed.id.uid.clone(), condition.clone()));
+                    found.insert(member.clone(), (observed.id.uid.clone(), condition));
                 }
                 Some(PodView::Present { .. } | PodView::Vouched) => {}
             }

@@ -12,12 +12,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::contract::cluster::{ZONE_GATE, ZONE_LABEL};
-use firecamp_core::ids::{Member, Zone};
+use firecamp_core::ids::{Member, Uid, Zone};
 use firecamp_core::record::Claim;
 use firecamp_core::time::Moment;
 
 use crate::leader::planner::Operation;
-use crate::leader::view::{BoundVolume, GatedPod, NodeReadiness, Queries, QueryResults, Uid, View};
+use crate::leader::view::{BoundVolume, GatedPod, NodeReadiness, Queries, QueryResults, View};
 
 /// After this long a pod that kept its gate is judged and reported again: its volume claim may be
 /// another one.

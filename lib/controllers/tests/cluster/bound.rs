@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use firecamp_controllers::leader::{ObservedClaim, ObservedStaticIp, Operation};
+use firecamp_controllers::leader::{
+    ConditionChange, ConditionKind, ObservedClaim, ObservedStaticIp, Operation, SeenConditions,
+};
 use firecamp_core::ids::Member;
 use firecamp_core::record::State;
 use firecamp_registry::api::Condition;
@@ -16,18 +18,20 @@ const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 99);
 const AWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 9, 9);
 
 /// The claim updates of half an hour of passes, none of which is written.
-fn reported(fixture: &mut ClusterFixture) -> Vec<(Member, Vec<Condition>)> {
+fn reported(fixture: &mut ClusterFixture) -> Vec<(Member, Condition)> {
     fixture.now = fixture.now.plus(MINUTE / 2);
     let operations = fixture.pass();
     operations.into_iter().filter_map(of_a_claim).collect()
 }
 
-fn of_a_claim(operation: Operation) -> Option<(Member, Vec<Condition>)> {
-    let Operation::UpdateClaimStatus { member: whose, id, conditions } = operation else {
+fn of_a_claim(operation: Operation) -> Option<(Member, Condition)> {
+    let Operation::UpdateClaimStatus { member: whose, id, change } = operation else {
         return None;
     };
+    let ConditionChange::Set(condition) = change else { panic!("{change:?}") };
+    assert_eq!(condition.kind, "Bound");
     assert_eq!(id.uid.as_str(), format!("claim-{}", whose.name()));
-    Some((whose, conditions))
+    Some((whose, condition))
 }
 
 /// The condition of redis-0 after two passes, and after one.
@@ -35,7 +39,7 @@ fn of_redis(fixture: &mut ClusterFixture) -> (Option<Condition>, Option<Conditio
     let mut bound = || {
         let all = reported(fixture);
         let redis = all.into_iter().find(|(whose, _)| *whose == member("redis-0"));
-        redis.and_then(|(_, all)| all.into_iter().find(|one| one.kind == "Bound"))
+        redis.map(|(_, condition)| condition)
     };
     let first = bound();
     (bound(), first)
@@ -44,13 +48,15 @@ fn of_redis(fixture: &mut ClusterFixture) -> (Option<Condition>, Option<Conditio
 /// Stores the conditions, as the API server does.
 fn write(fixture: &mut ClusterFixture) -> usize {
     let all = reported(fixture);
-    for (whose, mut conditions) in all.clone() {
-        for condition in &mut conditions {
-            condition.last_transition_time.get_or_insert_with(|| "2026-11-20T15:00:00Z".to_owned());
-        }
-        fixture.view.claims.get_mut(&whose).unwrap().as_mut().unwrap().conditions = conditions;
+    for (whose, condition) in all.clone() {
+        let seen = fixture.view.claims.get_mut(&whose).unwrap().as_mut().unwrap();
+        seen.conditions = SeenConditions::from([dated(condition)].as_slice());
     }
     all.len()
+}
+
+fn dated(condition: Condition) -> Condition {
+    Condition { last_transition_time: Some("2026-11-20T15:00:00Z".to_owned()), ..condition }
 }
 
 fn requesting(name: &str, requested: Option<Ipv4Addr>, at: Option<Ipv4Addr>) -> ObservedClaim {
@@ -207,36 +213,38 @@ fn a_claim_that_another_operation_changes_is_updated_in_the_next_pass() {
 
 #[test]
 fn the_transition_time_follows_the_status_and_foreign_conditions_stay() {
-    let mut fixture = ClusterFixture::new();
-    let mut seen = requesting("redis-0", None, None);
-    let audited = Condition {
-        kind: "Audited".to_owned(),
-        status: "True".to_owned(),
-        reason: "ByHand".to_owned(),
+    let condition = |kind: &str, status: &str, reason: &str| Condition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
         message: String::new(),
         last_transition_time: None,
         observed_generation: None,
     };
-    seen.conditions = vec![audited.clone()];
-    fixture.claim(seen.clone());
-    assert_eq!(write(&mut fixture) + write(&mut fixture), 1);
-    let time = |fixture: &ClusterFixture| {
-        let all = &fixture.view.claims[&member("redis-0")].as_ref().unwrap().conditions;
-        assert_eq!(all.first().map(|one| one.kind.as_str()), Some("Audited"));
-        all[1].last_transition_time.clone()
+    let audited = condition("Audited", "True", "ByHand");
+    let waiting = dated(condition("Bound", "False", "AwaitingFirstStart"));
+    let before = [audited.clone(), waiting.clone()];
+    let applied = |status: &str, reason: &str| {
+        ConditionChange::Set(condition("Bound", status, reason)).applied(&before)
     };
-    assert_eq!(time(&fixture).as_deref(), Some("2026-11-20T15:00:00Z"));
-    let before = fixture.view.claims[&member("redis-0")].as_ref().unwrap().conditions.clone();
-    fixture.view.pools.clear();
-    let (second, _first) = of_redis(&mut fixture);
-    let condition = second.unwrap();
-    assert_eq!(condition.reason, "PoolNotFound");
-    assert_eq!(condition.last_transition_time, before[1].last_transition_time, "False as before");
-    fixture.put(kept(ADDRESS, "redis-0"));
-    let bound = ObservedClaim { conditions: before, ..requesting("redis-0", None, Some(ADDRESS)) };
-    fixture.claim(bound);
-    let (_, first) = of_redis(&mut fixture);
-    assert_eq!(first.unwrap().last_transition_time, None, "True from now on");
+    let lost = Condition { reason: "PoolNotFound".to_owned(), ..waiting };
+    assert_eq!(applied("False", "PoolNotFound"), [audited.clone(), lost], "False as before");
+    let bound = condition("Bound", "True", "Bound");
+    assert_eq!(applied("True", "Bound"), [audited.clone(), bound.clone()], "True from now on");
+    assert_eq!(ConditionChange::Set(bound.clone()).applied(&[]), [bound]);
+    let change = ConditionChange::Remove(ConditionKind::Bound);
+    assert_eq!(change.applied(&before), [audited]);
+}
+
+#[test]
+fn a_condition_without_a_time_is_written_again() {
+    let mut fixture = ClusterFixture::with_member(State::Attached);
+    let condition = of_redis(&mut fixture).0.unwrap();
+    for (seen, is_written) in [(condition.clone(), true), (dated(condition), false)] {
+        let claim = fixture.view.claims.get_mut(&member("redis-0")).unwrap().as_mut().unwrap();
+        claim.conditions = SeenConditions::from([seen].as_slice());
+        assert_eq!(of_redis(&mut fixture).0.is_some(), is_written);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use firecamp_controllers::leader::{NodeReadiness, Operation};
+use firecamp_controllers::leader::{ConditionChange, NodeReadiness, Operation};
 use firecamp_core::record::State;
 use firecamp_registry::api::{Condition, StaticIPPoolStatus};
 
@@ -46,9 +46,14 @@ impl Story {
 
     /// Stores a status update.
     fn written(&mut self, operation: &Operation) {
-        if let Operation::UpdateClaimStatus { member, conditions, .. } = operation {
+        if let Operation::UpdateClaimStatus {
+            member,
+            change: ConditionChange::Set(condition),
+            ..
+        } = operation
+        {
             let claim = self.fixture.view.claims.get_mut(member).unwrap().as_mut().unwrap();
-            claim.conditions = dated(conditions);
+            claim.conditions = dated(std::slice::from_ref(condition)).as_slice().into();
         }
         let Operation::UpdatePoolStatus { pool, status, .. } = operation else { return };
         let conditions = dated(&status.conditions);

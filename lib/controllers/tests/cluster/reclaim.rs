@@ -1,9 +1,11 @@
 //! Addresses whose claim is gone.
 
-use firecamp_controllers::leader::{ObservedStaticIp, Operation, is_orphan};
+use firecamp_controllers::leader::{
+    ConditionChange, ConditionKind, ObservedStaticIp, Operation, SeenConditions, is_orphan,
+};
 use firecamp_core::ids::Member;
 use firecamp_core::record::{Mutation, PendingMutation, State};
-use firecamp_registry::api::{AddressPhase, ReclaimPolicy, StaticIPStatus};
+use firecamp_registry::api::{AddressPhase, ReclaimPolicy};
 
 use super::support::{ADDRESS, ClusterFixture, MINUTE, address, attachment, claim, gone, parsed};
 
@@ -24,10 +26,10 @@ fn retain(fixture: &mut ClusterFixture) {
         ReclaimPolicy::Retain;
 }
 
-fn reported(operations: Vec<Operation>) -> Option<StaticIPStatus> {
+fn reported(operations: Vec<Operation>) -> Option<(Option<AddressPhase>, ConditionChange)> {
     operations.into_iter().find_map(|operation| {
-        let Operation::UpdateStaticIpStatus { status, .. } = operation else { return None };
-        Some(status)
+        let Operation::UpdateStaticIpStatus { phase, change, .. } = operation else { return None };
+        Some((phase, change))
     })
 }
 
@@ -76,8 +78,8 @@ fn with_retain_an_adopted_address_stays_and_its_status_names_no_member() {
     let mut fixture = adopted();
     retain(&mut fixture);
     assert!(fixture.during(MINUTE * 30).is_empty());
-    let status = reported(fixture.pass()).unwrap();
-    let [condition] = status.conditions.as_slice() else { panic!("{status:?}") };
+    let (_phase, change) = reported(fixture.pass()).unwrap();
+    let ConditionChange::Set(condition) = change else { panic!("{change:?}") };
     assert!(condition.message.contains("adopted from EC2"), "{condition:?}");
     assert!(condition.message.contains("delete this StaticIP"), "{condition:?}");
     assert!(!condition.message.contains("create the claim"), "{condition:?}");
@@ -149,21 +151,22 @@ fn with_retain_nothing_is_deleted_and_the_status_lists_the_actions() {
     let mut fixture = orphaned(Some(State::Parked));
     retain(&mut fixture);
     assert!(fixture.during(MINUTE * 30).is_empty());
-    let status = reported(fixture.pass()).unwrap();
-    assert_eq!(status.phase, Some(AddressPhase::Released));
-    let [condition] = status.conditions.as_slice() else { panic!("{status:?}") };
+    let (phase, change) = reported(fixture.pass()).unwrap();
+    assert_eq!(phase, Some(AddressPhase::Released));
+    let ConditionChange::Set(mut condition) = change else { panic!("{change:?}") };
     assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "ClaimNotFound"));
     assert!(condition.message.contains("create the claim with spec.address 10.0.1.50"));
     // Once it is written, with its time, nothing is left to update.
-    let mut status = status;
-    status.conditions[0].last_transition_time = Some("2026-11-20T15:00:00Z".to_owned());
+    condition.last_transition_time = Some("2026-11-20T15:00:00Z".to_owned());
     let mut seen = address(ADDRESS, "redis-0", Some(attachment(State::Parked, "pod-1", "n1")));
-    seen.status = status;
+    seen.phase = phase;
+    seen.conditions = SeenConditions::from([condition].as_slice());
     fixture.put(seen);
     assert_eq!(reported(fixture.pass()), None);
     // A claim names it again.
     fixture.claim(claim("redis-0", Some(ADDRESS), None));
-    assert_eq!(reported(fixture.pass()), Some(StaticIPStatus::default()));
+    let removal = ConditionChange::Remove(ConditionKind::Claimed);
+    assert_eq!(reported(fixture.pass()), Some((None, removal)));
 }
 
 #[test]
@@ -208,8 +211,8 @@ fn f076_a_deleted_static_ip_stays_while_a_pod_uses_its_address_and_reports_it() 
         let mut fixture = deleted(Some(state));
         let operations = fixture.during(MINUTE * 30);
         assert!(operations.is_empty(), "{state:?}: {operations:?}");
-        let status = reported(fixture.pass()).unwrap();
-        let [condition] = status.conditions.as_slice() else { panic!("{status:?}") };
+        let (_phase, change) = reported(fixture.pass()).unwrap();
+        let ConditionChange::Set(condition) = change else { panic!("{change:?}") };
         assert_eq!((condition.kind.as_str(), condition.reason.as_str()), ("Deletable", "InUse"));
     }
 }

@@ -235,7 +235,7 @@ fn the_owner_reads_per_pass_are_limited() {
 fn an_owner_whose_name_does_not_match_the_member_is_ignored() {
     let mut fixture = ClusterFixture::with_member(State::Attached);
     fixture.claim(claim("redis-0", Some(ADDRESS), None));
-    let other = Owner { name: "redi".to_owned(), uid: uid("set-9") };
+    let other = Owner { name: parsed("redi"), uid: uid("set-9") };
     fixture.pod("redis-0", live("pod-1", Some(other)));
     assert_eq!(owned(&fixture.after(MINUTE)), None);
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use firecamp_controllers::leader::{
     Identity, NodeReadiness, ObservedClaim, ObservedPod, ObservedPool, ObservedStaticIp, Operation,
-    Owner, Planner, QueryResults, SetName, Site, StatefulSet, Uid, View,
+    Owner, Planner, QueryResults, SeenConditions, SetName, Site, StatefulSet, View,
 };
 use firecamp_core::contract::cluster::FINALIZER;
-use firecamp_core::ids::{Epoch, Member};
+use firecamp_core::ids::{Epoch, Member, Uid};
 use firecamp_core::ports::{PodLifecycle, PodView};
 use firecamp_core::record::{Attachment, Claim, Pool, PoolSubnet, ReleasePolicy, State, StaticIp};
 use firecamp_core::time::Moment;
-use firecamp_registry::api::{ClaimRetention, ClaimRetentionPolicy, ReclaimPolicy, StaticIPStatus};
+use firecamp_registry::api::{ClaimRetention, ClaimRetentionPolicy, ReclaimPolicy};
 
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 pub(crate) const MINUTE: Duration = Duration::from_mins(1);
@@ -36,7 +36,7 @@ pub(crate) fn identity(text: &str) -> Identity {
 }
 
 pub(crate) fn owner(set: &str) -> Owner {
-    Owner { name: "redis".to_owned(), uid: uid(set) }
+    Owner { name: parsed("redis"), uid: uid(set) }
 }
 
 pub(crate) fn attachment(state: State, pod: &str, node: &str) -> Attachment {
@@ -67,7 +67,8 @@ pub(crate) fn address(
     };
     let id = identity(&format!("ip-{at}"));
     let finalizers = vec![FINALIZER.to_owned()];
-    ObservedStaticIp { id, record, generation: 1, finalizers, status: StaticIPStatus::default() }
+    let conditions = SeenConditions::default();
+    ObservedStaticIp { id, record, generation: 1, finalizers, phase: None, conditions }
 }
 
 pub(crate) fn claim(name: &str, at: Option<Ipv4Addr>, owner: Option<Owner>) -> ObservedClaim {
@@ -78,7 +79,7 @@ pub(crate) fn claim(name: &str, at: Option<Ipv4Addr>, owner: Option<Owner>) -> O
         claim: Claim { member, pool, requested: None, address: at, set: None },
         generation: 4,
         owner,
-        conditions: Vec::new(),
+        conditions: SeenConditions::default(),
     }
 }
 
@@ -161,11 +162,11 @@ impl ClusterFixture {
     }
 
     pub(crate) fn put(&mut self, seen: ObservedStaticIp) {
-        self.view.addresses.insert(seen.record.address, Some(seen));
+        self.view.addresses.insert(seen.record.address, Some(Box::new(seen)));
     }
 
     pub(crate) fn claim(&mut self, seen: ObservedClaim) {
-        self.view.claims.insert(seen.claim.member.clone(), Some(seen));
+        self.view.claims.insert(seen.claim.member.clone(), Some(Box::new(seen)));
     }
 
     pub(crate) fn unclaim(&mut self, name: &str) {

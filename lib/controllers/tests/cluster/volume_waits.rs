@@ -21,15 +21,16 @@ fn condition(kind: &str, status: &str, message: &str) -> Condition {
 }
 
 /// Sets the condition of the claim of redis-0.
-fn set_condition(fixture: &mut ClusterFixture, conditions: Vec<Condition>) {
+fn set_condition(fixture: &mut ClusterFixture, conditions: &[Condition]) {
     let seen = claim("redis-0", Some(ADDRESS), Some(owner("set-1")));
+    let conditions = conditions.into();
     fixture.claim(firecamp_controllers::leader::ObservedClaim { conditions, ..seen });
 }
 
 /// Member redis-0 waits for a volume, and has no pod any more.
 fn waiting() -> ClusterFixture {
     let mut fixture = ClusterFixture::with_member(State::Parked);
-    set_condition(&mut fixture, vec![condition("VolumeReady", "False", "n1 (i-1): volume v")]);
+    set_condition(&mut fixture, &[condition("VolumeReady", "False", "n1 (i-1): volume v")]);
     fixture.pod("redis-0", gone());
     fixture
 }
@@ -101,7 +102,7 @@ fn f081_a_changed_condition_restarts_the_grace_period() {
     let mut fixture = waiting();
     for turn in 0..20 {
         let message = format!("n1 (i-1): volume v{turn}");
-        set_condition(&mut fixture, vec![condition("VolumeReady", "False", &message)]);
+        set_condition(&mut fixture, &[condition("VolumeReady", "False", &message)]);
         assert!(!is_ended(&fixture.after(MINUTE)));
     }
 }
@@ -114,7 +115,7 @@ fn no_pod_is_read_for_a_claim_without_a_volume_wait() {
         vec![condition("Audited", "False", "by hand")],
     ] {
         let mut fixture = waiting();
-        set_condition(&mut fixture, conditions);
+        set_condition(&mut fixture, &conditions);
         assert!(fixture.planner.ask(&fixture.view, &fixture.site).pods.is_empty());
         assert!(!is_ended(&fixture.during(MINUTE * 30)));
     }
@@ -125,8 +126,10 @@ fn foreign_conditions_of_a_claim_stay() {
     let (audited, wait) = (condition("Audited", "True", ""), condition("VolumeReady", "False", ""));
     let mut seen = claim("redis-0", None, None);
     assert_eq!(without_volume_wait(&seen), None);
-    seen.conditions = vec![audited.clone(), wait.clone()];
-    assert_eq!(without_volume_wait(&seen), Some(vec![audited]));
+    let all = [audited.clone(), wait];
+    seen.conditions = all.as_slice().into();
+    let change = without_volume_wait(&seen).unwrap();
+    assert_eq!(change.applied(&all), [audited]);
     seen.id.deleting = true;
     assert_eq!(without_volume_wait(&seen), None, "its claim is being deleted");
 }

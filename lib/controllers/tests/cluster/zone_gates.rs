@@ -105,7 +105,7 @@ fn a_gate_is_removed_without_a_zone_if_the_zone_is_not_known() {
     let mut of_another = fixture(pod());
     let mut record = of_another.view.addresses[&ADDRESS].clone().unwrap();
     record.record.member = member("redis-1");
-    of_another.put(record);
+    of_another.put(*record);
     let mut outside = fixture(pod());
     outside.claim(claim("redis-0", Some(Ipv4Addr::new(10, 9, 9, 9)), None));
     for mut fixture in [of_another, outside] {

@@ -17,7 +17,26 @@ use crate::{interfaces, write};
 
 const MERGE: &str = "application/merge-patch+json";
 
-pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
+/// The object whose other conditions stay: they are read before the change.
+pub(super) fn conditioned(change: &Change) -> Option<Place> {
+    match change {
+        Change::UpdateStaticIpStatus(address, ..) => Some(Place::static_ip(*address)),
+        Change::UpdateClaimStatus(member, ..) => Some(Place::claim(member)),
+        Change::RecordOwner(..)
+        | Change::DeleteClaim(..)
+        | Change::DeleteStaticIp(..)
+        | Change::RemoveFinalizer(..)
+        | Change::UpdateInterface(_)
+        | Change::DeleteInterface(_)
+        | Change::Names(_)
+        | Change::RemoveZoneGate(..)
+        | Change::Restore(..)
+        | Change::UpdatePoolStatus(..) => None,
+    }
+}
+
+/// The request, if the object has these conditions.
+pub(super) fn request(change: &Change, conditions: &[Condition]) -> Result<Call, RegistryFailure> {
     match change {
         Change::RecordOwner(member, id, owner) => {
             let patch = json!({ "metadata": {
@@ -50,16 +69,17 @@ pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
             patched(&Place::pod(member), "remove the zone gate of", "", &patch)
         }
         Change::Restore(claim, owner) => restored(claim, owner.as_ref()),
-        Change::UpdateStaticIpStatus(address, id, status) => {
+        Change::UpdateStaticIpStatus(address, id, phase, change) => {
+            let conditions = dated(&change.applied(conditions));
             let patch = json!({
                 "metadata": { "resourceVersion": id.version.as_str() },
-                "status": { "phase": status.phase, "conditions": dated(&status.conditions) },
+                "status": { "phase": phase, "conditions": conditions },
             });
             patched(&Place::static_ip(*address), "write the status of", "/status", &patch)
         }
-        Change::UpdateClaimStatus(member, id, conditions) => {
+        Change::UpdateClaimStatus(member, id, change) => {
             let metadata = json!({ "resourceVersion": id.version.as_str() });
-            let status = json!({ "conditions": dated(conditions) });
+            let status = json!({ "conditions": dated(&change.applied(conditions)) });
             let patch = json!({ "metadata": metadata, "status": status });
             patched(&Place::claim(member), "write the status of", "/status", &patch)
         }
@@ -126,7 +146,7 @@ fn restored(claim: &Claim, owner: Option<&Owner>) -> Result<Call, RegistryFailur
     let mut object = StaticIPClaim::from(claim);
     if let Some(owner) = owner {
         let annotations = &mut object.metadata.annotations;
-        annotations.insert(annotation::SET.to_owned(), owner.name.clone());
+        annotations.insert(annotation::SET.to_owned(), owner.name.to_string());
         annotations.insert(annotation::SET_UID.to_owned(), owner.uid.to_string());
     }
     Ok(write::create(place, &object)?.0)

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use firecamp_controllers::leader::{
     Identity, NodeReadiness, ObservedClaim, ObservedNode, ObservedPod, ObservedPool,
-    ObservedStaticIp, Owner, SetName, StatefulSet, Uid,
+    ObservedStaticIp, Owner, SetName, StatefulSet,
 };
 use firecamp_core::contract::cluster::{ZONE_LABEL, annotation};
-use firecamp_core::ids::Version;
+use firecamp_core::ids::{SetName as OwnerName, Uid, Version};
 use firecamp_core::ports::PodView;
 use firecamp_core::record::{Claim, Pool, StaticIp};
 use firecamp_registry::api::{
@@ -89,7 +89,7 @@ pub(super) fn is_named(text: &str, namespace: Option<&str>, name: &str) -> Resul
 impl Meta {
     pub(super) fn identity(&self) -> Result<Identity, String> {
         Ok(Identity {
-            uid: Uid::new(&self.uid).ok_or("metadata.uid: is empty")?,
+            uid: Uid::new(&self.uid).map_err(|wrong| wrong.to_string())?,
             version: Version::new(&self.resource_version).map_err(|wrong| wrong.to_string())?,
             deleting: self.deletion_timestamp.is_some(),
         })
@@ -97,15 +97,15 @@ impl Meta {
 
     /// The recorded StatefulSet.
     fn owner(&self) -> Option<Owner> {
-        let name = self.annotations.get(annotation::SET)?.clone();
-        let uid = Uid::new(self.annotations.get(annotation::SET_UID)?)?;
+        let name = OwnerName::new(self.annotations.get(annotation::SET)?).ok()?;
+        let uid = Uid::new(self.annotations.get(annotation::SET_UID)?).ok()?;
         Some(Owner { name, uid })
     }
 
     /// The only owner of the object, if it is a Service.
     pub(super) fn service(&self) -> Option<Uid> {
         let [owner] = self.owner_references.as_slice() else { return None };
-        (owner.kind == "Service").then(|| Uid::new(&owner.uid)).flatten()
+        (owner.kind == "Service").then(|| Uid::new(&owner.uid).ok()).flatten()
     }
 
     /// The StatefulSet that controls the object.
@@ -114,7 +114,8 @@ impl Meta {
         if !found.is_stateful_set() {
             return None;
         }
-        Some(Owner { name: found.name.clone(), uid: Uid::new(&found.uid)? })
+        let (name, uid) = (OwnerName::new(&found.name).ok()?, Uid::new(&found.uid).ok()?);
+        Some(Owner { name, uid })
     }
 }
 
@@ -130,15 +131,32 @@ where
     Ok((object, Extra { id: meta.identity()?, meta, status }))
 }
 
+#[derive(Deserialize, Default)]
+struct Conditions {
+    #[serde(default)]
+    conditions: Vec<Condition>,
+}
+
+/// The conditions of an object.
+pub(super) fn conditions(text: &str) -> Result<Vec<Condition>, String> {
+    #[derive(Deserialize)]
+    struct Reported {
+        #[serde(default)]
+        status: Conditions,
+    }
+    Ok(parsed::<Reported>(text)?.status.conditions)
+}
+
 impl Watchable for ObservedStaticIp {
     const COLLECTION: Collection = Collection::ours(StaticIPSpec::PLURAL);
 
     fn parse(text: &str) -> Result<Self, String> {
         let (object, extra) = object::<StaticIPSpec, StaticIPStatus>(text)?;
         let record = StaticIp::try_from(&object).map_err(|wrong| wrong.to_string())?;
-        let status = extra.status.unwrap_or_default();
+        let StaticIPStatus { phase, conditions } = extra.status.unwrap_or_default();
+        let conditions = conditions.as_slice().into();
         let Meta { generation, finalizers, .. } = extra.meta;
-        Ok(ObservedStaticIp { id: extra.id, record, generation, finalizers, status })
+        Ok(ObservedStaticIp { id: extra.id, record, generation, finalizers, phase, conditions })
     }
 }
 
@@ -146,15 +164,10 @@ impl Watchable for ObservedClaim {
     const COLLECTION: Collection = Collection::ours(StaticIPClaimSpec::PLURAL);
 
     fn parse(text: &str) -> Result<Self, String> {
-        #[derive(Deserialize, Default)]
-        struct ClaimStatus {
-            #[serde(default)]
-            conditions: Vec<Condition>,
-        }
-        let (object, extra) = object::<StaticIPClaimSpec, ClaimStatus>(text)?;
+        let (object, extra) = object::<StaticIPClaimSpec, Conditions>(text)?;
         let claim = Claim::try_from(&object).map_err(|wrong| wrong.to_string())?;
         let (generation, owner) = (extra.meta.generation, extra.meta.owner());
-        let conditions = extra.status.unwrap_or_default().conditions;
+        let conditions = extra.status.unwrap_or_default().conditions.as_slice().into();
         Ok(ObservedClaim { id: extra.id, claim, generation, owner, conditions })
     }
 }

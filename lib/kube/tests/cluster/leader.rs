@@ -1,20 +1,21 @@
 //! The leader's reads and changes.
 
 use firecamp_controllers::leader::{
-    Candidate, Change, Cluster as _, Ec2Observation, Identity, LeaseWrite, NodeReadiness,
-    ObservedNode, Owner, SetName, Terms, Uid,
+    Candidate, Change, Cluster as _, ConditionChange, ConditionKind, Ec2Observation, Identity,
+    LeaseWrite, NodeReadiness, ObservedNode, Owner, SetName, Terms,
 };
 use firecamp_core::failure::RegistryKind;
+use firecamp_core::ids::Uid;
 use firecamp_core::ports::PodView;
 use firecamp_core::time::Moment;
 use firecamp_kube::KubeCluster;
-use firecamp_registry::api::{AddressPhase, Condition, StaticIPPoolStatus, StaticIPStatus};
+use firecamp_registry::api::{AddressPhase, Condition, StaticIPPoolStatus};
 use serde_json::{Value, json};
 
 use super::support::{ADDRESS, CLAIMS, Cluster, IPS, POOLS, failed};
 
 fn owner() -> Owner {
-    Owner { name: "redis".to_owned(), uid: Uid::new("set-1").unwrap() }
+    Owner { name: "redis".parse().unwrap(), uid: Uid::new("set-1").unwrap() }
 }
 
 fn stale(id: &Identity) -> Identity {
@@ -110,10 +111,9 @@ async fn times_of_leases_and_conditions_have_the_kubernetes_format() {
         assert!(is_micro_time(&lease["spec"][time]), "{lease}");
     }
     let items = leader.addresses().list().await.unwrap();
-    let conditions = vec![condition("False")];
-    let status = StaticIPStatus { phase: None, conditions };
+    let change = ConditionChange::Set(condition("False"));
     let id = items[0].object.clone().unwrap().id;
-    leader.change(&Change::UpdateStaticIpStatus(ADDRESS, id, status)).await.unwrap();
+    leader.change(&Change::UpdateStaticIpStatus(ADDRESS, id, None, change)).await.unwrap();
     let stored = cluster.stored();
     let time = stored["status"]["conditions"][0]["lastTransitionTime"].as_str().unwrap();
     assert_eq!((time.len(), time.ends_with('Z')), (20, true), "{time}");
@@ -169,22 +169,31 @@ async fn a_status_write_changes_nothing_else() {
     let items = leader.addresses().list().await.unwrap();
     let observed = items[0].object.clone().unwrap();
     assert_eq!(observed.record, cluster.ip.object);
-    let status = StaticIPStatus {
-        phase: Some(AddressPhase::Released),
-        conditions: vec![condition("False")],
-    };
-    let report = |id, status| Change::UpdateStaticIpStatus(ADDRESS, id, status);
-    leader.change(&report(observed.id.clone(), status.clone())).await.unwrap();
-    let (kind, _, detail) = failed(leader.change(&report(observed.id, status)).await);
+    let audited = json!({ "type": "Audited", "status": "True", "reason": "ByHand" });
+    cluster.server.change(IPS, None, &ADDRESS.to_string(), |object| {
+        object["status"]["conditions"] = json!([audited]);
+    });
+    let items = leader.addresses().list().await.unwrap();
+    let observed = items[0].object.clone().unwrap();
+    let released = Some(AddressPhase::Released);
+    let set = ConditionChange::Set(condition("False"));
+    let report = Change::UpdateStaticIpStatus(ADDRESS, observed.id, released, set);
+    leader.change(&report).await.unwrap();
+    let (kind, _, detail) = failed(leader.change(&report).await);
     assert_eq!(kind, RegistryKind::Conflict, "{detail}");
     let stored = cluster.stored();
     assert_eq!(stored["status"]["phase"], "Released");
-    assert!(stored["status"]["conditions"][0]["lastTransitionTime"].is_string());
+    assert_eq!(stored["status"]["conditions"][0]["type"], "Audited", "{stored}");
+    assert!(stored["status"]["conditions"][1]["lastTransitionTime"].is_string());
     assert_eq!(stored["metadata"]["generation"], 1, "the spec is unchanged");
     let items = leader.addresses().list().await.unwrap();
     let observed = items[0].object.clone().unwrap();
-    leader.change(&report(observed.id, StaticIPStatus::default())).await.unwrap();
-    assert_eq!(cluster.stored()["status"]["phase"], Value::Null);
+    let remove = ConditionChange::Remove(ConditionKind::Claimed);
+    let report = Change::UpdateStaticIpStatus(ADDRESS, observed.id, None, remove);
+    leader.change(&report).await.unwrap();
+    let stored = cluster.stored();
+    assert_eq!(stored["status"]["phase"], Value::Null);
+    assert_eq!(stored["status"]["conditions"].as_array().unwrap().len(), 1, "{stored}");
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_controllers::leader::{
-    Identity, ObservedClaim, ObservedPod, Operation, Planner, Queries, QueryResults, SetName, Site,
-    View, deletion_reason, is_orphan, usage, without_volume_wait,
+    Identity, ObservedClaim, ObservedPod, Operation, Planner, Queries, QueryResults,
+    SeenConditions, SetName, Site, View, deletion_reason, is_orphan, usage, without_volume_wait,
 };
 use firecamp_core::ids::Member;
 use firecamp_core::time::Moment;
@@ -125,7 +125,8 @@ impl ClusterFixture {
     /// What is asked outside of a pass.
     fn look(&mut self) {
         self.tape.function("leader.usage", &self.view, &usage(&self.view));
-        let claims: Vec<&ObservedClaim> = self.view.claims.values().flatten().collect();
+        let claims: Vec<&ObservedClaim> =
+            self.view.claims.values().flatten().map(AsRef::as_ref).collect();
         for seen in claims {
             let orphan = seen.claim.address.map(|address| is_orphan(address, Some(seen)));
             let wait = without_volume_wait(seen);
@@ -158,13 +159,14 @@ impl ClusterFixture {
             Operation::RemoveFinalizer { address, .. } => {
                 drop(self.view.addresses.remove(&address));
             }
-            Operation::UpdateStaticIpStatus { address, status, .. } => {
+            Operation::UpdateStaticIpStatus { address, phase, change, .. } => {
                 if let Some(Some(seen)) = self.view.addresses.get_mut(&address) {
-                    seen.status = status;
+                    seen.phase = phase;
+                    seen.conditions = change.applied(&[]).as_slice().into();
                 }
             }
             Operation::ClearVolumeWait { member, .. } => self.claim(&member, |seen| {
-                seen.conditions = without_volume_wait(seen).unwrap_or_default();
+                seen.conditions = SeenConditions::default();
             }),
             // This cluster has no gated pods, and FireCamp makes no interface in it.
             Operation::RemoveZoneGate { .. }
@@ -172,8 +174,10 @@ impl ClusterFixture {
             | Operation::DrainInterface(_)
             | Operation::DetachInterface { .. }
             | Operation::DeleteInterface(_) => {}
-            Operation::UpdateClaimStatus { member, conditions, .. } => {
-                self.claim(&member, |seen| seen.conditions = conditions);
+            Operation::UpdateClaimStatus { member, change, .. } => {
+                self.claim(&member, |seen| {
+                    seen.conditions = change.applied(&[]).as_slice().into();
+                });
             }
             Operation::UpdatePoolStatus { pool, status, .. } => {
                 if let Some(Some(seen)) = self.view.pools.get_mut(&pool) {

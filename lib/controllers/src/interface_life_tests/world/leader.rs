@@ -40,7 +40,7 @@ impl World {
         let records = self.records.values().map(|one| (one.name.clone(), Some(one.clone())));
         view.interfaces = records.collect();
         let id = Identity {
-            uid: crate::leader::Uid::new("ip").unwrap(),
+            uid: firecamp_core::ids::Uid::new("ip").unwrap(),
             version: parsed("1"),
             deleting: false,
         };
@@ -50,10 +50,14 @@ impl World {
             // Each attach and each end of one changes the spec.
             generation: 2 * record.epoch.0 + u64::from(is_parked(record)),
             finalizers: Vec::new(),
-            status: firecamp_registry::api::StaticIPStatus::default(),
+            phase: None,
+            conditions: crate::leader::SeenConditions::default(),
         };
-        view.addresses =
-            self.addresses.iter().map(|(at, record)| (*at, Some(observed(record)))).collect();
+        view.addresses = self
+            .addresses
+            .iter()
+            .map(|(at, record)| (*at, Some(Box::new(observed(record)))))
+            .collect();
         view
     }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use firecamp_core::ids::Uid;
 use firecamp_registry::api::Condition;
 
-use crate::leader::view::{Identity, Uid};
+use crate::leader::view::Identity;
 
 /// Namespace and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 //! The nodes and members of the fleet, and what all agents share: EC2, the Lease and chance.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::{CloudKind, Effect as Took, RegistryFailure, RegistryKind};
@@ -10,13 +10,12 @@ use firecamp_core::node_identity::Eni;
 use firecamp_core::record::{Attachment, Claim, State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_node::volumes::Recheck;
-use firecamp_registry::api::StaticIPStatus;
 
 use super::{AGENTS, OTHERS, REFILL};
 use crate::interface_life_tests::histories::Random;
 use crate::leader::{
     ClusterEvent, Event as LeaderEvent, Identity, LeaseWrite, NodeReadiness, ObjectEvent,
-    ObservedClaim, ObservedLease, ObservedStaticIp, Terms,
+    ObservedClaim, ObservedLease, ObservedStaticIp, SeenConditions, Terms,
 };
 
 pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -143,7 +142,7 @@ impl Outside {
 }
 
 fn identity(name: &str) -> Identity {
-    let uid = crate::leader::Uid::new(name).unwrap();
+    let uid = firecamp_core::ids::Uid::new(name).unwrap();
     Identity { uid, version: parsed("7"), deleting: false }
 }
 
@@ -156,7 +155,8 @@ pub(super) fn cluster() -> Vec<LeaderEvent> {
             record: record(number),
             generation: 1,
             finalizers: Vec::new(),
-            status: StaticIPStatus::default(),
+            phase: None,
+            conditions: SeenConditions::default(),
         };
         (address(number), Some(observed))
     });
@@ -164,16 +164,21 @@ pub(super) fn cluster() -> Vec<LeaderEvent> {
         let (member, pool, at) = (member(number), parsed("pool"), Some(address(number)));
         let claim = Claim { member: member.clone(), pool, requested: None, address: at, set: None };
         let id = identity(&format!("claim-{number}"));
-        let (owner, conditions) = (None, Vec::new());
+        let (owner, conditions) = (None, SeenConditions::default());
         (member, Some(ObservedClaim { id, claim, generation: 1, owner, conditions }))
     });
-    let all = [
-        ClusterEvent::Nodes(ObjectEvent::Listed(nodes.collect())),
-        ClusterEvent::StaticIps(ObjectEvent::Listed(addresses.collect())),
-        ClusterEvent::Claims(ObjectEvent::Listed(claims.collect())),
-        ClusterEvent::Pools(ObjectEvent::Listed(BTreeMap::new())),
-        ClusterEvent::Sets(ObjectEvent::Listed(BTreeMap::new())),
-        ClusterEvent::GatedPods(ObjectEvent::Listed(BTreeMap::new())),
+    let nodes = ObjectEvent::list(nodes).into_iter().map(ClusterEvent::Nodes);
+    let addresses = ObjectEvent::list(addresses).into_iter().map(ClusterEvent::StaticIps);
+    let claims = ObjectEvent::list(claims).into_iter().map(ClusterEvent::Claims);
+    let others = [
+        ClusterEvent::Pools(ObjectEvent::Listed(BTreeSet::new())),
+        ClusterEvent::Sets(ObjectEvent::Listed(BTreeSet::new())),
+        ClusterEvent::GatedPods(ObjectEvent::Listed(BTreeSet::new())),
     ];
-    all.into_iter().map(|event| LeaderEvent::Cluster(Box::new(event))).collect()
+    nodes
+        .chain(addresses)
+        .chain(claims)
+        .chain(others)
+        .map(|event| LeaderEvent::Cluster(Box::new(event)))
+        .collect()
 }

@@ -111,8 +111,8 @@ fn many_misplaced_addresses_are_named_in_turns_one_of_each_node() {
         let node = format!("n{}", number / 2);
         view.nodes.insert(parsed(&node), Some(NodeReadiness::Ready.into()));
         let held = attachment(State::Attached, "pod", &node);
-        view.addresses.insert(*at, Some(address(*at, &name, Some(held))));
-        view.claims.insert(member(&name), Some(claim(&name, Some(*at), None)));
+        view.addresses.insert(*at, Some(address(*at, &name, Some(held)).into()));
+        view.claims.insert(member(&name), Some(claim(&name, Some(*at), None).into()));
     }
     let mut agent = Agent::leading(&view);
     agent.interfaces = Some(Ok(Vec::new()));

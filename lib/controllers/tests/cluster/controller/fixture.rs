@@ -93,15 +93,16 @@ impl Agent {
     pub(super) fn list(&mut self, view: &View) {
         let View { addresses, claims, pools, sets, nodes, gated_pods, interfaces, .. } =
             view.clone();
-        for event in [
-            ClusterEvent::StaticIps(ObjectEvent::Listed(addresses)),
-            ClusterEvent::Claims(ObjectEvent::Listed(claims)),
-            ClusterEvent::Pools(ObjectEvent::Listed(pools)),
-            ClusterEvent::Sets(ObjectEvent::Listed(sets)),
-            ClusterEvent::Nodes(ObjectEvent::Listed(nodes)),
-            ClusterEvent::GatedPods(ObjectEvent::Listed(gated_pods)),
-            ClusterEvent::Interfaces(ObjectEvent::Listed(interfaces)),
-        ] {
+        let addresses = addresses.into_iter().map(|(at, it)| (at, it.map(|it| *it)));
+        let claims = claims.into_iter().map(|(member, it)| (member, it.map(|it| *it)));
+        for event in list(addresses, ClusterEvent::StaticIps)
+            .chain(list(claims, ClusterEvent::Claims))
+            .chain(list(pools, ClusterEvent::Pools))
+            .chain(list(sets, ClusterEvent::Sets))
+            .chain(list(nodes, ClusterEvent::Nodes))
+            .chain(list(gated_pods, ClusterEvent::GatedPods))
+            .chain(list(interfaces, ClusterEvent::Interfaces))
+        {
             assert_eq!(self.handle(Event::Cluster(Box::new(event))), Vec::new());
         }
     }
@@ -261,4 +262,12 @@ pub(super) fn unready_node() -> View {
     let mut view = ClusterFixture::with_member(State::Attached).view;
     view.nodes.insert(parsed("n1"), Some(NodeReadiness::NotReady.into()));
     view
+}
+
+/// What a complete list of a kind reports.
+pub(super) fn list<K: Ord + Clone, T>(
+    all: impl IntoIterator<Item = (K, Option<T>)>,
+    kind: fn(ObjectEvent<K, T>) -> ClusterEvent,
+) -> impl Iterator<Item = ClusterEvent> {
+    ObjectEvent::list(all).into_iter().map(kind)
 }

@@ -78,8 +78,8 @@ fn pass_skips_the_queries_for_which_there_is_no_time() {
     for (number, last) in (0..).zip(50..55) {
         let (at, name) = (Ipv4Addr::new(10, 0, 1, last), format!("redis-{number}"));
         let held = attachment(State::Attached, "pod", "lost");
-        view.addresses.insert(at, Some(address(at, &name, Some(held))));
-        view.claims.insert(member(&name), Some(claim(&name, Some(at), None)));
+        view.addresses.insert(at, Some(address(at, &name, Some(held)).into()));
+        view.claims.insert(member(&name), Some(claim(&name, Some(at), None).into()));
     }
     let mut agent = Agent::leading(&view);
     agent.query_time = SECOND * 8;

@@ -35,10 +35,10 @@ impl ClusterFixture {
             let (version, node) = (self.version(), self.rng.small(NODES));
             let taken = Some(attachment(State::Attached, number, node));
             let seen = address((number, number), version.clone(), taken);
-            self.view.addresses.insert(at(number), Some(seen));
+            self.view.addresses.insert(at(number), Some(seen.into()));
             let mut seen = claim(number, version, Some(at(number)));
             seen.owner = (!self.rng.once_in(3)).then(|| owner(1));
-            self.view.claims.insert(member(number), Some(seen));
+            self.view.claims.insert(member(number), Some(seen.into()));
             self.change_pod(number);
         }
         self.change_set();
@@ -71,7 +71,8 @@ impl ClusterFixture {
         let (version, state) = (self.version(), pick(&mut self.rng, &STATES));
         let (pod, node) = (pick(&mut self.rng, &[number, number + 100]), self.node());
         let taken = (!self.rng.once_in(8)).then(|| attachment(state, pod, node));
-        self.view.addresses.insert(at(number), Some(address((number, of), version, taken)));
+        let seen = address((number, of), version, taken);
+        self.view.addresses.insert(at(number), Some(seen.into()));
     }
 
     fn node(&mut self) -> u8 {
@@ -123,7 +124,7 @@ impl ClusterFixture {
                 } else if kind == 7 {
                     seen.claim.pool = parsed("other");
                 }
-                self.view.claims.insert(member(number), Some(seen));
+                self.view.claims.insert(member(number), Some(seen.into()));
             }
         }
     }
@@ -135,15 +136,15 @@ impl ClusterFixture {
             seen.id.deleting = true;
             return;
         }
-        seen.conditions.retain(|one| one.kind != VOLUME_READY);
-        seen.conditions.push(Condition {
+        let volume = Condition {
             kind: VOLUME_READY.to_owned(),
             status: if good { "True" } else { "False" }.to_owned(),
             reason: "NotMounted".to_owned(),
             message: "it is not mounted".to_owned(),
             last_transition_time: Some("2026-11-20T00:00:00Z".to_owned()),
             observed_generation: Some(seen.generation),
-        });
+        };
+        seen.conditions = [volume].as_slice().into();
     }
 
     fn change_pod(&mut self, number: u8) {

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_controllers::leader::{
-    Identity, ObservedClaim, ObservedPool, ObservedStaticIp, Owner, SetName, Uid,
+    Identity, ObservedClaim, ObservedPool, ObservedStaticIp, Owner, SeenConditions, SetName,
 };
 use firecamp_core::contract::cluster::FINALIZER;
-use firecamp_core::ids::{Epoch, Member, Version};
+use firecamp_core::ids::{Epoch, Member, Uid, Version};
 use firecamp_core::record::{
     Attachment, Claim, OrphanPolicy, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
 };
-use firecamp_registry::api::{ClaimRetentionPolicy, ReclaimPolicy, StaticIPStatus};
+use firecamp_registry::api::{ClaimRetentionPolicy, ReclaimPolicy};
 
 use super::parsed;
 
@@ -32,7 +32,7 @@ pub(super) fn set_name() -> SetName {
 }
 
 pub(super) fn owner(number: u8) -> Owner {
-    Owner { name: "redis".to_owned(), uid: uid(&format!("set-{number}")) }
+    Owner { name: parsed("redis"), uid: uid(&format!("set-{number}")) }
 }
 
 fn identity(text: &str, version: Version) -> Identity {
@@ -71,7 +71,8 @@ pub(super) fn address(
         record,
         generation: 1,
         finalizers: vec![FINALIZER.to_owned()],
-        status: StaticIPStatus::default(),
+        phase: None,
+        conditions: SeenConditions::default(),
     }
 }
 
@@ -87,7 +88,7 @@ pub(super) fn claim(number: u8, version: Version, address: Option<Ipv4Addr>) -> 
         },
         generation: 4,
         owner: None,
-        conditions: Vec::new(),
+        conditions: SeenConditions::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Services, EndpointSlices and DNSEndpoints: an API server that tells of changes as a watch does.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use firecamp_controllers::leader::{
 use firecamp_registry::api::Condition;
 
 use super::super::super::support::{ClusterFixture, address, claim, identity, member, owner, uid};
-use super::super::fixture::{Agent, SECOND, Seen};
+use super::super::fixture::{Agent, SECOND, Seen, list};
 use super::stored::Stored;
 
 /// The address of redis-N: 10.0.1.50 and following.
@@ -82,8 +82,8 @@ impl Cluster {
         fixture.put(address(ip(0), "redis-0", None));
         fixture.claim(claim("redis-0", Some(ip(0)), Some(owner("set-1"))));
         let mut cluster = Self::before_lists(&fixture.view);
-        cluster.tell(ClusterEvent::Services(ObjectEvent::Listed(BTreeMap::new())));
-        cluster.tell(ClusterEvent::Slices(ObjectEvent::Listed(BTreeMap::new())));
+        cluster.tell(ClusterEvent::Services(ObjectEvent::Listed(BTreeSet::new())));
+        cluster.tell(ClusterEvent::Slices(ObjectEvent::Listed(BTreeSet::new())));
         cluster.tell(ClusterEvent::Records(ObjectEvent::Current(false)));
         cluster
     }
@@ -94,11 +94,11 @@ impl Cluster {
             of.iter().map(|(name, it)| (name.clone(), Some(it.clone()))).collect()
         }
         let stored = self.stored.borrow();
-        let services = ClusterEvent::Services(ObjectEvent::Listed(all(&stored.services)));
-        let slices = ClusterEvent::Slices(ObjectEvent::Listed(all(&stored.slices)));
-        let records = ClusterEvent::Records(ObjectEvent::Listed(all(&stored.records)));
+        let services = list(all(&stored.services), ClusterEvent::Services);
+        let slices = list(all(&stored.slices), ClusterEvent::Slices);
+        let records = list(all(&stored.records), ClusterEvent::Records);
         drop(stored);
-        for event in [services, slices, records] {
+        for event in services.chain(slices).chain(records) {
             self.tell(event);
         }
     }

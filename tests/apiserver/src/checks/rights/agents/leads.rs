@@ -1,11 +1,13 @@
 //! The leader acts for the whole cluster.
 
-use firecamp_controllers::leader::{Candidate, Change, Cluster as _, GatedPod, Identity, SetName};
+use firecamp_controllers::leader::{
+    Candidate, Change, Cluster as _, ConditionChange, ConditionKind, GatedPod, Identity, SetName,
+};
 use firecamp_core::contract::cluster::{ZONE_GATE, ZONE_LABEL, condition, reason};
 use firecamp_core::ids::Member;
 use firecamp_core::time::Moment;
 use firecamp_kube::{KubeCluster, KubeRegistry};
-use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
+use firecamp_registry::api::{Condition, StaticIPPoolStatus};
 use serde_json::json;
 
 use super::super::wrong;
@@ -109,18 +111,21 @@ async fn records(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let own = Change::RecordOwner(member.clone(), observed.id, None);
     holder.change(&own).await.map_err(wrong)?;
     let observed = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
-    let report =
-        Change::UpdateClaimStatus(member.clone(), observed.id, vec![bound(observed.generation)]);
+    let set = ConditionChange::Set(bound(observed.generation));
+    let report = Change::UpdateClaimStatus(member.clone(), observed.id, set);
     holder.change(&report).await.map_err(wrong)?;
     let observed = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
-    let reported = observed.conditions.first();
-    let dated = reported.is_some_and(|one| one.last_transition_time.is_some());
-    let of_spec = reported.and_then(|one| one.observed_generation) == Some(observed.generation);
-    ensure(dated && of_spec && observed.generation > 0, || format!("{:?}", observed.conditions))?;
+    let path = format!("{GROUP}/namespaces/prod/staticipclaims/redis-0");
+    let stored = site.cluster.api.get(&path).await?.json();
+    let reported = &stored["status"]["conditions"][0];
+    let dated = reported["lastTransitionTime"].is_string();
+    let of_spec = reported["observedGeneration"] == observed.generation;
+    ensure(dated && of_spec && observed.generation > 0, || reported.to_string())?;
     holder.change(&Change::DeleteClaim(member.clone(), observed.id)).await.map_err(wrong)?;
     holder.change(&Change::Restore(observed.claim, None)).await.map_err(wrong)?;
-    let report =
-        Change::UpdateStaticIpStatus(FIRST, the_address(holder).await?, StaticIPStatus::default());
+    let (id, remove) =
+        (the_address(holder).await?, ConditionChange::Remove(ConditionKind::Claimed));
+    let report = Change::UpdateStaticIpStatus(FIRST, id, None, remove);
     holder.change(&report).await.map_err(wrong)?;
     let pools = holder.pools().list().await.map_err(wrong)?;
     let pool = pools.into_iter().next().ok_or("no pool")?.object?;
