@@ -198,9 +198,8 @@ impl StaticIp {
         member.share(texts);
         let enis = attachment.iter_mut().filter_map(|it| it.eni.as_mut());
         enis.chain(reserved_on).for_each(|eni| eni.share(texts));
-        if let Some(Attachment { node, run, .. }) = attachment {
+        if let Some(Attachment { node, .. }) = attachment {
             node.share(texts);
-            run.share(texts);
         }
     }
 

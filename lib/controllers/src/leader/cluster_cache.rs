@@ -211,3 +211,31 @@ impl Synced {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(cache: &ClusterCache) -> Vec<&str> {
+        cache.content().nodes.keys().map(NodeName::as_str).collect()
+    }
+
+    #[test]
+    fn only_a_complete_list_shows_that_an_object_is_gone() {
+        let mut cache = ClusterCache::default();
+        let name = |text: &str| NodeName::new(text).unwrap();
+        let mut tell = |event| {
+            cache.apply(ClusterEvent::Nodes(event));
+            let all = nodes(&cache).join(" ");
+            (all, cache.synced.listed.contains(&Kind::Nodes))
+        };
+        assert_eq!(tell(ObjectEvent::Listing(name("a"), None)), ("a".to_owned(), false));
+        assert_eq!(tell(ObjectEvent::Listing(name("b"), None)), ("a b".to_owned(), false));
+        let all = BTreeSet::from(["a", "b"].map(name));
+        assert_eq!(tell(ObjectEvent::Listed(all)), ("a b".to_owned(), true));
+        // A list that does not end, and then one that does.
+        assert_eq!(tell(ObjectEvent::Listing(name("c"), None)), ("a b c".to_owned(), true));
+        assert_eq!(tell(ObjectEvent::Listing(name("b"), None)), ("a b c".to_owned(), true));
+        assert_eq!(tell(ObjectEvent::Listed([name("b")].into())), ("b".to_owned(), true));
+    }
+}

@@ -39,7 +39,7 @@ pub struct ObservedStaticIp {
     pub record: StaticIp,
     /// Its generation.
     pub generation: u64,
-    /// Its finalizers.
+    /// Its finalizers while it is being deleted.
     pub finalizers: Vec<String>,
     /// Its lifecycle phase.
     pub phase: Option<AddressPhase>,

@@ -1,11 +1,11 @@
 //! The requests for the leader's changes.
 
-use firecamp_controllers::leader::{Change, Owner};
+use firecamp_controllers::leader::{Change, Identity, Owner};
 use firecamp_core::contract::cluster::{ZONE_LABEL, annotation};
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::Zone;
 use firecamp_core::record::Claim;
-use firecamp_registry::api::{Condition, StaticIPClaim};
+use firecamp_registry::api::{Condition, StaticIPClaim, StaticIPPoolStatus};
 use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -71,31 +71,27 @@ pub(super) fn request(change: &Change, conditions: &[Condition]) -> Result<Call,
         Change::Restore(claim, owner) => restored(claim, owner.as_ref()),
         Change::UpdateStaticIpStatus(address, id, phase, change) => {
             let conditions = dated(&change.applied(conditions));
-            let patch = json!({
-                "metadata": { "resourceVersion": id.version.as_str() },
-                "status": { "phase": phase, "conditions": conditions },
-            });
-            patched(&Place::static_ip(*address), "write the status of", "/status", &patch)
+            let status = json!({ "phase": phase, "conditions": conditions });
+            reported(&Place::static_ip(*address), id, &status)
         }
         Change::UpdateClaimStatus(member, id, change) => {
-            let metadata = json!({ "resourceVersion": id.version.as_str() });
             let status = json!({ "conditions": dated(&change.applied(conditions)) });
-            let patch = json!({ "metadata": metadata, "status": status });
-            patched(&Place::claim(member), "write the status of", "/status", &patch)
+            reported(&Place::claim(member), id, &status)
         }
         Change::UpdatePoolStatus(pool, id, status) => {
-            let patch = json!({
-                "metadata": { "resourceVersion": id.version.as_str() },
-                "status": {
-                    "total": status.total,
-                    "allocated": status.allocated,
-                    "free": status.free,
-                    "conditions": dated(&status.conditions),
-                },
-            });
-            patched(&Place::pool(pool), "write the status of", "/status", &patch)
+            let StaticIPPoolStatus { total, allocated, free, conditions } = status;
+            let conditions = dated(conditions);
+            let status = json!({ "total": total, "allocated": allocated, "free": free,
+                "conditions": conditions });
+            reported(&Place::pool(pool), id, &status)
         }
     }
+}
+
+fn reported(place: &Place, id: &Identity, status: &Value) -> Result<Call, RegistryFailure> {
+    let metadata = json!({ "resourceVersion": id.version.as_str() });
+    let patch = json!({ "metadata": metadata, "status": status });
+    patched(place, "write the status of", "/status", &patch)
 }
 
 /// The annotations of the owner; a merge patch deletes a field by `null`.

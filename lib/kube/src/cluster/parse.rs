@@ -155,7 +155,10 @@ impl Watchable for ObservedStaticIp {
         let record = StaticIp::try_from(&object).map_err(|wrong| wrong.to_string())?;
         let StaticIPStatus { phase, conditions } = extra.status.unwrap_or_default();
         let conditions = conditions.as_slice().into();
-        let Meta { generation, finalizers, .. } = extra.meta;
+        let Meta { generation, mut finalizers, .. } = extra.meta;
+        if !extra.id.deleting {
+            finalizers = Vec::new();
+        }
         Ok(ObservedStaticIp { id: extra.id, record, generation, finalizers, phase, conditions })
     }
 }
