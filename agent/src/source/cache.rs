@@ -131,7 +131,9 @@ mod tests {
     }
 
     fn list(cache: &mut Cache<&'static str, u64>, all: &[(&'static str, u64)]) {
-        all.iter().for_each(|(key, object)| cache.changed(key, Some(*object)));
+        for (key, object) in all {
+            cache.changed(key, Some(*object));
+        }
         cache.listed(&all.iter().map(|(key, _)| *key).collect());
     }
 

@@ -100,7 +100,9 @@ impl Claim {
     pub fn share(&mut self, texts: &mut SharedTexts) {
         self.member.share(texts);
         self.pool.share(texts);
-        self.set.iter_mut().for_each(|set| set.share(texts));
+        if let Some(set) = &mut self.set {
+            set.share(texts);
+        }
     }
 }
 

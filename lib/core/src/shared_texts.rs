@@ -31,7 +31,9 @@ mod tests {
     fn equal_texts_are_one_copy_until_nothing_has_them() {
         let mut texts = SharedTexts::default();
         let mut nodes = ["node-1", "node-1", "node-2"].map(|name| NodeName::new(name).unwrap());
-        nodes.iter_mut().for_each(|node| node.share(&mut texts));
+        for node in &mut nodes {
+            node.share(&mut texts);
+        }
         let [first, second, third] = &nodes;
         assert!(std::ptr::eq(first.as_str(), second.as_str()));
         assert_eq!((first.as_str(), third.as_str()), ("node-1", "node-2"));

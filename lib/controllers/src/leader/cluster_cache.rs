@@ -163,7 +163,9 @@ impl ClusterCache {
             ClusterEvent::Claims(mut event) => {
                 if let Some((member, object)) = event.object_mut() {
                     member.share(texts);
-                    object.iter_mut().for_each(|object| object.share(texts));
+                    if let Some(object) = object {
+                        object.share(texts);
+                    }
                 }
                 synced.apply(Kind::Claims, &mut view.claims, event);
             }
