@@ -192,6 +192,8 @@ mod tests {
         let mut it = cache(&[("a", 1)]);
         it.changed("a", None);
         assert_eq!(it.known(&"a"), Known::Invalid);
+        it.listed(&BTreeSet::from(["a"]));
+        assert_eq!(it.known(&"a"), Known::Invalid);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Follows one kind while the agent runs: lists and watches, and again after each interruption.
 //!
 //! Guarantees: when a watch ends, the cache stays: each object of the next list replaces what was
-//! known of it, and only a complete list shows that others are gone. A list happens
-//! at the start, when the server cannot continue from a version (410), and periodically in case the
-//! server left something out. An outage causes two log lines.
+//! known of it, and only a complete list shows that others are gone. A list happens at the start,
+//! when the server cannot continue from a version (410), and periodically in case the server left
+//! something out. An outage causes two log lines.
 
 use std::collections::BTreeSet;
 use std::pin::pin;

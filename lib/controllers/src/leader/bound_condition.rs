@@ -116,7 +116,7 @@ fn changed(operation: &Operation) -> Option<&Member> {
 /// The condition to write, if it differs from the current one.
 fn change(observed: &ObservedClaim, verdict: Verdict) -> Option<ConditionChange> {
     let change = ConditionChange::Set(verdict.condition(observed.generation));
-    (!observed.conditions.show(&change)).then_some(change)
+    (!observed.conditions.unchanged_by(&change)).then_some(change)
 }
 
 /// The condition of a claim.

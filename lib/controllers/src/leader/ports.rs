@@ -16,7 +16,8 @@ use crate::leader::view::{
 };
 
 /// A change of something that the protocol itself never changes. Each names the version that was
-/// read, and fails if the object has changed since.
+/// read, and fails if the object has changed since. A [`ConditionChange`] reads the object's other
+/// conditions first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Record the owner of a claim, or that it has none.

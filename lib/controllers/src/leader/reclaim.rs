@@ -230,7 +230,7 @@ fn update_status(
     phase: Option<AddressPhase>,
     change: ConditionChange,
 ) -> Option<Operation> {
-    let same = observed.phase == phase && observed.conditions.show(&change);
+    let same = observed.phase == phase && observed.conditions.unchanged_by(&change);
     let id = observed.id.clone();
     (!same).then_some(Operation::UpdateStaticIpStatus { address, id, phase, change })
 }

@@ -100,8 +100,8 @@ impl SeenConditions {
         self.0.iter().find(waits).copied()
     }
 
-    /// Whether the change would change nothing.
-    pub(crate) fn show(&self, change: &ConditionChange) -> bool {
+    /// Whether the change changes nothing. A condition without its time is always written again.
+    pub(crate) fn unchanged_by(&self, change: &ConditionChange) -> bool {
         match change {
             ConditionChange::Set(wanted) => SeenCondition::of(wanted)
                 .is_some_and(|wanted| self.0.contains(&SeenCondition { dated: true, ..wanted })),

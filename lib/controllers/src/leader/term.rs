@@ -16,8 +16,8 @@ use super::ec2_list::{Ec2Lists, ListAnswer};
 use super::names::{AllowedZones, Names, NamesResult};
 use super::pass::{Pass, PlannedOperations, RunningQueries, Scope};
 use super::{
-    Call, ClusterEvent, Ec2Call, Ec2Reachability, Effect, Facts, PassStep, Planner, Report, Site,
-    StepResult, timing, usage,
+    Call, ClusterEvent, Ec2Call, Ec2Reachability, Effect, Facts, ObjectEvent, PassStep, Planner,
+    Report, Site, StepResult, timing, usage,
 };
 
 /// Poll interval until everything is listed and the first pass can start.
@@ -103,9 +103,23 @@ impl Term {
         if let Some(names) = &mut self.names {
             names.observe(&event, self.cache.content());
         }
-        let concerns_gates = matches!(event, ClusterEvent::GatedPods(_) | ClusterEvent::Claims(_));
+        let concerns_gates = self.concerns_gates(&event);
         self.cache.apply(event);
         self.gates_changed |= concerns_gates && !self.cache.content().gated_pods.is_empty();
+    }
+
+    /// Whether gated pods may depend on the event. Of a list only its end counts, so that one of
+    /// tens of thousands of claims does not begin a pass for each.
+    fn concerns_gates(&self, event: &ClusterEvent) -> bool {
+        if let ClusterEvent::GatedPods(ObjectEvent::Deleted(member)) = event {
+            return self.cache.content().gated_pods.contains_key(member);
+        }
+        let listing = matches!(
+            event,
+            ClusterEvent::GatedPods(ObjectEvent::Listing(..))
+                | ClusterEvent::Claims(ObjectEvent::Listing(..))
+        );
+        !listing && matches!(event, ClusterEvent::GatedPods(_) | ClusterEvent::Claims(_))
     }
 
     /// Begins a pass if one is due and everything is listed.

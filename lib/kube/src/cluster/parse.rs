@@ -7,7 +7,7 @@ use firecamp_controllers::leader::{
     ObservedStaticIp, Owner, SetName, StatefulSet,
 };
 use firecamp_core::contract::cluster::{ZONE_LABEL, annotation};
-use firecamp_core::ids::{SetName as OwnerName, Uid, Version};
+use firecamp_core::ids::{self, Uid, Version};
 use firecamp_core::ports::PodView;
 use firecamp_core::record::{Claim, Pool, StaticIp};
 use firecamp_registry::api::{
@@ -97,7 +97,7 @@ impl Meta {
 
     /// The recorded StatefulSet.
     fn owner(&self) -> Option<Owner> {
-        let name = OwnerName::new(self.annotations.get(annotation::SET)?).ok()?;
+        let name = ids::SetName::new(self.annotations.get(annotation::SET)?).ok()?;
         let uid = Uid::new(self.annotations.get(annotation::SET_UID)?).ok()?;
         Some(Owner { name, uid })
     }
@@ -114,7 +114,7 @@ impl Meta {
         if !found.is_stateful_set() {
             return None;
         }
-        let (name, uid) = (OwnerName::new(&found.name).ok()?, Uid::new(&found.uid).ok()?);
+        let (name, uid) = (ids::SetName::new(&found.name).ok()?, Uid::new(&found.uid).ok()?);
         Some(Owner { name, uid })
     }
 }

@@ -91,15 +91,18 @@ pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_s
     let before = cluster.last_call()?;
     let watch = cluster.watch_kernel(&old.node).await?;
     let client = cluster.record_answers(held.address).await?;
-    // It removes the address of a pod that is gone after five seconds of draining; how soon the
-    // successor starts depends on the machine.
+    // The agent removes the address of a pod that is gone after draining it for five seconds. On a
+    // slow machine the successor starts later.
     let agent = cluster.agent_of(&old.node)?;
     let take_over = async || {
         send(agent, Signal::SIGSTOP)?;
-        let deleted = cluster.force_delete(&old).await;
-        let taken = cluster.wait_taken_over(&old, &held).await;
+        let taken = async {
+            cluster.force_delete(&old).await?;
+            cluster.wait_taken_over(&old, &held).await
+        };
+        let taken = taken.await;
         send(agent, Signal::SIGCONT)?;
-        deleted.and(taken)
+        taken
     };
     cluster.while_it_cannot_be_killed(&old, take_over).await?;
     let next = cluster.wait_ready(&old.name, Some(&old)).await?;
