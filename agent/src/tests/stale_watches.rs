@@ -1,10 +1,15 @@
 //! What the watches show is old, or lacks something, and nothing follows from that.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use firecamp_apiserver::{Ending, Fault};
+use firecamp_apiserver::{ApiServer, Ending, Fault};
+use firecamp_controllers::leader::ObjectEvent;
+use firecamp_kube::{KubeCluster, KubeRegistry, Timeouts};
+use serde_json::json;
 
 use super::harness::{IPS, NODE, Node, OTHER_POD, POD, Running, until};
+use crate::source::follow;
 
 const LONG: Duration = Duration::from_mins(25);
 
@@ -203,4 +208,38 @@ async fn f080_registry_restored_from_backup_takes_nothing_from_the_holder() {
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_list_says_nothing_of_what_the_next_one_lacks() {
+    let server = ApiServer::default();
+    for index in 0..600 {
+        let metadata = json!({ "uid": format!("uid-{index}"), "resourceVersion": "1" });
+        let pod = json!({ "metadata": metadata, "spec": {} });
+        server.set_pod("prod", &format!("redis-{index:03}"), pod);
+    }
+    let cluster = KubeCluster::new(&KubeRegistry::new(server.client(), Timeouts::default()));
+    let pods = cluster.unscheduled_pods();
+    let (mut interrupted, mut listed): (bool, Option<BTreeSet<String>>) = (false, None);
+    let followed = follow(
+        &pods,
+        |item| Some(item.name().to_owned()),
+        |event| match event {
+            ObjectEvent::Listing(name, _) if !interrupted => {
+                assert_eq!(name, "redis-000");
+                server.fail_next("GET", "pods", Fault::LostRequest);
+                server.remove("pods", Some("prod"), &name);
+                interrupted = true;
+            }
+            ObjectEvent::Listed(all) => listed = Some(all),
+            ObjectEvent::Listing(..)
+            | ObjectEvent::Set(..)
+            | ObjectEvent::Deleted(_)
+            | ObjectEvent::Current(_) => {}
+        },
+    );
+    tokio::time::timeout(Duration::from_mins(1), followed).await.unwrap_err();
+    assert_eq!(server.unmet_faults(), 0);
+    let listed = listed.unwrap();
+    assert_eq!((listed.len(), listed.contains("redis-000")), (599, false));
 }
