@@ -2,10 +2,9 @@
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::attach::AttachInput;
-use firecamp_core::contract::endpoint;
-use firecamp_core::failure::HostFailure;
+use firecamp_core::contract::{endpoint, timing};
 use firecamp_engine::{Rng, Systems};
-use firecamp_host::{EniListFile, FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
+use firecamp_host::{FileOptions, HostTimeouts, LinuxHost, StaticIpFile, unwanted_enis};
 use firecamp_run::config::InitConfig;
 use firecamp_run::connect::AnyRegistry;
 use firecamp_run::report::Report;
@@ -15,9 +14,6 @@ pub(crate) type Node = Systems<AwsCloud, LinuxHost, AnyRegistry, StaticIpFile>;
 
 /// The protocol's input. A list of the agent's that is missing or unreadable is empty.
 pub(crate) fn input(config: &InitConfig) -> AttachInput {
-    let unread = |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
-    let list = |file: EniListFile| file.read().inspect_err(unread).unwrap_or_default();
-    let run_dir = &config.places.run_dir;
     AttachInput {
         member: config.identity.member.clone(),
         pod: config.identity.pod.clone(),
@@ -25,8 +21,8 @@ pub(crate) fn input(config: &InitConfig) -> AttachInput {
         cluster: config.cluster.clone(),
         pool: config.address.pool.clone(),
         rule: config.address.eni,
-        excluded: list(EniListFile::excluded(run_dir)),
-        avoided: list(EniListFile::avoided(run_dir)).into_keys().collect(),
+        unwanted: unwanted_enis(&config.places.run_dir),
+        metadata_poll: timing::METADATA_POLL,
         run: Rng::default().run_id(),
         deadline: config.address.timeout,
         predecessor_grace: config.address.predecessor_grace,

@@ -8,13 +8,12 @@ use firecamp_core::attach::AttachInput;
 use firecamp_core::contract::endpoint::{LONGEST_RELEASE, RESPONSE_WITHIN};
 use firecamp_core::contract::event::Notice;
 use firecamp_core::contract::{api, timing};
-use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{Epoch, NodeName};
 use firecamp_core::ports::{AskingPod, Cloud, Registry as _, ReviewedPod, SocketScope};
 use firecamp_core::record::{MemberRecords, State, StaticIp};
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_engine::{Begin, ClientsFile, Ended, Prepared, Rng, Run, Signal, Systems};
-use firecamp_host::EniListFile;
+use firecamp_host::unwanted_enis;
 use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::container_events;
 use firecamp_run::endpoint::{
@@ -207,8 +206,6 @@ fn attach_input(
     (by, pod): (&ReviewedPod, Option<&AskingPod>),
     request: &AttachRequest,
 ) -> AttachInput {
-    let unread = |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
-    let list = |file: EniListFile| file.read().inspect_err(unread).unwrap_or_default();
     let Served { node, cluster, rule, run_dir, .. } = served;
     AttachInput {
         member: by.member.clone(),
@@ -217,8 +214,8 @@ fn attach_input(
         cluster: cluster.clone(),
         pool: None,
         rule: *rule,
-        excluded: list(EniListFile::excluded(run_dir)),
-        avoided: list(EniListFile::avoided(run_dir)).into_keys().collect(),
+        unwanted: unwanted_enis(run_dir),
+        metadata_poll: timing::SHARED_METADATA_POLL,
         run: Rng::default().run_id(),
         deadline: Duration::from_millis(request.timeout_ms).min(timing::LONGEST_ATTACH),
         predecessor_grace: pod.map_or(timing::PREDECESSOR_GRACE, |pod| pod.grace),

@@ -17,7 +17,7 @@ mod messages;
 mod refused_addresses;
 mod undo;
 
-pub use self::input::{AttachInput, LookedUp};
+pub use self::input::{AttachInput, LookedUp, UnwantedEnis};
 
 use std::net::Ipv4Addr;
 

@@ -245,9 +245,12 @@ pub mod timing {
     /// [`CALL_BOUND`] after it was sent), a listed address may be the result of that earlier
     /// Assign.
     pub const METADATA_LAG: Duration = Duration::from_mins(1);
-    /// How often to poll IMDS for the address in the first two seconds after an Assign: EC2 takes
-    /// 1.2 s at the median, so this costs about 50 local reads.
+    /// How often an attach polls IMDS for the address in the first two seconds after an Assign. IMDS
+    /// drops what exceeds 1,024 packets a second (ec2-semantics, IMDSv2), a poll is one packet, and
+    /// a few members may start on a node at the same time, each in a process of its own.
     pub const METADATA_POLL: Duration = Duration::from_millis(25);
+    /// The same in an agent, which reads once for all attaches that wait.
+    pub const SHARED_METADATA_POLL: Duration = Duration::from_millis(10);
     /// How often to poll the sockets of a terminating predecessor.
     pub const SOCKET_POLL: Duration = Duration::from_millis(25);
     /// How long to poll IMDS for the address before Describe decides instead (frozen IMDS).

@@ -10,6 +10,10 @@ use thiserror::Error;
 use crate::contract::api::EXTENDED_RESOURCE;
 use crate::contract::cluster::orphaned;
 use crate::shared_texts::SharedTexts;
+use crate::short_text::ShortText;
+
+/// The API server's UIDs have 36 characters (RFC 9562).
+type UidText = ShortText<36>;
 
 /// Why a text is not an identifier of a certain kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -50,6 +54,16 @@ macro_rules! text_serde {
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, $check:expr) => {
+        text_id!($(#[$doc])* $name(Arc<str>), $kind, $expected, $check);
+
+        impl $name {
+            /// Keeps the text once for all that have it.
+            pub fn share(&mut self, texts: &mut SharedTexts) {
+                texts.share(&mut self.0);
+            }
+        }
+    };
+    ($(#[$doc:meta])* $name:ident($text:ty), $kind:literal, $expected:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(
@@ -57,14 +71,14 @@ macro_rules! text_id {
             derive(serde::Serialize, serde::Deserialize),
             serde(try_from = "String", into = "String")
         )]
-        pub struct $name(Arc<str>);
+        pub struct $name($text);
 
         impl $name {
             /// Parses the text; fails if it is malformed.
             pub fn new(text: &str) -> Result<Self, InvalidId> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) {
-                    Ok(Self(Arc::from(text)))
+                    Ok(Self(<$text>::from(text)))
                 } else {
                     Err(invalid($kind, $expected, text))
                 }
@@ -73,11 +87,6 @@ macro_rules! text_id {
             /// The text of the identifier.
             pub fn as_str(&self) -> &str {
                 &self.0
-            }
-
-            /// Keeps the text once for all that have it.
-            pub fn share(&mut self, texts: &mut SharedTexts) {
-                texts.share(&mut self.0);
             }
         }
 
@@ -136,12 +145,12 @@ fn is_token(text: &str, max: usize) -> bool {
 
 text_id!(
     /// The UID of a pod, or in file mode any text by which the caller vouches for a member.
-    PodUid, "pod UID", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
+    PodUid(UidText), "pod UID", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
 );
 impl PodUid {
     /// The placeholder for the pod of an adopted address. No API server creates such a UID.
     pub fn orphaned() -> Self {
-        Self(Arc::from(orphaned::POD_UID))
+        Self(UidText::from(orphaned::POD_UID))
     }
 }
 
@@ -203,7 +212,7 @@ text_id!(
 );
 text_id!(
     /// The version of a stored object: opaque, compared for equality only (`resourceVersion`).
-    Version, "object version", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
+    Version(ShortText<20>), "object version", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
 );
 text_id!(
     /// The name of a `NodeInterface`.
@@ -219,11 +228,11 @@ impl InterfaceName {
 text_id!(
     /// The UID of an object of the API server, which distinguishes it from another object of the
     /// same name.
-    Uid, "object UID", "1 to 64 letters, digits, '-', '_' or '.'", |t| is_token(t, 64)
+    Uid(UidText), "object UID", "1 to 64 letters, digits, '-', '_' or '.'", |t| is_token(t, 64)
 );
 text_id!(
     /// One run of one process: distinguishes the answer to its own write from other writes.
-    RunId, "run id", "1 to 64 letters, digits, '-', '_' or '.'", |t| is_token(t, 64)
+    RunId(ShortText<16>), "run id", "1 to 64 letters, digits, '-', '_' or '.'", |t| is_token(t, 64)
 );
 
 /// One StatefulSet pod identity: namespace and pod name, written `NAMESPACE/NAME`.

@@ -27,6 +27,7 @@ pub mod record;
 pub mod release;
 mod retry_or_fail;
 pub mod shared_texts;
+mod short_text;
 pub mod step;
 pub mod takeover_wait;
 pub mod time;

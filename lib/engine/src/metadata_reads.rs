@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until};
 
 type Listed = Result<BTreeSet<Ipv4Addr>, CloudFailure>;
 
-/// The reads of each interface. At most one is open, and two begin [`timing::METADATA_POLL`] apart.
+/// The reads of each interface. At most one is open, and two begin
+/// [`timing::SHARED_METADATA_POLL`] apart.
 #[derive(Debug, Default)]
 pub(crate) struct MetadataReads {
     last: Mutex<BTreeMap<Mac, Arc<tokio::sync::Mutex<Option<Read>>>>>,
@@ -35,7 +36,7 @@ impl MetadataReads {
             if *begun > called {
                 return listed.clone();
             }
-            sleep_until(*begun + timing::METADATA_POLL).await;
+            sleep_until(*begun + timing::SHARED_METADATA_POLL).await;
         }
         let begun = Instant::now();
         let listed = read.await;
@@ -76,7 +77,7 @@ mod tests {
         };
         let all = tokio::join!(reads.listed(mac, read(1)), later(2), later(3));
         assert_eq!(all, (listing(1), listing(2), listing(2)));
-        sleep(timing::METADATA_POLL).await;
+        sleep(timing::SHARED_METADATA_POLL).await;
         assert_eq!(reads.listed(mac, read(4)).await, listing(4));
     }
 }

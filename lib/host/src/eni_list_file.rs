@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use firecamp_core::attach::UnwantedEnis;
 use firecamp_core::contract::path::{AVOIDED_ENIS, EXCLUDED_ENIS};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::EniId;
@@ -52,6 +53,16 @@ impl EniListFile {
 
     fn failed(&self, operation: &'static str, source: io::Error) -> HostFailure {
         HostError::File { operation, path: self.path.clone(), source }.into()
+    }
+}
+
+/// Both lists in the run directory. One that cannot be read is empty, and a warning says so.
+pub fn unwanted_enis(run_dir: &Path) -> UnwantedEnis {
+    let unread = |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
+    let list = |file: EniListFile| file.read().inspect_err(unread).unwrap_or_default();
+    UnwantedEnis {
+        excluded: list(EniListFile::excluded(run_dir)),
+        avoided: list(EniListFile::avoided(run_dir)).into_keys().collect(),
     }
 }
 

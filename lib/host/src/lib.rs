@@ -34,7 +34,7 @@ pub mod volumes;
 pub use address_tags::AddressTags;
 pub use atomic_replace::replace;
 pub use cleanup::{AgentLock, Cleared};
-pub use eni_list_file::{EniList, EniListFile};
+pub use eni_list_file::{EniList, EniListFile, unwanted_enis};
 pub use kernel_events::{Monitor, changes};
 pub use kernel_listing::Listing;
 pub use linux::{HostTimeouts, LinuxHost};

@@ -1,11 +1,10 @@
 //! Lifecycles of members' pods: the core's state machines, run by the real engine, with records and
 //! pods on the real API server and the simulated VPC, kernels and volumes of `firecamp-sim-tests`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::attach::AttachInput;
+use firecamp_core::attach::{AttachInput, UnwantedEnis};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{Member, PodUid};
@@ -111,8 +110,8 @@ impl<'a> Site<'a> {
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
             rule: EniRule::Primary,
-            excluded: BTreeMap::new(),
-            avoided: BTreeSet::new(),
+            unwanted: UnwantedEnis::default(),
+            metadata_poll: timing::METADATA_POLL,
             run: rng.run_id(),
             deadline,
             predecessor_grace: timing::PREDECESSOR_GRACE,

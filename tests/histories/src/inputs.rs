@@ -1,9 +1,8 @@
 //! The inputs of the state machines.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use firecamp_core::attach::AttachInput;
+use firecamp_core::attach::{AttachInput, UnwantedEnis};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ports::SocketScope;
@@ -24,8 +23,8 @@ pub fn attach(scenario: &Scenario, names: &Names, spawn: Spawn, run: u32) -> Att
         cluster: names.cluster.clone(),
         pool: None,
         rule,
-        excluded: BTreeMap::new(),
-        avoided: BTreeSet::new(),
+        unwanted: UnwantedEnis::default(),
+        metadata_poll: timing::METADATA_POLL,
         run: names.run(ProcessId(run)),
         deadline: shape.deadline(),
         predecessor_grace: shape.predecessor_grace(),

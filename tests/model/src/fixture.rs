@@ -1,11 +1,12 @@
 //! The members, nodes, ENIs and pods of the model, by small numbers and by the core's names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::attach::AttachInput;
+use firecamp_core::attach::{AttachInput, UnwantedEnis};
 use firecamp_core::choose_interface::EniRule;
+use firecamp_core::contract::timing;
 use firecamp_core::ids::{
     ClusterName, EniId, Epoch, Mac, Member, NodeName, PodUid, RunId, SubnetId, Version,
 };
@@ -164,8 +165,8 @@ impl Fixture {
             cluster: self.cluster.clone(),
             pool: None,
             rule: EniRule::Primary,
-            excluded: BTreeMap::new(),
-            avoided: BTreeSet::new(),
+            unwanted: UnwantedEnis::default(),
+            metadata_poll: timing::METADATA_POLL,
             run: Self::run(pod, Kind::Init, run),
             deadline: NEVER,
             predecessor_grace: crate::machines::TICK,

@@ -5,10 +5,10 @@
     reason = "test support: a failure here fails the test"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use firecamp_core::attach::AttachInput;
+use firecamp_core::attach::{AttachInput, UnwantedEnis};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Member, PodUid};
@@ -137,8 +137,8 @@ impl Pod {
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
             rule: self.rule,
-            excluded: BTreeMap::new(),
-            avoided: self.avoided.clone(),
+            unwanted: UnwantedEnis { avoided: self.avoided.clone(), ..UnwantedEnis::default() },
+            metadata_poll: timing::METADATA_POLL,
             run: self.rng.run_id(),
             deadline: self.deadline,
             predecessor_grace: self.predecessor_grace,

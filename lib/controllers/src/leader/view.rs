@@ -82,9 +82,8 @@ impl ObservedClaim {
     /// Keeps the texts that other objects repeat once for all.
     pub(super) fn share(&mut self, texts: &mut SharedTexts) {
         self.claim.share(texts);
-        if let Some(Owner { name, uid }) = &mut self.owner {
+        if let Some(Owner { name, .. }) = &mut self.owner {
             name.share(texts);
-            uid.share(texts);
         }
     }
 }

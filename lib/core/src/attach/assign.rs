@@ -185,7 +185,7 @@ impl Assign {
                     *crossed = Some(Step::Attach(AttachStep::DataPathSwitched));
                     return Ok(Some(self.moved(Path::Moved)));
                 }
-                self.after_unlisted(span.now)
+                self.after_unlisted(input, span.now)
             }
             (At::Shown, Reply::Owner(read)) => {
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;

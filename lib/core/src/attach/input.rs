@@ -25,12 +25,15 @@ pub struct AttachInput {
     pub pool: Option<PoolName>,
     /// Which ENI carries the address.
     pub rule: EniRule,
-    /// The ENIs that FireCamp must not use, because something else manages their addresses, with
-    /// the reason for each.
-    pub excluded: BTreeMap<EniId, String>,
-    /// The ENIs to use only if there is no other: full ones, and those without the cluster's tag.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub avoided: BTreeSet<EniId>,
+    /// Which ENIs not to use.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub unwanted: UnwantedEnis,
+    /// The least time between two reads of IMDS by this attach:
+    /// [`METADATA_POLL`](crate::contract::timing::METADATA_POLL), or
+    /// [`SHARED_METADATA_POLL`](crate::contract::timing::SHARED_METADATA_POLL) if one process reads
+    /// for all attaches of the node.
+    #[cfg_attr(feature = "serde", serde(default = "alone"))]
+    pub metadata_poll: Duration,
     /// This run of the process: random and never used before.
     pub run: RunId,
     /// The attach fails after this long.
@@ -40,6 +43,23 @@ pub struct AttachInput {
     /// What an agent looked up before its pod asked.
     #[cfg_attr(feature = "serde", serde(default))]
     pub looked_up: Option<Box<LookedUp>>,
+}
+
+/// The ENIs of a node that an attach must not, or should not use.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct UnwantedEnis {
+    /// Those that FireCamp must not use, because something else manages their addresses, with the
+    /// reason for each.
+    pub excluded: BTreeMap<EniId, String>,
+    /// Those to use only if there is no other: full ones, and those without the cluster's tag.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub avoided: BTreeSet<EniId>,
+}
+
+#[cfg(feature = "serde")]
+fn alone() -> Duration {
+    crate::contract::timing::METADATA_POLL
 }
 
 /// An owner look-up from before the run. An attach uses it only if the record that it reads has
@@ -59,6 +79,7 @@ pub struct LookedUp {
 impl AttachInput {
     /// What decides between several ENIs.
     pub(super) fn preference<'a>(&'a self, record: Option<&'a StaticIp>) -> Preference<'a> {
-        Preference { excluded: Some(&self.excluded), avoided: Some(&self.avoided), record }
+        let UnwantedEnis { excluded, avoided } = &self.unwanted;
+        Preference { excluded: Some(excluded), avoided: Some(avoided), record }
     }
 }

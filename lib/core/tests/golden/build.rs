@@ -1,11 +1,11 @@
 //! Converts a case's YAML to the core's types. An invalid case panics.
 #![expect(clippy::expect_used, clippy::panic, reason = "test support: an invalid case must fail")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::attach::{Attach, AttachInput, UnwantedEnis};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid, RunId, Version};
@@ -79,8 +79,8 @@ impl Case {
             cluster: parsed("test"),
             pool: None,
             rule: self.yaml.eni.as_deref().map_or(EniRule::Primary, parsed),
-            excluded: BTreeMap::new(),
-            avoided: BTreeSet::new(),
+            unwanted: UnwantedEnis::default(),
+            metadata_poll: timing::METADATA_POLL,
             run: parsed("run-now"),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: Duration::from_secs(30),

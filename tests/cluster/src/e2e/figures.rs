@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use procfs::process::{Process, Stat};
 use procfs::{Current as _, WithCurrentSystemInfo as _};
 use tokio::time::{Instant, sleep, sleep_until};
+use vpcbox::protocol::Call;
 
 use super::set::{FirecampContainers, NAMESPACE, Set, Stop};
 use super::test_cluster::{TestCluster, all_but, ensure};
@@ -111,6 +112,8 @@ struct Returns {
     same: Vec<Duration>,
     /// On another node.
     other: Vec<Duration>,
+    /// The same without the time that EC2 took to move the address.
+    beyond: Vec<Duration>,
 }
 
 /// Resources of an agent.
@@ -185,8 +188,13 @@ impl TestCluster<'_> {
             for ((_, name), number) in sets.iter().zip(group) {
                 let node = self.wait_ready(name, None).await?.node;
                 self.cordon(&[&node], true).await?;
+                let since = self.last_call()?;
                 let took = self.time_restart(name).await?;
-                returns.get_mut(*number).into_iter().for_each(|one| one.other.push(took));
+                let beyond = took.saturating_sub(self.moving(since)?);
+                if let Some(one) = returns.get_mut(*number) {
+                    one.other.push(took);
+                    one.beyond.push(beyond);
+                }
                 self.cordon(&[&node], false).await?;
             }
             if sets.iter().any(|(set, _)| set.firecamp.attaches()) {
@@ -207,6 +215,12 @@ impl TestCluster<'_> {
         let took = begun.elapsed();
         print_line(&format!("        {name}: {:.2} s", took.as_secs_f64()))?;
         Ok(took)
+    }
+
+    /// How long EC2 took to move addresses since this call.
+    fn moving(&self, since: u64) -> Outcome<Duration> {
+        let proven = self.mutations(since)?.iter().filter_map(Call::proven_after_us).sum();
+        Ok(Duration::from_micros(proven))
     }
 
     /// Measures the agents while the members are idle.

@@ -1,11 +1,11 @@
 //! The inputs of machines, a record, a node and a stream of random choices.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::agent::Operation;
-use firecamp_core::attach::AttachInput;
+use firecamp_core::attach::{AttachInput, UnwantedEnis};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
@@ -290,8 +290,8 @@ pub(crate) fn attach_input() -> AttachInput {
         cluster: parsed("test"),
         pool: None,
         rule: EniRule::Auto,
-        excluded: BTreeMap::new(),
-        avoided: BTreeSet::new(),
+        unwanted: UnwantedEnis::default(),
+        metadata_poll: timing::METADATA_POLL,
         run: parsed("run-now"),
         deadline: timing::ATTACH_DEADLINE,
         predecessor_grace: timing::PREDECESSOR_GRACE,

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::attach::{Attach, AttachInput, UnwantedEnis};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, FileFailure, HostKind, RegistryKind};
@@ -17,7 +17,7 @@ use firecamp_core::record::{
 };
 
 use super::fixture::{ADDRESS, Fixture, eni, input, interface, on, parsed};
-use super::rig::{Rig, TICK, attach, host, is_owner, is_write, unwritten};
+use super::rig::{Rig, TICK, attach, attach_with, host, is_owner, is_write, unwritten};
 
 fn creates(action: &Action) -> bool {
     matches!(action, Action::Write(write) if matches!(**write, Write::CreateStaticIp(_)))
@@ -156,8 +156,11 @@ fn a_first_start_in_a_zone_without_a_subnet_of_the_pool_is_final() {
 /// A run while the node's agent excludes ENI `a`, up to its end or its epoch.
 fn excluded(fixture: Fixture) -> Rig<Attach> {
     let why = "the VPC CNI manages it".to_owned();
-    let input = AttachInput { excluded: [(eni('a'), why)].into(), ..input() };
-    let mut rig = Rig { machine: Attach::new(input, attach(first()).now), ..attach(fixture) };
+    let input = AttachInput {
+        unwanted: UnwantedEnis { excluded: [(eni('a'), why)].into(), ..UnwantedEnis::default() },
+        ..input()
+    };
+    let mut rig = attach_with(input, fixture);
     while rig.machine.outcome().is_none() && !is_write(&rig.action()) {
         rig.step();
     }

@@ -1,11 +1,11 @@
 //! A healthy environment in which every request succeeds, unless a test changes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::attach::AttachInput;
+use firecamp_core::attach::{AttachInput, UnwantedEnis};
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member};
@@ -234,8 +234,8 @@ pub(crate) fn input() -> AttachInput {
         cluster: parsed("test"),
         pool: None,
         rule: EniRule::Auto,
-        excluded: BTreeMap::new(),
-        avoided: BTreeSet::new(),
+        unwanted: UnwantedEnis::default(),
+        metadata_poll: timing::METADATA_POLL,
         run: parsed("run-now"),
         deadline: timing::ATTACH_DEADLINE,
         predecessor_grace: Duration::from_secs(30),

@@ -3,19 +3,24 @@
 use std::time::Duration;
 
 use firecamp_core::action::Action;
-use firecamp_core::attach::Attach;
+use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::timing;
 use firecamp_core::machine::Machine;
 use firecamp_core::ports::Owner;
 use firecamp_core::record::{Mutation, PendingMutation};
 use firecamp_core::step::{AttachStep, Step};
 
-use super::fixture::{Fixture, eni, on, parsed};
-use super::rig::{Rig, TICK, attach, is_assign, is_fresh, is_listed, is_owner, lost};
+use super::fixture::{Fixture, eni, input, on, parsed};
+use super::rig::{Rig, TICK, attach, attach_with, is_assign, is_fresh, is_listed, is_owner, lost};
 
 /// An attach whose Assign was answered just now, on a node that did not list the address.
 fn assigned() -> Rig<Attach> {
-    let mut rig = attach(Fixture { owner: Owner::Unassigned, ..Fixture::parked_elsewhere() });
+    assigned_by(input())
+}
+
+fn assigned_by(input: AttachInput) -> Rig<Attach> {
+    let fixture = Fixture { owner: Owner::Unassigned, ..Fixture::parked_elsewhere() };
+    let mut rig = attach_with(input, fixture);
     rig.until(is_assign).step();
     assert!(is_listed(&rig.action()));
     rig
@@ -23,7 +28,10 @@ fn assigned() -> Rig<Attach> {
 
 /// The delay of the next IMDS poll, this long after the Assign; None if Describe is next.
 fn poll_after(waited: Duration) -> Option<Duration> {
-    let mut rig = assigned();
+    poll_of(assigned(), waited)
+}
+
+fn poll_of(mut rig: Rig<Attach>, waited: Duration) -> Option<Duration> {
     rig.step_after(waited);
     if let Some(pause) = rig.pause() {
         assert!(is_listed(&rig.after_pause()));
@@ -37,10 +45,19 @@ fn poll_after(waited: Duration) -> Option<Duration> {
 fn imds_is_polled_often_then_rarely_and_then_describe_decides() {
     assert_eq!(poll_after(TICK), Some(timing::METADATA_POLL));
     assert_eq!(poll_after(Duration::from_millis(1_900)), Some(timing::METADATA_POLL));
-    assert_eq!(poll_after(Duration::from_secs(3)), Some(timing::METADATA_POLL * 3));
+    assert_eq!(poll_after(Duration::from_secs(3)), Some(timing::METADATA_POLL * 3 / 2));
     let last = timing::METADATA_PATIENCE.saturating_sub(TICK);
-    assert_eq!(poll_after(last), Some(timing::METADATA_POLL * 14));
+    let rarely = poll_after(last).expect("a pause");
+    assert!((rarely * 80).abs_diff(last) < TICK * 80, "it adds an 80th: {rarely:?}");
     assert_eq!(poll_after(timing::METADATA_PATIENCE), None);
+}
+
+#[test]
+fn an_agent_that_reads_for_all_its_members_polls_more_often() {
+    let poll = timing::SHARED_METADATA_POLL;
+    let agents = || assigned_by(AttachInput { metadata_poll: poll, ..input() });
+    assert_eq!(poll_of(agents(), Duration::from_millis(1_900)), Some(poll));
+    assert_eq!(poll_of(agents(), Duration::from_secs(3)), Some(poll * 3 / 2));
 }
 
 #[test]

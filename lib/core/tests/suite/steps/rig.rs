@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Delay, Reply};
-use firecamp_core::attach::Attach;
+use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{
     CloudFailure, CloudKind, Effect, HostFailure, HostKind, RegistryFailure, RegistryKind,
@@ -26,8 +26,12 @@ pub(crate) struct Rig<M> {
 
 /// An attach in this fixture.
 pub(crate) fn attach(fixture: Fixture) -> Rig<Attach> {
+    attach_with(input(), fixture)
+}
+
+pub(crate) fn attach_with(input: AttachInput, fixture: Fixture) -> Rig<Attach> {
     let now = Moment(Duration::from_secs(100));
-    Rig { machine: Attach::new(input(), now), fixture, now }
+    Rig { machine: Attach::new(input, now), fixture, now }
 }
 
 impl<M: Machine> Rig<M> {
