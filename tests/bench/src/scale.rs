@@ -21,6 +21,7 @@ mod scale_run;
 mod trace;
 mod usage;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -73,14 +74,11 @@ pub(crate) fn run(arguments: &ScaleArguments) -> Result<(), Failure> {
         machine: Machine::look(),
         fleet,
         minutes: arguments.minutes,
-        figures: std::collections::BTreeMap::new(),
+        figures: BTreeMap::new(),
     };
     let samples = measure(arguments, tools)?;
     result.machine.look_again();
-    let median = |(id, values): (&String, &Vec<f64>)| {
-        Spread::of(values).map(|spread| (id.clone(), (spread.median * 1e4).round() / 1e4))
-    };
-    result.figures = samples.0.iter().filter_map(median).collect();
+    result.figures = figures(&samples);
     if let Some(file) = &arguments.json {
         page::write(file, &result)?;
     }
@@ -92,6 +90,21 @@ pub(crate) fn run(arguments: &ScaleArguments) -> Result<(), Failure> {
         return Err(Failure::new(why));
     }
     Ok(())
+}
+
+/// The median of each figure.
+fn figures(samples: &Samples) -> BTreeMap<String, f64> {
+    let median = |(id, values): (&String, &Vec<f64>)| {
+        Spread::of(values).map(|spread| (id.clone(), (spread.median * 1e4).round() / 1e4))
+    };
+    samples.0.iter().filter_map(median).collect()
+}
+
+/// The second round takes long, and a run that is ended writes no file.
+fn print_figures(samples: &Samples) {
+    for (id, value) in figures(samples) {
+        progress(&format!("{id} {value}"));
+    }
 }
 
 /// The file of the page. None for a part of the fleet, other agents than the images' or one round.
@@ -195,6 +208,7 @@ async fn fleet_runs(run: &mut ScaleRun) -> Result<(), Failure> {
     let again = Arc::new(record(run, Beginning::Again).await?);
     run.stop_all()?;
     round::round(run, true, &again).await?;
+    print_figures(&run.samples);
     if !run.plan.cached_only {
         round::round(run, false, &again).await?;
     }
