@@ -12,7 +12,7 @@ use firecamp_run::report::Report;
 /// The systems of an attach.
 pub(crate) type Node = Systems<AwsCloud, LinuxHost, AnyRegistry, StaticIpFile>;
 
-/// The protocol's input. A list of the agent's that is missing or unreadable is empty.
+/// The protocol's input.
 pub(crate) fn input(config: &InitConfig) -> AttachInput {
     AttachInput {
         member: config.identity.member.clone(),

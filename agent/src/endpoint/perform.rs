@@ -215,7 +215,7 @@ fn attach_input(
         pool: None,
         rule: *rule,
         unwanted: unwanted_enis(run_dir),
-        metadata_poll: timing::SHARED_METADATA_POLL,
+        metadata_poll: timing::QUEUED_METADATA_POLL,
         run: Rng::default().run_id(),
         deadline: Duration::from_millis(request.timeout_ms).min(timing::LONGEST_ATTACH),
         predecessor_grace: pod.map_or(timing::PREDECESSOR_GRACE, |pod| pod.grace),

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use firecamp_controllers::leader::{
-    Change, Cluster, DeletionReason, Ec2Call, Facts, Identity, Operation, Owner, SetName,
-    UnassignReason, address_of, deletion_reason, is_orphan, without_volume_wait,
+    Change, Cluster, DeletionReason, Ec2Call, Facts, Identity, Operation, Owner, UnassignReason,
+    address_of, deletion_reason, is_orphan, without_volume_wait,
 };
 use firecamp_controllers::publish::{About, Event};
 use firecamp_core::agent::{Execution, Operation as NodeOperation};
@@ -239,7 +239,7 @@ impl<'a, C: Cloud + CloudInterfaces> Attempt<'a, C> {
         if claim.id != *id || claim.owner.as_ref() != Some(owner) {
             return Err(PerformError::Moot("the claim has changed"));
         }
-        let set = self.remote.cluster.set(&SetName::of(member, owner)).await?;
+        let set = self.remote.cluster.set(&owner.full_name(member)).await?;
         if deletion_reason(member, owner, self.facts.retention, set.as_ref()) != Some(why) {
             return Err(PerformError::Moot("its StatefulSet has changed"));
         }

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::pin::Pin;
 
-use firecamp_controllers::leader::{ClusterEvent, GatedPod, NamespacedName, ObjectEvent, SetName};
+use firecamp_controllers::leader::{ClusterEvent, GatedPod, NamespacedName, ObjectEvent};
 use firecamp_core::ids::{InterfaceName, Member, NodeName, PoolName};
 use firecamp_kube::{Item, KubeCluster};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -75,7 +75,7 @@ async fn run(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
         follow(&static_ips, address, |event| send(ClusterEvent::StaticIps(event))),
         follow(&claims, member, |event| send(ClusterEvent::Claims(event))),
         follow(&pools, pool, |event| send(ClusterEvent::Pools(event))),
-        follow(&sets, set, |event| send(ClusterEvent::Sets(event))),
+        follow(&sets, named, |event| send(ClusterEvent::Sets(event))),
         follow(&nodes, node, |event| send(ClusterEvent::Nodes(event))),
         follow(&unscheduled, member, |event| send(ClusterEvent::GatedPods(gated(event)))),
         follow(&interfaces, interface, |event| send(ClusterEvent::Interfaces(event))),
@@ -84,10 +84,6 @@ async fn run(cluster: KubeCluster, sink: UnboundedSender<Box<ClusterEvent>>) {
 
 fn member<T>(item: &Item<T>) -> Option<Member> {
     Member::new(item.namespace()?, item.name()).ok()
-}
-
-fn set<T>(item: &Item<T>) -> Option<SetName> {
-    Some(SetName { namespace: item.namespace()?.to_owned(), name: item.name().to_owned() })
 }
 
 /// Only the pods that have the gate. One that has lost it counts as deleted.

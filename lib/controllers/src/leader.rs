@@ -74,7 +74,7 @@ pub use seen_conditions::{ConditionChange, ConditionKind, SeenConditions};
 pub use view::{
     BoundVolume, GatedPod, Identity, InterfaceAnswer, InterfaceQuery, NodeReadiness, ObservedClaim,
     ObservedNode, ObservedPod, ObservedPool, ObservedStaticIp, Owner, Queries, QueryResults,
-    SetName, StatefulSet, View,
+    StatefulSet, View,
 };
 pub use volume_waits::without_volume_wait;
 pub use zone_gates::{Contradiction, ZoneConflict, address_of};

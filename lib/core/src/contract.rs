@@ -245,12 +245,18 @@ pub mod timing {
     /// [`CALL_BOUND`] after it was sent), a listed address may be the result of that earlier
     /// Assign.
     pub const METADATA_LAG: Duration = Duration::from_mins(1);
-    /// How often an attach polls IMDS for the address in the first two seconds after an Assign. IMDS
-    /// drops what exceeds 1,024 packets a second (ec2-semantics, IMDSv2), a poll is one packet, and
-    /// a few members may start on a node at the same time, each in a process of its own.
+    /// How often an init container in direct mode polls IMDS for the address after its Assign, for
+    /// [`METADATA_OFTEN`]. A read is a connection, five packets of the 1,024 a second that IMDS and
+    /// DNS accept together (ec2-semantics, IMDSv2): five such containers use all.
     pub const METADATA_POLL: Duration = Duration::from_millis(25);
-    /// The same in an agent, which reads once for all attaches that wait.
-    pub const SHARED_METADATA_POLL: Duration = Duration::from_millis(10);
+    /// Between two reads of an agent, which reads for all attaches of its node: half of these
+    /// packets.
+    pub const METADATA_SPACING: Duration = Duration::from_millis(10);
+    /// How often an attach in an agent polls. Shorter than the distance of the reads, so that all
+    /// attaches that wait share the next one.
+    pub const QUEUED_METADATA_POLL: Duration = Duration::from_millis(5);
+    /// After this long, polls become rarer: EC2 takes 1.2 s at the median.
+    pub const METADATA_OFTEN: Duration = Duration::from_secs(2);
     /// How often to poll the sockets of a terminating predecessor.
     pub const SOCKET_POLL: Duration = Duration::from_millis(25);
     /// How long to poll IMDS for the address before Describe decides instead (frozen IMDS).

@@ -212,7 +212,8 @@ text_id!(
 );
 text_id!(
     /// The version of a stored object: opaque, compared for equality only (`resourceVersion`).
-    Version(ShortText<20>), "object version", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
+    Version(ShortText<20>), "object version", "1 to 128 letters, digits, '-', '_' or '.'",
+    |t| is_token(t, 128)
 );
 text_id!(
     /// The name of a `NodeInterface`.

@@ -1,6 +1,7 @@
-//! Texts that hardly any two objects share.
+//! Texts that hardly any two objects have in common.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tinystr::TinyAsciiStr;
 
 /// An ASCII text of up to `N` characters is kept in place: tens of thousands of records have their
 /// own UIDs and versions, and a block of the heap for each would need more than its text.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum ShortText<const N: usize> {
     InPlace(TinyAsciiStr<N>),
     Elsewhere(Arc<str>),
@@ -30,6 +31,12 @@ impl<const N: usize> Deref for ShortText<N> {
             Self::InPlace(text) => text.as_str(),
             Self::Elsewhere(text) => text,
         }
+    }
+}
+
+impl<const N: usize> fmt::Debug for ShortText<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
     }
 }
 
@@ -78,6 +85,7 @@ mod tests {
     fn a_uid_and_a_version_need_no_heap() {
         assert_eq!(size_of::<ShortText<36>>(), 40);
         assert_eq!(size_of::<ShortText<20>>(), 24);
+        assert_eq!(size_of::<ShortText<16>>(), 24);
         let uid = "6f1c2a44-63e8-4c4f-9c1f-0a63a1c7d1aa";
         assert!(matches!(ShortText::<36>::from(uid), ShortText::InPlace(_)));
     }

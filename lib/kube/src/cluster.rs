@@ -10,9 +10,9 @@ mod names;
 mod parse;
 
 use firecamp_controllers::leader::{
-    BoundVolume, Change, Cluster, GatedPod, LeaseWrite, NamedService, ObservedClaim, ObservedLease,
-    ObservedNode, ObservedPod, ObservedPool, ObservedRecords, ObservedSlice, ObservedStaticIp,
-    SetName, StatefulSet,
+    BoundVolume, Change, Cluster, GatedPod, LeaseWrite, NamedService, NamespacedName,
+    ObservedClaim, ObservedLease, ObservedNode, ObservedPod, ObservedPool, ObservedRecords,
+    ObservedSlice, ObservedStaticIp, StatefulSet,
 };
 use firecamp_controllers::publish::{Event, StatusWriter};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
@@ -130,7 +130,7 @@ impl Cluster for KubeCluster {
         self.get(&Place::claim(member), Watchable::parse).await
     }
 
-    async fn set(&self, name: &SetName) -> Result<Option<StatefulSet>, RegistryFailure> {
+    async fn set(&self, name: &NamespacedName) -> Result<Option<StatefulSet>, RegistryFailure> {
         self.get(&parse::set_place(name), Watchable::parse).await
     }
 

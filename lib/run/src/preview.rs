@@ -167,10 +167,10 @@ fn recorded(ip: &StaticIp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::net::Ipv4Addr;
 
-    use firecamp_core::attach::{Attach, AttachInput};
+    use firecamp_core::attach::{Attach, AttachInput, UnwantedEnis};
     use firecamp_core::choose_interface::EniRule;
     use firecamp_core::contract::timing;
     use firecamp_core::ids::{ClusterName, Member, NodeName, PodUid, RunId};
@@ -216,8 +216,8 @@ Expected exit code: 0 (Success): 10.0.1.40 is attached to eni-0a1b2c3d; it was n
             cluster: ClusterName::new("prod").unwrap(),
             pool: None,
             rule: EniRule::Auto,
-            excluded: BTreeMap::new(),
-            avoided: BTreeSet::new(),
+            unwanted: UnwantedEnis::default(),
+            metadata_poll: timing::METADATA_POLL,
             run: RunId::new("this").unwrap(),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,

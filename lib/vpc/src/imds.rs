@@ -264,13 +264,14 @@ fn match_moment(fault: &Fault, set_at: Duration, now: Duration) -> Option<Durati
 }
 
 fn text(body: String) -> WireResponse {
-    let headers = [("content-type", "text/plain"), ("server", "EC2ws")];
-    response(200, &headers, body)
+    response(200, &[("content-type", "text/plain")], body)
 }
 
+/// The service closes the connection after each response, as `curl -v` shows on AWS.
 fn response(status: u16, headers: &[(&str, &str)], body: String) -> WireResponse {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    WireResponse { status, headers: headers.iter().map(own).collect(), body: body.into_bytes() }
+    let headers = headers.iter().chain(&[("server", "EC2ws"), ("connection", "close")]);
+    WireResponse { status, headers: headers.map(own).collect(), body: body.into_bytes() }
 }
 
 /// An XHTML error page.
@@ -292,5 +293,5 @@ fn page(status: u16) -> WireResponse {
          <title>{status} - {reason}</title>\n </head>\n <body>\n  <h1>{status} - {reason}</h1>\n \
          </body>\n</html>\n"
     );
-    response(status, &[("content-type", "text/html"), ("server", "EC2ws")], body)
+    response(status, &[("content-type", "text/html")], body)
 }

@@ -118,11 +118,21 @@ impl Pod {
 
     /// Runs the init container to its end.
     pub async fn init(&self, cluster: &Cluster) -> Ended {
-        self.attach(cluster, cluster.node(&self.node).cloud()).await
+        let cloud = cluster.node(&self.node).cloud();
+        self.attach_polling(timing::METADATA_POLL, cluster, cloud).await
     }
 
     /// The same through this cloud, as the agent of its node does.
     pub async fn attach(&self, cluster: &Cluster, cloud: impl Cloud) -> Ended {
+        self.attach_polling(timing::QUEUED_METADATA_POLL, cluster, cloud).await
+    }
+
+    async fn attach_polling(
+        &self,
+        metadata_poll: Duration,
+        cluster: &Cluster,
+        cloud: impl Cloud,
+    ) -> Ended {
         let node = cluster.node(&self.node);
         let systems = Systems {
             cloud: FaultyCloud::new(cloud, self.script.clone()),
@@ -138,7 +148,7 @@ impl Pod {
             pool: None,
             rule: self.rule,
             unwanted: UnwantedEnis { avoided: self.avoided.clone(), ..UnwantedEnis::default() },
-            metadata_poll: timing::METADATA_POLL,
+            metadata_poll,
             run: self.rng.run_id(),
             deadline: self.deadline,
             predecessor_grace: self.predecessor_grace,

@@ -9,8 +9,7 @@ use firecamp_core::shared_texts::SharedTexts;
 
 use super::names::{NamedService, NamespacedName, ObservedRecords, ObservedSlice};
 use super::{
-    GatedPod, ObservedClaim, ObservedNode, ObservedPool, ObservedStaticIp, SetName, StatefulSet,
-    View,
+    GatedPod, ObservedClaim, ObservedNode, ObservedPool, ObservedStaticIp, StatefulSet, View,
 };
 
 /// What a list or a watch reports.
@@ -23,7 +22,7 @@ pub enum ClusterEvent {
     /// About StaticIPPools.
     Pools(ObjectEvent<PoolName, ObservedPool>),
     /// About StatefulSets.
-    Sets(ObjectEvent<SetName, StatefulSet>),
+    Sets(ObjectEvent<NamespacedName, StatefulSet>),
     /// About Nodes.
     Nodes(ObjectEvent<NodeName, ObservedNode>),
     /// About interfaces that FireCamp makes.

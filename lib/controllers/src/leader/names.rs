@@ -196,7 +196,7 @@ impl Names {
     fn touch_service(&mut self, view: &View, namespace: &str, name: &str) {
         self.dirty.insert(NamespacedName::new(namespace, name));
         self.touch(view, namespace, |service| {
-            let set = super::SetName { namespace: namespace.to_owned(), name: service.set.clone() };
+            let set = NamespacedName::new(namespace, &service.set);
             let set = view.sets.get(&set).and_then(Option::as_ref);
             set.is_some_and(|set| set.service.as_deref() == Some(name))
         });

@@ -9,11 +9,9 @@ use firecamp_core::record::Claim;
 use firecamp_registry::api::{AddressPhase, StaticIPPoolStatus};
 
 use crate::leader::lease::{LeaseWrite, ObservedLease};
-use crate::leader::names::NamesChange;
+use crate::leader::names::{NamesChange, NamespacedName};
 use crate::leader::seen_conditions::ConditionChange;
-use crate::leader::view::{
-    BoundVolume, Identity, ObservedClaim, ObservedPod, Owner, SetName, StatefulSet,
-};
+use crate::leader::view::{BoundVolume, Identity, ObservedClaim, ObservedPod, Owner, StatefulSet};
 
 /// A change of something that the protocol itself never changes. Each names the version that was
 /// read, and fails if the object has changed since. A [`ConditionChange`] reads the object's other
@@ -80,7 +78,7 @@ pub trait Cluster: Send + Sync {
     /// A StatefulSet.
     fn set(
         &self,
-        name: &SetName,
+        name: &NamespacedName,
     ) -> impl Future<Output = Result<Option<StatefulSet>, RegistryFailure>> + Send;
 
     /// Makes a change.

@@ -20,7 +20,7 @@ use crate::leader::planner::{DeletionReason, Operation};
 use crate::leader::round_robin::RoundRobin;
 use crate::leader::timing;
 use crate::leader::view::{
-    ObservedClaim, ObservedPod, Owner, Queries, QueryResults, SetName, StatefulSet, View,
+    ObservedClaim, ObservedPod, Owner, Queries, QueryResults, StatefulSet, View,
 };
 
 /// The maximum number of pods read in one pass.
@@ -97,7 +97,7 @@ impl Claims {
         let policy = policy(view, observed);
         let member = &observed.claim.member;
         if let Some(owner) = &observed.owner {
-            let set = match view.sets.get(&SetName::of(member, owner)) {
+            let set = match view.sets.get(&owner.full_name(member)) {
                 Some(None) => return ClaimAction::Keep,
                 Some(Some(set)) => Some(set),
                 None => None,

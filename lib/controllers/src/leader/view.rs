@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::ids::{
-    self, InstanceId, InterfaceName, Member, NodeName, PoolName, Uid, Version, Zone,
+    InstanceId, InterfaceName, Member, NodeName, PoolName, SetName, Uid, Version, Zone,
 };
 use firecamp_core::managed_interface::{DescribedInterface, InstanceState, StoredInterface};
 use firecamp_core::ports::PodView;
@@ -114,25 +114,15 @@ pub struct ObservedPool {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Owner {
     /// Its name.
-    pub name: ids::SetName,
+    pub name: SetName,
     /// Its UID.
     pub uid: Uid,
 }
 
-/// Namespace and name of a StatefulSet.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct SetName {
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl SetName {
-    /// The name of the owner in the member's namespace.
-    pub fn of(member: &Member, owner: &Owner) -> Self {
-        Self { namespace: member.namespace().to_owned(), name: owner.name.to_string() }
+impl Owner {
+    /// Its full name: it is in the member's namespace.
+    pub fn full_name(&self, member: &Member) -> NamespacedName {
+        NamespacedName { namespace: member.namespace().to_owned(), name: self.name.to_string() }
     }
 }
 
@@ -228,7 +218,7 @@ pub struct View {
     pub pools: BTreeMap<PoolName, Option<ObservedPool>>,
     /// All StatefulSets.
     #[cfg_attr(feature = "serde", serde(with = "crate::leader::map_as_pairs"))]
-    pub sets: BTreeMap<SetName, Option<StatefulSet>>,
+    pub sets: BTreeMap<NamespacedName, Option<StatefulSet>>,
     /// All Nodes.
     pub nodes: BTreeMap<NodeName, Option<ObservedNode>>,
     /// The interfaces that FireCamp makes; empty until they are listed.

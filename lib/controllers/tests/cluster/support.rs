@@ -6,8 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use firecamp_controllers::leader::{
-    Identity, NodeReadiness, ObservedClaim, ObservedPod, ObservedPool, ObservedStaticIp, Operation,
-    Owner, Planner, QueryResults, SeenConditions, SetName, Site, StatefulSet, View,
+    Identity, NamespacedName, NodeReadiness, ObservedClaim, ObservedPod, ObservedPool,
+    ObservedStaticIp, Operation, Owner, Planner, QueryResults, SeenConditions, Site, StatefulSet,
+    View,
 };
 use firecamp_core::contract::cluster::FINALIZER;
 use firecamp_core::ids::{Epoch, Member, Uid};
@@ -233,6 +234,6 @@ impl ClusterFixture {
     }
 }
 
-fn set_name() -> SetName {
-    SetName { namespace: "prod".to_owned(), name: "redis".to_owned() }
+fn set_name() -> NamespacedName {
+    NamespacedName { namespace: "prod".to_owned(), name: "redis".to_owned() }
 }

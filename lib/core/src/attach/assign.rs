@@ -181,11 +181,12 @@ impl Assign {
                 self.after_refusal(&failure, force, span)
             }
             (At::Unanswered(_) | At::Listed, Reply::Listed(read)) => {
+                let poll = if read.is_ok() { input.metadata_poll } else { timing::BACKOFF_BASE };
                 if read.is_ok_and(|set| set.contains(&self.record().address)) {
                     *crossed = Some(Step::Attach(AttachStep::DataPathSwitched));
                     return Ok(Some(self.moved(Path::Moved)));
                 }
-                self.after_unlisted(input, span.now)
+                self.after_unlisted(poll, span.now)
             }
             (At::Shown, Reply::Owner(read)) => {
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;

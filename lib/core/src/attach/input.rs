@@ -28,11 +28,9 @@ pub struct AttachInput {
     /// Which ENIs not to use.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub unwanted: UnwantedEnis,
-    /// The least time between two reads of IMDS by this attach:
-    /// [`METADATA_POLL`](crate::contract::timing::METADATA_POLL), or
-    /// [`SHARED_METADATA_POLL`](crate::contract::timing::SHARED_METADATA_POLL) if one process reads
-    /// for all attaches of the node.
-    #[cfg_attr(feature = "serde", serde(default = "alone"))]
+    /// How often it polls IMDS: [`METADATA_POLL`](crate::contract::timing::METADATA_POLL), or
+    /// [`QUEUED_METADATA_POLL`](crate::contract::timing::QUEUED_METADATA_POLL) in an agent.
+    #[cfg_attr(feature = "serde", serde(default = "direct_poll"))]
     pub metadata_poll: Duration,
     /// This run of the process: random and never used before.
     pub run: RunId,
@@ -58,7 +56,7 @@ pub struct UnwantedEnis {
 }
 
 #[cfg(feature = "serde")]
-fn alone() -> Duration {
+fn direct_poll() -> Duration {
     crate::contract::timing::METADATA_POLL
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use firecamp_controllers::leader::{
-    Identity, NodeReadiness, ObservedClaim, ObservedNode, ObservedPod, ObservedPool,
-    ObservedStaticIp, Owner, SetName, StatefulSet,
+    Identity, NamespacedName, NodeReadiness, ObservedClaim, ObservedNode, ObservedPod,
+    ObservedPool, ObservedStaticIp, Owner, StatefulSet,
 };
 use firecamp_core::contract::cluster::{ZONE_LABEL, annotation};
 use firecamp_core::ids::{self, Uid, Version};
@@ -188,8 +188,8 @@ impl Watchable for ObservedPool {
     }
 }
 
-pub(super) fn set_place(name: &SetName) -> Place {
-    let SetName { namespace, name } = name;
+pub(super) fn set_place(name: &NamespacedName) -> Place {
+    let NamespacedName { namespace, name } = name;
     Place {
         plural: "statefulsets",
         namespace: Some(namespace.clone()),

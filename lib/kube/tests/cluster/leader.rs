@@ -2,7 +2,7 @@
 
 use firecamp_controllers::leader::{
     Candidate, Change, Cluster as _, ConditionChange, ConditionKind, Ec2Observation, Identity,
-    LeaseWrite, NodeReadiness, ObservedNode, Owner, SetName, Terms,
+    LeaseWrite, NamespacedName, NodeReadiness, ObservedNode, Owner, Terms,
 };
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ids::Uid;
@@ -246,7 +246,7 @@ async fn only_the_controller_owner_of_a_pod_counts_as_its_stateful_set() {
 async fn a_stateful_set_defines_its_members() {
     let cluster = Cluster::new().await;
     let leader = KubeCluster::new(&cluster.registry);
-    let name = SetName { namespace: "prod".to_owned(), name: "redis".to_owned() };
+    let name = NamespacedName { namespace: "prod".to_owned(), name: "redis".to_owned() };
     assert_eq!(leader.set(&name).await.unwrap(), None);
     let set = json!({ "metadata": { "uid": "set-1" },
         "spec": { "replicas": 2, "ordinals": { "start": 5 } } });

@@ -53,7 +53,6 @@ pub(crate) struct Pod {
 pub(crate) struct End {
     /// The end of its server.
     pub(crate) server: Ran,
-    pub(crate) address: String,
     /// From the stop container's SIGTERM to its end, or from the pod's removal to the release by
     /// the agent.
     pub(crate) stop_us: u64,
@@ -101,7 +100,7 @@ impl Pod {
             (None, Some(endpoint)) => (endpoint.release(&self.place, &self.address)?, None),
             (None, None) => return Err(Failure::new("a pod without a stop container")),
         };
-        Ok(End { server, address: self.address, stop_us, waiting_kib })
+        Ok(End { server, stop_us, waiting_kib })
     }
 }
 

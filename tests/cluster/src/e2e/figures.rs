@@ -185,7 +185,7 @@ impl TestCluster<'_> {
         }
         for _run in 0..runs {
             let next = Instant::now() + ROUND;
-            for ((_, name), number) in sets.iter().zip(group) {
+            for ((set, name), number) in sets.iter().zip(group) {
                 let node = self.wait_ready(name, None).await?.node;
                 self.cordon(&[&node], true).await?;
                 let since = self.last_call()?;
@@ -193,7 +193,7 @@ impl TestCluster<'_> {
                 let beyond = took.saturating_sub(self.moving(since)?);
                 if let Some(one) = returns.get_mut(*number) {
                     one.other.push(took);
-                    one.beyond.push(beyond);
+                    one.beyond.extend(set.firecamp.attaches().then_some(beyond));
                 }
                 self.cordon(&[&node], false).await?;
             }
@@ -217,10 +217,14 @@ impl TestCluster<'_> {
         Ok(took)
     }
 
-    /// How long EC2 took to move addresses since this call.
+    /// How long EC2 took to move an address since this call: from the arrival of the first Assign
+    /// until the result of the last one showed.
     fn moving(&self, since: u64) -> Outcome<Duration> {
-        let proven = self.mutations(since)?.iter().filter_map(Call::proven_after_us).sum();
-        Ok(Duration::from_micros(proven))
+        let calls = self.mutations(since)?;
+        let shown = |call: &Call| Some(call.at_us.saturating_add(call.proven_after_us()?));
+        let begun = calls.iter().map(|call| call.at_us).min().unwrap_or_default();
+        let shown = calls.iter().filter_map(shown).max().unwrap_or(begun);
+        Ok(Duration::from_micros(shown.saturating_sub(begun)))
     }
 
     /// Measures the agents while the members are idle.

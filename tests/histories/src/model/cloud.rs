@@ -220,7 +220,7 @@ impl Model<'_> {
         let slow_switch = self.injects(slot, Fault::SwitchSlow);
         let slow_metadata = self.injects(slot, Fault::MetadataSlow);
         let rng = &mut self.process(slot).rng;
-        // Very slow ones are rare: each 25 ms of lag is a step of a waiting process.
+        // Very slow ones are rare: each poll is a step of a waiting process.
         let very = rng.once_in(6);
         let switch = match (slow_switch, very) {
             (true, true) => rng.millis(400, 2_400),

@@ -227,7 +227,7 @@ impl Model<'_> {
         self.process(slot).limit = Some(deadline);
         let input = inputs::attach(self.scenario, self.names, spawn, slot.0);
         let looked_up = self.looked_up(slot, client).map(Box::new);
-        let metadata_poll = timing::SHARED_METADATA_POLL;
+        let metadata_poll = timing::QUEUED_METADATA_POLL;
         let input = AttachInput { deadline, looked_up, metadata_poll, ..input };
         ProcessKind::Attach(Box::new(Attach::new(input, now)))
     }

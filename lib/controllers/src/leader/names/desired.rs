@@ -7,7 +7,7 @@ use firecamp_core::ids::Member;
 
 use super::objects::{Endpoint, NamedService, NamespacedName, ObservedSlice};
 use crate::leader::retention::ordinal;
-use crate::leader::view::{SetName, StatefulSet, View};
+use crate::leader::view::{StatefulSet, View};
 
 /// The characters that a made-up name takes of its prefix (`names.SimpleNameGenerator` of
 /// Kubernetes).
@@ -49,7 +49,7 @@ impl<'v> Members<'v> {
         (namespace, name): (&str, &'v str),
         published: impl Iterator<Item = (&'v str, Ipv4Addr)>,
     ) -> Self {
-        let set = SetName { namespace: namespace.to_owned(), name: name.to_owned() };
+        let set = NamespacedName::new(namespace, name);
         let set = match view.sets.get(&set) {
             None => Set::Absent,
             Some(None) => Set::Unreadable,

@@ -31,7 +31,7 @@ impl Assign {
     /// The answer to the first Assign was lost. If IMDS now lists an address that it did not list
     /// before, that stands for the answer. If it does not in time, the call is repeated, and from
     /// then on a listed address may be the result of either call.
-    pub(super) fn after_unlisted(&mut self, input: &AttachInput, now: Moment) -> Next<Assigned> {
+    pub(super) fn after_unlisted(&mut self, poll: Duration, now: Moment) -> Next<Assigned> {
         let (since, patience) = if let At::Unanswered(since) = self.at {
             (since, timing::SETTLE)
         } else {
@@ -40,7 +40,7 @@ impl Assign {
         let waited = now.since(since);
         if waited < patience {
             let text = "IMDS to list the address, which shows that the data path has switched";
-            return Err(Halt::Pause(poll_after(waited, input.metadata_poll), text.to_owned()));
+            return Err(Halt::Pause(poll_after(waited, poll), text.to_owned()));
         }
         self.at = if self.assigned.is_some() {
             // IMDS may be frozen. The answer to Assign and a Describe long after it suffice.
@@ -85,12 +85,9 @@ impl Assign {
     }
 }
 
-/// The longer EC2 takes, the rarer the polls: `poll` apart in the first two seconds, then so that the
-/// last one adds no larger part to the wait than it would have after two.
+/// `poll` apart while polls are frequent, then an unchanging part of the time waited.
 fn poll_after(waited: Duration, poll: Duration) -> Duration {
-    let milliseconds = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
-    poll.max(poll.saturating_mul(milliseconds) / OFTEN_MS)
+    let [waited, often] = [waited, timing::METADATA_OFTEN].map(|it| it.as_millis());
+    let part = poll.as_millis().saturating_mul(waited).checked_div(often).unwrap_or_default();
+    poll.max(Duration::from_millis(u64::try_from(part).unwrap_or(u64::MAX)))
 }
-
-/// How long the polls are as frequent as allowed, in milliseconds.
-const OFTEN_MS: u32 = 2_000;

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use firecamp_core::action::Action;
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::timing;
+use firecamp_core::failure::{CloudKind, Effect};
 use firecamp_core::machine::Machine;
 use firecamp_core::ports::Owner;
 use firecamp_core::record::{Mutation, PendingMutation};
 use firecamp_core::step::{AttachStep, Step};
 
 use super::fixture::{Fixture, eni, input, on, parsed};
-use super::rig::{Rig, TICK, attach, attach_with, is_assign, is_fresh, is_listed, is_owner, lost};
+use super::rig::{
+    Rig, TICK, attach, attach_with, cloud, is_assign, is_fresh, is_listed, is_owner, lost,
+};
 
 /// An attach whose Assign was answered just now, on a node that did not list the address.
 fn assigned() -> Rig<Attach> {
@@ -54,10 +57,17 @@ fn imds_is_polled_often_then_rarely_and_then_describe_decides() {
 
 #[test]
 fn an_agent_that_reads_for_all_its_members_polls_more_often() {
-    let poll = timing::SHARED_METADATA_POLL;
+    let poll = timing::QUEUED_METADATA_POLL;
     let agents = || assigned_by(AttachInput { metadata_poll: poll, ..input() });
     assert_eq!(poll_of(agents(), Duration::from_millis(1_900)), Some(poll));
     assert_eq!(poll_of(agents(), Duration::from_secs(3)), Some(poll * 3 / 2));
+}
+
+#[test]
+fn f049_imds_that_fails_is_polled_less_often() {
+    let mut rig = assigned();
+    rig.report(Reply::Listed(Err(cloud(CloudKind::Transient, Effect::None))));
+    assert_eq!(rig.pause().expect("a pause").length, timing::BACKOFF_BASE);
 }
 
 #[test]

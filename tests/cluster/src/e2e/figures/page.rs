@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Figures, MEMBERS, Returns, VARIANTS, WINDOW, WINDOWS};
+use super::{Figures, MEMBERS, Returns, VARIANTS, Variant, WINDOW, WINDOWS};
 
 const ABOVE: &str = "\
 <!-- Written by `make figures`. -->
@@ -25,10 +25,10 @@ a container has started or exited. On the same node nearly all of the difference
 the work of the containers. On another node EC2 moves the address: its data path switches after
 1.2 s at the median, and its metadata service, by which alone the node knows that, lists the address
 after 1 s at the median, but after up to 10 s in the simulated EC2, as observed on AWS. The moves of
-all kinds differ by these times, and their medians of twelve by seconds from run to run; the rows
-without EC2's own time subtract it, from the arrival of the Assign until data path and metadata
-service show its result. [PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp itself adds. A pod with a network of its own
-also gets a sandbox from the network plugin.
+all kinds differ by these times, and their medians of twelve by seconds from run to run. The rows
+without EC2's own time subtract it: from the arrival of the Assign until data path and metadata
+service show its result. [PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp itself adds. A pod
+with a network of its own also gets a sandbox from the network plugin.
 ";
 
 /// The times of one kind.
@@ -45,13 +45,14 @@ pub(super) fn text(figures: &Figures) -> String {
         row("`helm install` until every agent is ready, s", &one(figures.agents)),
         row("… until the first member answers at its address, s", &one(figures.reachable)),
     ];
-    let kinds: [(&str, Pick); 3] = [
-        ("the same node", |it| &it.same),
-        ("another node", |it| &it.other),
-        ("another node without EC2's own time", |it| &it.beyond),
+    let kinds: [(&str, Pick, fn(&Variant) -> bool); 3] = [
+        ("the same node", |it| &it.same, |_all| true),
+        ("another node", |it| &it.other, |_all| true),
+        ("another node without EC2's own time", |it| &it.beyond, |it| it.firecamp.attaches()),
     ];
-    for (node, pick) in kinds {
-        for (variant, returns) in VARIANTS.iter().zip(&figures.returns) {
+    for (node, pick, has) in kinds {
+        let all = VARIANTS.iter().zip(&figures.returns).filter(|(variant, _)| has(variant));
+        for (variant, returns) in all {
             let what =
                 format!("pod deleted until its successor is ready on {node}, s: {}", variant.what);
             rows.push(row(&what, &many(pick(returns))));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use firecamp_controllers::leader::{
     ClusterEvent, Effect, Endpoint, Event, NamedService, NamesStep, NamespacedName, ObjectEvent,
-    ObservedSlice, ServicePort, SetName, StatefulSet, View,
+    ObservedSlice, ServicePort, StatefulSet, View,
 };
 use firecamp_registry::api::Condition;
 
@@ -232,7 +232,7 @@ impl Cluster {
     pub(super) fn set_in(&mut self, namespace: &str, replicas: u32) {
         let service = Some("redis".to_owned());
         let set = StatefulSet { uid: uid("set-1"), first: 0, replicas, service };
-        let name = SetName { namespace: namespace.to_owned(), name: "redis".to_owned() };
+        let name = NamespacedName { namespace: namespace.to_owned(), name: "redis".to_owned() };
         self.tell(ClusterEvent::Sets(ObjectEvent::Set(name, Some(set))));
     }
 
