@@ -42,7 +42,7 @@ pub enum InitSettings {
     /// By itself.
     Direct(Box<InitConfig>),
     /// Through the agent's endpoint.
-    Endpoint(EndpointInit),
+    Endpoint(Box<EndpointInit>),
 }
 
 /// How a stop container releases.
@@ -51,7 +51,7 @@ pub enum StopSettings {
     /// By itself.
     Direct(Box<StopConfig>),
     /// Through the agent's endpoint.
-    Endpoint(EndpointStop),
+    Endpoint(Box<EndpointStop>),
 }
 
 impl InitSettings {
@@ -61,7 +61,8 @@ impl InitSettings {
         mut faults: Faults,
     ) -> Result<Self, Faults> {
         if endpoint::setting(&flags.endpoint).given() {
-            return EndpointInit::parse(flags, around, faults).map(Self::Endpoint);
+            let parsed = EndpointInit::parse(flags, around, faults);
+            return parsed.map(Box::new).map(Self::Endpoint);
         }
         // Not used, but an invalid value is an error in either mode.
         endpoint::token_file(&flags.endpoint, &mut faults);
@@ -85,7 +86,8 @@ impl StopSettings {
         mut faults: Faults,
     ) -> Result<Self, Faults> {
         if endpoint::setting(&flags.endpoint).given() {
-            return EndpointStop::parse(flags, around, faults).map(Self::Endpoint);
+            let parsed = EndpointStop::parse(flags, around, faults);
+            return parsed.map(Box::new).map(Self::Endpoint);
         }
         endpoint::token_file(&flags.endpoint, &mut faults);
         StopConfig::parse(flags, around, faults).map(|config| Self::Direct(Box::new(config)))
