@@ -203,8 +203,8 @@ pub(crate) fn play(job: Job, plan: Plan) -> Result<Samples, Failure> {
 async fn fleet_runs(run: &mut ScaleRun) -> Result<(), Failure> {
     load(run).await?;
     let first = Arc::new(record(run, Beginning::First).await?);
-    round::rollout(run, &first).await?;
     run.stop_all()?;
+    round::publish(run, &first).await?;
     let again = Arc::new(record(run, Beginning::Again).await?);
     run.stop_all()?;
     round::round(run, true, &again).await?;

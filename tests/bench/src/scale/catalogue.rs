@@ -17,7 +17,6 @@ pub(super) const ON: &str = "on.";
 pub(super) const OFF: &str = "off.";
 
 const LOAD: &str = "The objects";
-const ROLLOUT: &str = "First start of all agents";
 const START: &str = "Restart of all agents at once";
 const REST: &str = "At rest";
 const CHANGES: &str = "Changes";
@@ -47,10 +46,6 @@ pub(super) const ALL: &[Entry] = &[
     entry("load.addresses", LOAD, "StaticIPs, and as many claims", ""),
     entry("load.seconds", LOAD, "time to create them", "s"),
     entry("load.database", LOAD, "etcd's database", "MiB"),
-    entry("rollout.seconds", ROLLOUT, "until every agent has published its status", "s"),
-    entry("rollout.requests", ROLLOUT, "requests to the API server", ""),
-    entry("rollout.network", ROLLOUT, "bytes of the API server", "MiB"),
-    entry("rollout.cpu", ROLLOUT, "CPU time of the API server", "s"),
     entry("start.seconds", START, "until every agent has listed its objects", "s"),
     entry("start.requests", START, "requests to the API server", ""),
     entry("start.network", START, "bytes of the API server", "MiB"),

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::samples::progress;
 
 /// The node of the recorded agent.
-const NODE: Node = Node(0);
+pub(super) const RECORDED: Node = Node(0);
 
 /// Whether an agent's node knows it already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) enum Beginning {
 pub(super) async fn record(run: &mut ScaleRun, beginning: Beginning) -> Result<Trace, Failure> {
     run.hold_the_lease().await?;
     let (from, begun) = (Timestamp::now(), Instant::now());
-    run.start_real(&[NODE]).await?;
+    run.start_real(&[RECORDED]).await?;
     run.settle("a real agent settles").await?;
     let settle = begun.elapsed();
     let rest = match beginning {
@@ -36,11 +36,11 @@ pub(super) async fn record(run: &mut ScaleRun, beginning: Beginning) -> Result<T
         Beginning::Again => run.rest(),
     };
     run.wait(rest, "a real agent is recorded").await?;
-    let name = NODE.name();
+    let name = RECORDED.name();
     let window = [from, Timestamp::now()];
     let events = audit::read(&run.control.audit(), window, |node| node == name)?;
-    let created = run.created.get(&NODE);
-    let names = created.map(|created| created.names(NODE)).unwrap_or_default();
+    let created = run.created.get(&RECORDED);
+    let names = created.map(|created| created.names(RECORDED)).unwrap_or_default();
     let parts = [settle, rest].map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     let trace = Trace::of(&events, &names, from, parts);
     let (start, later) = (trace.start.len(), trace.rest.len());

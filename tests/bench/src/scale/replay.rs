@@ -10,12 +10,13 @@ use std::time::Duration;
 use firecamp_testkit::kubernetes::{Answer, Api};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::control;
 use super::fleet::Node;
-use super::load::Created;
+use super::load::{AT_ONCE, Created};
 use super::trace::{CONTINUE, Names, Request, Trace, VERSION, set_version};
 use crate::failure::Failure;
 
@@ -36,8 +37,6 @@ const QUIET: Duration = Duration::from_secs(90);
 pub(super) struct Counts {
     /// Agents that have sent their first requests, up to their watches.
     pub(super) synced: AtomicU64,
-    /// Agents that have sent all requests of the first part.
-    pub(super) settled: AtomicU64,
     /// Requests, and those that were refused.
     pub(super) sent: AtomicU64,
     pub(super) refused: AtomicU64,
@@ -86,6 +85,32 @@ impl Replays {
         }
         Ok(Self { counts, _agents: agents })
     }
+}
+
+/// Sends what the agents of these nodes write about their objects when they start for the first
+/// time, for some nodes at once: an API server with one processor takes hours to serve all agents
+/// that start in the same minute.
+pub(super) async fn publish(
+    nodes: Vec<(Node, &Created)>,
+    trace: &Arc<Trace>,
+    done: &Arc<AtomicU64>,
+) -> Result<(), Failure> {
+    let (counts, gate) = (Arc::new(Counts::default()), Arc::new(Semaphore::new(AT_ONCE)));
+    let mut agents = JoinSet::new();
+    for (node, created) in nodes {
+        let agent = Agent::new(&created.kubeconfig, created.names(node), &counts).await?;
+        let (trace, done, gate) = (Arc::clone(trace), Arc::clone(done), Arc::clone(&gate));
+        agents.spawn(async move {
+            // Nobody closes it.
+            let _permit = gate.acquire().await.ok();
+            agent.publish(&trace).await;
+            done.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    while let Some(ended) = agents.join_next().await {
+        ended.map_err(Failure::of("publish"))?;
+    }
+    Ok(())
 }
 
 /// One replayed agent.
@@ -146,7 +171,6 @@ impl Agent {
                 self.counts.synced.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.counts.settled.fetch_add(1, Ordering::Relaxed);
         let mut begin = begin + Duration::from_millis(trace.start_ms);
         while !trace.rest.is_empty() {
             for request in &trace.rest {
@@ -157,6 +181,13 @@ impl Agent {
         }
         // Keeps the watches open.
         std::future::pending::<()>().await;
+    }
+
+    /// Sends the requests that publish, one after the other.
+    async fn publish(mut self, trace: &Trace) {
+        for request in trace.start.iter().filter(|it| it.publishes()) {
+            self.send(request).await;
+        }
     }
 
     async fn send(&mut self, request: &Request) {

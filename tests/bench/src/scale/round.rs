@@ -1,7 +1,7 @@
 //! One round with all agents: they start, one becomes the leader, they rest, and objects change.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,10 +12,12 @@ use super::catalogue::{OFF, ON};
 use super::control::Mode;
 use super::counters::{MEBIBYTE, Servers, Work};
 use super::fleet::Node;
+use super::load::reporting;
+use super::record::RECORDED;
 use super::rest::{changes, rest};
 use super::scale_run::ScaleRun;
 use super::trace::Trace;
-use super::{agents, usage};
+use super::{agents, replay, usage};
 use crate::failure::Failure;
 use crate::samples::progress;
 
@@ -48,35 +50,14 @@ pub(super) async fn round(
     run.stop_all()
 }
 
-/// The first start of all agents, which publish everything. The API server has all processors.
-pub(super) async fn rollout(run: &mut ScaleRun, trace: &Arc<Trace>) -> Result<(), Failure> {
-    progress("all agents start for the first time");
-    let (servers, begun) = (run.servers()?, Instant::now());
-    let before = servers.begin().await?;
-    run.start_all(trace).await?;
-    let total = u64::from(run.plan.fleet.nodes - run.plan.fleet.real);
-    loop {
-        let settled = run
-            .replays
-            .as_ref()
-            .map_or(0, |replays| replays.counts.settled.load(Ordering::Relaxed));
-        if settled >= total {
-            break;
-        }
-        if begun.elapsed() > PATIENCE + Duration::from_millis(trace.start_ms) + run.spread() {
-            return Err(Failure::new(format!("only {settled} of {total} agents have settled")));
-        }
-        run.wait(Duration::from_secs(10), &format!("{settled} of {total} agents settled")).await?;
-    }
-    run.agents.synced(PATIENCE).await?;
-    let work = servers.since(&before).await?;
-    run.samples.add("rollout.seconds", work.seconds);
-    run.samples.add("rollout.requests", work.requests);
-    run.samples.add("rollout.network", work.network / MEBIBYTE);
-    run.samples.add("rollout.cpu", work.cpu);
-    refused(run, "");
-    // What a real agent has not written yet, it would write after its next start.
-    run.settle("all agents settle").await
+/// Writes for all other nodes what the agent of the recorded one has written. The API server has
+/// all processors.
+pub(super) async fn publish(run: &ScaleRun, trace: &Arc<Trace>) -> Result<(), Failure> {
+    progress("writing what agents publish");
+    let nodes = run.nodes(run.plan.fleet.nodes().filter(|node| *node != RECORDED))?;
+    let (total, done) = (nodes.len(), Arc::new(AtomicU64::new(0)));
+    let total = u64::try_from(total).unwrap_or(u64::MAX);
+    reporting("nodes", &done, total, replay::publish(nodes, trace, &done)).await
 }
 
 /// Restarts all agents at once, until each has listed its objects.

@@ -125,10 +125,7 @@ impl ScaleRun {
     /// Starts the agents of all nodes, real and replayed.
     pub(super) async fn start_all(&mut self, trace: &Arc<Trace>) -> Result<(), Failure> {
         let fleet = self.plan.fleet;
-        let mut others = Vec::new();
-        for node in fleet.replayed() {
-            others.push((node, created(&self.created, node)?));
-        }
+        let others = self.nodes(fleet.replayed())?;
         self.replays = Some(Replays::start(others, trace, BETWEEN).await?);
         for nodes in fleet.real().collect::<Vec<_>>().chunks(AT_ONCE) {
             self.start_real(nodes).await?;
@@ -137,9 +134,12 @@ impl ScaleRun {
         Ok(())
     }
 
-    /// The time from the first start of an agent to the last one.
-    pub(super) fn spread(&self) -> Duration {
-        BETWEEN.saturating_mul(self.plan.fleet.nodes)
+    /// These nodes with what was created for them.
+    pub(super) fn nodes(
+        &self,
+        nodes: impl Iterator<Item = Node>,
+    ) -> Result<Vec<(Node, &Created)>, Failure> {
+        nodes.map(|node| Ok((node, created(&self.created, node)?))).collect()
     }
 
     /// Stops all agents.

@@ -140,6 +140,11 @@ impl Request {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Whether it reads or writes an object whose status the agent publishes.
+    pub(super) fn publishes(&self) -> bool {
+        self.path.contains("/staticips/") || self.path.contains("/nodeattachments")
+    }
+
     pub(super) fn watches(&self) -> bool {
         matches!(self.parameter("watch"), Some("true" | "1"))
     }
