@@ -155,7 +155,7 @@ impl Pod {
             looked_up: None,
         };
         let signal = Signal::Interrupt(self.interrupt.clone());
-        run(input, &systems, &self.run(signal)).await
+        Box::pin(run(input, &systems, &self.run(signal))).await
     }
 
     /// Runs the init container until its script kills it. `None` if the script does not.

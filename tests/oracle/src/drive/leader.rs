@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_controllers::leader::{
     Identity, ObservedClaim, ObservedPod, Operation, Planner, Queries, QueryResults,
-    SeenConditions, SetName, Site, View, deletion_reason, is_orphan, usage, without_volume_wait,
+    SeenConditions, Site, View, deletion_reason, is_orphan, usage, without_volume_wait,
 };
 use firecamp_core::ids::Member;
 use firecamp_core::time::Moment;
@@ -137,7 +137,7 @@ impl ClusterFixture {
             };
             let Some(policy) = pool.as_ref().map(|pool| pool.retention) else { continue };
             let member = &seen.claim.member;
-            let set = self.view.sets.get(&SetName::of(member, owner)).and_then(Option::as_ref);
+            let set = self.view.sets.get(&owner.full_name(member)).and_then(Option::as_ref);
             let why = deletion_reason(member, owner, policy, set);
             self.tape.function("leader.unwanted", &(member, owner, policy, set), &why);
         }

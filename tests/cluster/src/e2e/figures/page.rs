@@ -31,8 +31,8 @@ service show its result. [PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp i
 with a network of its own also gets a sandbox from the network plugin.
 ";
 
-/// The times of one kind.
-type Pick = fn(&Returns) -> &[Duration];
+/// What is measured, its times, and the pods that have them.
+type Kind = (&'static str, fn(&Returns) -> &[Duration], fn(&Variant) -> bool);
 
 /// The whole page.
 pub(super) fn text(figures: &Figures) -> String {
@@ -45,7 +45,7 @@ pub(super) fn text(figures: &Figures) -> String {
         row("`helm install` until every agent is ready, s", &one(figures.agents)),
         row("… until the first member answers at its address, s", &one(figures.reachable)),
     ];
-    let kinds: [(&str, Pick, fn(&Variant) -> bool); 3] = [
+    let kinds: [Kind; 3] = [
         ("the same node", |it| &it.same, |_all| true),
         ("another node", |it| &it.other, |_all| true),
         ("another node without EC2's own time", |it| &it.beyond, |it| it.firecamp.attaches()),

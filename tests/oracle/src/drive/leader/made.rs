@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_controllers::leader::{
-    Identity, ObservedClaim, ObservedPool, ObservedStaticIp, Owner, SeenConditions, SetName,
+    Identity, NamespacedName, ObservedClaim, ObservedPool, ObservedStaticIp, Owner, SeenConditions,
 };
 use firecamp_core::contract::cluster::FINALIZER;
 use firecamp_core::ids::{Epoch, Member, Uid, Version};
@@ -27,8 +27,8 @@ pub(super) fn uid(text: &str) -> Uid {
     Uid::new(text).expect("a UID")
 }
 
-pub(super) fn set_name() -> SetName {
-    SetName { namespace: "prod".to_owned(), name: "redis".to_owned() }
+pub(super) fn set_name() -> NamespacedName {
+    NamespacedName { namespace: "prod".to_owned(), name: "redis".to_owned() }
 }
 
 pub(super) fn owner(number: u8) -> Owner {

@@ -1,7 +1,8 @@
 //! The leader acts for the whole cluster.
 
 use firecamp_controllers::leader::{
-    Candidate, Change, Cluster as _, ConditionChange, ConditionKind, GatedPod, Identity, SetName,
+    Candidate, Change, Cluster as _, ConditionChange, ConditionKind, GatedPod, Identity,
+    NamespacedName,
 };
 use firecamp_core::contract::cluster::{ZONE_GATE, ZONE_LABEL, condition, reason};
 use firecamp_core::ids::Member;
@@ -70,7 +71,7 @@ async fn nodes_and_sets(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
         ensure(made.code == 201, || made.text)
     };
     reports(&holder.sets(), set).await?;
-    let name = SetName { namespace: "prod".to_owned(), name: "redis".to_owned() };
+    let name = NamespacedName { namespace: "prod".to_owned(), name: "redis".to_owned() };
     let observed = holder.set(&name).await.map_err(wrong)?;
     ensure(observed.is_some(), || "no StatefulSet".to_owned())
 }
