@@ -87,7 +87,7 @@ impl Assign {
 
 /// `poll` apart while polls are frequent, then an unchanging part of the time waited.
 fn poll_after(waited: Duration, poll: Duration) -> Duration {
-    let [waited, often] = [waited, timing::METADATA_OFTEN].map(|it| it.as_millis());
-    let part = poll.as_millis().saturating_mul(waited).checked_div(often).unwrap_or_default();
-    poll.max(Duration::from_millis(u64::try_from(part).unwrap_or(u64::MAX)))
+    let [waited, often] = [waited, timing::METADATA_OFTEN].map(|it| it.as_micros());
+    let part = poll.as_micros().saturating_mul(waited).checked_div(often).unwrap_or_default();
+    poll.max(Duration::from_micros(u64::try_from(part).unwrap_or(u64::MAX)))
 }
