@@ -249,8 +249,8 @@ pub mod timing {
     /// [`METADATA_OFTEN`]. A read is a connection, five packets of the 1,024 a second that IMDS and
     /// DNS accept together (ec2-semantics, IMDSv2): five such containers use all.
     pub const METADATA_POLL: Duration = Duration::from_millis(25);
-    /// Between two reads of an agent, which reads for all attaches of its node: half of these
-    /// packets.
+    /// Between two such reads of an agent, which reads for all attaches of its node. They use half
+    /// of these packets.
     pub const METADATA_SPACING: Duration = Duration::from_millis(10);
     /// How often an attach in an agent polls. Shorter than the distance of the reads, so that all
     /// attaches that wait share the next one.

@@ -267,7 +267,8 @@ fn text(body: String) -> WireResponse {
     response(200, &[("content-type", "text/plain")], body)
 }
 
-/// The service closes the connection after each response, as `curl -v` shows on AWS.
+/// The service closes the connection after each response, as published responses of 2020 to 2023
+/// show.
 fn response(status: u16, headers: &[(&str, &str)], body: String) -> WireResponse {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let headers = headers.iter().chain(&[("server", "EC2ws"), ("connection", "close")]);

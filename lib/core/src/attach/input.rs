@@ -25,7 +25,7 @@ pub struct AttachInput {
     pub pool: Option<PoolName>,
     /// Which ENI carries the address.
     pub rule: EniRule,
-    /// Which ENIs not to use.
+    /// The ENIs to leave out.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub unwanted: UnwantedEnis,
     /// How often it polls IMDS: [`METADATA_POLL`](crate::contract::timing::METADATA_POLL), or
@@ -43,7 +43,7 @@ pub struct AttachInput {
     pub looked_up: Option<Box<LookedUp>>,
 }
 
-/// The ENIs of a node that an attach must not, or should not use.
+/// The ENIs of a node that an attach must not use, or only if there is no other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UnwantedEnis {
