@@ -52,6 +52,8 @@ use crate::stats::Spread;
 
 /// The fewest minutes at rest for a page.
 pub(crate) const SHORTEST: u32 = 3;
+/// Set if a round has failed. The run fails at its end, when the results are written.
+const INCOMPLETE: &str = "incomplete";
 /// The time limit of everything but waits, for the whole fleet.
 const OVERHEAD: Duration = Duration::from_hours(4);
 
@@ -83,8 +85,12 @@ pub(crate) fn run(arguments: &ScaleArguments) -> Result<(), Failure> {
         page::write(file, &result)?;
     }
     publish(file.as_deref(), &page::page(&result, before.as_ref()))?;
-    let unlike = |(id, value): (&String, &f64)| id.ends_with(UNLIKE) && *value > 0.0;
-    if result.figures.iter().any(unlike) {
+    let wrong =
+        |what: &str| result.figures.iter().any(|(id, value)| id.ends_with(what) && *value > 0.0);
+    if wrong(INCOMPLETE) {
+        return Err(Failure::new("a round has ended too soon; see why above"));
+    }
+    if wrong(UNLIKE) {
         let why = "the replayed agents send other requests than the real ones; see the comparison \
                    above";
         return Err(Failure::new(why));
@@ -100,7 +106,7 @@ fn figures(samples: &Samples) -> BTreeMap<String, f64> {
     samples.0.iter().filter_map(median).collect()
 }
 
-/// The second round takes long, and a run that is ended writes no file.
+/// A round takes long, and a run that is ended writes no file.
 fn print_figures(samples: &Samples) {
     for (id, value) in figures(samples) {
         progress(&format!("{id} {value}"));
@@ -207,10 +213,14 @@ async fn fleet_runs(run: &mut ScaleRun) -> Result<(), Failure> {
     round::publish(run, &first).await?;
     let again = Arc::new(record(run, Beginning::Again).await?);
     run.stop_all()?;
-    round::round(run, true, &again).await?;
-    print_figures(&run.samples);
-    if !run.plan.cached_only {
-        round::round(run, false, &again).await?;
+    let rounds: &[bool] = if run.plan.cached_only { &[true] } else { &[true, false] };
+    for snapshots in rounds {
+        if let Err(why) = round::round(run, *snapshots, &again).await {
+            progress(&format!("the round has ended too soon: {why}"));
+            run.samples.add(INCOMPLETE, 1.0);
+            run.stop_all()?;
+        }
+        print_figures(&run.samples);
     }
     Ok(())
 }

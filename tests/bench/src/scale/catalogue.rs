@@ -46,6 +46,7 @@ pub(super) const ALL: &[Entry] = &[
     entry("load.addresses", LOAD, "StaticIPs, and as many claims", ""),
     entry("load.seconds", LOAD, "time to create them", "s"),
     entry("load.database", LOAD, "etcd's database", "MiB"),
+    entry("start.agents", START, "agents", ""),
     entry("start.seconds", START, "until every agent has listed its objects", "s"),
     entry("start.requests", START, "requests to the API server", ""),
     entry("start.network", START, "bytes of the API server", "MiB"),

@@ -54,6 +54,8 @@ pub(crate) struct Plan {
 
 pub(super) struct ScaleRun {
     pub(super) plan: Plan,
+    /// The nodes whose agents run in this round.
+    pub(super) running: Fleet,
     /// The directory of the servers' files.
     pub(super) dir: PathBuf,
     pub(super) fixture: Fixture,
@@ -78,6 +80,7 @@ impl ScaleRun {
         let api = control.start(&fixture, mode).await?;
         Ok(Self {
             plan,
+            running: plan.fleet,
             dir,
             fixture,
             control,
@@ -122,9 +125,9 @@ impl ScaleRun {
         self.agents.start(&mut self.fixture, &known, BETWEEN).await
     }
 
-    /// Starts the agents of all nodes, real and replayed.
+    /// Starts all agents of this round, real and replayed.
     pub(super) async fn start_all(&mut self, trace: &Arc<Trace>) -> Result<(), Failure> {
-        let fleet = self.plan.fleet;
+        let fleet = self.running;
         let others = self.nodes(fleet.replayed())?;
         self.replays = Some(Replays::start(others, trace, BETWEEN).await?);
         for nodes in fleet.real().collect::<Vec<_>>().chunks(AT_ONCE) {
@@ -213,7 +216,7 @@ impl ScaleRun {
         let lease = self.api.get(&path).await.map_err(Failure::new)?.json();
         let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str);
         let name = holder.and_then(|holder| holder.split('_').next()).unwrap_or_default();
-        Ok(self.plan.fleet.real().find(|node| node.name() == name))
+        Ok(self.running.real().find(|node| node.name() == name))
     }
 
     pub(super) fn rest(&self) -> Duration {
