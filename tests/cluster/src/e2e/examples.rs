@@ -19,6 +19,8 @@ use crate::{Outcome, failed};
 /// Ports of the services.
 const KAFKA: u16 = 9092;
 const MQTT: u16 = 1883;
+/// An example whose pods have no volume, so the scheduler may choose any node.
+const NO_VOLUME: &str = "redis-cache.yaml";
 /// Sections of docs/install.md.
 const DIRECT_MODE: &str = "## Direct mode";
 const ONE_MACHINE: &str = "## One machine";
@@ -32,10 +34,19 @@ async fn run_examples(cluster: &TestCluster<'_>) -> Outcome {
     let guide = Guide::read(cluster)?;
     guide.run_block("## 2. The agents", 1).await?;
     guide.run_block("## 3. The addresses", 1).await?;
+    // The command of docs/names.md.
+    let names = "helm upgrade firecamp deploy/chart/firecamp --namespace firecamp-system \
+        --reset-then-reuse-values --set names.enabled=true";
+    guide.run("names", names).await?;
     for file in ["redis.yaml", "redis-host-network.yaml"] {
         redis_example(cluster, &guide, (file, "redis"), Releaser::Agent).await?;
     }
-    for example in [("redis-direct.yaml", "redis"), ("redis-prestop.yaml", "cache")] {
+    let direct = [
+        ("redis-direct.yaml", "redis"),
+        ("redis-prestop.yaml", "cache"),
+        (NO_VOLUME, "redis-cache"),
+    ];
+    for example in direct {
         // The previous example was deleted with the namespace.
         guide.run_block(DIRECT_MODE, 1).await?;
         redis_example(cluster, &guide, example, Releaser::Pod).await?;
@@ -55,7 +66,7 @@ enum Releaser {
     Agent,
 }
 
-/// A file with one member, whose pod is restarted.
+/// A file with one member, whose pod is restarted. A second one runs beside it.
 async fn redis_example(
     cluster: &TestCluster<'_>,
     guide: &Guide,
@@ -63,8 +74,7 @@ async fn redis_example(
     by: Releaser,
 ) -> Outcome {
     let member = format!("{set}-0");
-    let volume = file.trim_end_matches(".yaml");
-    cluster.volume(volume, "10Gi", WORKERS[0].name).await?;
+    cluster.volume(file.trim_end_matches(".yaml"), "10Gi", WORKERS[0].name).await?;
     apply(guide, file, by).await?;
     let pod = cluster.wait_ready(&member, None).await?;
     let address = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
@@ -73,11 +83,38 @@ async fn redis_example(
     let pod = cluster.wait_ready(&member, Some(&pod)).await?;
     let again = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     ensure(again == address, || format!("{again} after {address}"))?;
+    let second = second_member(cluster, file, set).await?;
+    ensure(second.0.node == pod.node || file == NO_VOLUME, || {
+        format!("{second:?} is not on {}", pod.node)
+    })?;
+    if file == "redis-host-network.yaml" {
+        let wanted = BTreeSet::from([address, second.1].map(|one| one.to_string()));
+        until("the Service of the static addresses names both members", || async {
+            let named = cluster.named_in(NAMESPACE, "redis-static").await?;
+            ensure(named.iter().eq(&wanted), || format!("{named:?} instead of {wanted:?}"))
+        })
+        .await?;
+    }
     // The ServiceAccount, which permits the release, is deleted only afterwards.
     cluster.admin.kubectl(&["-n", NAMESPACE, "delete", "statefulset", set]).await?;
     cluster.wait_parked(&pod.node, address).await?;
     wait_release(cluster, &pod, address, by).await?;
     delete(guide, file).await
+}
+
+/// Waits until a second member serves, whose volume binds it to the first one's node.
+async fn second_member(
+    cluster: &TestCluster<'_>,
+    file: &str,
+    set: &str,
+) -> Outcome<(Pod, Ipv4Addr)> {
+    let volume = format!("{}-2", file.trim_end_matches(".yaml"));
+    cluster.volume(&volume, "10Gi", WORKERS[0].name).await?;
+    let scale = ["-n", NAMESPACE, "scale", "statefulset", set, "--replicas=2"];
+    cluster.admin.kubectl(&scale).await?;
+    let pod = cluster.wait_ready(&format!("{set}-1"), None).await?;
+    let address = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
+    Ok((pod, address))
 }
 
 async fn wait_release(

@@ -1,5 +1,6 @@
 //! Names of members.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -33,10 +34,18 @@ impl TestCluster<'_> {
         Ok(name)
     }
 
+    async fn named(&self, service: &str) -> Outcome<BTreeSet<String>> {
+        self.named_in(APART, service).await
+    }
+
     /// The addresses in FireCamp's EndpointSlice of a Service that DNS answers with.
-    async fn named(&self, service: &str) -> Outcome<Vec<String>> {
+    pub(super) async fn named_in(
+        &self,
+        namespace: &str,
+        service: &str,
+    ) -> Outcome<BTreeSet<String>> {
         let place = format!(
-            "/apis/discovery.k8s.io/v1/namespaces/{APART}/endpointslices/{service}-firecamp"
+            "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{service}-firecamp"
         );
         let slice = self.admin.get(&place).await?;
         let all = slice["endpoints"].as_array().cloned().unwrap_or_default();
@@ -72,12 +81,12 @@ pub(super) async fn a_member_has_one_name_in_the_cluster_wherever_it_runs(
     let name = format!("{}.{service}", member.name);
     cluster.wait_answer(visitor, (&name, PORT), &answer(&member)).await?;
     let named = cluster.named(&service).await?;
-    ensure(named == [address.as_str()], || format!("{named:?} instead of {address}"))?;
+    ensure(named.iter().eq([&address]), || format!("{named:?} instead of {address}"))?;
     cluster.wait_names(&service, "Published").await?;
     let moved = cluster.move_named(&member).await?;
     cluster.wait_answer(visitor, (&name, PORT), &answer(&moved)).await?;
     let named = cluster.named(&service).await?;
-    ensure(named == [address.as_str()], || format!("{named:?} instead of {address}"))?;
+    ensure(named.iter().eq([&address]), || format!("{named:?} instead of {address}"))?;
     cluster.admin.kubectl(&["-n", APART, "delete", "service", &service]).await?;
     until("its EndpointSlice is deleted with it", || async {
         let named = cluster.named(&service).await?;
