@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use firecamp_apiserver::Fault;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Epoch;
 use firecamp_core::record::State;
@@ -114,6 +115,32 @@ async fn f122_nothing_but_a_valid_token_of_a_pod_of_this_node_is_served() {
         assert_eq!(report.exit, Exit::TokenRefused);
         assert!(report.message.contains("/nonexistent"), "{report:?}");
         assert_eq!(asking.node.record().await, before);
+    })
+    .await;
+}
+
+/// The client asks again until the API server reviews its token.
+#[tokio::test]
+async fn f122_a_token_that_could_not_be_reviewed_is_not_refused_for_good() {
+    asking(async |asking| {
+        let server = &asking.node.server;
+        for fault in [
+            Fault::Silence,
+            Fault::LostAnswer,
+            Fault::Code(429, "TooManyRequests"),
+            Fault::Code(503, "ServiceUnavailable"),
+        ] {
+            server.fail_next("POST", "tokenreviews", fault);
+            let report = asking.attach(TOKEN).await;
+            assert_eq!(report.exit, Exit::Success, "{fault:?}: {report:?}");
+        }
+        // Not the member's fault: the agent may not review tokens.
+        server.fail_next("POST", "tokenreviews", Fault::Code(403, "Forbidden"));
+        let report = asking.attach(TOKEN).await;
+        assert_eq!(report.exit, Exit::RegistryRefused, "{report:?}");
+        assert!(report.message.contains("deploy/rbac"), "{report:?}");
+        assert_eq!(server.unmet_faults(), 0);
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success);
     })
     .await;
 }

@@ -8,4 +8,4 @@ mod table;
 
 pub use page::page;
 pub use sources::{Sources, SourcesError, cases_of};
-pub use table::{Case, Level, Owner, Point, Table, TableError, TestName};
+pub use table::{Case, Level, Point, Table, TableError, TestName};

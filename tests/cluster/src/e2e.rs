@@ -91,9 +91,9 @@ fn timed_out() -> String {
 /// A part of the scenarios, so that two runs can share them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// Those that start clusters of their own
+    /// Those that start clusters of their own, and those of members that ask the agents' endpoint
     OwnClusters,
-    /// Those on one cluster
+    /// All others, on one cluster
     OneCluster,
 }
 
@@ -181,13 +181,13 @@ async fn run_chosen(cluster: &TestCluster<'_>, chosen: &Chosen) -> Outcome<(usiz
     let is_vpc_cni = chosen.layout == Layout::VpcCni;
     if chosen.includes(Part::OwnClusters) && !is_vpc_cni {
         add(own_cluster_scenarios(cluster, wanted).await?);
+        add(endpoint_scenarios(cluster, wanted).await?);
     }
     if chosen.includes(Part::OneCluster) {
         if is_vpc_cni {
             add(vpc_cni_scenarios(cluster, wanted).await?);
         } else {
             add(shared_cluster_scenarios(cluster, wanted).await?);
-            add(endpoint_scenarios(cluster, wanted).await?);
         }
         if network_policy::is_tested(cluster) {
             add(network_policy_scenarios(cluster, wanted).await?);
@@ -264,6 +264,7 @@ async fn long_scenarios(
         capacity::an_interface_without_tag_offers_what_runs_there_and_no_more,
         capacity::a_member_goes_to_the_node_that_has_an_interface_of_its_pool,
         kubelet_restarts::members_survive_fifty_restarts_of_their_kubelet,
+        endpoint::f121_f124_a_member_with_a_network_of_its_own_survives_the_absence_of_its_agent,
         names::f009_a_member_has_one_name_in_the_vpc_wherever_it_runs,
         services::f095_a_restart_that_stopped_or_was_killed_is_resumed_and_has_one_owner,
         logs::f100_each_container_has_a_log_stream_that_is_complete_and_in_order,

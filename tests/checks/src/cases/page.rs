@@ -1,6 +1,6 @@
 //! `docs/proof/failure-cases.md`.
 
-use crate::cases::table::{Case, Owner, Point, Table, TestName};
+use crate::cases::table::{Case, Level, Point, Table, TestName};
 
 const HEAD: &str = "# Failure cases
 
@@ -8,8 +8,7 @@ const HEAD: &str = "# Failure cases
 
 Everything known to have gone wrong, or able to go wrong, when a stateful member carries a fixed
 secondary address between EC2 nodes: each with its right behaviour and the tests that show it.
-Where the right behaviour belongs to a part that is not built yet, the case is *open* to that
-part, by name; tests beside an open part prove the rest of the sentence.
+A case is *open* to a level at which no test shows it yet; the tests beside it show the rest.
 
 Levels: *pure* is a function of values; *sim* runs the real binaries or the real runner against
 the strict VPC simulator; *netns* has a real kernel in network namespaces; *cluster* needs a real
@@ -68,13 +67,13 @@ fn row(id: &str, case: &Case) -> String {
 }
 
 fn point(point: &Point) -> String {
-    let Point { at, left, tests, open } = point;
-    format!("| {at} | {left} | {} |\n", shown(tests, open))
+    let Point { at, left, tests } = point;
+    format!("| {at} | {left} | {} |\n", shown(tests, &[]))
 }
 
-fn shown(tests: &[TestName], open: &[Owner]) -> String {
+fn shown(tests: &[TestName], open: &[Level]) -> String {
     let tests = tests.iter().map(|test| format!("`{test}`"));
-    let open = open.iter().map(|owner| format!("open: {}", owner.name()));
+    let open = open.iter().map(|level| format!("open: {}", level.name()));
     let parts: Vec<_> = tests.chain(open).collect();
     if parts.is_empty() { "**no test yet**".to_owned() } else { parts.join("<br>") }
 }

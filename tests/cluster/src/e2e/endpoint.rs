@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,12 +11,13 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::time::{Instant, sleep};
+use vpcbox::vpc::{Fault, FaultSpec, Selector};
 
 use super::audit::Held;
 use super::processes::{output_of, send};
 use super::refused::APART;
 use super::set::{FirecampContainers, NAMESPACE, Set, Stop};
-use super::test_cluster::{CLAIMS, PODS, Pod, TestCluster, all_but, ensure};
+use super::test_cluster::{ADDRESSES, CLAIMS, PODS, Pod, TestCluster, all_but, ensure};
 use crate::install::{is_condition_true, until};
 use crate::member::PORT;
 use crate::topology::WORKERS;
@@ -201,47 +203,70 @@ pub(super) async fn a_set_moves_to_the_endpoint_and_back_and_its_members_keep_th
 pub(super) async fn f121_f124_a_member_without_privileges_survives_the_absence_of_its_agent(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
+    survives_the_absence_of_its_agent(cluster, unprivileged("patient")).await
+}
+
+pub(super) async fn f121_f124_a_member_with_a_network_of_its_own_survives_the_absence_of_its_agent(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    survives_the_absence_of_its_agent(cluster, with_own_network("patient")).await
+}
+
+/// Its agent is absent at its start, killed midway, and absent at its end.
+async fn survives_the_absence_of_its_agent(cluster: &TestCluster<'_>, set: Set) -> Outcome {
+    let set = Set { stop: Stop::None, ..set };
     let node = WORKERS[0].name;
     cluster.cordon(&all_but(node), true).await?;
-    for agent in cluster.agents() {
-        send(agent, Signal::SIGSTOP)?;
-    }
-    let set = unprivileged("patient");
-    let kill = async {
-        // By then its init container asks an agent that does not answer.
-        sleep(Duration::from_secs(5)).await;
-        for agent in cluster.agents() {
-            send(agent, Signal::SIGKILL)?;
-        }
-        Outcome::Ok(())
-    };
-    let (pod, killed) = tokio::join!(cluster.start_apart(&set), kill);
+    send(cluster.agent_on(node)?, Signal::SIGSTOP)?;
+    let (pod, killed) =
+        tokio::join!(cluster.start_apart(&set), kill_the_agent_twice(cluster, node));
     let (pod, ()) = (pod?, killed?);
     let address = cluster.wait_serving(APART, &pod, PORT).await?;
-    // Its pod ends in its usual time although the agents do not answer, and is released later.
-    let agents = cluster.agents();
-    for agent in &agents {
-        send(*agent, Signal::SIGSTOP)?;
-    }
-    let begun = Instant::now();
-    let ended = async {
-        let scaled = ["-n", APART, "scale", "statefulset", set.name, "--replicas=0"];
-        cluster.admin.kubectl(&scaled).await?;
-        let place = format!("/api/v1/namespaces/{APART}/pods");
-        until("the pod is gone", || async {
-            let pods = cluster.admin.get(&place).await?;
-            ensure(pods["items"].as_array().is_some_and(Vec::is_empty), || pods.to_string())
-        })
-        .await
-    }
-    .await;
-    let took = begun.elapsed();
-    for agent in &agents {
-        nix::sys::signal::kill(*agent, Signal::SIGCONT).ok();
-    }
-    ended?;
-    ensure(took < USUAL_END, || format!("the pod ended after {took:?}"))?;
-    cluster.wait_parked(node, address).await?;
     cluster.cordon(&all_but(node), false).await?;
-    cluster.admin.kubectl(&["delete", "namespace", APART]).await.map(drop)
+    cluster.cordon(&[node], true).await?;
+    let agent = cluster.agent_on(node)?;
+    send(agent, Signal::SIGSTOP)?;
+    let moved = ends_and_moves(cluster, &pod, address).await;
+    nix::sys::signal::kill(agent, Signal::SIGCONT).ok();
+    let moved = moved?;
+    until(&format!("{address} is removed from the kernel of {node}"), || async {
+        ensure(!cluster.in_kernel(node, address)?, || format!("{address} is there"))
+    })
+    .await?;
+    cluster.wait_serving(APART, &moved, PORT).await?;
+    cluster.cordon(&[node], false).await?;
+    cluster.end_apart(&moved, &moved.node).await
+}
+
+/// Kills the stopped agent that a pod waits for, and the next one while it attaches.
+async fn kill_the_agent_twice(cluster: &TestCluster<'_>, node: &str) -> Outcome {
+    let op = Some("AssignPrivateIpAddresses".to_owned());
+    let fault = Fault::Hang { after_commit: false };
+    let when = Selector { op, ..Selector::default() };
+    let unanswered = cluster.vpc(|vpc| vpc.fault_set(FaultSpec { fault, when }))?;
+    // By then the init container asks an agent that does not answer.
+    sleep(Duration::from_secs(5)).await;
+    send(cluster.agent_on(node)?, Signal::SIGKILL)?;
+    until("the attach has begun", || async {
+        let address = cluster.address_in(APART, "patient-0").await?;
+        let object = cluster.admin.get(&format!("{ADDRESSES}/{address}")).await?;
+        let state = &object["spec"]["attachment"]["state"];
+        ensure(state == "Attaching", || object.to_string())
+    })
+    .await?;
+    send(cluster.agent_on(node)?, Signal::SIGKILL)?;
+    cluster.vpc(|vpc| vpc.fault_clear(Some(unanswered))).map(drop)
+}
+
+/// A pod ends in its usual time although its agent does not answer, and its successor serves on
+/// another node.
+async fn ends_and_moves(cluster: &TestCluster<'_>, pod: &Pod, address: Ipv4Addr) -> Outcome<Pod> {
+    let begun = Instant::now();
+    cluster.delete_pod(APART, &pod.name).await?;
+    let took = begun.elapsed();
+    ensure(took < USUAL_END, || format!("the pod ended after {took:?}"))?;
+    let moved = cluster.wait_ready_in(APART, &pod.name, Some(pod)).await?;
+    let again = cluster.wait_serving(APART, &moved, PORT).await?;
+    ensure(again == address && moved.node != pod.node, || format!("{again} on {moved:?}"))?;
+    Ok(moved)
 }

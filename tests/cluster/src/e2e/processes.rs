@@ -183,6 +183,13 @@ impl TestCluster<'_> {
         self.contained("cmdline", "firecamp-agent\0")
     }
 
+    /// The process of a node's agent.
+    pub(super) fn agent_on(&self, node: &str) -> Outcome<Pid> {
+        let here = self.contained("environ", &format!("NODE_NAME={node}\0"));
+        let found = self.agents().into_iter().find(|pid| here.contains(pid));
+        found.ok_or_else(|| format!("{node} has no agent"))
+    }
+
     /// A client in the VPC with long-lived and new connections to these addresses.
     pub(super) fn traffic(&self, addresses: &[Ipv4Addr]) -> Outcome<Background> {
         let mut client = self.running.on_machine("client", self.running.own_binary()?)?;
