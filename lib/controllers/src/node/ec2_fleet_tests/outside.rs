@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use firecamp_core::failure::{CloudKind, Effect as Took, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Epoch, Member, NodeName};
@@ -17,6 +18,9 @@ use crate::leader::{
     ClusterEvent, Event as LeaderEvent, Identity, LeaseWrite, NodeReadiness, ObjectEvent,
     ObservedClaim, ObservedLease, ObservedStaticIp, SeenConditions, Terms,
 };
+
+/// The fleet's rate is that of the last seconds.
+const RECENT: Duration = Duration::from_secs(10);
 
 pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -80,8 +84,10 @@ pub(super) struct Outside {
     pub(super) away: bool,
     /// Others drain the bucket.
     pub(super) drained: bool,
-    /// When the agents' own queries were sent.
-    pub(super) queries: Vec<Moment>,
+    /// When the fleet sent a request to EC2.
+    pub(super) sent: Vec<Moment>,
+    /// The agents' own queries of their interfaces.
+    pub(super) queries: usize,
     /// Complete lists of the leader.
     pub(super) lists: u32,
     /// How soon EC2 should be asked for the volumes of each node.
@@ -90,9 +96,14 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    /// Whether EC2 answers a Describe, or throttles it.
+    /// Whether EC2 answers a Describe, or throttles it. While others drain the bucket, it answers
+    /// as many as it refills, of theirs and the fleet's alike.
     pub(super) fn describes(&mut self) -> bool {
-        !self.drained || self.random.below(REFILL + OTHERS) < REFILL
+        let now = self.now;
+        let recent = self.sent.iter().rev().take_while(|at| now.since(**at) < RECENT).count();
+        let own = u64::try_from(recent).unwrap() / RECENT.as_secs();
+        self.sent.push(now);
+        !self.drained || self.random.below(REFILL.max(OTHERS + own)) < REFILL
     }
 
     pub(super) fn part(&mut self) -> f64 {
