@@ -211,6 +211,7 @@ async fn fleet_runs(run: &mut ScaleRun) -> Result<(), Failure> {
     let first = Arc::new(record(run, Beginning::First).await?);
     run.stop_all()?;
     round::publish(run, &first).await?;
+    round::warm_up(run).await?;
     let again = Arc::new(record(run, Beginning::Again).await?);
     run.stop_all()?;
     let rounds: &[bool] = if run.plan.cached_only { &[true] } else { &[true, false] };

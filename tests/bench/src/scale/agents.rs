@@ -79,6 +79,14 @@ impl Agents {
         Ok(())
     }
 
+    /// A failure of the agent of a node, with the end of its log.
+    pub(super) fn failed(&self, node: Node, how: &str) -> Failure {
+        match self.running.get(&node) {
+            Some(process) => process.failed(how).into(),
+            None => Failure::new(format!("no agent runs on {}", node.name())),
+        }
+    }
+
     pub(super) fn pids(&self) -> impl Iterator<Item = (Node, Pid)> {
         self.running.iter().map(|(node, process)| (*node, process.pid()))
     }

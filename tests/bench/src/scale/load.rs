@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::samples::progress;
 
 /// Nodes whose objects are created at once.
-pub(super) const AT_ONCE: usize = 48;
+const AT_ONCE: usize = 48;
 /// The least size of a pod, as the API server returns it.
 const LEAST: usize = 6 << 10;
 /// How often progress is printed.

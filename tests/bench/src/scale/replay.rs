@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::control;
 use super::fleet::Node;
-use super::load::{AT_ONCE, Created, good};
+use super::load::{Created, good};
 use super::trace::{CONTINUE, Names, Request, Trace, VERSION, set_version};
 use crate::failure::Failure;
 
@@ -31,6 +31,10 @@ const APART: Duration = Duration::from_secs(10);
 const TOO_MANY_REQUESTS: u16 = 429;
 /// A watch that is silent for longer is opened again, as by the agent.
 const QUIET: Duration = Duration::from_secs(90);
+
+/// Nodes for which is published at once: more would only wait for the processors, and a request of
+/// an agent that waits for five seconds fails.
+const AT_ONCE: usize = 8;
 
 /// What all replayed agents count.
 #[derive(Debug, Default)]
@@ -87,9 +91,9 @@ impl Replays {
     }
 }
 
-/// Sends what the agents of these nodes write about their objects when they start for the first
-/// time, for some nodes at once. When all of 1,000 agents did so themselves within a minute, an API
-/// server on two processors, which they shared, had accepted a seventh of it after 22 minutes.
+/// Sends what the agents of these nodes write about their objects at their first start, for a few
+/// nodes at once. When all of 1,000 agents did so themselves within a minute, an API server on two
+/// processors, which they shared, had accepted a seventh of it after 22 minutes.
 pub(super) async fn publish(
     nodes: Vec<(Node, &Created)>,
     trace: &Arc<Trace>,

@@ -13,7 +13,7 @@ use super::counters::{KIBIBYTE, Servers, Work};
 use super::fleet::Node;
 use super::round::refused;
 use super::scale_run::ScaleRun;
-use super::usage;
+use super::{INCOMPLETE, SHORTEST, usage};
 use crate::failure::Failure;
 use crate::samples::progress;
 use crate::stats::Spread;
@@ -93,15 +93,20 @@ fn processes(
 }
 
 /// The EC2 calls after the first `since`: the leader's, and the others' scaled to all nodes.
-fn ec2(run: &mut ScaleRun, leader: Node, since: usize, seconds: f64, prefix: &str) {
+fn ec2(run: &mut ScaleRun, node: Node, since: usize, seconds: f64, prefix: &str) {
     let calls = run.calls.get(since..).unwrap_or_default();
-    let leader = leader.name();
+    let leader = node.name();
     let count = |own: bool, mutating: bool| {
         let wanted = calls
             .iter()
             .filter(|call| (call.caller == leader) == own && (!mutating || call.mutating));
         f64::from(u32::try_from(wanted.count()).unwrap_or(u32::MAX))
     };
+    if run.plan.minutes >= SHORTEST && count(true, false) < 0.5 {
+        let why = run.agents.failed(node, "leads and made no EC2 call at rest");
+        progress(&why.to_string());
+        run.samples.add(INCOMPLETE, 1.0);
+    }
     let fleet = run.running;
     let others = f64::from(fleet.nodes.saturating_sub(1)) / f64::from(fleet.real - 1);
     let figures = [

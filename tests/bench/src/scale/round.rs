@@ -63,6 +63,16 @@ pub(super) async fn publish(run: &ScaleRun, trace: &Arc<Trace>) -> Result<(), Fa
     reporting("nodes", &done, total, replay::publish(nodes, trace, &done)).await
 }
 
+/// Starts the real agents once, which adds the addresses of their nodes to the kernels, so that
+/// they find afterwards what the recorded one found.
+pub(super) async fn warm_up(run: &mut ScaleRun) -> Result<(), Failure> {
+    run.hold_the_lease().await?;
+    run.start_all_real().await?;
+    run.agents.synced(PATIENCE).await?;
+    run.settle("the real agents settle").await?;
+    run.stop_all()
+}
+
 /// Restarts all agents at once, until each has listed its objects.
 async fn start(
     run: &mut ScaleRun,

@@ -130,7 +130,12 @@ impl ScaleRun {
         let fleet = self.running;
         let others = self.nodes(fleet.replayed())?;
         self.replays = Some(Replays::start(others, trace, BETWEEN).await?);
-        for nodes in fleet.real().collect::<Vec<_>>().chunks(AT_ONCE) {
+        self.start_all_real().await
+    }
+
+    /// Starts all real agents of this round.
+    pub(super) async fn start_all_real(&mut self) -> Result<(), Failure> {
+        for nodes in self.running.real().collect::<Vec<_>>().chunks(AT_ONCE) {
             self.start_real(nodes).await?;
             self.keep_up().await?;
         }
