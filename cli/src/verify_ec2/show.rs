@@ -148,10 +148,10 @@ impl Report {
     }
 
     fn table(&self, wide: bool) -> String {
-        let shown = if wide { 5 } else { 3 };
-        let headings = ["FACT", "OUTCOME", "OBSERVED", "EXPECTED", "SOURCE"];
+        let shown = if wide { 5 } else { 4 };
+        let headings = ["FACT", "OUTCOME", "EXPECTED", "OBSERVED", "SOURCE"];
         let row = |fact: &FactReport| {
-            let all = [fact.id, fact.outcome.as_str(), &fact.observed, fact.expected, fact.source];
+            let all = [fact.id, fact.outcome.as_str(), fact.expected, &fact.observed, fact.source];
             all.into_iter().take(shown).map(str::to_owned).collect()
         };
         let rows: Vec<Vec<String>> = self.facts.iter().map(row).collect();
