@@ -20,7 +20,8 @@ SIM_FLAGS ?=
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release \
 	demo-image bench scale oracle steady images reproducible test-images test-user test-apiserver \
 	test-deploy test-rules test-cloudformation bless-deploy test-moto test-volumes coverage \
-	crashes fuzz sim mutants docs bless clean cluster-up cluster-down e2e e2e-long chaos figures
+	crashes fuzz sim mutants docs bless clean cluster-up cluster-down e2e e2e-long versions chaos \
+	figures
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -179,6 +180,17 @@ e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take mi
 	$(MAKE) e2e NETWORK_POLICY=1 ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e NETWORK_POLICY=1 CNI=ptp ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e CNI=vpc ARGS=_
+
+# How members with and without privileges start, restart, move and are deleted by force; a lost
+# node; agents that are rolled out; `firecamp service`; Redis.
+SHORT := three_members a_restart_on draining_a_node f113 without_privileges network_of_its_own \
+  powered_off rolled_out f095_a_service redis_keeps
+
+versions: ## As root: test the Kubernetes versions that CI leaves out (test-apiserver, some e2e)
+	for version in 1.31 1.34; do \
+	  $(MAKE) test-apiserver KUBERNETES=$$version; \
+	  $(MAKE) e2e KUBERNETES=$$version ARGS="$(SHORT)"; \
+	done
 
 test-cloudformation: ## Check the CloudFormation template and the cluster for eksctl (needs python3)
 	scripts/test-cloudformation.sh
