@@ -52,7 +52,8 @@ use crate::stats::Spread;
 
 /// The fewest minutes at rest for a page.
 pub(crate) const SHORTEST: u32 = 3;
-/// Set if a round has failed. The run fails at its end, when the results are written.
+/// Set if a round has failed, or its leader made no call to EC2. The run fails at its end, when the
+/// results are written.
 const INCOMPLETE: &str = "incomplete";
 /// The time limit of everything but waits, for the whole fleet.
 const OVERHEAD: Duration = Duration::from_hours(4);
@@ -88,7 +89,7 @@ pub(crate) fn run(arguments: &ScaleArguments) -> Result<(), Failure> {
     let wrong =
         |what: &str| result.figures.iter().any(|(id, value)| id.ends_with(what) && *value > 0.0);
     if wrong(INCOMPLETE) {
-        return Err(Failure::new("a round has ended too soon; see why above"));
+        return Err(Failure::new("a round is incomplete; see why above"));
     }
     if wrong(UNLIKE) {
         let why = "the replayed agents send other requests than the real ones; see the comparison \

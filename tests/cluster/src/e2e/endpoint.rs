@@ -224,18 +224,31 @@ async fn survives_the_absence_of_its_agent(cluster: &TestCluster<'_>, set: Set) 
     let address = cluster.wait_serving(APART, &pod, PORT).await?;
     cluster.cordon(&all_but(node), false).await?;
     cluster.cordon(&[node], true).await?;
-    let agent = cluster.agent_on(node)?;
-    send(agent, Signal::SIGSTOP)?;
-    let moved = ends_and_moves(cluster, &pod, address).await;
-    nix::sys::signal::kill(agent, Signal::SIGCONT).ok();
-    let moved = moved?;
+    let work = ends_and_moves(cluster, &pod, address);
+    let moved = while_its_agent_is_stopped(cluster, node, work).await?;
     until(&format!("{address} is removed from the kernel of {node}"), || async {
         ensure(!cluster.in_kernel(node, address)?, || format!("{address} is there"))
     })
     .await?;
     cluster.wait_serving(APART, &moved, PORT).await?;
     cluster.cordon(&[node], false).await?;
-    cluster.end_apart(&moved, &moved.node).await
+    // Without a successor, the agent releases the address once it answers again.
+    while_its_agent_is_stopped(cluster, &moved.node, ends(cluster, set.name)).await?;
+    cluster.wait_parked(&moved.node, address).await?;
+    cluster.admin.kubectl(&["delete", "namespace", APART]).await.map(drop)
+}
+
+async fn while_its_agent_is_stopped<T>(
+    cluster: &TestCluster<'_>,
+    node: &str,
+    work: impl Future<Output = Outcome<T>>,
+) -> Outcome<T> {
+    let agent = cluster.agent_on(node)?;
+    send(agent, Signal::SIGSTOP)?;
+    let outcome = work.await;
+    // The kubelet may have killed it meanwhile, because its probes fail.
+    nix::sys::signal::kill(agent, Signal::SIGCONT).ok();
+    outcome
 }
 
 /// Kills the stopped agent that a pod waits for, and the next one while it attaches.
@@ -258,8 +271,21 @@ async fn kill_the_agent_twice(cluster: &TestCluster<'_>, node: &str) -> Outcome 
     cluster.vpc(|vpc| vpc.fault_clear(Some(unanswered))).map(drop)
 }
 
-/// A pod ends in its usual time although its agent does not answer, and its successor serves on
-/// another node.
+/// The pod of a set that is scaled down ends in its usual time.
+async fn ends(cluster: &TestCluster<'_>, set: &str) -> Outcome {
+    let begun = Instant::now();
+    cluster.admin.kubectl(&["-n", APART, "scale", "statefulset", set, "--replicas=0"]).await?;
+    let place = format!("/api/v1/namespaces/{APART}/pods");
+    until("the pod is gone", || async {
+        let pods = cluster.admin.get(&place).await?;
+        ensure(pods["items"].as_array().is_some_and(Vec::is_empty), || pods.to_string())
+    })
+    .await?;
+    let took = begun.elapsed();
+    ensure(took < USUAL_END, || format!("the pod ended after {took:?}"))
+}
+
+/// A pod ends in its usual time, and its successor serves on another node.
 async fn ends_and_moves(cluster: &TestCluster<'_>, pod: &Pod, address: Ipv4Addr) -> Outcome<Pod> {
     let begun = Instant::now();
     cluster.delete_pod(APART, &pod.name).await?;

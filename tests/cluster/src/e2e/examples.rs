@@ -83,12 +83,12 @@ async fn redis_example(
     let pod = cluster.wait_ready(&member, Some(&pod)).await?;
     let again = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     ensure(again == address, || format!("{again} after {address}"))?;
-    let second = second_member(cluster, file, set).await?;
-    ensure(second.0.node == pod.node || file == NO_VOLUME, || {
+    let (second, other) = second_member(cluster, file, set).await?;
+    ensure(second.node == pod.node || file == NO_VOLUME, || {
         format!("{second:?} is not on {}", pod.node)
     })?;
     if file == "redis-host-network.yaml" {
-        let wanted = BTreeSet::from([address, second.1].map(|one| one.to_string()));
+        let wanted = BTreeSet::from([address, other].map(|one| one.to_string()));
         until("the Service of the static addresses names both members", || async {
             let named = cluster.named_in(NAMESPACE, "redis-static").await?;
             ensure(named.iter().eq(&wanted), || format!("{named:?} instead of {wanted:?}"))
