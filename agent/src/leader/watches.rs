@@ -93,7 +93,8 @@ fn gated(event: ObjectEvent<Member, Option<GatedPod>>) -> ObjectEvent<Member, Ga
         | ObjectEvent::Listing(member, Some(None))
         | ObjectEvent::Deleted(member) => ObjectEvent::Deleted(member),
         ObjectEvent::Listing(member, pod) => ObjectEvent::Listing(member, pod.flatten()),
-        ObjectEvent::Listed(all) => ObjectEvent::Listed(all),
+        ObjectEvent::ListBegins => ObjectEvent::ListBegins,
+        ObjectEvent::Listed => ObjectEvent::Listed,
         ObjectEvent::Set(member, pod) => ObjectEvent::Set(member, pod.flatten()),
         ObjectEvent::Current(current) => ObjectEvent::Current(current),
     }

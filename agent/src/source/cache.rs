@@ -15,6 +15,8 @@ pub(super) struct Cache<K, T> {
     /// Results of later fresh reads; each holds until the watch reports the same object.
     fresh: BTreeMap<K, Option<T>>,
     doubts: BTreeSet<K>,
+    /// Reported objects that a list in progress has not shown yet.
+    unlisted: BTreeSet<K>,
     complete: bool,
     /// Whether the second object is older than the first.
     is_older: fn(&T, &T) -> bool,
@@ -39,6 +41,7 @@ impl<K: Ord + Clone, T> Cache<K, T> {
             reported: BTreeMap::new(),
             fresh: BTreeMap::new(),
             doubts: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
             complete: false,
             is_older,
         }
@@ -71,11 +74,15 @@ impl<K: Ord + Clone, T> Cache<K, T> {
         }
     }
 
-    /// A list of objects, all of them applied, is complete: others are gone.
-    pub(super) fn listed(&mut self, all: &BTreeSet<K>) {
-        for (key, _) in self.reported.extract_if(.., |key, _| !all.contains(key)) {
-            self.fresh.remove(&key);
-            self.doubts.insert(key);
+    /// A list begins, perhaps again after one that did not end.
+    pub(super) fn list_begins(&mut self) {
+        self.unlisted = self.reported.keys().cloned().collect();
+    }
+
+    /// A list is complete, and its objects are applied: the others are gone.
+    pub(super) fn listed(&mut self) {
+        for key in std::mem::take(&mut self.unlisted) {
+            self.gone(key);
         }
         // Fresh reads of other objects are older than this list.
         let reported = &self.reported;
@@ -85,6 +92,7 @@ impl<K: Ord + Clone, T> Cache<K, T> {
 
     /// Applies an added, modified or listed object.
     pub(super) fn changed(&mut self, key: K, object: Option<T>) {
+        self.unlisted.remove(&key);
         let before = self.reported.get(&key).and_then(Option::as_ref);
         let fresh = self.fresh.remove(&key);
         let last = fresh.as_ref().map_or(before, Option::as_ref);
@@ -99,6 +107,7 @@ impl<K: Ord + Clone, T> Cache<K, T> {
 
     /// Applies a deletion, or that an object left the watch.
     pub(super) fn gone(&mut self, key: K) {
+        self.unlisted.remove(&key);
         self.reported.remove(&key);
         self.fresh.remove(&key);
         self.doubts.insert(key);
@@ -131,10 +140,11 @@ mod tests {
     }
 
     fn list(cache: &mut Cache<&'static str, u64>, all: &[(&'static str, u64)]) {
+        cache.list_begins();
         for (key, object) in all {
             cache.changed(key, Some(*object));
         }
-        cache.listed(&all.iter().map(|(key, _)| *key).collect());
+        cache.listed();
     }
 
     #[test]
@@ -190,9 +200,10 @@ mod tests {
     #[test]
     fn unparsable_object_is_not_absent() {
         let mut it = cache(&[("a", 1)]);
+        it.list_begins();
         it.changed("a", None);
         assert_eq!(it.known(&"a"), Known::Invalid);
-        it.listed(&BTreeSet::from(["a"]));
+        it.listed();
         assert_eq!(it.known(&"a"), Known::Invalid);
     }
 

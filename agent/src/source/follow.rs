@@ -5,7 +5,6 @@
 //! when the server cannot continue from a version (410), and periodically in case the server left
 //! something out. An outage causes two log lines.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ struct Follow<'a, T, N, F> {
 }
 
 /// Follows forever. Leaves out what has no valid `key`. Cancel-safe.
-pub(crate) async fn follow<K: Ord + Clone, T: Watchable>(
+pub(crate) async fn follow<K, T: Watchable>(
     watched: &Watched<T>,
     key: impl Fn(&Item<T>) -> Option<K>,
     take: impl FnMut(ObjectEvent<K, T>),
@@ -42,7 +41,6 @@ pub(crate) async fn follow<K: Ord + Clone, T: Watchable>(
 
 impl<K, T, N, F> Follow<'_, T, N, F>
 where
-    K: Ord + Clone,
     T: Watchable,
     N: Fn(&Item<T>) -> Option<K>,
     F: FnMut(ObjectEvent<K, T>),
@@ -52,7 +50,6 @@ where
         let watched = self.watched;
         let mut events = pin!(watched.events());
         let relist = Instant::now() + RELIST.mul_f64(1.0 + self.rng.part() / 2.0);
-        let mut listed = BTreeSet::new();
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
@@ -63,16 +60,15 @@ where
                 () = sleep_until(relist) => return,
             };
             match event {
-                Some(Ok(watcher::Event::Init)) => listed.clear(),
+                Some(Ok(watcher::Event::Init)) => (self.take)(ObjectEvent::ListBegins),
                 Some(Ok(watcher::Event::InitApply(item))) => {
                     if let Some((key, object)) = self.object(item) {
-                        listed.insert(key.clone());
                         (self.take)(ObjectEvent::Listing(key, object));
                     }
                 }
                 Some(Ok(watcher::Event::InitDone)) => {
                     self.recovered();
-                    (self.take)(ObjectEvent::Listed(std::mem::take(&mut listed)));
+                    (self.take)(ObjectEvent::Listed);
                 }
                 Some(Ok(watcher::Event::Apply(item))) => {
                     if let Some((key, object)) = self.object(item) {

@@ -99,7 +99,8 @@ impl KubeSource {
     ) {
         let mut kept = self.lock();
         match reported {
-            ObjectEvent::Listed(all) => cache(&mut kept).listed(&all),
+            ObjectEvent::ListBegins => cache(&mut kept).list_begins(),
+            ObjectEvent::Listed => cache(&mut kept).listed(),
             ObjectEvent::Listing(key, object) | ObjectEvent::Set(key, object) => {
                 cache(&mut kept).changed(key, object);
             }

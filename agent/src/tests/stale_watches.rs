@@ -220,26 +220,26 @@ async fn an_interrupted_list_says_nothing_of_what_the_next_one_lacks() {
     }
     let cluster = KubeCluster::new(&KubeRegistry::new(server.client(), Timeouts::default()));
     let pods = cluster.unscheduled_pods();
-    let (mut interrupted, mut listed): (bool, Option<BTreeSet<String>>) = (false, None);
+    let (mut interrupted, mut complete, mut listed) = (false, false, BTreeSet::new());
     let followed = follow(
         &pods,
         |item| Some(item.name().to_owned()),
         |event| match event {
-            ObjectEvent::Listing(name, _) if !interrupted => {
-                assert_eq!(name, "redis-000");
-                server.fail_next("GET", "pods", Fault::LostRequest);
-                server.remove("pods", Some("prod"), &name);
-                interrupted = true;
+            ObjectEvent::ListBegins => listed.clear(),
+            ObjectEvent::Listing(name, _) => {
+                if !interrupted {
+                    assert_eq!(name, "redis-000");
+                    server.fail_next("GET", "pods", Fault::LostRequest);
+                    server.remove("pods", Some("prod"), &name);
+                    interrupted = true;
+                }
+                listed.insert(name);
             }
-            ObjectEvent::Listed(all) => listed = Some(all),
-            ObjectEvent::Listing(..)
-            | ObjectEvent::Set(..)
-            | ObjectEvent::Deleted(_)
-            | ObjectEvent::Current(_) => {}
+            ObjectEvent::Listed => complete = true,
+            ObjectEvent::Set(..) | ObjectEvent::Deleted(_) | ObjectEvent::Current(_) => {}
         },
     );
     tokio::time::timeout(Duration::from_mins(1), followed).await.unwrap_err();
     assert_eq!(server.unmet_faults(), 0);
-    let listed = listed.unwrap();
-    assert_eq!((listed.len(), listed.contains("redis-000")), (599, false));
+    assert_eq!((complete, listed.len(), listed.contains("redis-000")), (true, 599, false));
 }

@@ -1,7 +1,7 @@
 //! The leader's part of an agent, the same at every level: the product's [`LeaderController`], the
 //! Lease, and what the lists and watches of a term report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -196,8 +196,8 @@ impl SimulatedCluster {
         let pools = ObjectEvent::list(registry.pools.iter().map(pool));
         let mut events = vec![
             current,
-            ClusterEvent::Sets(ObjectEvent::Listed(BTreeSet::new())),
-            ClusterEvent::GatedPods(ObjectEvent::Listed(BTreeSet::new())),
+            ClusterEvent::Sets(ObjectEvent::Listed),
+            ClusterEvent::GatedPods(ObjectEvent::Listed),
         ];
         events.extend(addresses.into_iter().map(ClusterEvent::StaticIps));
         events.extend(claims.into_iter().map(ClusterEvent::Claims));

@@ -41,11 +41,13 @@ pub enum ClusterEvent {
 /// not be parsed is none.
 #[derive(Debug)]
 pub enum ObjectEvent<K, T> {
-    /// An object of a list that is not complete yet. It replaces what was known of it at once, so
-    /// that a list of tens of thousands is in memory only once.
+    /// A list begins. One that was not complete does not count.
+    ListBegins,
+    /// An object of that list. It replaces what was known of it at once, so that a list of tens of
+    /// thousands is in memory only once.
     Listing(K, Option<T>),
-    /// A list is complete: these objects exist, and no others.
-    Listed(BTreeSet<K>),
+    /// The list is complete: its objects exist, and no others.
+    Listed,
     /// An object was added or modified.
     Set(K, Option<T>),
     /// An object was deleted.
@@ -54,45 +56,20 @@ pub enum ObjectEvent<K, T> {
     Current(bool),
 }
 
-impl<K: Ord + Clone, T> ObjectEvent<K, T> {
+impl<K, T> ObjectEvent<K, T> {
     /// What a complete list reports.
     pub fn list(all: impl IntoIterator<Item = (K, Option<T>)>) -> Vec<Self> {
-        let mut keys = BTreeSet::new();
-        let listing = |(key, object): (K, Option<T>)| {
-            keys.insert(key.clone());
-            Self::Listing(key, object)
-        };
-        let mut events: Vec<Self> = all.into_iter().map(listing).collect();
-        events.push(Self::Listed(keys));
-        events
+        let listing = all.into_iter().map(|(key, object)| Self::Listing(key, object));
+        [Self::ListBegins].into_iter().chain(listing).chain([Self::Listed]).collect()
     }
 
     fn object_mut(&mut self) -> Option<(&mut K, &mut Option<T>)> {
         match self {
             Self::Listing(key, object) | Self::Set(key, object) => Some((key, object)),
-            Self::Listed(_) | Self::Deleted(_) | Self::Current(_) => None,
+            Self::ListBegins | Self::Listed | Self::Deleted(_) | Self::Current(_) => None,
         }
     }
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    StaticIps,
-    Claims,
-    Pools,
-    Sets,
-    Nodes,
-    GatedPods,
-    Interfaces,
-    Services,
-    Slices,
-    Records,
-}
-
-/// The kinds without which nothing is planned. Interfaces are not among them: until they are
-/// listed, none is removed.
-const REQUIRED: [Kind; 6] =
-    [Kind::StaticIps, Kind::Claims, Kind::Pools, Kind::Sets, Kind::Nodes, Kind::GatedPods];
 
 /// What is known about DNSEndpoints, whose definition may not be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,28 +91,46 @@ pub(super) struct ClusterCache {
     texts: SharedTexts,
 }
 
+/// How far the cache of each kind is up to date.
 #[derive(Debug, Default)]
 struct Synced {
-    listed: BTreeSet<Kind>,
-    /// Kinds whose last list or watch failed.
-    unavailable: BTreeSet<Kind>,
+    static_ips: SyncedKind<Ipv4Addr>,
+    claims: SyncedKind<Member>,
+    pools: SyncedKind<PoolName>,
+    sets: SyncedKind<NamespacedName>,
+    nodes: SyncedKind<NodeName>,
+    interfaces: SyncedKind<InterfaceName>,
+    gated_pods: SyncedKind<Member>,
+    services: SyncedKind<NamespacedName>,
+    slices: SyncedKind<NamespacedName>,
+    records: SyncedKind<NamespacedName>,
+}
+
+#[derive(Debug)]
+struct SyncedKind<K> {
+    /// Whether it was listed at least once.
+    listed: bool,
+    /// Whether the last list or watch failed.
+    unavailable: bool,
+    /// Cached objects that a list in progress has not shown yet.
+    unlisted: BTreeSet<K>,
 }
 
 impl ClusterCache {
     /// The cluster, if all kinds are listed and up to date.
     pub(super) fn view(&self) -> Option<&View> {
-        self.synced.has(&REQUIRED).then_some(&self.view)
+        self.synced.is_current().then_some(&self.view)
     }
 
     /// The same, if Services and EndpointSlices are up to date, too.
     pub(super) fn names(&self) -> Option<&View> {
-        self.view().filter(|_| self.synced.has(&[Kind::Services, Kind::Slices]))
+        let Synced { services, slices, .. } = &self.synced;
+        self.view().filter(|_| services.is_current() && slices.is_current())
     }
 
     /// What is known about the DNSEndpoints.
     pub(super) fn records(&self) -> RecordsKnown {
-        let Synced { listed, unavailable } = &self.synced;
-        match (listed.contains(&Kind::Records), unavailable.contains(&Kind::Records)) {
+        match (self.synced.records.listed, self.synced.records.unavailable) {
             (true, false) => RecordsKnown::Current,
             (false, true) => RecordsKnown::NotServed,
             (true, true) | (false, false) => RecordsKnown::NotYet,
@@ -154,10 +149,10 @@ impl ClusterCache {
                 if let Some((_address, Some(object))) = event.object_mut() {
                     object.share(texts);
                 }
-                if let ObjectEvent::Listed(_) = event {
+                if let ObjectEvent::Listed = event {
                     texts.drop_unused();
                 }
-                synced.apply(Kind::StaticIps, &mut view.addresses, event);
+                synced.static_ips.apply(&mut view.addresses, event);
             }
             ClusterEvent::Claims(mut event) => {
                 if let Some((member, object)) = event.object_mut() {
@@ -166,49 +161,69 @@ impl ClusterCache {
                         object.share(texts);
                     }
                 }
-                synced.apply(Kind::Claims, &mut view.claims, event);
+                synced.claims.apply(&mut view.claims, event);
             }
-            ClusterEvent::Pools(event) => synced.apply(Kind::Pools, &mut view.pools, event),
-            ClusterEvent::Sets(event) => synced.apply(Kind::Sets, &mut view.sets, event),
-            ClusterEvent::Nodes(event) => synced.apply(Kind::Nodes, &mut view.nodes, event),
+            ClusterEvent::Pools(event) => synced.pools.apply(&mut view.pools, event),
+            ClusterEvent::Sets(event) => synced.sets.apply(&mut view.sets, event),
+            ClusterEvent::Nodes(event) => synced.nodes.apply(&mut view.nodes, event),
             ClusterEvent::GatedPods(event) => {
-                synced.apply(Kind::GatedPods, &mut view.gated_pods, event);
+                synced.gated_pods.apply(&mut view.gated_pods, event);
             }
             ClusterEvent::Interfaces(event) => {
-                synced.apply(Kind::Interfaces, &mut view.interfaces, event);
+                synced.interfaces.apply(&mut view.interfaces, event);
             }
             ClusterEvent::Services(event) => {
-                synced.apply(Kind::Services, &mut view.services, event);
+                synced.services.apply(&mut view.services, event);
             }
-            ClusterEvent::Slices(event) => synced.apply(Kind::Slices, &mut view.slices, event),
-            ClusterEvent::Records(event) => synced.apply(Kind::Records, &mut view.records, event),
+            ClusterEvent::Slices(event) => synced.slices.apply(&mut view.slices, event),
+            ClusterEvent::Records(event) => synced.records.apply(&mut view.records, event),
         }
     }
 }
 
 impl Synced {
-    /// Whether these kinds are listed and up to date.
-    fn has(&self, kinds: &[Kind]) -> bool {
-        kinds.iter().all(|kind| self.listed.contains(kind) && !self.unavailable.contains(kind))
+    /// Whether all is listed and up to date without which nothing is planned. Interfaces do not
+    /// count: until they are listed, none is removed.
+    fn is_current(&self) -> bool {
+        self.static_ips.is_current()
+            && self.claims.is_current()
+            && self.pools.is_current()
+            && self.sets.is_current()
+            && self.nodes.is_current()
+            && self.gated_pods.is_current()
+    }
+}
+
+impl<K> Default for SyncedKind<K> {
+    fn default() -> Self {
+        Self { listed: false, unavailable: false, unlisted: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone> SyncedKind<K> {
+    fn is_current(&self) -> bool {
+        self.listed && !self.unavailable
     }
 
-    fn apply<K: Ord, T, V: From<T>>(
+    fn apply<T, V: From<T>>(
         &mut self,
-        kind: Kind,
         objects: &mut BTreeMap<K, Option<V>>,
         event: ObjectEvent<K, T>,
     ) {
         match event {
-            ObjectEvent::Listed(all) => {
-                objects.retain(|key, _| all.contains(key));
-                self.listed.insert(kind);
+            ObjectEvent::ListBegins => self.unlisted = objects.keys().cloned().collect(),
+            ObjectEvent::Listed => {
+                for key in std::mem::take(&mut self.unlisted) {
+                    objects.remove(&key);
+                }
+                self.listed = true;
             }
             ObjectEvent::Listing(key, object) | ObjectEvent::Set(key, object) => {
+                self.unlisted.remove(&key);
                 objects.insert(key, object.map(V::from));
             }
             ObjectEvent::Deleted(key) => drop(objects.remove(&key)),
-            ObjectEvent::Current(true) => drop(self.unavailable.remove(&kind)),
-            ObjectEvent::Current(false) => drop(self.unavailable.insert(kind)),
+            ObjectEvent::Current(current) => self.unavailable = !current,
         }
     }
 }
@@ -228,15 +243,19 @@ mod tests {
         let mut tell = |event| {
             cache.apply(ClusterEvent::Nodes(event));
             let all = nodes(&cache).join(" ");
-            (all, cache.synced.listed.contains(&Kind::Nodes))
+            (all, cache.synced.nodes.listed)
         };
-        assert_eq!(tell(ObjectEvent::Listing(name("a"), None)), ("a".to_owned(), false));
-        assert_eq!(tell(ObjectEvent::Listing(name("b"), None)), ("a b".to_owned(), false));
-        let all = BTreeSet::from(["a", "b"].map(name));
-        assert_eq!(tell(ObjectEvent::Listed(all)), ("a b".to_owned(), true));
+        let listing = |text| ObjectEvent::Listing(name(text), None);
+        let seen = |all: &str, listed| (all.to_owned(), listed);
+        assert_eq!(tell(ObjectEvent::ListBegins), seen("", false));
+        assert_eq!(tell(listing("a")), seen("a", false));
+        assert_eq!(tell(listing("b")), seen("a b", false));
+        assert_eq!(tell(ObjectEvent::Listed), seen("a b", true));
         // A list that does not end, and then one that does.
-        assert_eq!(tell(ObjectEvent::Listing(name("c"), None)), ("a b c".to_owned(), true));
-        assert_eq!(tell(ObjectEvent::Listing(name("b"), None)), ("a b c".to_owned(), true));
-        assert_eq!(tell(ObjectEvent::Listed([name("b")].into())), ("b".to_owned(), true));
+        assert_eq!(tell(ObjectEvent::ListBegins), seen("a b", true));
+        assert_eq!(tell(listing("c")), seen("a b c", true));
+        assert_eq!(tell(ObjectEvent::ListBegins), seen("a b c", true));
+        assert_eq!(tell(listing("b")), seen("a b c", true));
+        assert_eq!(tell(ObjectEvent::Listed), seen("b", true));
     }
 }

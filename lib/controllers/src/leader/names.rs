@@ -155,9 +155,9 @@ impl Names {
             ClusterEvent::Sets(ObjectEvent::Set(set, _) | ObjectEvent::Deleted(set)) => {
                 self.touch(view, &set.namespace, |service| service.set == set.name);
             }
-            ClusterEvent::Services(ObjectEvent::Listed(_))
-            | ClusterEvent::Slices(ObjectEvent::Listed(_))
-            | ClusterEvent::Records(ObjectEvent::Listed(_)) => self.resync = Moment::default(),
+            ClusterEvent::Services(ObjectEvent::Listed)
+            | ClusterEvent::Slices(ObjectEvent::Listed)
+            | ClusterEvent::Records(ObjectEvent::Listed) => self.resync = Moment::default(),
             // Names depend on nothing else, or are compared again soon.
             ClusterEvent::StaticIps(_)
             | ClusterEvent::Claims(_)
@@ -166,9 +166,9 @@ impl Names {
             | ClusterEvent::Nodes(_)
             | ClusterEvent::Interfaces(_)
             | ClusterEvent::GatedPods(_)
-            | ClusterEvent::Services(ObjectEvent::Listing(..) | ObjectEvent::Current(_))
-            | ClusterEvent::Slices(ObjectEvent::Listing(..) | ObjectEvent::Current(_))
-            | ClusterEvent::Records(ObjectEvent::Listing(..) | ObjectEvent::Current(_)) => {}
+            | ClusterEvent::Services(_)
+            | ClusterEvent::Slices(_)
+            | ClusterEvent::Records(_) => {}
         }
     }
 

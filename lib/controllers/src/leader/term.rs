@@ -116,8 +116,8 @@ impl Term {
         }
         let listing = matches!(
             event,
-            ClusterEvent::GatedPods(ObjectEvent::Listing(..))
-                | ClusterEvent::Claims(ObjectEvent::Listing(..))
+            ClusterEvent::GatedPods(ObjectEvent::ListBegins | ObjectEvent::Listing(..))
+                | ClusterEvent::Claims(ObjectEvent::ListBegins | ObjectEvent::Listing(..))
         );
         !listing && matches!(event, ClusterEvent::GatedPods(_) | ClusterEvent::Claims(_))
     }

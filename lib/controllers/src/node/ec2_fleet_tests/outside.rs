@@ -182,9 +182,9 @@ pub(super) fn cluster() -> Vec<LeaderEvent> {
     let addresses = ObjectEvent::list(addresses).into_iter().map(ClusterEvent::StaticIps);
     let claims = ObjectEvent::list(claims).into_iter().map(ClusterEvent::Claims);
     let others = [
-        ClusterEvent::Pools(ObjectEvent::Listed(BTreeSet::new())),
-        ClusterEvent::Sets(ObjectEvent::Listed(BTreeSet::new())),
-        ClusterEvent::GatedPods(ObjectEvent::Listed(BTreeSet::new())),
+        ClusterEvent::Pools(ObjectEvent::Listed),
+        ClusterEvent::Sets(ObjectEvent::Listed),
+        ClusterEvent::GatedPods(ObjectEvent::Listed),
     ];
     nodes
         .chain(addresses)

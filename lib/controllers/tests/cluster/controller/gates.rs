@@ -119,14 +119,14 @@ fn a_list_of_claims_begins_a_pass_of_gated_pods_only_at_its_end() {
     let reads = |effect: &Effect| matches!(effect, Effect::Start(PassStep::ReadVolumes(..)));
     let claim = claim("redis-0", Some(ADDRESS), Some(owner("set-1")));
     for event in ObjectEvent::list([(member("redis-0"), Some(claim))]) {
-        let is_end = matches!(event, ObjectEvent::Listed(_));
+        let is_end = matches!(event, ObjectEvent::Listed);
         let seen = tell(&mut agent, ClusterEvent::Claims(event));
         assert_eq!(time(&seen, reads).is_some(), is_end, "{seen:?}");
     }
     // An unscheduled pod without the gate, in a list of all of them.
     let other = ClusterEvent::GatedPods(ObjectEvent::Deleted(member("web-0")));
     assert_eq!(tell(&mut agent, other), []);
-    let all = ClusterEvent::GatedPods(ObjectEvent::Listed([member("redis-0")].into()));
+    let all = ClusterEvent::GatedPods(ObjectEvent::Listed);
     let seen = tell(&mut agent, all);
     assert!(time(&seen, reads).is_some(), "{seen:?}");
 }

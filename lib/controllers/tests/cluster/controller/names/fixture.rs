@@ -1,7 +1,7 @@
 //! Services, EndpointSlices and DNSEndpoints: an API server that tells of changes as a watch does.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -82,8 +82,8 @@ impl Cluster {
         fixture.put(address(ip(0), "redis-0", None));
         fixture.claim(claim("redis-0", Some(ip(0)), Some(owner("set-1"))));
         let mut cluster = Self::before_lists(&fixture.view);
-        cluster.tell(ClusterEvent::Services(ObjectEvent::Listed(BTreeSet::new())));
-        cluster.tell(ClusterEvent::Slices(ObjectEvent::Listed(BTreeSet::new())));
+        cluster.tell(ClusterEvent::Services(ObjectEvent::Listed));
+        cluster.tell(ClusterEvent::Slices(ObjectEvent::Listed));
         cluster.tell(ClusterEvent::Records(ObjectEvent::Current(false)));
         cluster
     }
