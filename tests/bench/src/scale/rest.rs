@@ -13,7 +13,7 @@ use super::counters::{KIBIBYTE, Servers, Work};
 use super::fleet::Node;
 use super::round::refused;
 use super::scale_run::ScaleRun;
-use super::{INCOMPLETE, SHORTEST, usage};
+use super::{INCOMPLETE, SHORTEST_FOR_EC2, usage};
 use crate::failure::Failure;
 use crate::samples::progress;
 use crate::stats::Spread;
@@ -28,16 +28,22 @@ pub(super) const UNLIKE: &str = "replay.unlike";
 pub(super) async fn rest(
     run: &mut ScaleRun,
     servers: &Servers,
-    (leader, since): (Node, Timestamp),
+    since: Timestamp,
     prefix: &str,
 ) -> Result<Work, Failure> {
     run.keep_up().await?;
+    // Not the first one: an overloaded API server may have cost it the Lease.
+    let leader = run.leader().await?.ok_or_else(|| Failure::new("no agent leads at rest"))?;
     let (calls, from) = (run.calls.len(), Timestamp::now());
     let spent = spent(run)?;
     let before = servers.begin().await?;
     run.wait(run.rest(), "all agents rest").await?;
     let work = servers.since(&before).await?;
     let to = Timestamp::now();
+    if run.leader().await? != Some(leader) {
+        progress(&run.agents.failed(leader, "led and lost the Lease at rest").to_string());
+        run.samples.add(INCOMPLETE, 1.0);
+    }
     let mut add = |id: &str, value| run.samples.add(format!("{prefix}rest.{id}"), value);
     add("requests", work.requests / work.seconds);
     add("network", work.network / KIBIBYTE / work.seconds);
@@ -102,7 +108,7 @@ fn ec2(run: &mut ScaleRun, node: Node, since: usize, seconds: f64, prefix: &str)
             .filter(|call| (call.caller == leader) == own && (!mutating || call.mutating));
         f64::from(u32::try_from(wanted.count()).unwrap_or(u32::MAX))
     };
-    if run.plan.minutes >= SHORTEST && count(true, false) < 0.5 {
+    if run.plan.minutes >= SHORTEST_FOR_EC2 && count(true, false) < 0.5 {
         let why = run.agents.failed(node, "leads and made no EC2 call at rest");
         progress(&why.to_string());
         run.samples.add(INCOMPLETE, 1.0);

@@ -11,7 +11,6 @@ use super::audit::{self, Event};
 use super::catalogue::{OFF, ON};
 use super::control::Mode;
 use super::counters::{MEBIBYTE, Servers, Work};
-use super::fleet::Node;
 use super::load::reporting;
 use super::record::RECORDED;
 use super::rest::{changes, rest};
@@ -42,10 +41,10 @@ pub(super) async fn round(
     run.hold_the_lease().await?;
     let (servers, since) = (run.servers()?, Timestamp::now());
     start(run, &servers, trace, prefix).await?;
-    let leader = lead(run, prefix).await?;
+    lead(run, prefix).await?;
     // Only now: the leader's first pass is work, too.
     run.settle("all agents settle").await?;
-    let work = rest(run, &servers, (leader, since), prefix).await?;
+    let work = rest(run, &servers, since, prefix).await?;
     if snapshots {
         changes(run, &servers, &work).await?;
     }
@@ -111,7 +110,7 @@ async fn start(
 }
 
 /// Lets an agent become the leader, and waits until its first pass knows the cluster.
-async fn lead(run: &mut ScaleRun, prefix: &str) -> Result<Node, Failure> {
+async fn lead(run: &mut ScaleRun, prefix: &str) -> Result<(), Failure> {
     let from = Timestamp::now();
     run.release_the_lease().await?;
     let elected = async {
@@ -140,7 +139,7 @@ async fn lead(run: &mut ScaleRun, prefix: &str) -> Result<Node, Failure> {
     let pid = run.agents.pid(leader)?;
     let memory = usage::mebibytes(pid, "VmRSS")?;
     progress(&format!("the leader has {memory:.1} MiB in its first pass"));
-    Ok(leader)
+    Ok(())
 }
 
 /// The seconds from the leader's first list to the end of its last one. Lists of its own node, and
