@@ -69,6 +69,39 @@ async fn an_ignored_endpoint_url_sends_the_request_to_the_region() {
     assert_eq!(asked, ["ec2.us-east-1.amazonaws.com:443"]);
 }
 
+/// The SDK knows them; the proxy sees where the requests were to go.
+#[tokio::test]
+async fn requests_go_to_the_endpoint_of_each_partition_and_for_fips() {
+    if is_child() {
+        return child().await;
+    }
+    let (fips, dual) = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT");
+    for (region, setting, host) in [
+        ("us-east-1", None, "ec2.us-east-1.amazonaws.com"),
+        ("us-east-1", Some(fips), "ec2-fips.us-east-1.amazonaws.com"),
+        ("us-east-1", Some(dual), "ec2.us-east-1.api.aws"),
+        ("us-gov-west-1", None, "ec2.us-gov-west-1.amazonaws.com"),
+        ("us-gov-west-1", Some(fips), "ec2.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", None, "ec2.cn-north-1.amazonaws.com.cn"),
+        ("us-iso-east-1", None, "ec2.us-iso-east-1.c2s.ic.gov"),
+    ] {
+        let proxy = Server::always(Reply::text(403, "")).await;
+        let mut variables = vec![
+            ("AWS_REGION", region),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", NOWHERE),
+            ("AWS_ACCESS_KEY_ID", "AKIDENV"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("HTTPS_PROXY", proxy.url.as_str()),
+            (WANTED, "Transient Unknown"),
+        ];
+        variables.extend(setting.map(|name| (name, "true")));
+        let test = "chain::requests_go_to_the_endpoint_of_each_partition_and_for_fips";
+        run_in_child(test, &variables).await;
+        let asked: Vec<_> = proxy.requests().into_iter().map(|one| one.path).collect();
+        assert_eq!(asked, [format!("{host}:443")], "{region} {setting:?}");
+    }
+}
+
 /// What only the configuration file says is found when the client is built.
 #[tokio::test]
 async fn an_endpoint_url_beside_fips_in_the_configuration_file_is_refused_with_advice() {
