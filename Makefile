@@ -163,9 +163,11 @@ e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --time
 	$(if $(PROFILE),VPCBOX_PROFILE=$(PROFILE)) $(if $(MEMBERS),CLUSTERBOX_MEMBERS=$(MEMBERS)) \
 	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(if $(CNI),--cni $(CNI)) $(ARGS)
 
-# Members with networks of their own, and scenarios in which members of any kind move.
+# Members with networks of their own; members of any kind that move, are deleted by force while
+# their service runs, lose their sandbox or node, and whose agents are replaced.
 OWN_NETWORK := network_of_its_own f129
-MOVES := a_restart_on draining_a_node twenty_members powered_off rebooted
+MOVES := a_restart_on draining_a_node f005 f030 f111 f112 f113 twenty_members superseded \
+  powered_off rebooted rolled_out
 
 # Scenarios that take minutes, and the first time build what they run.
 LONG := interface_without_tag interface_of_its_pool fifty_restarts restart_that_stopped \
@@ -176,10 +178,13 @@ e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take mi
 	$(MAKE) e2e ARGS="$(LONG)"
 	$(MAKE) e2e KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
+	$(MAKE) e2e MEMBERS=injected ARGS="$(MOVES)"
+	$(MAKE) e2e MEMBERS=own-network ARGS="$(MOVES)"
 	$(MAKE) e2e CNI=ptp MEMBERS=own-network ARGS="$(OWN_NETWORK) $(MOVES)"
 	$(MAKE) e2e NETWORK_POLICY=1 ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e NETWORK_POLICY=1 CNI=ptp ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e CNI=vpc ARGS=_
+	$(MAKE) e2e CNI=vpc KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 
 # How members with and without privileges start, restart, move and are deleted by force; a lost
 # node; agents that are rolled out; `firecamp service`; Redis.

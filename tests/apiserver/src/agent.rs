@@ -56,8 +56,12 @@ impl Agent {
 
     /// Waits until the agent reports this number of addresses attached to its node.
     pub(crate) async fn reports_count(&self, count: usize) -> Outcome {
+        self.reports_count_within(PATIENCE, count).await
+    }
+
+    pub(crate) async fn reports_count_within(&self, patience: Duration, count: usize) -> Outcome {
         let wanted = format!("firecamp_agent_attached_addresses {count}");
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience;
         let mut last;
         loop {
             last = match self.http.get("/metrics").await {
@@ -70,6 +74,18 @@ impl Agent {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Waits until the agent's log contains this text.
+    pub(crate) async fn logs(&self, text: &str) -> Outcome {
+        let end = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            if Instant::now() >= end {
+                return Err(format!("no {text:?} in the log: {}", self.log_tail()));
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(())
     }
 
     /// Checks, without waiting, that the agent still reports this number.
@@ -90,8 +106,12 @@ impl Agent {
         }
     }
 
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
     fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines.iter().rev().take(12).rev().copied().collect::<Vec<_>>().join("\n")
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod servers;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +63,11 @@ impl Cluster {
     /// A registry with its own client and connections.
     pub(crate) async fn registry(&self) -> KubeRegistry {
         self.source.connect(Timeouts::default()).await.expect("a client")
+    }
+
+    /// Where the API server listens.
+    pub(crate) fn at(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.servers.port).into()
     }
 
     /// The kubeconfig of the administrator, for other programs.

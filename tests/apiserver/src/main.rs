@@ -10,6 +10,7 @@ mod checks;
 mod cluster;
 mod deploy;
 mod lifecycle;
+mod relay;
 mod rights;
 mod samples;
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::stats::Spread;
+
 /// The unit of a figure's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +88,15 @@ impl Entry {
     const fn max_at_most(mut self, most: f64) -> Self {
         self.goal = Some((most, Compared::Max));
         self
+    }
+
+    /// Whether these values meet the goal, if there is one. A page judges earlier results by the
+    /// goals of now.
+    pub(crate) fn is_met(&self, spread: &Spread) -> Option<bool> {
+        self.goal.map(|(most, compared)| match compared {
+            Compared::Median => spread.median <= most,
+            Compared::Max => spread.max <= most,
+        })
     }
 }
 

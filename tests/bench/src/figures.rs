@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{ALL, Compared, Entry, Unit};
+use crate::catalogue::{ALL, Entry, Unit};
 use crate::machine::{self, Machine};
 use crate::page;
 use crate::samples::Samples;
@@ -36,20 +36,13 @@ pub(crate) struct Figure {
     /// Its values.
     #[serde(flatten)]
     pub(crate) spread: Spread,
-    /// Whether the goal was met, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) met: Option<bool>,
 }
 
 /// The measured figures, in the order of the catalogue.
 pub(crate) fn of(samples: &Samples) -> Vec<Figure> {
     let figure = |entry: &Entry| {
         let spread = rounded(Spread::of(samples.0.get(entry.id)?)?);
-        let met = entry.goal.map(|(most, compared)| match compared {
-            Compared::Median => spread.median <= most,
-            Compared::Max => spread.max <= most,
-        });
-        Some(Figure { id: entry.id.to_owned(), unit: entry.unit, spread, met })
+        Some(Figure { id: entry.id.to_owned(), unit: entry.unit, spread })
     };
     ALL.iter().filter_map(figure).collect()
 }
@@ -82,6 +75,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::find;
 
     #[test]
     fn times_are_compared_by_median_and_budgets_by_maximum() {
@@ -93,8 +87,7 @@ mod tests {
             samples.add("calls.same", value);
         }
         let figures = of(&samples);
-        assert_eq!(figures.len(), 2);
-        assert_eq!(figures[0].met, Some(true));
-        assert_eq!(figures[1].met, Some(false));
+        let met = |figure: &Figure| find(&figure.id).unwrap().is_met(&figure.spread);
+        assert_eq!(figures.iter().map(met).collect::<Vec<_>>(), [Some(true), Some(false)]);
     }
 }

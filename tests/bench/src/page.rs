@@ -92,8 +92,8 @@ fn row(entry: &Entry, figure: &Figure) -> String {
     let show = |value| value_of(value, entry.unit);
     let spread = &figure.spread;
     let median = format!("{} {}", show(spread.median), entry.unit.as_str());
-    let mut verdict = verdict(figure).to_owned();
-    if figure.met == Some(false) && matches!(entry.goal, Some((_most, Compared::Max))) {
+    let mut verdict = verdict(entry, spread).to_owned();
+    if entry.is_met(spread) == Some(false) && matches!(entry.goal, Some((_most, Compared::Max))) {
         // No other column shows the maximum.
         verdict = format!("{verdict}: {}", show(spread.max));
     }

@@ -49,7 +49,7 @@ fn row(entry: &Entry, figure: &Figure) -> String {
     let spread = &figure.spread;
     let show = |value| value_of(value, entry.unit);
     let median = format!("{} {}", show(spread.median), entry.unit.as_str());
-    let (goal, verdict) = (goal(entry), verdict(figure));
+    let (goal, verdict) = (goal(entry), verdict(entry, spread));
     let (p10, p90, n) = (show(spread.p10), show(spread.p90), spread.n);
     let line = format!(
         "{:NAME$} {goal:>8} {verdict:>6} {median:>10} {p10:>10} {p90:>10} {n:>5}",
@@ -68,9 +68,9 @@ pub(crate) fn goal(entry: &Entry) -> String {
     text.trim_end().to_owned()
 }
 
-/// Whether the figure meets its goal.
-pub(crate) fn verdict(figure: &Figure) -> &'static str {
-    match figure.met {
+/// Whether these values meet the goal.
+pub(crate) fn verdict(entry: &Entry, spread: &Spread) -> &'static str {
+    match entry.is_met(spread) {
         Some(true) => "met",
         Some(false) => "missed",
         None => "",

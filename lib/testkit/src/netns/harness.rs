@@ -58,7 +58,8 @@ fn list(wanted: &[Case]) -> io::Result<ExitCode> {
 }
 
 fn all(wanted: &[Case], known: usize, args: &Args) -> io::Result<ExitCode> {
-    print_line(&format!("\nrunning {} tests", wanted.len()))?;
+    let plural = if wanted.len() == 1 { "" } else { "s" };
+    print_line(&format!("\nrunning {} test{plural}", wanted.len()))?;
     let queue = Mutex::new(wanted.iter());
     let failures = Mutex::new(Vec::new());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();

@@ -1,15 +1,21 @@
 //! The agent on the real server: its requests, and its behaviour when the server restarts or
-//! compacts its history.
+//! compacts its history, when its connections fall silent, and when its token expires.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use firecamp_kube::Source;
 use serde_json::{Value, json};
 
-use super::{Outcome, ensure, rights};
+use super::{Outcome, ensure, policies, rights};
 use crate::agent::Agent;
 use crate::cluster::{Cluster, Request};
+use crate::relay::Relay;
 use crate::samples::{GROUP, static_ip};
 
 const NODE: &str = "n1";
+/// A watch that is silent for 90 s is opened again, and a token file is read again after a minute.
+const AGAIN: Duration = Duration::from_mins(3);
 const USER: &str = "system:serviceaccount:firecamp-system:firecamp-agent";
 
 async fn create(cluster: &Cluster, last: u8, node: &str) -> Outcome {
@@ -96,7 +102,7 @@ pub(super) async fn an_agent_requests_only_objects_of_its_node(cluster: &Cluster
 pub(super) async fn an_agent_survives_a_restart_of_the_api_server(cluster: &Cluster) -> Outcome {
     let (_source, agent) = one_address(cluster).await?;
     cluster.kill().await?;
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     agent.still_reports_count(1).await?;
     cluster.restart().await?;
     create(cluster, 22, NODE).await?;
@@ -126,5 +132,66 @@ pub(super) async fn an_agent_that_missed_events_lists_again(cluster: &Cluster) -
     let listed =
         requests.iter().any(|request| request.resource == "staticips" && request.verb == "list");
     ensure(listed, || format!("the agent did not list StaticIPs again: {requests:#?}"))?;
+    empty(cluster).await
+}
+
+/// The file of a kubeconfig, and what is in it.
+fn kubeconfig(source: &Source) -> Result<(&Path, Value), String> {
+    let Source::Kubeconfig(file) = source else { return Err("no kubeconfig".to_owned()) };
+    let text = std::fs::read_to_string(file).map_err(|wrong| format!("{file:?}: {wrong}"))?;
+    Ok((file, serde_json::from_str(&text).map_err(|wrong| format!("{file:?}: {wrong}"))?))
+}
+
+/// A file beside the kubeconfig.
+fn write_beside(file: &Path, name: &str, text: &str) -> Result<PathBuf, String> {
+    let new = file.with_file_name(name);
+    std::fs::write(&new, text).map_err(|wrong| format!("{new:?}: {wrong}"))?;
+    Ok(new)
+}
+
+/// The connections stay open and nothing arrives on them, as behind a gateway that has forgotten
+/// them: no watch ends, and none shows what changes.
+pub(super) async fn an_agent_opens_watches_again_that_fell_silent(cluster: &Cluster) -> Outcome {
+    empty(cluster).await?;
+    create(cluster, 20, NODE).await?;
+    let source = rights::of_agents(cluster).await?;
+    let (file, mut config) = kubeconfig(&source)?;
+    let relay = Relay::start(cluster.at()).await?;
+    config["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", relay.at));
+    let file = write_beside(file, "relayed.kubeconfig", &config.to_string())?;
+    let agent = Agent::start(&Source::Kubeconfig(file), NODE)?;
+    agent.reports_count(1).await?;
+    relay.silence();
+    create(cluster, 22, NODE).await?;
+    agent.reports_count_within(AGAIN, 2).await?;
+    empty(cluster).await
+}
+
+/// The token of the agent's pod is not valid any more when its watches end. It keeps what it has
+/// observed, and goes on once the kubelet has written another token.
+pub(super) async fn an_agent_whose_token_expired_goes_on_with_a_renewed_one(
+    cluster: &Cluster,
+) -> Outcome {
+    empty(cluster).await?;
+    create(cluster, 20, NODE).await?;
+    rights::of_agents(cluster).await?;
+    let token = |config: &Value| config["users"][0]["user"]["token"].as_str().map(str::to_owned);
+    let source = policies::agent(cluster, NODE).await?;
+    let (file, mut config) = kubeconfig(&source)?;
+    let at = write_beside(file, "token", &token(&config).unwrap_or_default())?;
+    config["users"][0]["user"] = json!({ "tokenFile": at });
+    let file = write_beside(file, "token-file.kubeconfig", &config.to_string())?;
+    let agent = Agent::start(&Source::Kubeconfig(file), NODE)?;
+    agent.reports_count(1).await?;
+    // The first pod is deleted, and its token ends with it.
+    let later = policies::agent(cluster, NODE).await?;
+    cluster.kill().await?;
+    cluster.restart().await?;
+    create(cluster, 22, NODE).await?;
+    agent.logs("Unauthorized").await?;
+    agent.still_reports_count(1).await?;
+    let (file, config) = kubeconfig(&later)?;
+    write_beside(file, "token", &token(&config).unwrap_or_default())?;
+    agent.reports_count_within(AGAIN, 2).await?;
     empty(cluster).await
 }

@@ -12,6 +12,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::quota::{delete_quota, set_quota};
 use super::{NO_MUTATION, Outcome, ensure};
 use crate::cluster::Cluster;
 use crate::deploy::{apply, as_served, is_mutating, mutates};
@@ -312,6 +313,45 @@ pub(super) async fn a_limit_range_and_an_opt_out_are_respected(cluster: &Cluster
         ensure(answer.code == 201, || answer.text.clone())?;
         ensure(!answer.text.contains("firecamp-init"), || format!("{} of {pod}", answer.text))?;
     }
+    remove(cluster).await
+}
+
+/// The server rejects the pod with these words, once it knows the quota of now.
+async fn refused_by_quota(cluster: &Cluster, pod: &Value, words: &str) -> Outcome {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = created(cluster, pod).await?;
+        if answer.code == 403 && answer.text.contains(words) {
+            return Ok(());
+        }
+        ensure(Instant::now() < end, || format!("not {words:?}: {}", answer.text))?;
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Of init and other containers a quota counts the larger request, so the injected one costs
+/// nothing but the slot.
+pub(super) async fn a_quota_counts_a_pod_with_what_was_injected(cluster: &Cluster) -> Outcome {
+    install(cluster).await?;
+    let slots = "requests.firecamp.io/static-ip";
+    let amounts = |memory: &str, count: &str| json!({ "requests.memory": memory, slots: count });
+    let (name, hard) = (("injected", "members"), amounts("1Gi", "1"));
+    set_quota(cluster, name, &hard, &amounts("0", "0")).await?;
+    let sized = |memory: &str| {
+        let amounts = json!({ "requests": { "memory": memory } });
+        let container = json!({ "name": "a", "image": "a", "resources": amounts });
+        with(member(), &[("/spec/containers/0", container)])
+    };
+    let large = injectable(cluster, &sized("2Gi")).await?;
+    let words = "exceeded quota: members, requested: requests.memory=2Gi";
+    refused_by_quota(cluster, &large, words).await?;
+    let pod = injectable(cluster, &sized("1Gi")).await?;
+    let answer = created(cluster, &pod).await?;
+    ensure(answer.code == 201, || answer.text)?;
+    set_quota(cluster, name, &hard, &amounts("0", "1")).await?;
+    let words = format!("requested: {slots}=1, used: {slots}=1, limited: {slots}=1");
+    refused_by_quota(cluster, &pod, &words).await?;
+    delete_quota(cluster, name.0, name.1).await?;
     remove(cluster).await
 }
 

@@ -1,5 +1,7 @@
 //! Helm, as a user runs it, on a server without FireCamp.
 
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firecamp_checks::deploy::{objects, place, text};
@@ -31,6 +33,11 @@ const PARTS: [&str; 8] = [
 const GUARD: &str =
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/firecamp-injected";
 
+fn helm_program() -> Result<std::ffi::OsString, String> {
+    let why = "HELM does not name the program: run `make test-apiserver`, which builds it";
+    std::env::var_os("HELM").ok_or_else(|| why.to_owned())
+}
+
 /// A user with only a kubeconfig.
 struct User<'a> {
     cluster: &'a Cluster,
@@ -55,9 +62,7 @@ impl<'a> User<'a> {
 
     /// Runs Helm and returns its standard output.
     async fn helm(&self, args: &[&str]) -> Result<String, String> {
-        let helm = std::env::var_os("HELM")
-            .ok_or("HELM does not name the program: run `make test-apiserver`, which builds it")?;
-        let mut command = Command::new(helm);
+        let mut command = Command::new(helm_program()?);
         command.args(args).args(["--namespace", NAMESPACE]).env_clear().kill_on_drop(true);
         command.current_dir(place("."));
         command.env("HOME", self.home.path()).env("KUBECONFIG", self.cluster.kubeconfig()?);
@@ -138,6 +143,49 @@ async fn upgrades_for_the_prometheus_operator(user: &User<'_>) -> Outcome {
         ensure(count == 1, || format!("{count} {plural}: {all}"))?;
     }
     Ok(())
+}
+
+/// A chart with one labelled pod.
+fn chart_of_a_member(dir: &Path) -> Outcome {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "redis-0", "labels": { "firecamp.io/pool": "main" } },
+        "spec": { "containers": [{ "name": "redis", "image": "redis:8" }] },
+    });
+    let chart = json!({ "apiVersion": "v2", "name": "redis", "version": "0.1.0" });
+    let wrong = |wrong: std::io::Error| format!("a chart: {wrong}");
+    std::fs::create_dir_all(dir.join("templates")).map_err(wrong)?;
+    std::fs::write(dir.join("Chart.yaml"), chart.to_string()).map_err(wrong)?;
+    std::fs::write(dir.join("templates/pod.yaml"), pod.to_string()).map_err(wrong)
+}
+
+/// The commands of docs/endpoint.md, *Kubernetes before 1.36*.
+pub(super) async fn helm_injects_by_the_plugin_of_the_page(_other: &Cluster) -> Outcome {
+    let home = tempfile::tempdir().map_err(|wrong| format!("a directory: {wrong}"))?;
+    let firecamp = firecamp_testkit::build::command().map_err(|wrong| wrong.to_string())?;
+    let helm = PathBuf::from(helm_program()?);
+    for (program, at) in [("helm", helm.as_path()), ("firecamp", firecamp)] {
+        symlink(at, home.path().join(program)).map_err(|wrong| format!("{program}: {wrong}"))?;
+    }
+    chart_of_a_member(&home.path().join("CHART"))?;
+    let page = text("docs/endpoint.md")?;
+    let section = page.split("\n### Kubernetes before 1.36\n").nth(1).unwrap_or_default();
+    let mut blocks = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = blocks.next().ok_or("docs/endpoint.md has no commands for Helm 4")?;
+    let script = format!("{block}helm template redis ./CHART --post-renderer firecamp-inject");
+    let mut command = Command::new("sh");
+    command.args(["-euc", &script]).env_clear().kill_on_drop(true).current_dir(home.path());
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("HOME", home.path()).env("PATH", format!("{}:{path}", home.path().display()));
+    let ended = timeout(PATIENCE, command.output()).await;
+    let ended = ended.map_err(|_late| "helm template: timed out".to_owned())?;
+    let ended = ended.map_err(|wrong| format!("sh: {wrong}"))?;
+    let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let image = "registry.example.com/firecamp/firecamp-initcontainer:0.1.0";
+    let injected = printed.contains("name: firecamp-init") && printed.contains(image);
+    ensure(ended.status.success() && injected, || {
+        format!("{printed}{}", String::from_utf8_lossy(&ended.stderr))
+    })
 }
 
 pub(super) async fn helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the_records(

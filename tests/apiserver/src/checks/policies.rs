@@ -21,6 +21,7 @@ use crate::cluster::Cluster;
 use crate::deploy::apply;
 use crate::lifecycle::{Pod, Site, attached, released};
 use crate::samples::GROUP;
+pub(super) use scene::agent;
 use scene::{Scene, Who};
 
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -13,35 +13,45 @@ use crate::cluster::Cluster;
 use crate::lifecycle::{Site, attached};
 use crate::samples::GROUP;
 
-const QUOTAS: &str = "/api/v1/namespaces/prod/resourcequotas";
 const CLAIMS: &str = "staticipclaims.firecamp.io";
 /// The server reads quotas again within a second.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sets the limit, in place of the controller that copies it to the status.
-async fn limit(cluster: &Cluster, claims: &str) -> Outcome {
-    let hard = json!({ format!("count/{CLAIMS}"): claims });
-    let change = json!({ "spec": { "hard": hard }, "status": { "hard": hard } });
-    for path in ["addresses", "addresses/status"] {
-        let merge = "application/merge-patch+json";
-        let path = format!("{QUOTAS}/{path}");
+fn place(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/resourcequotas/{name}")
+}
+
+/// Creates or changes a quota, in place of the controller that writes its status.
+pub(super) async fn set_quota(
+    cluster: &Cluster,
+    (namespace, name): (&str, &str),
+    hard: &Value,
+    used: &Value,
+) -> Outcome {
+    let quota = json!({ "metadata": { "name": name }, "spec": { "hard": {} } });
+    let (path, merge) = (place(namespace, name), "application/merge-patch+json");
+    let made = cluster.api.post(path.trim_end_matches(&format!("/{name}")), &quota).await?;
+    ensure(matches!(made.code, 201 | 409), || made.text)?;
+    let change = json!({ "spec": { "hard": hard }, "status": { "hard": hard, "used": used } });
+    for path in [path.clone(), format!("{path}/status")] {
         let changed = cluster.api.patch_as(merge, &path, &change).await?;
         ensure(changed.code == 200, || changed.text)?;
     }
     Ok(())
 }
 
+pub(super) async fn delete_quota(cluster: &Cluster, namespace: &str, name: &str) -> Outcome {
+    let gone = cluster.api.delete(&place(namespace, name)).await?;
+    ensure(gone.code == 200, || gone.text)
+}
+
+fn of_claims(count: &str) -> Value {
+    json!({ format!("count/{CLAIMS}"): count })
+}
+
 /// Creates the quota, all of which is used, and waits until it is in force.
 async fn use_up(cluster: &Cluster) -> Outcome {
-    let quota = json!({ "metadata": { "name": "addresses" }, "spec": { "hard": {} } });
-    let made = cluster.api.post(QUOTAS, &quota).await?;
-    ensure(made.code == 201, || made.text)?;
-    let used = json!({ "status": { "used": { format!("count/{CLAIMS}"): "1" } } });
-    let status = format!("{QUOTAS}/addresses/status");
-    let merge = "application/merge-patch+json";
-    let changed = cluster.api.patch_as(merge, &status, &used).await?;
-    ensure(changed.code == 200, || changed.text)?;
-    limit(cluster, "1").await?;
+    set_quota(cluster, ("prod", "addresses"), &of_claims("1"), &of_claims("1")).await?;
     let claims = format!("{GROUP}/namespaces/prod/staticipclaims");
     let probe = json!({
         "apiVersion": "firecamp.io/v1alpha1", "kind": "StaticIPClaim",
@@ -75,17 +85,16 @@ pub(super) async fn f137_a_quota_of_claims_limits_how_many_members_get_an_addres
     let addresses = cluster.api.get(&format!("{GROUP}/staticips")).await?.json();
     let none = addresses["items"].as_array().is_some_and(Vec::is_empty);
     ensure(none, || format!("allocated without a claim: {addresses}"))?;
-    limit(cluster, "2").await?;
+    set_quota(cluster, ("prod", "addresses"), &of_claims("2"), &json!({})).await?;
     let end = Instant::now() + PATIENCE;
     let registry = cluster.registry().await;
     while let Err(wrong) = attached(site.init(&pod, &registry).await) {
         ensure(Instant::now() < end, || format!("with a larger quota: {wrong}"))?;
         sleep(Duration::from_millis(100)).await;
     }
-    let used = cluster.api.get(&format!("{QUOTAS}/addresses")).await?.json();
+    let used = cluster.api.get(&place("prod", "addresses")).await?.json();
     let used: &Value = &used["status"]["used"][format!("count/{CLAIMS}")];
     ensure(used == "2", || format!("{used} claims are counted"))?;
-    let gone = cluster.api.delete(&format!("{QUOTAS}/addresses")).await?;
-    ensure(gone.code == 200, || gone.text)?;
+    delete_quota(cluster, "prod", "addresses").await?;
     cluster.empty().await
 }

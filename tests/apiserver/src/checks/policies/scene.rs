@@ -319,7 +319,7 @@ fn kind(mut object: Value, kind: &str) -> Value {
 }
 
 /// The agent of a node, with the token of its pod.
-pub(super) async fn agent(cluster: &Cluster, node: &str) -> Result<Source, String> {
+pub(in crate::checks) async fn agent(cluster: &Cluster, node: &str) -> Result<Source, String> {
     let pods = "/api/v1/namespaces/firecamp-system/pods";
     let name = format!("agent-on-{node}");
     cluster.api.delete(&format!("{pods}/{name}?gracePeriodSeconds=0")).await?;
