@@ -75,6 +75,13 @@ pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
 
 /// Runs the wanted checks, and counts them and the successful ones.
 async fn chosen(cluster: &Cluster, wanted: &[String]) -> (u32, u32) {
+    let (ran, good) = of_the_server(cluster, wanted).await;
+    let (more, as_well) = of_programs(cluster, wanted).await;
+    (ran + more, good + as_well)
+}
+
+/// What the server accepts, rejects and shows.
+async fn of_the_server(cluster: &Cluster, wanted: &[String]) -> (u32, u32) {
     checks![cluster, wanted;
         definitions::a_second_installation_of_the_crds_changes_nothing,
         definitions::the_server_sets_defaults,
@@ -116,6 +123,12 @@ async fn chosen(cluster: &Cluster, wanted: &[String]) -> (u32, u32) {
         rights::f138_members_that_ask_the_agents_have_no_permission,
         policies::f103_f105_the_policies_allow_a_token_only_writes_of_its_own_objects,
         policies::members_and_agents_work_under_the_policies,
+    ]
+}
+
+/// Programs on the server, beside each other and while it fails.
+async fn of_programs(cluster: &Cluster, wanted: &[String]) -> (u32, u32) {
+    checks![cluster, wanted;
         races::f072_members_that_start_concurrently_get_different_addresses,
         races::f072_two_init_containers_of_one_member_create_one_claim_and_one_address,
         writes::of_two_concurrent_agents_one_updates_the_status,
