@@ -182,6 +182,12 @@ impl Simulator {
         self.pending.keys().next().map(|(at, _)| *at)
     }
 
+    /// How often what [`Simulator::data_path`], [`Simulator::nodes`] and [`Simulator::clients`] show
+    /// may have changed: it did not between two equal numbers.
+    pub fn changes(&self) -> u64 {
+        self.timeline.changes()
+    }
+
     /// The ENI that receives the packets of each address now: primary and secondary addresses and
     /// those of prefixes. No ENI receives the packets of an absent address.
     pub fn data_path(&mut self, now: Duration) -> BTreeMap<Ipv4Addr, String> {
@@ -202,6 +208,11 @@ impl Simulator {
     /// The nodes in their current state, in the order of the spec.
     pub fn nodes(&self) -> Vec<NodeView> {
         self.node_views()
+    }
+
+    /// Whether a node has this name.
+    pub fn is_node(&self, name: &str) -> bool {
+        self.topology.node(name).is_some()
     }
 
     /// The clients, in the order of the spec.

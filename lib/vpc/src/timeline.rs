@@ -4,7 +4,7 @@
 //! commit. "The newest commit that this reader sees now" only grows, so reads never go back in
 //! time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,9 +85,14 @@ pub(crate) struct Timeline {
     commits: VecDeque<Commit>,
     owners: BTreeMap<Ipv4Addr, VecDeque<Transition>>,
     imds: BTreeMap<Id, BTreeMap<Item, VecDeque<ImdsEvent>>>,
+    /// The ENIs that each instance ever had: its metadata service lists no others, and each of a
+    /// thousand agents asks it every few seconds.
+    had: BTreeMap<Id, BTreeSet<Id>>,
     /// ENIs as they were last attached, for hosts that still list them.
     last_seen: BTreeMap<Id, Arc<Eni>>,
     last_seq: u64,
+    /// How many data paths have switched.
+    switches: u64,
 }
 
 /// The author of a commit, and its action.
@@ -108,8 +113,10 @@ impl Timeline {
             commits: VecDeque::new(),
             owners: BTreeMap::new(),
             imds: BTreeMap::new(),
+            had: BTreeMap::new(),
             last_seen: BTreeMap::new(),
             last_seq: 0,
+            switches: 0,
         };
         let vpc = Arc::new(first.clone());
         timeline.snapshots.push_back(Snapshot { seq: 0, at: Duration::ZERO, vpc });
@@ -140,6 +147,16 @@ impl Timeline {
     /// The number of the latest commit.
     pub(crate) fn last_seq(&self) -> u64 {
         self.last_seq
+    }
+
+    /// A data path switches.
+    pub(crate) fn switched(&mut self) {
+        self.switches += 1;
+    }
+
+    /// The number of commits and of switches of data paths.
+    pub(crate) fn changes(&self) -> u64 {
+        self.last_seq + self.switches
     }
 
     /// Commits a state. Returns the times at which data paths switch.
@@ -186,8 +203,7 @@ impl Timeline {
 
     /// Records what the metadata services will list and when.
     fn schedule_imds(&mut self, at: Duration, seq: u64, before: &VpcState, next: &VpcState) {
-        let ids: std::collections::BTreeSet<&Id> =
-            before.enis.keys().chain(next.enis.keys()).collect();
+        let ids: BTreeSet<&Id> = before.enis.keys().chain(next.enis.keys()).collect();
         for id in ids {
             let (old, new) = (before.enis.get(id), next.enis.get(id));
             if let (Some(old), Some(new)) = (old, new)
@@ -232,6 +248,9 @@ impl Timeline {
     }
 
     fn list(&mut self, eni: &Id, item: Item, seq: u64, visible_at: Duration, listed: bool) {
+        if let Item::Attached(instance) = &item {
+            self.had.entry(Arc::clone(instance)).or_default().insert(Arc::clone(eni));
+        }
         let events = self.imds.entry(Arc::clone(eni)).or_default().entry(item).or_default();
         events.push_back(ImdsEvent { seq, visible_at, listed });
         if events.len() > MAX_HISTORY {
@@ -289,7 +308,8 @@ impl Timeline {
     /// each, in the order in which they were added.
     pub(crate) fn listed(&self, instance: &str, now: Duration) -> Vec<(Arc<Eni>, Vec<Item>)> {
         let mut found = Vec::new();
-        for (id, items) in &self.imds {
+        let had = self.had.get(instance).into_iter().flatten();
+        for (id, items) in had.filter_map(|id| Some((id, self.imds.get(id)?))) {
             let state = |events: &VecDeque<ImdsEvent>| {
                 let last = events.iter().rev().find(|event| event.visible_at <= now)?;
                 last.listed.then_some(last.seq)

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,8 +28,10 @@ pub(crate) struct Driver {
     simulator: Mutex<Simulator>,
     pub(crate) network: AsyncMutex<Network>,
     events: Mutex<(u64, VecDeque<RouterEvent>)>,
-    /// Signals that the data path or the network may have changed.
-    dirty: AtomicBool,
+    /// The number of changes of the simulator that the network shows. A thousand agents ask every few
+    /// seconds, and a request changes hardly ever anything.
+    reconciled: AtomicU64,
+    /// Signals a request, after which other events may be due.
     changed: Notify,
     /// The failure that ends the box.
     fatal: watch::Sender<Option<String>>,
@@ -52,7 +54,7 @@ impl Driver {
             simulator: Mutex::new(simulator),
             network: AsyncMutex::new(network),
             events: Mutex::new((0, VecDeque::new())),
-            dirty: AtomicBool::new(true),
+            reconciled: AtomicU64::new(u64::MAX),
             changed: Notify::new(),
             fatal: watch::Sender::new(None),
         }
@@ -64,18 +66,12 @@ impl Driver {
 
     /// Reads the current state.
     pub(crate) fn with_simulator<T>(&self, read: impl FnOnce(&mut Simulator, Duration) -> T) -> T {
-        let mut simulator = self.simulator();
-        let now = self.clock.now();
-        if simulator.next_event().is_some_and(|due| due <= now) {
-            self.dirty.store(true, Ordering::Relaxed);
-        }
-        read(&mut simulator, now)
+        read(&mut self.simulator(), self.clock.now())
     }
 
     /// Changes the state, and wakes up the task that synchronizes the network.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Simulator, Duration) -> T) -> T {
         let result = self.with_simulator(change);
-        self.dirty.store(true, Ordering::Relaxed);
         self.changed.notify_one();
         result
     }
@@ -117,16 +113,17 @@ impl Driver {
     /// The node to which an address is routed; `None` for a client.
     pub(crate) async fn node_at(&self, address: Ipv4Addr) -> Option<String> {
         let name = self.site_of(address).await?;
-        let nodes = self.with_simulator(|simulator, _| simulator.nodes());
-        nodes.into_iter().any(|node| node.name == name).then_some(name)
+        self.with_simulator(|simulator, _| simulator.is_node(&name)).then_some(name)
     }
 
-    /// Synchronizes the network with the current state, if anything may have changed.
+    /// Synchronizes the network with the current state, if that may have changed.
     pub(crate) async fn reconcile(&self) -> Result<(), Failure> {
         let mut network = self.network.lock().await;
         let wanted = self.with_simulator(|simulator, now| {
             simulator.advance(now);
-            self.dirty.swap(false, Ordering::Relaxed).then(|| DesiredState {
+            let changes = simulator.changes();
+            let is_new = self.reconciled.swap(changes, Ordering::Relaxed) != changes;
+            is_new.then(|| DesiredState {
                 data_path: simulator.data_path(now),
                 nodes: simulator.nodes(),
                 clients: simulator.clients(),

@@ -119,8 +119,8 @@ pub(crate) struct ScaleArguments {
     #[arg(long, env = "FIRECAMP_BENCH_SCALE", value_name = "FACTOR", default_value = "1",
         value_parser = Fleet::scaled)]
     pub(crate) scale: Fleet,
-    /// How long the agents are measured at rest; a page needs 10 minutes, in which each
-    /// agent lists once more
+    /// How long the agents are measured at rest; a page needs 3 minutes, because the leader lists
+    /// EC2 in each
     #[arg(long, env = "FIRECAMP_BENCH_MINUTES", value_name = "N", default_value_t = 10,
         value_parser = clap::value_parser!(u32).range(1..=60))]
     pub(crate) minutes: u32,

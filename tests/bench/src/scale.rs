@@ -50,11 +50,9 @@ use crate::samples::{Samples, progress};
 use crate::shipped::Shipped;
 use crate::stats::Spread;
 
-/// The fewest minutes at rest for a page: an agent lists everything again 10 to 15 minutes after
-/// its start, and rest begins 5 minutes after it or later.
-pub(crate) const SHORTEST: u32 = 10;
-/// The fewest minutes at rest for figures of EC2 calls: the leader lists EC2 once a minute.
-pub(crate) const SHORTEST_FOR_EC2: u32 = 3;
+/// The fewest minutes at rest for a page and for figures of EC2 calls: the leader lists EC2 once a
+/// minute.
+pub(crate) const SHORTEST: u32 = 3;
 /// Set if a round has failed, or its leader made no call to EC2 or lost its Lease. The run
 /// fails at its end, when the results are written.
 const INCOMPLETE: &str = "incomplete";
@@ -124,7 +122,7 @@ fn page_file(arguments: &ScaleArguments) -> Result<Option<PathBuf>, Failure> {
     let standard = complete.then(|| crate::page::root().join(page::PAGE));
     let file = arguments.page.clone().or(standard);
     if file.is_some() && arguments.minutes < SHORTEST {
-        let why = format!("a page needs {SHORTEST} minutes: agents list again in them");
+        let why = format!("a page needs {SHORTEST} minutes: the leader lists EC2 in each");
         return Err(Failure::new(why));
     }
     Ok(file)

@@ -49,7 +49,7 @@ impl Simulator {
     pub(super) fn handle(&mut self, event: Event) {
         match event {
             Event::TakeEffect(in_flight) => self.take_effect(*in_flight),
-            Event::Switch => {}
+            Event::Switch => self.timeline.switched(),
             Event::Act(fault) => self.run_actor(fault),
             Event::Attachment(eni) => self.end_stage(&eni),
             Event::Volume(volume, instance) => self.end_step(&volume, &instance),

@@ -13,7 +13,7 @@ use super::counters::{KIBIBYTE, Servers, Work};
 use super::fleet::Node;
 use super::round::refused;
 use super::scale_run::ScaleRun;
-use super::{INCOMPLETE, SHORTEST_FOR_EC2, usage};
+use super::{INCOMPLETE, SHORTEST, usage};
 use crate::failure::Failure;
 use crate::samples::progress;
 use crate::stats::Spread;
@@ -108,7 +108,7 @@ fn ec2(run: &mut ScaleRun, node: Node, since: usize, seconds: f64, prefix: &str)
             .filter(|call| (call.caller == leader) == own && (!mutating || call.mutating));
         f64::from(u32::try_from(wanted.count()).unwrap_or(u32::MAX))
     };
-    if run.plan.minutes >= SHORTEST_FOR_EC2 && count(true, false) < 0.5 {
+    if run.plan.minutes >= SHORTEST && count(true, false) < 0.5 {
         let why = run.agents.failed(node, "leads and made no EC2 call at rest");
         progress(&why.to_string());
         run.samples.add(INCOMPLETE, 1.0);

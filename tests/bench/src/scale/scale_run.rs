@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use vpcbox::protocol::Call;
 
-use super::SHORTEST_FOR_EC2;
+use super::SHORTEST;
 use super::agents::Agents;
 use super::control::{Control, Mode};
 use super::counters::Servers;
@@ -172,7 +172,7 @@ impl ScaleRun {
     pub(super) async fn settle(&mut self, what: &str) -> Result<(), Failure> {
         let (servers, begun) = (self.servers()?, Instant::now());
         let (mut writes, mut since) = (servers.writes().await?, begun);
-        let least = if self.plan.minutes < SHORTEST_FOR_EC2 { QUIET } else { FIRST_CALLS };
+        let least = if self.plan.minutes < SHORTEST { QUIET } else { FIRST_CALLS };
         let is_quiet = |since: Instant| since.elapsed() >= QUIET || begun.elapsed() >= LONGEST;
         while begun.elapsed() < least || !is_quiet(since) {
             progress(&format!("{what}: no write for {} s", since.elapsed().as_secs()));
