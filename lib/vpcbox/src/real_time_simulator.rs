@@ -28,8 +28,8 @@ pub(crate) struct Driver {
     simulator: Mutex<Simulator>,
     pub(crate) network: AsyncMutex<Network>,
     events: Mutex<(u64, VecDeque<RouterEvent>)>,
-    /// The number of changes of the simulator that the network shows. A thousand agents ask every few
-    /// seconds, and a request changes hardly ever anything.
+    /// The number of changes of the simulator that the network shows. A thousand agents ask every
+    /// few seconds, and a request changes hardly ever anything.
     reconciled: AtomicU64,
     /// Signals a request, after which other events may be due.
     changed: Notify,

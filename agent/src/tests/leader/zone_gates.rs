@@ -130,7 +130,8 @@ async fn a_volume_of_another_zone_keeps_the_gate_and_is_reported_once() {
             gate(&fixture, &json!({}), &volumes);
             until("it is reported", || !events(&fixture).is_empty()).await;
             let since = fixture.server.requests().len();
-            sleep(SECOND * 600).await;
+            // After 10 minutes the claims are listed again, and then the volumes are read.
+            sleep(SECOND * 540).await;
             let asked = fixture.server.requests_since(since);
             assert!(!asked.iter().any(|one| one.contains("persistentvolume")), "{asked:?}");
         })

@@ -1,6 +1,6 @@
 //! Views for drivers and tests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +9,37 @@ use super::{Simulator, micros};
 use crate::model::{Eni, Instance, Volume, VpcState, all_of};
 use crate::timeline::{Item, ListingStage, Transition, View, items};
 use crate::view::{
-    AddressTruth, ClientView, EniView, ImdsListing, NodeState, NodeView, PreviousOwner, SubnetView,
-    Truth, VolumeAttachmentView, VolumeView,
+    AddressTruth, ClientView, EniView, HeldAs, ImdsListing, NodeState, NodeView, PreviousOwner,
+    SubnetView, Truth, VolumeAttachmentView, VolumeView,
 };
 
 /// The reader whose Describe view is shown.
 const ORDINARY_READER: &str = "admin";
 
 /// All current listings of metadata services.
-type Listings = Vec<(Ipv4Addr, ImdsListing)>;
+type Listings = BTreeMap<Ipv4Addr, Vec<ImdsListing>>;
+
+/// The holder of each address.
+type Holders<'a> = BTreeMap<Ipv4Addr, (&'a Arc<Eni>, HeldAs)>;
+
+/// As [`VpcState::holder`] finds each, at once.
+fn holders(vpc: &VpcState) -> Holders<'_> {
+    let mut all = Holders::new();
+    for eni in vpc.enis.values() {
+        for address in eni.addresses() {
+            if let Some(held) = eni.holds(address) {
+                all.entry(address).or_insert((eni, held));
+            }
+        }
+    }
+    all
+}
 
 impl Simulator {
     pub(super) fn full_truth(&self) -> Truth {
         let latest = self.timeline.latest();
         let described = self.timeline.visible(View::Describe, ORDINARY_READER, self.now);
-        let listings = self.listings(&latest);
+        let (listings, holders) = (self.listings(&latest), [&*latest, &*described].map(holders));
         let prefixed: BTreeSet<Ipv4Addr> = latest
             .enis
             .values()
@@ -34,7 +50,7 @@ impl Simulator {
             .owners()
             .keys()
             .filter(|address| !prefixed.contains(address))
-            .map(|address| self.address_truth(*address, (&latest, &described), &listings))
+            .map(|address| self.address_truth(*address, (&latest, &holders), &listings))
             .collect();
         Truth {
             now_us: micros(self.now),
@@ -49,7 +65,7 @@ impl Simulator {
     }
 
     fn listings(&self, latest: &VpcState) -> Listings {
-        let mut all = Vec::new();
+        let mut all = Listings::new();
         for (node, instance) in &self.topology.nodes {
             let running = latest.instances.get(instance);
             let running = running.filter(|instance| instance.state == NodeState::Running);
@@ -59,10 +75,10 @@ impl Simulator {
                     continue;
                 }
                 let listing = || ImdsListing { node: node.clone(), eni: eni.id.to_string() };
-                all.push((eni.primary, listing()));
+                all.entry(eni.primary).or_default().push(listing());
                 for item in items {
                     if let Item::Address(address) = item {
-                        all.push((address, listing()));
+                        all.entry(address).or_default().push(listing());
                     }
                 }
             }
@@ -122,14 +138,12 @@ impl Simulator {
     fn address_truth(
         &self,
         address: Ipv4Addr,
-        (latest, described): (&VpcState, &VpcState),
+        (latest, [holders, described]): (&VpcState, &[Holders<'_>; 2]),
         listings: &Listings,
     ) -> AddressTruth {
-        let holder = latest.holder(address);
+        let holder = holders.get(&address).copied();
         let instance = holder.and_then(|(eni, _)| latest.instance_of(eni));
         let subnet = self.topology.subnet_with(address).map(|subnet| subnet.id.to_string());
-        let here = listings.iter().filter(|(listed, _)| *listed == address);
-        let history = self.timeline.owners().get(&address);
         AddressTruth {
             address,
             subnet: subnet.unwrap_or_default(),
@@ -137,10 +151,15 @@ impl Simulator {
             held_as: holder.map(|(_, held)| held),
             node: instance.map(|instance| instance.name.clone()),
             data_path: self.timeline.receiver(address, self.now).map(ToString::to_string),
-            describe: described.holder(address).map(|(eni, _)| eni.id.to_string()),
-            imds: here.map(|(_, listing)| listing.clone()).collect(),
-            history: history.map(|h| h.iter().map(previous_owner).collect()).unwrap_or_default(),
+            describe: described.get(&address).map(|(eni, _)| eni.id.to_string()),
+            imds: listings.get(&address).cloned().unwrap_or_default(),
+            history: self.owners_of(address),
         }
+    }
+
+    pub(super) fn owners_of(&self, address: Ipv4Addr) -> Vec<PreviousOwner> {
+        let history = self.timeline.owners().get(&address);
+        history.into_iter().flatten().map(previous_owner).collect()
     }
 
     pub(super) fn node_views(&self) -> Vec<NodeView> {

@@ -55,21 +55,20 @@ fn add_links(machine: &mut Value, network: &Network) {
 
 /// The calls, each with its effects on addresses and the time of each step.
 pub(super) fn calls(driver: &Driver, since: u64) -> Outcome {
-    let (calls, commits, truth) = driver.with_simulator(|simulator, now| {
-        (simulator.calls(since), simulator.commits(0), simulator.truth(now))
-    });
     let events = driver.router_events(0);
-    let mut by_call: BTreeMap<u64, Vec<&Commit>> = BTreeMap::new();
-    for commit in &commits {
-        if let Some(call) = commit.call {
-            by_call.entry(call).or_default().push(commit);
+    let (calls, mut by_call) = driver.with_simulator(|simulator, now| {
+        simulator.advance(now);
+        let mut by_call: BTreeMap<u64, Vec<Effect>> = BTreeMap::new();
+        for commit in simulator.commits(0) {
+            if let Some(call) = commit.call.filter(|call| *call > since) {
+                by_call.entry(call).or_default().extend(effects(&commit, simulator, &events));
+            }
         }
-    }
+        (simulator.calls(since), by_call)
+    });
     let mut out = Vec::with_capacity(calls.len());
     for call in calls {
-        let commits = by_call.get(&call.seq).map(Vec::as_slice).unwrap_or_default();
-        let effects = commits.iter().flat_map(|commit| effects(commit, &truth, &events));
-        let effects: Vec<Effect> = effects.collect();
+        let effects = by_call.remove(&call.seq).unwrap_or_default();
         let mut call: Call = serde_json::from_value(json(&call)?).map_err(|e| because(&e))?;
         call.effects = effects;
         out.push(call);
@@ -77,12 +76,10 @@ pub(super) fn calls(driver: &Driver, since: u64) -> Outcome {
     json(out)
 }
 
-fn effects(commit: &Commit, truth: &firecamp_vpc::Truth, events: &[RouterEvent]) -> Vec<Effect> {
+fn effects(commit: &Commit, simulator: &Simulator, events: &[RouterEvent]) -> Vec<Effect> {
     let effect = |moved: &firecamp_vpc::Move| {
-        let record = truth.addresses.iter().find(|address| address.address == moved.address);
-        let owner = record.and_then(|record| {
-            record.history.iter().find(|p| p.since_us == commit.at_us && p.eni == moved.after)
-        });
+        let owners = simulator.history(moved.address);
+        let owner = owners.iter().find(|p| p.since_us == commit.at_us && p.eni == moved.after);
         let routed = events.iter().map(|event| &event.routed).find(|routed| {
             routed.address == moved.address
                 && routed.eni == moved.after
