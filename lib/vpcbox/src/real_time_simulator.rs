@@ -122,15 +122,15 @@ impl Driver {
         let wanted = self.with_simulator(|simulator, now| {
             simulator.advance(now);
             let changes = simulator.changes();
-            let is_new = self.reconciled.swap(changes, Ordering::Relaxed) != changes;
-            is_new.then(|| DesiredState {
-                data_path: simulator.data_path(now),
-                nodes: simulator.nodes(),
-                clients: simulator.clients(),
+            (self.reconciled.load(Ordering::Relaxed) != changes).then(|| {
+                let (data_path, nodes) = (simulator.data_path(now), simulator.nodes());
+                (changes, DesiredState { data_path, nodes, clients: simulator.clients() })
             })
         });
-        let Some(wanted) = wanted else { return Ok(()) };
+        let Some((changes, wanted)) = wanted else { return Ok(()) };
         let routed = network.reconcile(&wanted).await?;
+        // Not before: a client that goes away cancels this, and the next one repeats it.
+        self.reconciled.store(changes, Ordering::Relaxed);
         let at_us = micros(self.clock.now());
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         for mut routed in routed {

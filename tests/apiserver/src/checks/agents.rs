@@ -161,8 +161,12 @@ pub(super) async fn an_agent_opens_watches_again_that_fell_silent(cluster: &Clus
     let file = write_beside(file, "relayed.kubeconfig", &config.to_string())?;
     let agent = Agent::start(&Source::Kubeconfig(file), NODE)?;
     agent.reports_count(1).await?;
+    // Its watches are open by then.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     relay.silence();
     create(cluster, 22, NODE).await?;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    agent.still_reports_count(1).await?;
     agent.reports_count_within(AGAIN, 2).await?;
     empty(cluster).await
 }
@@ -189,6 +193,7 @@ pub(super) async fn an_agent_whose_token_expired_goes_on_with_a_renewed_one(
     cluster.restart().await?;
     create(cluster, 22, NODE).await?;
     agent.logs("Unauthorized").await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     agent.still_reports_count(1).await?;
     let (file, config) = kubeconfig(&later)?;
     write_beside(file, "token", &token(&config).unwrap_or_default())?;
