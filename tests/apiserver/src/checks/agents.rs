@@ -138,14 +138,15 @@ pub(super) async fn an_agent_that_missed_events_lists_again(cluster: &Cluster) -
 /// The file of a kubeconfig, and what is in it.
 fn kubeconfig(source: &Source) -> Result<(&Path, Value), String> {
     let Source::Kubeconfig(file) = source else { return Err("no kubeconfig".to_owned()) };
-    let text = std::fs::read_to_string(file).map_err(|wrong| format!("{file:?}: {wrong}"))?;
-    Ok((file, serde_json::from_str(&text).map_err(|wrong| format!("{file:?}: {wrong}"))?))
+    let text =
+        std::fs::read_to_string(file).map_err(|wrong| format!("{}: {wrong}", file.display()))?;
+    Ok((file, serde_json::from_str(&text).map_err(|wrong| format!("{}: {wrong}", file.display()))?))
 }
 
 /// A file beside the kubeconfig.
 fn write_beside(file: &Path, name: &str, text: &str) -> Result<PathBuf, String> {
     let new = file.with_file_name(name);
-    std::fs::write(&new, text).map_err(|wrong| format!("{new:?}: {wrong}"))?;
+    std::fs::write(&new, text).map_err(|wrong| format!("{}: {wrong}", new.display()))?;
     Ok(new)
 }
 
