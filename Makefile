@@ -174,7 +174,7 @@ LONG := interface_without_tag interface_of_its_pool fifty_restarts restart_that_
   name_in_the_vpc log_stream redis_keeps kafka_with postgresql_with rabbitmq_keeps eks_remove
 
 # Each name contains "_": that selects all scenarios, also those that only run if they are named.
-e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (140 min)
+e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (3 hours)
 	$(MAKE) e2e ARGS="$(LONG)"
 	$(MAKE) e2e KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"

@@ -17,7 +17,7 @@ use crate::route53::Route53;
 use crate::spec::{Spec, SpecError};
 use crate::timeline::Timeline;
 use crate::token_buckets::Buckets;
-use crate::view::{ClientView, Credentials, NodeView, PreviousOwner, SubnetView, Truth};
+use crate::view::{ClientView, Credentials, NodeView, SubnetView, Truth};
 use crate::wire::{Answer, CallId, Exchange, WireRequest};
 
 mod actual_state;
@@ -203,11 +203,6 @@ impl Simulator {
     pub fn truth(&mut self, now: Duration) -> Truth {
         self.advance(now);
         self.full_truth()
-    }
-
-    /// The owners of an address, the first one first.
-    pub fn history(&self, address: Ipv4Addr) -> Vec<PreviousOwner> {
-        self.owners_of(address)
     }
 
     /// The nodes in their current state, in the order of the spec.

@@ -153,11 +153,12 @@ impl Simulator {
             data_path: self.timeline.receiver(address, self.now).map(ToString::to_string),
             describe: described.get(&address).map(|(eni, _)| eni.id.to_string()),
             imds: listings.get(&address).cloned().unwrap_or_default(),
-            history: self.owners_of(address),
+            history: self.history(address),
         }
     }
 
-    pub(super) fn owners_of(&self, address: Ipv4Addr) -> Vec<PreviousOwner> {
+    /// The owners of an address, the first one first.
+    pub fn history(&self, address: Ipv4Addr) -> Vec<PreviousOwner> {
         let history = self.timeline.owners().get(&address);
         history.into_iter().flatten().map(previous_owner).collect()
     }
