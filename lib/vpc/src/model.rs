@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
+use crate::rng::{SeededRng, key_of};
 use crate::spec::Operator;
 use crate::view::{HeldAs, NodeState};
 
@@ -60,8 +61,6 @@ pub(crate) struct Subnet {
     pub(crate) cidr: Ipv4Net,
     pub(crate) zone: String,
     pub(crate) zone_id: String,
-    /// Those of the spec; [`VpcState::reservations`] has all.
-    pub(crate) reservations: Vec<Ipv4Net>,
     pub(crate) tags: BTreeMap<String, String>,
 }
 
@@ -76,11 +75,6 @@ impl Subnet {
     /// The router's address.
     pub(crate) fn gateway(&self) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(self.cidr.network()).wrapping_add(1))
-    }
-
-    /// Whether an explicit CIDR reservation of the spec covers it; automatic assignment skips it.
-    pub(crate) fn has_cidr_reservation(&self, address: Ipv4Addr) -> bool {
-        self.reservations.iter().any(|net| net.contains(&address))
     }
 }
 
@@ -196,6 +190,24 @@ pub(crate) fn all_of(net: Ipv4Net) -> impl Iterator<Item = Ipv4Addr> + use<> {
     (first..=last).map(Ipv4Addr::from)
 }
 
+/// An explicit CIDR reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reservation {
+    pub(crate) id: Id,
+    pub(crate) subnet: Id,
+    pub(crate) block: Ipv4Net,
+}
+
+impl Reservation {
+    /// One that this call creates, or the spec if it is 0. Another one of the same block has
+    /// another ID.
+    pub(crate) fn new(rng: SeededRng, subnet: &Id, block: Ipv4Net, call: u64) -> Self {
+        let number = key_of(&format!("{subnet} {block} {call}"));
+        let id = format!("scr-{}", rng.hex17("cidr-reservation", number)).into();
+        Self { id, subnet: Id::clone(subnet), block }
+    }
+}
+
 /// The mutable state at one moment. Cheap to clone, because its parts are shared.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct VpcState {
@@ -204,8 +216,8 @@ pub(crate) struct VpcState {
     pub(crate) volumes: Arc<Volumes>,
     /// Client tokens of CreateNetworkInterface: a fingerprint of the request and the created ENI.
     pub(crate) tokens: Arc<BTreeMap<String, (u64, Id)>>,
-    /// The explicit CIDR reservations that requests have created, with their subnets.
-    pub(crate) reserved: Arc<Vec<(Id, Ipv4Net)>>,
+    /// The explicit CIDR reservations.
+    pub(crate) reserved: Arc<Vec<Reservation>>,
 }
 
 impl VpcState {
@@ -258,9 +270,16 @@ impl VpcState {
     }
 
     /// The explicit CIDR reservations of a subnet.
-    pub(crate) fn reservations<'a>(&'a self, subnet: &'a Subnet) -> impl Iterator<Item = Ipv4Net> {
-        let created = self.reserved.iter().filter(|(id, _)| *id == subnet.id);
-        subnet.reservations.iter().copied().chain(created.map(|(_, block)| *block))
+    pub(crate) fn reservations<'a>(
+        &'a self,
+        subnet: &'a Subnet,
+    ) -> impl Iterator<Item = &'a Reservation> {
+        self.reserved.iter().filter(|one| one.subnet == subnet.id)
+    }
+
+    /// Whether an explicit CIDR reservation covers it; automatic assignment skips it.
+    pub(crate) fn has_cidr_reservation(&self, subnet: &Subnet, address: Ipv4Addr) -> bool {
+        self.reservations(subnet).any(|one| one.block.contains(&address))
     }
 
     /// The free addresses of a subnet for automatic assignment, in order.
@@ -271,8 +290,7 @@ impl VpcState {
             .filter(|eni| eni.subnet == subnet.id)
             .flat_map(|eni| eni.addresses())
             .collect();
-        let reserved =
-            |address: &Ipv4Addr| self.reservations(subnet).any(|block| block.contains(address));
+        let reserved = |address: &Ipv4Addr| self.has_cidr_reservation(subnet, *address);
         all_of(subnet.cidr)
             .filter(|a| !subnet.is_reserved(*a) && !reserved(a) && !used.contains(a))
             .collect()

@@ -55,8 +55,8 @@ fn documented(action: Action, unfiltered: bool) -> Size {
             (100, 5.0)
         }
         Action::Attach | Action::Detach => (50, 5.0),
-        Action::CreateTags => (100, 10.0),
-        Action::Reserve => (5, 1.0),
+        Action::CreateTags | Action::DeleteTags => (100, 10.0),
+        Action::Reserve | Action::Unreserve => (5, 1.0),
         Action::Interfaces | Action::Instances | Action::Volumes if unfiltered => (50, 10.0),
         Action::Interfaces
         | Action::Instances
@@ -138,7 +138,9 @@ mod tests {
             (Action::Detach, true, 50, 10),
             (Action::Modify, true, 100, 10),
             (Action::CreateTags, true, 100, 20),
+            (Action::DeleteTags, true, 100, 20),
             (Action::Reserve, true, 5, 2),
+            (Action::Unreserve, true, 5, 2),
         ] {
             assert_eq!(taken(&mut buckets, action, unfiltered, start), capacity, "{action:?}");
             assert_eq!(taken(&mut buckets, action, unfiltered, later), refilled, "{action:?}");

@@ -10,6 +10,7 @@ use firecamp_core::failure::CloudKind;
 use firecamp_core::ids::EniId;
 use firecamp_core::network_interface::Interface;
 use firecamp_core::time::Moment;
+use firecamp_node::preflight::facts::Right;
 use firecamp_node::volumes::intervals::{CLOUD_RARELY_PER_NODE, wants_cloud};
 
 use super::evict::Evictions;
@@ -24,7 +25,8 @@ use crate::leader::Ec2Observation;
 /// random part, so that agents spread their queries.
 const STRETCH: (f64, f64) = (0.05, 0.2);
 
-/// Retry interval of a failed query of the instance type.
+/// Longest retry interval of a failed query of the instance type, and that of a denied one: it
+/// stays denied until a person has changed it.
 const TYPE_RETRY: Duration = Duration::from_mins(10);
 
 /// What the queries depend on beside the observations.
@@ -159,8 +161,13 @@ impl Ec2Queries {
         let recheck = preflight.recheck(tick.volumes);
         let volumes = wants_cloud(since(Ec2Query::Volumes), now.0, (recheck, self.rarely()));
         // The type never changes; without its limits the capacity of the node is unknown.
-        let due = since(Ec2Query::InstanceType).is_none_or(|since| since >= TYPE_RETRY);
-        let limits = (preflight.limits().is_none() && due).then_some(Want::Now);
+        let limits = match since(Ec2Query::InstanceType) {
+            _ if preflight.limits().is_some() => None,
+            None => Some(Want::Now),
+            Some(since) if since >= TYPE_RETRY => Some(Want::Now),
+            Some(_) if preflight.is_denied(Right::DescribeInstanceTypes) => None,
+            Some(_) => Some(Want::Steady),
+        };
         let others = [
             (Ec2Query::Volumes, volumes),
             (Ec2Query::InstanceType, limits),

@@ -203,6 +203,11 @@ impl ManagedInterfaces {
         records.filter_map(|one| Some((one.record.eni.clone()?, why(one)?))).collect()
     }
 
+    /// Whether an attachment was sent recently that the metadata service does not list yet.
+    pub(crate) fn is_attaching(&self, now: Moment) -> bool {
+        self.attaching.as_ref().is_some_and(|(_, at)| now.since(*at) < ATTACH_PATIENCE)
+    }
+
     /// Whether the records were read.
     pub(crate) fn is_known(&self) -> bool {
         self.known.is_some()

@@ -180,6 +180,11 @@ impl Preflight {
         }
     }
 
+    /// Whether the last read of the metadata service has succeeded.
+    pub(super) fn metadata_answers(&self) -> bool {
+        self.failures == 0
+    }
+
     /// The node's interfaces were queried in EC2. A failure keeps the last result.
     pub(super) fn interfaces(&mut self, read: Result<Vec<Interface>, CloudFailure>) {
         self.answered(Right::DescribeNetworkInterfaces, &read);
@@ -204,6 +209,11 @@ impl Preflight {
         self.judge();
     }
 
+    /// Whether EC2 denied a query of this kind and has not answered one since.
+    pub(super) fn is_denied(&self, right: Right) -> bool {
+        matches!(self.facts.rights.get(&right), Some(Fact::Failed(_)))
+    }
+
     /// The limits of the instance type, if known.
     pub(super) fn limits(&self) -> Option<&TypeLimits> {
         self.facts.limits.known()
@@ -222,8 +232,7 @@ impl Preflight {
     /// How soon EC2 should be asked for the volumes. `wanted`: to know their problems; their number
     /// is compared with what the EBS CSI driver offers.
     pub(super) fn recheck(&self, wanted: Recheck) -> Recheck {
-        let right = self.facts.rights.get(&Right::DescribeVolumes);
-        if matches!(right, Some(Fact::Failed(_))) {
+        if self.is_denied(Right::DescribeVolumes) {
             // It stays denied until a person has changed it.
             return Recheck::Rarely;
         }

@@ -12,7 +12,8 @@ use super::{Effect, NodeController, Task, Tick};
 
 /// Period of the ticks, and of the plans without other events.
 const TICK: Duration = Duration::from_secs(1);
-/// Read the metadata service every so many ticks: it is local and cheap.
+/// Read the metadata service every so many ticks: it is local and cheap. While an interface is
+/// being attached and the reads succeed, each tick.
 const METADATA_EVERY: u32 = 5;
 /// Read all of it every so many ticks: the position of an interface may change while it is attached
 /// again, or be incomplete at first, and others change the interfaces that FireCamp does not use.
@@ -59,7 +60,9 @@ impl NodeController {
         self.schedule.ticks = ticks.wrapping_add(1);
         self.schedule.next_tick = now.plus(TICK);
         self.preflight.offered_volumes(tick.offered_volumes);
-        if due(METADATA_EVERY) && !std::mem::replace(&mut self.schedule.identifying, true) {
+        let attaches = self.managed.is_attaching(now) && self.preflight.metadata_answers();
+        let reads = due(METADATA_EVERY) || attaches;
+        if reads && !std::mem::replace(&mut self.schedule.identifying, true) {
             let unused = (!due(METADATA_WHOLLY_EVERY)).then(|| self.unused_interfaces());
             effects.push(Effect::Start(Task::Identify(unused)));
         }

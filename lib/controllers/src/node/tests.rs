@@ -1,5 +1,6 @@
 mod ec2;
 mod evict;
+mod metadata;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -204,32 +205,6 @@ fn files_of_the_node_are_read_each_minute_at_first_and_then_every_ten_minutes() 
     }
     let first: Vec<i32> = (0..10).map(|minute| minute * 60).collect();
     assert_eq!(read_at, [first, vec![600, 1_200, 1_800]].concat());
-}
-
-#[test]
-fn metadata_is_read_wholly_every_two_minutes_and_else_without_interfaces_of_others() {
-    let eni = identity().enis[0].mac;
-    for (listing, unused) in [(listing(), [].into()), (Listing::default(), [eni].into())] {
-        let mut node = Node::new();
-        let cni = Fact::Known(Some(Cni::vpc("/etc/cni/net.d/10-aws.conflist")));
-        let files = Event::Files(NodeFacts { cni, ..NodeFacts::default() });
-        let read = || Event::Identified(Ok(identity()));
-        for event in [TICK, read(), Event::Listed(Ok(listing)), files] {
-            node.handle(event);
-        }
-        let (mut polls, mut wholly): (Vec<BTreeSet<Mac>>, Vec<u32>) = Default::default();
-        for second in 1..=240 {
-            for task in tasks(node.handle(TICK)) {
-                let Task::Identify(unused) = task else { continue };
-                match unused {
-                    Some(unused) => polls.push(unused),
-                    None => wholly.push(second),
-                }
-                node.handle(read());
-            }
-        }
-        assert_eq!((wholly, polls), (vec![120, 240], vec![unused; 46]));
-    }
 }
 
 #[test]

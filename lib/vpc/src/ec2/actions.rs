@@ -33,12 +33,14 @@ pub(crate) enum Action {
     Detach,
     Modify,
     CreateTags,
+    DeleteTags,
     Reserve,
+    Unreserve,
 }
 
 impl Action {
     /// Every action.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Assign,
         Self::Unassign,
         Self::Interfaces,
@@ -53,7 +55,9 @@ impl Action {
         Self::Detach,
         Self::Modify,
         Self::CreateTags,
+        Self::DeleteTags,
         Self::Reserve,
+        Self::Unreserve,
     ];
 
     /// The action's name on the wire.
@@ -73,7 +77,9 @@ impl Action {
             Self::Detach => "DetachNetworkInterface",
             Self::Modify => "ModifyNetworkInterfaceAttribute",
             Self::CreateTags => "CreateTags",
+            Self::DeleteTags => "DeleteTags",
             Self::Reserve => "CreateSubnetCidrReservation",
+            Self::Unreserve => "DeleteSubnetCidrReservation",
         }
     }
 
@@ -93,7 +99,9 @@ impl Action {
             | Self::Detach
             | Self::Modify
             | Self::CreateTags
-            | Self::Reserve => true,
+            | Self::DeleteTags
+            | Self::Reserve
+            | Self::Unreserve => true,
             Self::Interfaces
             | Self::Instances
             | Self::Subnets
@@ -121,7 +129,9 @@ pub(crate) enum Request {
     Detach(attach::Detach),
     Modify(modify::Modify),
     CreateTags(tags::CreateTags),
+    DeleteTags(tags::DeleteTags),
     Reserve(reservations::Reserve),
+    Unreserve(reservations::Unreserve),
 }
 
 /// Parses the parameters of an action; refuses unknown or malformed ones.
@@ -146,7 +156,9 @@ pub(crate) fn parse(action: Action, form: &Form) -> Result<Request, ApiError> {
         Action::Detach => Request::Detach(attach::parse_detach(form)?),
         Action::Modify => Request::Modify(modify::parse(form)?),
         Action::CreateTags => Request::CreateTags(tags::parse(form)?),
+        Action::DeleteTags => Request::DeleteTags(tags::parse_delete(form)?),
         Action::Reserve => Request::Reserve(reservations::parse_create(form)?),
+        Action::Unreserve => Request::Unreserve(reservations::parse_delete(form)?),
     };
     Ok(request)
 }
@@ -272,6 +284,8 @@ pub(crate) fn execute(request: &Request, on: &ActionContext<'_>) -> Result<Effec
         Request::Detach(request) => attach::detach(request, on),
         Request::Modify(request) => modify::execute(request, on),
         Request::CreateTags(request) => tags::execute(request, on),
+        Request::DeleteTags(request) => tags::delete(request, on),
         Request::Reserve(request) => reservations::create(request, on),
+        Request::Unreserve(request) => reservations::delete(request, on),
     }
 }

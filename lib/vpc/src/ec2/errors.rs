@@ -163,6 +163,12 @@ impl ApiError {
         Self::bad("InvalidSubnetID.NotFound", text)
     }
 
+    /// 400 InvalidSubnetCidrReservationID.NotFound (text unverified).
+    pub(crate) fn no_reservation(id: &str) -> Self {
+        let text = format!("The subnet CIDR reservation ID '{id}' does not exist");
+        Self::bad("InvalidSubnetCidrReservationID.NotFound", text)
+    }
+
     /// 400 InvalidInstanceType (text unverified).
     pub(crate) fn no_type(name: &str) -> Self {
         let text = format!("The following supplied instance types do not exist: [{name}]");

@@ -92,13 +92,20 @@ impl Form {
 
     /// The keys and values of the list `name.1.Key`, `name.1.Value`, ... A missing value is empty.
     pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, ApiError> {
+        let all = self.keys_with_values(name)?.into_iter();
+        Ok(all.map(|(key, value)| (key, value.unwrap_or_default())).collect())
+    }
+
+    /// The keys of the same list, with the values that it has.
+    pub(crate) fn keys_with_values(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(String, Option<String>)>, ApiError> {
         let mut pairs = Vec::new();
         for n in 1..=MAX_PARAMETERS {
             let value = self.text(&format!("{name}.{n}.Value"));
             match (self.text(&format!("{name}.{n}.Key")), value) {
-                (Some(key), value) => {
-                    pairs.push((key.to_owned(), value.unwrap_or_default().to_owned()));
-                }
+                (Some(key), value) => pairs.push((key.to_owned(), value.map(str::to_owned))),
                 (None, Some(_)) => return Err(ApiError::missing(&format!("{name}.{n}.Key"))),
                 (None, None) => break,
             }

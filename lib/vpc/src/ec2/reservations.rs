@@ -1,4 +1,5 @@
-//! GetSubnetCidrReservations, CreateSubnetCidrReservation: ec2-semantics.md section 2.12.
+//! GetSubnetCidrReservations, CreateSubnetCidrReservation, DeleteSubnetCidrReservation:
+//! ec2-semantics.md section 2.12.
 
 use std::sync::Arc;
 
@@ -9,8 +10,7 @@ use super::describe::{Describe, DescribeRequest};
 use super::filters::pass;
 use super::xml::Xml;
 use super::{ApiError, Form};
-use crate::model::Subnet;
-use crate::rng::key_of;
+use crate::model::{Reservation, Subnet};
 
 /// The action.
 pub(super) const DESCRIBE: Describe = Describe {
@@ -73,17 +73,48 @@ pub(crate) fn create(request: &Reserve, on: &ActionContext<'_>) -> Result<Effect
         return Err(ApiError::value(format!("{block} is not in {}", subnet.cidr)));
     }
     let overlaps = |other: &Ipv4Net| other.contains(&block) || block.contains(other);
-    if let Some(other) = on.vpc.reservations(subnet).find(overlaps) {
+    if let Some(other) = on.vpc.reservations(subnet).map(|one| one.block).find(overlaps) {
         return Err(ApiError::value(format!("{block} overlaps the reservation {other}")));
     }
     if request.dry {
         return Err(ApiError::dry_run());
     }
     let mut next = (*on.vpc).clone();
-    Arc::make_mut(&mut next.reserved).push((subnet.id.clone(), block));
+    let made = Reservation::new(on.rng, &subnet.id, block, on.call);
+    Arc::make_mut(&mut next.reserved).push(made.clone());
     let name = Action::Reserve.name();
     let mut xml = Xml::answer(name, on.request_id);
-    xml.node("subnetCidrReservation", |xml| item(xml, subnet, block, on));
+    xml.node("subnetCidrReservation", |xml| item(xml, &made, on));
+    Ok(Effect { body: xml.finish(name), next: Some(next) })
+}
+
+/// A request to delete a reservation.
+#[derive(Debug, Clone)]
+pub(crate) struct Unreserve {
+    id: String,
+    dry: bool,
+}
+
+/// Parses a request to delete one.
+pub(crate) fn parse_delete(form: &Form) -> Result<Unreserve, ApiError> {
+    let id = form.required("SubnetCidrReservationId")?.to_owned();
+    let dry = form.flag("DryRun")?;
+    form.nothing_left()?;
+    Ok(Unreserve { id, dry })
+}
+
+/// Deletes a reservation. Addresses in use stay.
+pub(crate) fn delete(request: &Unreserve, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
+    let found = on.vpc.reserved.iter().find(|one| *one.id == *request.id);
+    let found = found.ok_or_else(|| ApiError::no_reservation(&request.id))?;
+    if request.dry {
+        return Err(ApiError::dry_run());
+    }
+    let mut next = (*on.vpc).clone();
+    Arc::make_mut(&mut next.reserved).retain(|one| one != found);
+    let name = Action::Unreserve.name();
+    let mut xml = Xml::answer(name, on.request_id);
+    xml.node("deletedSubnetCidrReservation", |xml| item(xml, found, on));
     Ok(Effect { body: xml.finish(name), next: Some(next) })
 }
 
@@ -93,23 +124,18 @@ pub(crate) fn execute(request: &Reservations, on: &ActionContext<'_>) -> Result<
     let subnet = subnet.ok_or_else(|| ApiError::no_subnet(&request.subnet))?;
     let no_tags = std::collections::BTreeMap::new();
     let wanted =
-        |_block: &Ipv4Net| pass(&request.rest.filters, &no_tags, |name| values(name, subnet));
+        |_: &&Reservation| pass(&request.rest.filters, &no_tags, |name| values(name, subnet));
     let hidden = on.knobs.omitted(|name| &*subnet.id == name || subnet.name == name);
-    let found: Vec<Ipv4Net> =
-        on.vpc.reservations(subnet).filter(wanted).filter(|_block| !hidden).collect();
-    let page = DESCRIBE.page(&request.rest, on, found, |block| id(subnet, *block, on))?;
-    Ok(DESCRIBE.answer(on, page, |xml, block| item(xml, subnet, block, on)))
+    let found: Vec<&Reservation> =
+        on.vpc.reservations(subnet).filter(wanted).filter(|_| !hidden).collect();
+    let page = DESCRIBE.page(&request.rest, on, found, |one| one.id.to_string())?;
+    Ok(DESCRIBE.answer(on, page, |xml, one| item(xml, one, on)))
 }
 
-fn id(subnet: &Subnet, block: Ipv4Net, on: &ActionContext<'_>) -> String {
-    let number = key_of(&format!("{} {block}", subnet.id));
-    format!("scr-{}", on.rng.hex17("cidr-reservation", number))
-}
-
-fn item(xml: &mut Xml, subnet: &Subnet, block: Ipv4Net, on: &ActionContext<'_>) {
-    xml.leaf("subnetCidrReservationId", id(subnet, block, on))
-        .leaf("subnetId", &subnet.id)
-        .leaf("cidr", block)
+fn item(xml: &mut Xml, one: &Reservation, on: &ActionContext<'_>) {
+    xml.leaf("subnetCidrReservationId", &one.id)
+        .leaf("subnetId", &one.subnet)
+        .leaf("cidr", one.block)
         .leaf("reservationType", "explicit")
         .leaf("ownerId", &on.topology.account)
         .leaf("description", "");

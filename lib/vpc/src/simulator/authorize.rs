@@ -60,7 +60,8 @@ impl Questions<'_> {
             | Action::Subnets
             | Action::Reservations
             | Action::InstanceTypes
-            | Action::Volumes => self.ask(action, "*".to_owned(), BTreeMap::new()),
+            | Action::Volumes
+            | Action::Unreserve => self.ask(action, "*".to_owned(), BTreeMap::new()),
             Action::Assign | Action::Unassign | Action::Delete | Action::Modify => {
                 self.interface(action, text("NetworkInterfaceId"), &[]);
             }
@@ -79,7 +80,7 @@ impl Questions<'_> {
                 self.instance(action, instance.unwrap_or_default(), &[]);
             }
             Action::Create => self.create(form)?,
-            Action::CreateTags => self.create_tags(form)?,
+            Action::CreateTags | Action::DeleteTags => self.tags(action, form)?,
             Action::Reserve => self.subnet(action, text("SubnetId")),
         }
         Ok(())
@@ -121,16 +122,20 @@ impl Questions<'_> {
         self.ask(action, self.arn("subnet", id), keys);
     }
 
-    fn create_tags(&mut self, form: &Form) -> Result<(), ApiError> {
-        let requested: Vec<(String, String)> = requested(&form.pairs("Tag")?).into_iter().collect();
+    fn tags(&mut self, action: Action, form: &Form) -> Result<(), ApiError> {
+        // A request to delete tags may name keys without values.
+        let named = form.keys_with_values("Tag")?.into_iter();
+        let valued: Vec<(String, String)> =
+            named.filter_map(|(key, value)| Some((key, value?))).collect();
+        let requested: Vec<(String, String)> = requested(&valued).into_iter().collect();
         for id in form.list("ResourceId") {
             match id.rsplit_once('-').map_or("", |(kind, _)| kind) {
-                "eni" => self.interface(Action::CreateTags, id, &requested),
-                "i" => self.instance(Action::CreateTags, id, &requested),
+                "eni" => self.interface(action, id, &requested),
+                "i" => self.instance(action, id, &requested),
                 kind => {
                     let kind = if kind == "vol" { "volume" } else { kind };
                     let resource = self.arn(kind, id);
-                    self.ask(Action::CreateTags, resource, requested.iter().cloned().collect());
+                    self.ask(action, resource, requested.iter().cloned().collect());
                 }
             }
         }

@@ -10,7 +10,8 @@ use ipnet::Ipv4Net;
 use super::check::field;
 use super::{ClientSpec, EniSpec, ForeignSpec, NodeSpec, Spec, SpecError, SubnetSpec};
 use crate::model::{
-    ClientEntry, EniKind, Id, Instance, InstanceKind, Subnet, Topology, VpcState, type_named,
+    ClientEntry, EniKind, Id, Instance, InstanceKind, Reservation, Subnet, Topology, VpcState,
+    type_named,
 };
 use crate::rng::{SeededRng, key_of};
 use crate::view::NodeState;
@@ -81,18 +82,21 @@ impl<'a> Builder<'a> {
             foreign: Vec::new(),
             volumes: Vec::new(),
         };
+        let mut reserved = Vec::new();
         for (at, subnet) in spec.subnets.iter().enumerate() {
             let made = make_subnet(subnet, &spec.region, rng)?;
             if topology.subnet(&made.id).is_some() {
                 return Err(field(format!("subnets[{at}].id"), "duplicate ID"));
             }
+            let blocks = subnet.reservations.iter();
+            reserved.extend(blocks.map(|block| Reservation::new(rng, &made.id, *block, 0)));
             topology.subnets.push(made);
         }
         Ok(Self {
             rng,
             cluster: &spec.cluster,
             topology,
-            vpc: VpcState::default(),
+            vpc: VpcState { reserved: Arc::new(reserved), ..VpcState::default() },
             taken: BTreeMap::new(),
         })
     }
@@ -320,7 +324,6 @@ fn make_subnet(spec: &SubnetSpec, region: &str, rng: SeededRng) -> Result<Subnet
         cidr: spec.cidr,
         zone_id: format!("{}-az{number}", short(region)),
         zone: spec.zone.clone(),
-        reservations: spec.reservations.clone(),
         tags,
     })
 }

@@ -1,5 +1,6 @@
 //! CreateNetworkInterface with a type or with prefixes, as the VPC CNI and its resource controller
-//! call it: section 2.7. CreateSubnetCidrReservation, as docs/install.md calls it: section 2.12.
+//! call it: section 2.7. CreateSubnetCidrReservation and DeleteSubnetCidrReservation, as
+//! docs/install.md calls them: section 2.12.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -93,6 +94,47 @@ fn a_created_reservation_is_listed_and_keeps_its_addresses_from_automatic_assign
         given.map(|one| one.private_ip_address().unwrap().parse().unwrap()).collect();
     assert_eq!(given.len(), 10);
     assert!(given.iter().all(|address| rest.contains(address)), "{given:?}");
+}
+
+#[test]
+fn a_deleted_reservation_frees_its_addresses() {
+    let vpc = TestVpc::new();
+    // With those that the VPC has from the start.
+    vpc.run(reserve(&vpc, SUBNET_A, "10.0.1.208/28").send()).unwrap();
+    for (id, block) in reserved(&vpc) {
+        let call = vpc.ec2("admin").delete_subnet_cidr_reservation();
+        let call = call.subnet_cidr_reservation_id(&id);
+        let dry = vpc.run(call.clone().dry_run(true).send());
+        assert_eq!(refused(&dry.unwrap_err()).code, "DryRunOperation");
+        let gone = vpc.run(call.clone().send()).unwrap();
+        let gone = gone.deleted_subnet_cidr_reservation().unwrap();
+        assert_eq!((gone.subnet_cidr_reservation_id(), gone.cidr()), (Some(&*id), Some(&*block)));
+        let again = vpc.run(async {
+            vpc.settle().await;
+            call.send().await
+        });
+        assert_eq!(refused(&again.unwrap_err()).code, "InvalidSubnetCidrReservationID.NotFound");
+    }
+    assert_eq!(reserved(&vpc), BTreeSet::new());
+    // A reservation of the same block is another one, and without it the block is free again.
+    let mut ids = BTreeSet::new();
+    for _ in 0..2 {
+        let made = vpc.run(async {
+            vpc.settle().await;
+            reserve(&vpc, SUBNET_A, "10.0.1.128/25").send().await
+        });
+        let made = made.unwrap().subnet_cidr_reservation().cloned().unwrap();
+        let id = made.subnet_cidr_reservation_id().unwrap().to_owned();
+        let delete = vpc.ec2("admin").delete_subnet_cidr_reservation();
+        vpc.run(delete.subnet_cidr_reservation_id(&id).send()).unwrap();
+        ids.insert(id);
+    }
+    assert_eq!(ids.len(), 2);
+    vpc.run(reserve(&vpc, SUBNET_A, "10.0.1.0/25").send()).unwrap();
+    let made = create(&vpc, |call| call).unwrap();
+    let freed: Ipv4Net = "10.0.1.128/25".parse().unwrap();
+    let primary: Ipv4Addr = made.private_ip_address().unwrap().parse().unwrap();
+    assert!(freed.contains(&primary), "{primary}");
 }
 
 #[test]

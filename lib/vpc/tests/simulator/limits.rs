@@ -116,6 +116,7 @@ fn each_new_action_has_its_bucket() {
         ("DetachNetworkInterface&AttachmentId=x", 50),
         ("ModifyNetworkInterfaceAttribute&NetworkInterfaceId=x&Description.Value=x", 100),
         ("CreateTags&ResourceId.1=x&Tag.1.Key=x", 100),
+        ("DeleteTags&ResourceId.1=x&Tag.1.Key=x", 100),
         ("DescribeVolumes", 50),
         ("DescribeVolumes&MaxResults=5", 100),
     ] {

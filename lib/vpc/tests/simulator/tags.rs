@@ -1,4 +1,4 @@
-//! CreateTags, and tags in create requests.
+//! CreateTags, DeleteTags, and tags in create requests.
 
 use firecamp_vpc::Profile;
 
@@ -55,7 +55,36 @@ fn invalid_tags_are_refused_and_no_resource_gets_them() {
     assert_eq!(vpc.admin(&bare).code(), "400 MissingParameter");
     let twice = format!("{bare}&Tag.1.Key=a&Tag.1.Value=1&Tag.2.Key=a&Tag.2.Value=2");
     assert_eq!(vpc.admin(&twice).message(), "Duplicate tag key 'a' specified.");
+    for (rest, code) in [
+        ("", "400 MissingParameter"),
+        ("&ResourceId.1=x", "400 InvalidID"),
+        ("&ResourceId.1=eni-0000000000000dead", "400 InvalidNetworkInterfaceID.NotFound"),
+        (&format!("&ResourceId.1={OTHER}&Tag.1.Key=aws:a"), "400 InvalidTagKey.Malformed"),
+        (&format!("&ResourceId.1={OTHER}&Tag.1.Key=a&DryRun=true"), "412 DryRunOperation"),
+    ] {
+        assert_eq!(vpc.admin(&format!("Action=DeleteTags{rest}")).code(), code, "{rest}");
+    }
     assert_eq!(vpc.simulator.commits(0), []);
+}
+
+#[test]
+fn tags_are_deleted_by_key_and_by_value() {
+    let mut vpc = TestVpc::fast();
+    for key in ["a", "b", "c"] {
+        assert_eq!(tag(&mut vpc, &[OTHER], key, "1").code(), "200");
+    }
+    let mut left = |tags: &str| {
+        let delete = format!("Action=DeleteTags&ResourceId.1={OTHER}{tags}");
+        assert_eq!(vpc.admin(&delete).get("return").as_deref(), Some("true"));
+        vpc.settle();
+        let keys = ["a", "b", "c"].into_iter();
+        keys.filter(|key| owned(&mut vpc, "DescribeNetworkInterfaces", key, "1") == 1)
+            .collect::<String>()
+    };
+    assert_eq!(left("&Tag.1.Key=a&Tag.2.Key=missing"), "bc");
+    assert_eq!(left("&Tag.1.Key=b&Tag.1.Value=2&Tag.2.Key=c&Tag.2.Value="), "bc");
+    assert_eq!(left("&Tag.1.Key=b&Tag.1.Value=1"), "c");
+    assert_eq!(left(""), "");
 }
 
 #[test]

@@ -39,6 +39,14 @@ pub(super) use eks::{the_commands_for_eks_remove_everything, the_commands_for_ek
 const IMAGES: &str = "docker.io/library";
 /// The account in the variables of the page.
 const ACCOUNT: &str = "111122223333";
+/// The block that sets the variables of the others.
+const VARIABLES: &str = "## On another cluster on EC2";
+/// The blocks that it reserves.
+const RESERVED: [(&str, &str); 3] = [
+    ("subnet-0a1b2c3d4e5f60718", "10.0.1.32/27"),
+    ("subnet-0b1b2c3d4e5f60718", "10.0.2.32/27"),
+    ("subnet-0c1b2c3d4e5f60718", "10.0.3.32/27"),
+];
 const AWS: &str = "## 1. AWS";
 const REMOVE: &str = "## Remove";
 const ALONE: &str = "## Without Helm";
@@ -60,7 +68,7 @@ async fn run_guide(cluster: &TestCluster<'_>) -> Outcome {
     let dry_run = uninstall.lines().next().unwrap_or_default();
     guide.run("docs/install.md, the dry run", dry_run).await?;
     guide.run_block(REMOVE, 3).await?;
-    guide.run_block(REMOVE, 4).await?;
+    guide.run_block(REMOVE, 5).await?;
     let after = cluster.find_traces().await?;
     // The page says that the link of the endpoint stays until `firecamp cleanup`. The network
     // plugin makes its bridge for the first pod of a node; FireCamp's routes over it have a number.
@@ -71,7 +79,8 @@ async fn run_guide(cluster: &TestCluster<'_>) -> Outcome {
     let after = cluster.find_traces().await?;
     verify_left(after.difference(&before).filter(|trace| !plugins(trace)))?;
     guide.run_block(ALONE, 1).await?;
-    guide.run_block(ALONE, 2).await
+    guide.run_block(ALONE, 2).await?;
+    clean_aws(&guide).await
 }
 
 fn verify_left<'a>(left: impl Iterator<Item = &'a String>) -> Outcome {
@@ -90,7 +99,7 @@ async fn prepare_aws(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
         cluster.admin.kubectl(&["patch", "node", &node.name, "-p", &patch]).await?;
     }
     // The blocks form one script. The variables of the test, such as POOL, are set afterwards.
-    let mut script = guide.block("## On another cluster on EC2", 1)?.to_owned();
+    let mut script = guide.block(VARIABLES, 1)?.to_owned();
     for number in 1..=3 {
         script.push_str(guide.block(AWS, number)?);
     }
@@ -107,30 +116,18 @@ async fn prepare_aws(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
 async fn verify_aws(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
     let primary: Outcome<BTreeSet<String>> =
         WORKERS.iter().map(|worker| cluster.primary(worker.name)).collect();
-    let primary = primary?;
-    let filter = format!("Name=tag:{},Values={CLUSTER}", tag::CLUSTER);
-    let tagged = format!(
-        "ec2 describe-network-interfaces --filters {filter} \
-         --query NetworkInterfaces[].NetworkInterfaceId"
-    );
-    until("the primary interfaces have the tag", || async {
-        let tagged = guide.aws(&tagged).await?;
-        let tagged: BTreeSet<String> = tagged.split_whitespace().map(str::to_owned).collect();
-        ensure(tagged == primary, || format!("{tagged:?} instead of {primary:?}"))
-    })
-    .await?;
-    for (subnet, block) in [("a", "10.0.1.32/27"), ("b", "10.0.2.32/27"), ("c", "10.0.3.32/27")] {
-        let list = format!(
-            "ec2 get-subnet-cidr-reservations --subnet-id subnet-0{subnet}1b2c3d4e5f60718 \
-             --query SubnetIpv4CidrReservations[].Cidr"
-        );
-        until(&format!("{block} is reserved"), || async {
-            let reserved = guide.aws(&list).await?;
-            ensure(reserved.split_whitespace().any(|one| one == block), || reserved)
-        })
-        .await?;
-    }
-    Ok(())
+    guide.wait_tagged(&primary?).await?;
+    guide.wait_reserved(true).await
+}
+
+/// The block of *Remove* for AWS. Section 1 has made what it removes.
+async fn clean_aws(guide: &Guide) -> Outcome {
+    let script = format!("{}{}", guide.block(VARIABLES, 1)?, guide.block(REMOVE, 4)?);
+    guide.run("docs/install.md, the removal from AWS", &script).await?;
+    guide.wait_tagged(&BTreeSet::new()).await?;
+    guide.wait_reserved(false).await?;
+    let policies = guide.aws("iam list-role-policies --role-name prod-nodes").await?;
+    ensure(policies.trim().is_empty(), || policies)
 }
 
 /// Sections 2 to 4, *Upgrade*, and the first block of *Remove*.
@@ -210,6 +207,38 @@ impl Guide {
     /// A command block below a heading; numbers start at 1.
     pub(super) fn block(&self, heading: &str, number: usize) -> Outcome<&str> {
         self.find("sh", heading, number)
+    }
+
+    /// Waits until these interfaces, and no others, have the cluster's tag.
+    async fn wait_tagged(&self, wanted: &BTreeSet<String>) -> Outcome {
+        let tagged = format!(
+            "ec2 describe-network-interfaces --filters Name=tag:{},Values={CLUSTER} \
+             --query NetworkInterfaces[].NetworkInterfaceId",
+            tag::CLUSTER
+        );
+        until("the wanted interfaces have the tag", || async {
+            let tagged = self.aws(&tagged).await?;
+            let tagged: BTreeSet<String> = tagged.split_whitespace().map(str::to_owned).collect();
+            ensure(tagged == *wanted, || format!("{tagged:?} instead of {wanted:?}"))
+        })
+        .await
+    }
+
+    /// Waits until the blocks of the page are reserved, or no longer are.
+    async fn wait_reserved(&self, wanted: bool) -> Outcome {
+        for (subnet, block) in RESERVED {
+            let list = format!(
+                "ec2 get-subnet-cidr-reservations --subnet-id {subnet} \
+                 --query SubnetIpv4CidrReservations[].Cidr"
+            );
+            until(&format!("{block} is reserved: {wanted}"), || async {
+                let reserved = self.aws(&list).await?;
+                let is = reserved.split_whitespace().any(|one| one == block);
+                ensure(is == wanted, || reserved)
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// The block of section 4; before Kubernetes 1.36 with the command that the page names.

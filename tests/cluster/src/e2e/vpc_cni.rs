@@ -204,7 +204,8 @@ impl TestCluster<'_> {
         let realistic = self.vpc(|vpc| Ok(vpc.hello().profile == "realistic"))?;
         let judged = if realistic { seconds.get(seconds.len() / 2) } else { seconds.last() };
         let good = judged.is_some_and(|seconds| *seconds <= READY_WITHIN);
-        ensure(good, || format!("ready after {seconds:?} s"))
+        let calls = self.vpc(|vpc| vpc.calls(0))?;
+        ensure(good, || format!("ready after {seconds:?} s{}", mutations(&calls)))
     }
 
     /// The startup taint of a node, if it has it.

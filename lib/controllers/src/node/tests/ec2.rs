@@ -20,6 +20,10 @@ struct Scene {
     identity: NodeIdentity,
     /// None: EC2 throttles.
     interfaces: Option<Vec<Interface>>,
+    /// How many answers about the instance type fail, and why.
+    types: (u32, CloudKind),
+    /// When the type was queried.
+    typed: Vec<Moment>,
     /// What the Lease publishes, and how often its counter grows; none for a file registry.
     lease: Option<(Ec2Observation, Duration)>,
 }
@@ -45,6 +49,8 @@ impl Scene {
             node: Node::observed(),
             identity: identity(),
             interfaces: Some(vec![described()]),
+            types: (0, CloudKind::Throttled),
+            typed: Vec::new(),
             lease: Some((observation(3), MINUTE)),
         }
     }
@@ -61,11 +67,12 @@ impl Scene {
     }
 
     fn answer(&mut self, task: &Task) -> Option<Event> {
-        let throttled = || CloudFailure {
-            kind: CloudKind::Throttled,
+        let failure = |kind| CloudFailure {
+            kind,
             effect: firecamp_core::failure::Effect::None,
             detail: String::new(),
         };
+        let throttled = || failure(CloudKind::Throttled);
         let result = match task {
             Task::Identify(_) => return Some(Event::Identified(Ok(self.identity.clone()))),
             Task::QueryClaims(of) => {
@@ -77,6 +84,15 @@ impl Scene {
             }
             Task::QueryVolumes(_) => QueryResult::Volumes(Ok((Vec::new(), Vec::new()))),
             Task::QueryTypeLimits(_) => {
+                self.typed.push(self.node.now);
+                let (failures, kind) = &mut self.types;
+                if *failures > 0 {
+                    *failures -= 1;
+                    return Some(Event::Queried(
+                        QueryResult::TypeLimits(Err(failure(*kind))),
+                        Vec::new(),
+                    ));
+                }
                 let name = String::new();
                 let limits = TypeLimits { name, enis: 2, addresses: 10, volumes: None };
                 QueryResult::TypeLimits(Ok(limits))
@@ -246,4 +262,15 @@ fn interface_that_comes_or_goes_is_queried_at_once() {
     scene.interfaces.as_mut().unwrap().pop();
     let queried = scene.run(HOUR);
     assert!(queried.len() == 1 && queried[0] < SECOND * 10, "{queried:?}");
+}
+
+#[test]
+fn throttled_instance_type_query_is_repeated_sooner_than_a_denied_one() {
+    for (kind, seconds) in [(CloudKind::Throttled, 60..=270), (CloudKind::Auth, 600..=675)] {
+        let mut scene = Scene { types: (1, kind), ..Scene::new() };
+        scene.run(HOUR);
+        let [first, second] = scene.typed.as_slice() else { panic!("{kind:?}: {:?}", scene.typed) };
+        let apart = second.since(*first).as_secs();
+        assert!(seconds.contains(&apart), "{kind:?}: {apart} s");
+    }
 }

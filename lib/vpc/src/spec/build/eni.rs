@@ -106,8 +106,8 @@ impl<'a> Builder<'a> {
     fn free(&self, at: &str, subnet: &Subnet) -> Result<Ipv4Addr, SpecError> {
         // From the tenth address on, so that explicit addresses in a spec rarely conflict with it.
         let fits = |address: &Ipv4Addr| {
-            let (given, reserved) =
-                (self.taken.contains_key(address), subnet.has_cidr_reservation(*address));
+            let given = self.taken.contains_key(address);
+            let reserved = self.vpc.has_cidr_reservation(subnet, *address);
             !given && !reserved && !subnet.is_reserved(*address)
         };
         let mut all = all_of(subnet.cidr).skip(10).chain(all_of(subnet.cidr).take(10));

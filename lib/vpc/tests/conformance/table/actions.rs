@@ -231,6 +231,7 @@ const RESERVATIONS: &[Row] = &[
         "created; not for automatic assignment",
         "creation::a_created_reservation_is_listed_and_keeps_its_addresses_from_automatic_assignment",
     ),
+    served("deleted", "creation::a_deleted_reservation_frees_its_addresses"),
     unverified("refusals: codes and texts", "creation::an_invalid_reservation_is_refused"),
-    not("those for prefixes, tags, descriptions, deletion", "refused"),
+    not("those for prefixes, tags, descriptions", "refused"),
 ];

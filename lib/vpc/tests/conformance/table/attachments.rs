@@ -9,7 +9,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "CreateNetworkInterface (section 2.6)", rows: CREATE },
     Section { title: "Attach, Detach, DeleteNetworkInterface (section 2.7)", rows: ATTACH },
     Section { title: "ModifyNetworkInterfaceAttribute (section 2.8)", rows: MODIFY },
-    Section { title: "CreateTags (section 2.8)", rows: TAGS },
+    Section { title: "CreateTags, DeleteTags (section 2.8)", rows: TAGS },
     Section { title: "DescribeVolumes (section 2.9)", rows: VOLUMES },
     Section { title: "EBS (sections 2.10 and 7)", rows: EBS },
     Section { title: "Other actions (sections 2.8, 2.10, 2.13)", rows: OTHERS },
@@ -115,6 +115,10 @@ const TAGS: &[Row] = &[
     served(
         "ENIs, instances, volumes; equal keys are overwritten",
         "simulator::tags::enis_instances_and_volumes_are_tagged_and_equal_keys_overwritten",
+    ),
+    served(
+        "deleted by key, by key and value, or all but those of AWS",
+        "simulator::tags::tags_are_deleted_by_key_and_by_value",
     ),
     unverified(
         "ids, keys; all resources or none",

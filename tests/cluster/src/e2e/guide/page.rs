@@ -63,7 +63,7 @@ mod tests {
 
     /// Every block in its order, with the test that runs it. `NONE`: it is no command, or has none
     /// of the AWS CLI, Helm and kubectl; why.
-    const RUN: [(&str, &str, &str, &str); 31] = [
+    const RUN: [(&str, &str, &str, &str); 32] = [
         ("## On EKS", "bash", EKS, ""),
         ("## On EKS", "bash", EKS, ""),
         ("## On EKS", "bash", EKS, ""),
@@ -92,6 +92,7 @@ mod tests {
         ("## Remove", "sh", GUIDE, ""),
         ("## Remove", "sh", GUIDE, ""),
         ("## Remove", "console", GUIDE, ""),
+        ("## Remove", "sh", GUIDE, ""),
         ("## Remove", "sh", GUIDE, ""),
         ("## Without Helm", "sh", GUIDE, ""),
         ("## Without Helm", "sh", GUIDE, ""),
