@@ -14,8 +14,8 @@ pub enum Recheck {
     /// EC2's last answer, the node and Kubernetes agree on every volume. What somebody does to one
     /// in EC2 shows only there.
     Rarely,
-    /// A volume is being attached or detached, nothing uses an attached one, or devices have no
-    /// serials (Xen), so that only EC2 says whose they are.
+    /// A volume is being attached or detached, nothing uses one that was attached after the launch,
+    /// or devices have no serials (Xen), so that only EC2 says whose they are.
     Regularly,
     /// A problem is present or reported.
     Now,
@@ -39,8 +39,12 @@ impl Recheck {
         let is_of_node = is_in_use && row.mounts.iter().all(|one| is_mounted_in(&one.place));
         let is_attached =
             row.attachment.is_none_or(|attachment| attachment.state == AttachmentState::Attached);
+        // EC2 deletes what it made for the launch, such as the root volume; one that Kubernetes
+        // attaches stays. The agent may see no mount of it: LVM and RAID hide their parts.
+        let is_of_launch = row.attachment.is_some_and(|one| one.delete_on_termination);
         let is_of_pods = row.pod_mounts().next().is_some() || !row.wanting.is_empty();
-        if is_of_node && !is_of_pods && is_attached && row.volume_attachments.is_empty() {
+        let is_own = is_of_node || is_of_launch;
+        if is_own && !is_of_pods && is_attached && row.volume_attachments.is_empty() {
             return Self::Never;
         }
         let is_here = row.attachment.is_some() && !row.devices.is_empty();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::volumes::fixture::{DATA, broken, disk, healthy, number, seconds, volume};
-use crate::volumes::observation::{AttachmentState, Observation};
+use crate::volumes::observation::{Attachment, AttachmentState, Observation};
 use crate::volumes::path::KUBELET;
 use crate::volumes::reason::Reason;
 use crate::volumes::tracker::Tracker;
@@ -83,4 +83,19 @@ fn a_volume_that_pods_and_nodes_do_not_use_is_asked_for_though_nothing_is_wrong(
     assert_eq!(Recheck::of_volume(&key, &row), Recheck::Regularly);
     row.used = true;
     assert_eq!(Recheck::of_volume(&key, &row), Recheck::Never, "the node itself uses it");
+}
+
+#[test]
+fn a_volume_of_the_launch_is_not_asked_for_unless_kubernetes_or_a_pod_uses_it() {
+    let attachment = crate::volumes::fixture::attachment(&volume(9), AttachmentState::Attached);
+    let attachment = Attachment { delete_on_termination: true, ..attachment };
+    let key = Key::Ebs(volume(DATA));
+    let mut row = Row { attachment: Some(&attachment), ..Row::default() };
+    assert_eq!(Recheck::of_volume(&key, &row), Recheck::Never);
+    let cluster = healthy().cluster.unwrap();
+    row.volume_attachments = cluster.attachments.iter().collect();
+    assert_eq!(Recheck::of_volume(&key, &row), Recheck::Regularly);
+    let detaching = Attachment { state: AttachmentState::Detaching, ..attachment.clone() };
+    let row = Row { attachment: Some(&detaching), ..Row::default() };
+    assert_eq!(Recheck::of_volume(&key, &row), Recheck::Regularly);
 }
