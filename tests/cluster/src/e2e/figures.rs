@@ -57,39 +57,53 @@ struct Variant {
     name: &'static str,
     firecamp: FirecampContainers,
     stop: Stop,
+    /// The same pod without FireCamp, among [`VARIANTS`].
+    alone: Option<usize>,
 }
 
 /// Direct mode and the label, and what a pod without FireCamp takes.
-const VARIANTS: [Variant; 5] = [
+const VARIANTS: [Variant; 6] = [
     Variant {
         what: "direct mode",
         name: "direct",
         firecamp: FirecampContainers::Real,
         stop: Stop::Sidecar,
+        alone: Some(4),
     },
     Variant {
         what: "containers that do nothing instead of FireCamp's",
         name: "idle",
         firecamp: FirecampContainers::Idle,
         stop: Stop::Sidecar,
+        alone: Some(4),
     },
     Variant {
         what: "the label, with hostNetwork",
         name: "label",
         firecamp: FirecampContainers::Injected,
         stop: Stop::None,
+        alone: Some(4),
     },
     Variant {
         what: "the label, with a network of its own",
         name: "own",
         firecamp: FirecampContainers::OwnNetwork,
         stop: Stop::None,
+        alone: Some(5),
     },
     Variant {
         what: "the service alone, with hostNetwork",
         name: "alone",
         firecamp: FirecampContainers::None,
         stop: Stop::None,
+        alone: None,
+    },
+    Variant {
+        what: "the service alone, with a network of its own",
+        name: "alone-own",
+        firecamp: FirecampContainers::NoneOwnNetwork,
+        stop: Stop::None,
+        alone: None,
     },
 ];
 
@@ -103,7 +117,7 @@ impl Variant {
 
 /// Variants whose pods move in turn, by their numbers. Only one service at a time can listen at a
 /// node's address.
-const MOVING: [&[usize]; 3] = [&[0, 2, 3], &[1], &[4]];
+const MOVING: [&[usize]; 3] = [&[0, 2, 3], &[1], &[4, 5]];
 
 /// How long pods of a variant took to return.
 #[derive(Debug, Default)]

@@ -55,6 +55,8 @@ pub(super) enum FirecampContainers {
     Idle,
     /// None; the service listens at its node's address.
     None,
+    /// None, for a pod with a network of its own.
+    NoneOwnNetwork,
 }
 
 impl FirecampContainers {
@@ -62,7 +64,7 @@ impl FirecampContainers {
     pub(super) fn attaches(self) -> bool {
         match self {
             Self::Real | Self::Injected | Self::OwnNetwork => true,
-            Self::Idle | Self::None => false,
+            Self::Idle | Self::None | Self::NoneOwnNetwork => false,
         }
     }
 }
@@ -78,6 +80,11 @@ impl FirecampContainers {
             Ok("own-network") => Self::OwnNetwork,
             Ok(_) | Err(_) => Self::Real,
         }
+    }
+
+    /// Whether the pod has a network of its own.
+    pub(super) fn has_own_network(self) -> bool {
+        matches!(self, Self::OwnNetwork | Self::NoneOwnNetwork)
     }
 
     /// Whether the label adds them.
@@ -203,12 +210,13 @@ impl Set {
         let mut containers = vec![self.service(data.as_ref())];
         match self.firecamp {
             FirecampContainers::None
+            | FirecampContainers::NoneOwnNetwork
             | FirecampContainers::Injected
             | FirecampContainers::OwnNetwork => init.clear(),
             FirecampContainers::Idle => init = idle(),
             FirecampContainers::Real => {}
         }
-        let own_network = self.firecamp == FirecampContainers::OwnNetwork;
+        let own_network = self.firecamp.has_own_network();
         let has_stop = injected || self.firecamp == FirecampContainers::Real;
         match self.stop {
             Stop::Sidecar if has_stop => {
@@ -242,7 +250,7 @@ impl Set {
             FirecampContainers::Real => "/data/conf/firecamp-service-staticip",
             FirecampContainers::Injected => ADDRESS_FILE,
             // Like most services in pods, at all addresses.
-            FirecampContainers::OwnNetwork => "0.0.0.0",
+            FirecampContainers::OwnNetwork | FirecampContainers::NoneOwnNetwork => "0.0.0.0",
             FirecampContainers::Idle | FirecampContainers::None => "$(HOST_IP)",
         });
         let mounts: Vec<&Value> = data.into_iter().collect();
@@ -256,7 +264,7 @@ impl Set {
             "env": env,
             "volumeMounts": mounts,
         });
-        if self.firecamp == FirecampContainers::OwnNetwork {
+        if self.firecamp.has_own_network() {
             service["securityContext"] = unprivileged();
         }
         if let Some(port) = self.probed {

@@ -58,6 +58,7 @@ pub(super) fn text(figures: &Figures) -> String {
             rows.push(row(&what, &many(pick(returns))));
         }
     }
+    rows.extend(differences(figures));
     rows.push(row("memory of an agent, MiB", &usage(|it| mebibytes(it.memory))));
     rows.push(row("CPU usage of an agent, % of one CPU", &usage(|it| it.cpu)));
     if let Some(size) = figures.archive {
@@ -70,6 +71,39 @@ pub(super) fn text(figures: &Figures) -> String {
         figures.commit
     );
     [ABOVE, &rows.concat(), BELOW, &footer].concat()
+}
+
+/// By how much the medians of pods with FireCamp exceed those of the same pods without it. The
+/// label has goals.
+fn differences(figures: &Figures) -> Vec<String> {
+    let nodes: [(&str, f64, fn(&Returns) -> &[Duration]); 2] =
+        [("the same node", 1.1, |it| &it.same), ("another node", 2.4, |it| &it.other)];
+    let mut rows = Vec::new();
+    for (node, goal, pick) in nodes {
+        let took = |number: usize| median(pick(figures.returns.get(number)?));
+        for (number, variant) in VARIANTS.iter().enumerate() {
+            let Some(more) = variant
+                .alone
+                .and_then(|alone| Some(took(number)?.as_secs_f64() - took(alone)?.as_secs_f64()))
+            else {
+                continue;
+            };
+            let goal = match variant.firecamp.is_injected() {
+                true if more <= goal => format!(" (goal: {goal:.1}, met)"),
+                true => format!(" (goal: {goal:.1}, missed)"),
+                false => String::new(),
+            };
+            let what = format!("median beyond that of the service alone, {node}, s{goal}");
+            rows.push(format!("| {what}: {} | {more:.2} | – | – | – |\n", variant.what));
+        }
+    }
+    rows
+}
+
+fn median(all: &[Duration]) -> Option<Duration> {
+    let mut sorted = all.to_vec();
+    sorted.sort();
+    sorted.get(sorted.len() / 2).copied()
 }
 
 fn mebibytes(bytes: u64) -> f64 {
@@ -100,6 +134,9 @@ mod tests {
             returns: vec![
                 Returns { same: seconds(&[5, 1, 3]), other: seconds(&[7]), beyond: seconds(&[4]) },
                 Returns { same: seconds(&[2, 4]), ..Returns::default() },
+                Returns { same: seconds(&[2]), other: seconds(&[4]), ..Returns::default() },
+                Returns::default(),
+                Returns { same: seconds(&[1]), other: seconds(&[1]), ..Returns::default() },
             ],
             agents_usage: vec![AgentUsage { memory: 3 << 20, cpu: 0.25 }],
             commit: "Measured at home.".to_owned(),
@@ -113,6 +150,9 @@ mod tests {
             "ready on another node, s: direct mode | 7.00 | 7.00 | 7.00 | 1 |",
             "another node without EC2's own time, s: direct mode | 4.00 | 4.00 | 4.00 | 1 |",
             "FireCamp's | – | – | – | 0 |",
+            "service alone, the same node, s: direct mode | 2.00 | – | – | – |",
+            "the same node, s (goal: 1.1, met): the label, with hostNetwork | 1.00 | – | – | – |",
+            "another node, s (goal: 2.4, missed): the label, with hostNetwork | 3.00 | – |",
             "| memory of an agent, MiB | 3.00 | 3.00 | 3.00 | 1 |",
             "| CPU usage of an agent, % of one CPU | 0.25 | 0.25 | 0.25 | 1 |",
             "| an image's archive, MiB | 7.00 | 7.00 | 7.00 | 1 |",
