@@ -37,7 +37,7 @@ fn metadata_is_read_wholly_every_two_minutes_and_else_without_interfaces_of_othe
 /// from the thirteenth second on, or never.
 fn reads_during_an_attach(lists: bool, answers: impl Fn(u32) -> bool) -> (Phase, Vec<u32>) {
     let mut node = Node::new();
-    let wanting = || Listing { wants_interfaces: true, ..listing() };
+    let wanting = || Listing { pools: Some(Vec::new()), wants_interfaces: true, ..listing() };
     let stored = StoredInterface {
         name: InterfaceName::of(&parsed("i-0000000a"), 0),
         uid: parsed("uid"),
