@@ -74,7 +74,7 @@ impl FirecampContainers {
 const MEMBERS: &str = "CLUSTERBOX_MEMBERS";
 
 impl FirecampContainers {
-    fn of_members() -> Self {
+    pub(super) fn of_members() -> Self {
         match std::env::var(MEMBERS).as_deref() {
             Ok("injected") => Self::Injected,
             Ok("own-network") => Self::OwnNetwork,

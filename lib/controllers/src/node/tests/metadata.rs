@@ -33,12 +33,9 @@ fn metadata_is_read_wholly_every_two_minutes_and_else_without_interfaces_of_othe
     }
 }
 
-/// The seconds in which the metadata service is read. It lists an interface that is being attached
-/// from the thirteenth second on, or never.
-fn reads_during_an_attach(lists: bool, answers: impl Fn(u32) -> bool) -> (Phase, Vec<u32>) {
-    let mut node = Node::new();
-    let wanting = || Listing { pools: Some(Vec::new()), wants_interfaces: true, ..listing() };
-    let stored = StoredInterface {
+/// An interface that is being made.
+fn stored() -> StoredInterface {
+    StoredInterface {
         name: InterfaceName::of(&parsed("i-0000000a"), 0),
         uid: parsed("uid"),
         version: parsed("1"),
@@ -51,8 +48,15 @@ fn reads_during_an_attach(lists: bool, answers: impl Fn(u32) -> bool) -> (Phase,
             eni: Some(parsed("eni-0000000b")),
             excluded: false,
         },
-    };
-    let mut read = InterfaceRead { records: vec![stored], wanted: None };
+    }
+}
+
+/// The seconds in which the metadata service is read. It lists an interface that is being attached
+/// from the thirteenth second on, or never.
+fn reads_during_an_attach(lists: bool, answers: impl Fn(u32) -> bool) -> (Phase, Vec<u32>) {
+    let mut node = Node::new();
+    let wanting = || Listing { pools: Some(Vec::new()), wants_interfaces: true, ..listing() };
+    let mut read = InterfaceRead { records: vec![stored()], wanted: None };
     let limits = TypeLimits { name: String::new(), enis: 3, addresses: 10, volumes: None };
     let limits = Event::Queried(QueryResult::TypeLimits(Ok(limits)), Vec::new());
     let mut open = tasks(node.handle(limits));
