@@ -223,8 +223,11 @@ pub(super) async fn f112_a_release_completes_although_the_service_ignores_sigter
         cluster.remove_squatter(squatter).await?;
         let log = log.finish()?;
         if log.contains("\"result\"") {
-            ensure(log.contains(DRAIN_EXPIRED), || log.clone())?;
-            cluster.wait_for_still_used_event(old, held.address, &log).await?;
+            // In a network of its own, no socket at the address outlives the service.
+            if !set.firecamp.has_own_network() {
+                ensure(log.contains(DRAIN_EXPIRED), || log.clone())?;
+                cluster.wait_for_still_used_event(old, held.address, &log).await?;
+            }
             return cluster.wait_released_by_pod(old, held.address).await;
         }
         all.push(log);
