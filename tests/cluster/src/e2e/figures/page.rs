@@ -31,8 +31,11 @@ service show its result. [PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp i
 with a network of its own also gets a sandbox from the network plugin.
 ";
 
+/// The times of one kind.
+type Pick = fn(&Returns) -> &[Duration];
+
 /// What is measured, its times, and the pods that have them.
-type Kind = (&'static str, fn(&Returns) -> &[Duration], fn(&Variant) -> bool);
+type Kind = (&'static str, Pick, fn(&Variant) -> bool);
 
 /// The whole page.
 pub(super) fn text(figures: &Figures) -> String {
@@ -76,7 +79,7 @@ pub(super) fn text(figures: &Figures) -> String {
 /// By how much the medians of pods with FireCamp exceed those of the same pods without it. The
 /// label has goals.
 fn differences(figures: &Figures) -> Vec<String> {
-    let nodes: [(&str, f64, fn(&Returns) -> &[Duration]); 2] =
+    let nodes: [(&str, f64, Pick); 2] =
         [("the same node", 1.1, |it| &it.same), ("another node", 2.4, |it| &it.other)];
     let mut rows = Vec::new();
     for (node, goal, pick) in nodes {
