@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use firecamp_core::endpoint::batches::{Batch, Batches, Due, Others, Refusal, Rule, Waiting};
+use firecamp_core::endpoint::batches::{
+    Answered, Batch, Batches, Due, Others, Refusal, Rule, Waiting,
+};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, Mac, SubnetId};
 use firecamp_core::node_identity::NodeIdentity;
@@ -284,7 +286,7 @@ impl Queued {
 }
 
 type Requested<K, A> = Batch<K, oneshot::Sender<Answer<A>>>;
-type Answered<K, A> = (Requested<K, A>, Answer<BTreeMap<Ipv4Addr, A>>);
+type WithAnswer<K, A> = (Requested<K, A>, Answer<BTreeMap<Ipv4Addr, A>>);
 
 /// The answer to a request, and when that was sent.
 async fn timed<T>(sending: impl Future<Output = T>) -> (Instant, T) {
@@ -296,7 +298,7 @@ async fn send_together<K: Ord + Clone, A>(
     mut calls: mpsc::Receiver<Arrival<K, A>>,
     (rule, pacing): (Rule, &Pacing),
     origin: Instant,
-    send: impl AsyncFn(Requested<K, A>) -> Answered<K, A>,
+    send: impl AsyncFn(Requested<K, A>) -> WithAnswer<K, A>,
 ) {
     let now = || Moment(origin.elapsed());
     let mut batches = Batches::new(rule);
@@ -313,19 +315,21 @@ async fn send_together<K: Ord + Clone, A>(
                 None => return,
             },
             Some((at, answered)) = open.next() => {
-                let (batch, answer): Answered<K, A> = answered;
+                let (batch, answer): WithAnswer<K, A> = answered;
                 let (addresses, why) = (batch.calls.len(), answer.as_ref().err());
                 throttle = why.filter(|why| why.kind == CloudKind::Throttled).cloned();
-                let (again, done) = batches.answered(batch, why, now());
-                if throttle.is_some() && again.expired.len() >= addresses {
+                let Answered { done, expired } = batches.answered(batch, why, now());
+                if throttle.is_some() && expired.len() >= addresses {
                     pacing.throttled(at);
                 }
-                due = again;
+                due.expired = expired;
                 answer_each(done, answer);
             }
             () = sleep_until_due(batches.next_due(), origin) => {}
         }
-        due.append(batches.due(now()));
+        let next = batches.due(now());
+        due.requests = next.requests;
+        due.expired.extend(next.expired);
         due.expired.into_iter().for_each(|call| answer_unsent(call, throttle.as_ref()));
         for mut batch in due.requests {
             // An attach that has ended takes no answer, and its call is not sent.

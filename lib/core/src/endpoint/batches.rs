@@ -86,16 +86,17 @@ impl<K, T> Batch<K, T> {
 pub struct Due<K, T> {
     /// Requests to send.
     pub requests: Vec<Batch<K, T>>,
-    /// Calls that are not sent, or not sent again, because what authorised them is too old.
+    /// Calls that are not sent, because what authorised them is too old.
     pub expired: Vec<Waiting<T>>,
 }
 
-impl<K, T> Due<K, T> {
-    /// Adds what is due beside it.
-    pub fn append(&mut self, other: Self) {
-        self.requests.extend(other.requests);
-        self.expired.extend(other.expired);
-    }
+/// What becomes of the calls of a request that was answered. The others are sent again.
+#[derive(Debug)]
+pub struct Answered<T> {
+    /// The answer is for these.
+    pub done: Vec<Waiting<T>>,
+    /// They are not sent again, because what authorised them is too old.
+    pub expired: Vec<Waiting<T>>,
 }
 
 impl<K, T> Default for Due<K, T> {
@@ -108,6 +109,9 @@ impl<K, T> Default for Due<K, T> {
 #[derive(Debug)]
 struct Queue<T> {
     waiting: VecDeque<Waiting<T>>,
+    /// The most addresses in its next request: half of a refused one, so that the search for the
+    /// refused address goes on after a throttle, until it is found.
+    most: usize,
     /// The waiting calls gather until then.
     gather_until: Moment,
     /// The last request that has no answer yet, and when it was sent.
@@ -118,19 +122,18 @@ struct Queue<T> {
     throttled: bool,
 }
 
-impl<T> Default for Queue<T> {
-    fn default() -> Self {
+impl<T> Queue<T> {
+    fn new(rule: &Rule) -> Self {
         Self {
             waiting: VecDeque::new(),
+            most: rule.most,
             gather_until: Moment::default(),
             open: None,
             held_until: Moment::default(),
             throttled: false,
         }
     }
-}
 
-impl<T> Queue<T> {
     /// When its calls become a request, if none of them expires before.
     fn due(&self, rule: &Rule) -> Moment {
         let open = self.open.map_or(Moment::default(), |(_, sent)| sent.plus(rule.patience));
@@ -141,9 +144,11 @@ impl<T> Queue<T> {
 
     fn expire(&mut self, now: Moment) -> Vec<Waiting<T>> {
         let sent = now.max(self.held_until);
-        let (kept, expired) = split_expired(std::mem::take(&mut self.waiting), sent);
-        self.waiting = kept.into();
-        expired
+        let young = |call: &Waiting<T>| call.not_after.since(sent) >= QUEUED_CALL_MINIMUM;
+        let (kept, expired): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(young);
+        self.waiting = kept;
+        expired.into()
     }
 
     /// A throttled request had no effect: its calls go again after a pause, with those that gather
@@ -155,16 +160,28 @@ impl<T> Queue<T> {
             self.held_until = now.plus(rule.throttled.saturating_mul(1 << doublings));
             self.throttled = true;
         }
+        self.again(calls, now)
+    }
+
+    /// EC2 refused a request because of one of its addresses, so none was assigned: the calls go
+    /// again at once, in halves. Returns those whose authorisation has ended.
+    fn halve(&mut self, calls: Vec<Waiting<T>>, now: Moment) -> Vec<Waiting<T>> {
+        self.most = calls.len().div_ceil(2);
+        self.gather_until = now;
+        self.again(calls, now)
+    }
+
+    fn again(&mut self, calls: Vec<Waiting<T>>, now: Moment) -> Vec<Waiting<T>> {
         calls.into_iter().rev().for_each(|call| self.waiting.push_front(call));
         self.expire(now)
     }
 
     /// The next calls, each for another address.
-    fn take(&mut self, most: usize) -> Vec<Waiting<T>> {
+    fn take(&mut self) -> Vec<Waiting<T>> {
         let (mut taken, mut left) = (Vec::new(), VecDeque::new());
         let mut addresses = BTreeSet::new();
         for call in std::mem::take(&mut self.waiting) {
-            if taken.len() < most && addresses.insert(call.address) {
+            if taken.len() < self.most && addresses.insert(call.address) {
                 taken.push(call);
             } else {
                 left.push_back(call);
@@ -173,13 +190,6 @@ impl<T> Queue<T> {
         self.waiting = left;
         taken
     }
-}
-
-fn split_expired<T>(
-    calls: impl IntoIterator<Item = Waiting<T>>,
-    now: Moment,
-) -> (Vec<Waiting<T>>, Vec<Waiting<T>>) {
-    calls.into_iter().partition(|call| call.not_after.since(now) >= QUEUED_CALL_MINIMUM)
 }
 
 /// The waiting calls of one kind.
@@ -198,7 +208,7 @@ impl<K: Ord + Clone, T> Batches<K, T> {
 
     /// A call arrives. It waits a little for others that are expected.
     pub fn add(&mut self, key: K, call: Waiting<T>, others: Others, now: Moment) {
-        let queue = self.queues.entry(key).or_default();
+        let queue = self.queues.entry(key).or_insert_with(|| Queue::new(&self.rule));
         if queue.waiting.is_empty() {
             queue.gather_until = now.plus(self.rule.gather);
         }
@@ -229,60 +239,54 @@ impl<K: Ord + Clone, T> Batches<K, T> {
             while !queue.waiting.is_empty() && queue.due(&self.rule) <= now {
                 self.requests = self.requests.saturating_add(1);
                 queue.open = Some((self.requests, now));
-                let (key, calls) = (key.clone(), queue.take(self.rule.most));
+                let (key, calls) = (key.clone(), queue.take());
                 due.requests.push(Batch { key, calls, number: self.requests });
             }
         }
         due
     }
 
-    /// A request was answered, with this failure or none. Some of its calls are sent again, now or
-    /// later; the answer is for those that are returned as the second part.
+    /// A request was answered, with this failure or none.
     pub fn answered(
         &mut self,
         batch: Batch<K, T>,
         failure: Option<&CloudFailure>,
         now: Moment,
-    ) -> (Due<K, T>, Vec<Waiting<T>>) {
+    ) -> Answered<T> {
         let throttled = failure.is_some_and(|failure| {
             failure.kind == CloudKind::Throttled && failure.effect == Effect::None
         });
-        let queue = self.queues.entry(batch.key.clone()).or_default();
-        queue.open = queue.open.filter(|(number, _)| *number != batch.number);
+        let refused = failure.filter(|failure| self.splits(failure)).map(|failure| failure.kind);
+        let Batch { key, calls, number } = batch;
+        let rule = self.rule;
+        let queue = self.queues.entry(key).or_insert_with(|| Queue::new(&rule));
+        queue.open = queue.open.filter(|(open, _)| *open != number);
         if throttled {
-            let expired = queue.throttled(batch.calls, &self.rule, now);
-            return (Due { expired, ..Due::default() }, Vec::new());
+            return Answered { done: Vec::new(), expired: queue.throttled(calls, &rule, now) };
         }
-        queue.throttled &= batch.calls.is_empty();
+        queue.throttled &= calls.is_empty();
+        if refused.is_some() && calls.len() > 1 {
+            return Answered { done: Vec::new(), expired: queue.halve(calls, now) };
+        }
+        let mut done = calls;
+        if refused == Some(CloudKind::CapacityExceeded) {
+            // The interface has no room for one address, so for none of the others.
+            done.extend(std::mem::take(&mut queue.waiting));
+        }
+        if refused.is_some() || (queue.waiting.is_empty() && queue.open.is_none()) {
+            queue.most = rule.most;
+        }
         self.queues.retain(|_, queue| {
-            !queue.waiting.is_empty() || queue.open.is_some() || queue.held_until > now
+            let held = queue.open.is_some() || queue.held_until > now;
+            held || !queue.waiting.is_empty() || queue.most < rule.most
         });
-        match failure {
-            Some(failure) if batch.calls.len() > 1 && self.splits(failure) => {
-                (self.halves(batch, now), Vec::new())
-            }
-            Some(_) | None => (Due::default(), batch.calls),
-        }
+        Answered { done, expired: Vec::new() }
     }
 
     fn splits(&self, failure: &CloudFailure) -> bool {
         self.rule.refusal == Refusal::OfOneAddress
             && failure.effect == Effect::None
             && is_about_one_address(failure.kind)
-    }
-
-    /// The halves of a refused request, to be sent at once.
-    fn halves(&mut self, batch: Batch<K, T>, now: Moment) -> Due<K, T> {
-        let (mut first, expired) = split_expired(batch.calls, now);
-        let second = first.split_off(first.len().div_ceil(2));
-        let mut requests = Vec::new();
-        for calls in [first, second] {
-            if !calls.is_empty() {
-                self.requests = self.requests.saturating_add(1);
-                requests.push(Batch { key: batch.key.clone(), calls, number: self.requests });
-            }
-        }
-        Due { requests, expired }
     }
 }
 

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::endpoint::batches::{Batch, Batches, Due, Others, Refusal, Rule, Waiting};
+use firecamp_core::endpoint::batches::{
+    Answered, Batch, Batches, Due, Others, Refusal, Rule, Waiting,
+};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::time::Moment;
 
@@ -95,8 +97,8 @@ fn calls_wait_for_the_answer_to_the_previous_request_but_not_for_one_that_hangs(
     assert_eq!(sizes(&hanging), [2]);
     // The answer to the first one frees nobody who waits for the second one.
     calls.add("eni-1", call(3, at(510)), Others::NotExpected, at(510));
-    let (again, answered) = calls.answered(first, None, at(520));
-    assert_eq!((again.requests.len(), answered.len()), (0, 1));
+    let answered = calls.answered(first, None, at(520)).done;
+    assert_eq!(answered.len(), 1);
     assert!(calls.due(at(520)).requests.is_empty());
     calls.answered(hanging.requests.remove(0), None, at(530));
     assert_eq!(sizes(&calls.due(at(530))), [1]);
@@ -169,8 +171,8 @@ fn throttled_calls_go_again_with_those_that_gather_meanwhile() {
     calls.add("eni-1", call(0, at(0)), Others::NotExpected, at(0));
     let first = calls.due(at(0)).requests.remove(0);
     let throttled = failure(CloudKind::Throttled, Effect::None);
-    let (now, answered) = calls.answered(first, Some(&throttled), at(100));
-    assert!(now.requests.is_empty() && now.expired.is_empty() && answered.is_empty());
+    let Answered { done, expired } = calls.answered(first, Some(&throttled), at(100));
+    assert!(done.is_empty() && expired.is_empty());
     for caller in 1..=12 {
         calls.add("eni-1", call(caller, at(100)), Others::NotExpected, at(100));
     }
@@ -191,8 +193,8 @@ fn throttled_call_is_not_sent_again_without_its_authorisation() {
     }
     let batch = calls.due(at(0)).requests.remove(0);
     let throttled = failure(CloudKind::Throttled, Effect::None);
-    let (now, _) = calls.answered(batch, Some(&throttled), at(100));
-    assert_eq!(now.expired.iter().map(|call| call.caller).collect::<Vec<_>>(), [1]);
+    let expired = calls.answered(batch, Some(&throttled), at(100)).expired;
+    assert_eq!(expired.iter().map(|call| call.caller).collect::<Vec<_>>(), [1]);
     assert_eq!(callers(&calls.due(at(600)).requests[0]), [2]);
 }
 
@@ -242,9 +244,10 @@ fn play(
     while let Some(batch) = due.requests.pop() {
         sent += 1;
         let failure = answer(&callers(&batch));
-        let (again, answered) = calls.answered(batch, failure.as_ref(), at(100));
-        due.append(again);
-        for call in answered {
+        let Answered { done, expired } = calls.answered(batch, failure.as_ref(), at(100));
+        assert!(expired.is_empty());
+        due.requests.extend(calls.due(at(100)).requests);
+        for call in done {
             let kind = failure.as_ref().map(|failure| failure.kind);
             assert!(learnt.insert(call.caller, kind).is_none(), "{} twice", call.caller);
         }
@@ -272,6 +275,30 @@ fn refusal_because_of_one_address_reaches_its_caller_alone() {
         }
         assert!(sent <= 9, "{sent} requests");
     }
+}
+
+/// The halves of a refused request are throttled. Were they sent as one again, and refused again,
+/// nobody would ever learn anything.
+#[test]
+fn search_for_a_refused_address_goes_on_after_a_throttle() {
+    let (mut calls, due) = ten();
+    let (mut open, mut now, mut sent, mut learnt) = (due.requests, at(50), 0, Vec::new());
+    while let Some(batch) = open.pop() {
+        let kinds = [CloudKind::CapacityExceeded, CloudKind::Throttled];
+        let refusal = failure(kinds[sent % 2], Effect::None);
+        sent += 1;
+        now = now.plus(Duration::from_millis(100));
+        let ended = calls.answered(batch, Some(&refusal), now);
+        learnt.extend(ended.done);
+        now = calls.next_due().map_or(now, |due| now.max(due));
+        let due = calls.due(now);
+        open.extend(due.requests);
+        // Members whose authorisation has ended look again and ask again.
+        for old in ended.expired.into_iter().chain(due.expired) {
+            calls.add("eni-1", call(old.caller, now), Others::NotExpected, now);
+        }
+    }
+    assert_eq!((learnt.len(), sent), (10, 9));
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::Reply;
-use firecamp_core::endpoint::batches::{Batch, Batches, Due, Others, Refusal, Rule, Waiting};
+use firecamp_core::endpoint::batches::{
+    Answered, Batch, Batches, Due, Others, Refusal, Rule, Waiting,
+};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect as ReportedEffect};
 use firecamp_core::time::Moment;
 
@@ -226,18 +228,15 @@ impl Model<'_> {
         let now = self.now;
         let Some(queue) = self.together.queues.get_mut(&agent.0) else { return };
         let addresses = request.calls.len();
-        let (again, answered) = queue.answered(request, failure.as_ref(), now);
-        if !again.requests.is_empty() {
-            self.coverage.hit("endpoint: split");
+        let Answered { done, expired } = queue.answered(request, failure.as_ref(), now);
+        if done.len() + expired.len() < addresses {
+            let throttled = failure.as_ref().is_some_and(|why| why.kind == CloudKind::Throttled);
+            self.coverage.hit(if throttled { AGAIN } else { "endpoint: split" });
         }
-        let throttled = failure.as_ref().is_some_and(|why| why.kind == CloudKind::Throttled);
-        if throttled && again.expired.len() < addresses {
-            self.coverage.hit(AGAIN);
-        }
-        for call in answered {
+        for call in done {
             self.answer_call(call.caller, failure.clone());
         }
-        self.send_requests(agent, again);
+        self.send_requests(agent, Due { expired, ..Due::default() });
         self.requests_due(agent);
     }
 

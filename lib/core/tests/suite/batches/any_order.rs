@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::contract::timing;
-use firecamp_core::endpoint::batches::{Batch, Batches, Due, Others, Waiting};
+use firecamp_core::endpoint::batches::{Answered, Batch, Batches, Due, Others, Waiting};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use proptest::prelude::*;
 
@@ -93,9 +93,10 @@ impl Watched {
             Occurrence::Answered { which, how } if !self.open.is_empty() => {
                 let batch = self.open.swap_remove(which % self.open.len());
                 let (now, failure) = (at(self.now), answer(how));
-                let (again, answered) = self.calls().answered(batch, failure.as_ref(), now);
-                self.ended(answered);
-                self.take(again);
+                let Answered { done, expired } =
+                    self.calls().answered(batch, failure.as_ref(), now);
+                self.ended(done);
+                self.ended(expired);
             }
             Occurrence::Answered { .. } => {}
             Occurrence::Passes(millis) => self.now += millis,
