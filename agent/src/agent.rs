@@ -85,10 +85,13 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
         }
     }
 
-    /// A read of the Lease comes first; the tick follows at once.
+    /// What other parts of the agent report comes first; the tick follows at once.
     fn tick(&mut self) -> Event {
         if let Some(LeaseRead(read)) = self.shared_status.take_lease_read() {
             return Event::LeaseRead(read);
+        }
+        if let Some(listens) = self.shared_status.take_endpoint() {
+            return Event::Endpoint(listens);
         }
         Event::Tick(Tick {
             random: Rng::default().part(),
@@ -138,6 +141,7 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
             | Event::KernelRead(..)
             | Event::KernelViewed(_)
             | Event::Files(_)
+            | Event::Endpoint(_)
             | Event::Raised(..)
             | Event::Claimed(_)
             | Event::Orphans(..)

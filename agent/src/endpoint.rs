@@ -34,6 +34,7 @@ use self::look_ahead::EarlyLookUps;
 use self::perform::PodEvent;
 use crate::kernel::PodKernel as _;
 use crate::ports::{Environment, SystemsOf};
+use crate::publish::SharedStatus;
 use crate::source::BoundPod;
 use crate::status::EndpointMetrics;
 
@@ -73,6 +74,7 @@ pub(crate) struct Endpoint<W: Environment<Registry = AnyRegistry>> {
     served: Served,
     at: Ipv4Addr,
     metrics: EndpointMetrics,
+    shared_status: SharedStatus,
     limits: RefCell<Limits>,
     origin: Instant,
     events: mpsc::Sender<PodEvent>,
@@ -85,7 +87,8 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
     pub(crate) async fn serve(
         at: SocketAddrV4,
         served: Served,
-        (systems, metrics): (Arc<SystemsOf<W>>, EndpointMetrics),
+        systems: Arc<SystemsOf<W>>,
+        (metrics, shared_status): (EndpointMetrics, SharedStatus),
         bound: mpsc::Receiver<BoundPod>,
         end: &CancellationToken,
     ) {
@@ -95,10 +98,18 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         let (queues, calls) = Queues::new(Rng::default());
         let shared = Arc::clone(&systems);
         let sent = Box::pin(calls.send(&shared.cloud));
-        let own = *at.ip();
-        let endpoint =
-            Self { systems, queues, served, at: own, metrics, limits, origin, events, early };
-        let endpoint = Rc::new(endpoint);
+        let endpoint = Rc::new(Self {
+            systems,
+            queues,
+            served,
+            at: *at.ip(),
+            metrics,
+            shared_status,
+            limits,
+            origin,
+            events,
+            early,
+        });
         let accepted = async {
             let listener = endpoint.listen(at).await;
             tokio::join!(endpoint.accept(&listener), endpoint.keep_link(at));
@@ -118,11 +129,12 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
             match self.bind(at).await {
                 Ok(listener) => {
                     tracing::info!(%at, "endpoint for pods started");
+                    self.shared_status.set_endpoint(Ok(at));
                     return listener;
                 }
                 Err(why) => {
-                    self.metrics.listen_failures.inc();
                     tracing::warn!(%at, error = why, "failed to start endpoint; will retry");
+                    self.listens_not(at, &why);
                 }
             }
             sleep(LISTEN_PAUSE).await;
@@ -147,14 +159,23 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         loop {
             sleep(LINK_PAUSE).await;
             match self.ensure_link(at).await {
-                Ok(false) => {}
-                Ok(true) => tracing::warn!(%at, "endpoint's link or address restored"),
+                Ok(restored) => {
+                    if restored {
+                        tracing::warn!(%at, "endpoint's link or address restored");
+                    }
+                    self.shared_status.set_endpoint(Ok(at));
+                }
                 Err(why) => {
-                    self.metrics.listen_failures.inc();
                     tracing::warn!(%at, error = why, "failed to restore endpoint's link");
+                    self.listens_not(at, &why);
                 }
             }
         }
+    }
+
+    fn listens_not(&self, at: SocketAddrV4, why: &str) {
+        self.metrics.listen_failures.inc();
+        self.shared_status.set_endpoint(Err(format!("the agent does not listen at {at}: {why}")));
     }
 
     /// Accepts connections; never returns.

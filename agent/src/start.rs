@@ -95,7 +95,8 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     };
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);
     let kube_status = kube_status(&config, &registry);
-    let asked = asked(&config, (ports.systems(), status.endpoint.clone()), bound, end);
+    let reports = (status.endpoint.clone(), shared_status.clone());
+    let asked = asked(&config, ports.systems(), reports, bound, end);
     let AgentConfig { node, cluster, eni, listen, metrics, zones, .. } = config;
     tracing::info!(%node, %cluster, %listen, "agent started");
     let span = tracing::info_span!("agent", %node);
@@ -123,7 +124,8 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
 /// Serves the endpoint for pods, if the configuration has one.
 fn asked<'a>(
     config: &AgentConfig,
-    (systems, metrics): (Arc<SystemsOf<NodeEnvironment>>, EndpointMetrics),
+    systems: Arc<SystemsOf<NodeEnvironment>>,
+    reports: (EndpointMetrics, SharedStatus),
     bound: mpsc::Receiver<BoundPod>,
     end: &'a CancellationToken,
 ) -> impl Future<Output = ()> + use<'a> {
@@ -133,7 +135,7 @@ fn asked<'a>(
     let (at, served) = (*endpoint, Served { node, cluster, rule: *eni, run_dir, pod_networks });
     async move {
         if let Some(at) = at {
-            Endpoint::<NodeEnvironment>::serve(at, served, (systems, metrics), bound, end).await;
+            Endpoint::<NodeEnvironment>::serve(at, served, systems, reports, bound, end).await;
         }
     }
 }

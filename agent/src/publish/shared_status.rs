@@ -1,6 +1,7 @@
 //! What the controllers of an agent pass to each other: always the latest, so it is bounded.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use firecamp_controllers::leader::Ec2Observation;
@@ -34,6 +35,8 @@ struct SharedState {
     offered: Option<u32>,
     /// For the node: the last read of the Lease, until it is taken, and what it publishes.
     lease_read: Option<LeaseRead>,
+    /// For the node: where the endpoint listens or why it cannot, until it is taken.
+    endpoint: Option<Result<SocketAddrV4, String>>,
 }
 
 impl SharedStatus {
@@ -97,6 +100,16 @@ impl SharedStatus {
     /// Takes the last read of the Lease, if there is a new one.
     pub(crate) fn take_lease_read(&self) -> Option<LeaseRead> {
         self.lock().lease_read.take()
+    }
+
+    /// The endpoint listens, or cannot.
+    pub(crate) fn set_endpoint(&self, listens: Result<SocketAddrV4, String>) {
+        self.lock().endpoint = Some(listens);
+    }
+
+    /// Takes what the endpoint said since the last call.
+    pub(crate) fn take_endpoint(&self) -> Option<Result<SocketAddrV4, String>> {
+        self.lock().endpoint.take()
     }
 
     /// Sets the volumes that an earlier process published.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::harness::{NODE, Node, POD, SimEnvironment};
 use crate::endpoint::{Endpoint, Served};
+use crate::publish::SharedStatus;
 use crate::source::BoundPod;
 use crate::status::Status;
 
@@ -97,6 +98,16 @@ pub(super) async fn raw(at: SocketAddr, bytes: Vec<u8>) -> String {
     String::from_utf8_lossy(&response).into_owned()
 }
 
+pub(super) fn served(pod_networks: bool) -> Served {
+    Served {
+        node: NODE.parse().unwrap(),
+        cluster: "prod".parse().unwrap(),
+        rule: EniRule::Auto,
+        run_dir: PathBuf::from("/nonexistent"),
+        pod_networks,
+    }
+}
+
 /// Runs the endpoint of the node, and meanwhile `body`. The member's pod runs there and has a
 /// token.
 pub(super) async fn asking(body: impl AsyncFnOnce(Asking<'_>)) {
@@ -113,17 +124,11 @@ pub(super) async fn asking_of(pod_networks: bool, body: impl AsyncFnOnce(Asking<
     };
     let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     let (systems, end) = (node.systems(&status), CancellationToken::new());
-    let served = Served {
-        node: NODE.parse().unwrap(),
-        cluster: "prod".parse().unwrap(),
-        rule: EniRule::Auto,
-        run_dir: PathBuf::from("/nonexistent"),
-        pod_networks,
-    };
-    let metrics = status.endpoint.clone();
+    let (served, reports) =
+        (served(pod_networks), (status.endpoint.clone(), SharedStatus::default()));
     let (report_bound, bound) = mpsc::channel(8);
     let serve =
-        Box::pin(Endpoint::<SimEnvironment>::serve(at, served, (systems, metrics), bound, &end));
+        Box::pin(Endpoint::<SimEnvironment>::serve(at, served, systems, reports, bound, &end));
     let body = Box::pin(async {
         let dir = tempfile::tempdir().unwrap();
         let asking = Asking { node: &node, status: &status, at: at.into(), dir, report_bound };

@@ -1,6 +1,6 @@
 //! The endpoint for pods: real sockets, the real client, the real Kubernetes client.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,11 +12,16 @@ use firecamp_run::endpoint::EndpointClient;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::asking::{TOKEN, WITHIN, asking, raw};
-use super::harness::{ADDRESS, NODE, OTHER_POD, POD};
+use super::asking::{TOKEN, WITHIN, asking, raw, served};
+use super::harness::{ADDRESS, NODE, Node, OTHER_POD, POD, SimEnvironment};
+use crate::endpoint::Endpoint;
+use crate::publish::SharedStatus;
+use crate::status::Status;
 
 #[tokio::test]
 async fn a_pod_with_a_token_attaches_its_address_and_reads_it() {
@@ -305,4 +310,36 @@ async fn f121_a_client_that_goes_away_ends_its_attach() {
         assert_eq!(report.exit, Exit::Success, "another attach takes over: {report:?}");
     })
     .await;
+}
+
+/// Another program has the port on all addresses, and then leaves it.
+#[tokio::test]
+async fn an_endpoint_that_cannot_listen_says_why_until_it_can() {
+    let (node, status) = (Box::pin(Node::new()).await, Status::default());
+    let (shared, end) = (SharedStatus::default(), CancellationToken::new());
+    let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, other.local_addr().unwrap().port());
+    let reports = (status.endpoint.clone(), shared.clone());
+    let (systems, bound) = (node.systems(&status), mpsc::channel(1).1);
+    let serve = Endpoint::<SimEnvironment>::serve(at, served(false), systems, reports, bound, &end);
+    let said = async || {
+        let said = async {
+            loop {
+                if let Some(listens) = shared.take_endpoint() {
+                    return listens;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(WITHIN, said).await.unwrap()
+    };
+    let body = async {
+        let why = said().await.unwrap_err();
+        assert!(why.starts_with(&format!("the agent does not listen at {at}: ")), "{why}");
+        drop(other);
+        assert_eq!(said().await, Ok(at));
+        end.cancel();
+    };
+    let both = async { tokio::join!(Box::pin(serve), Box::pin(body)) };
+    LocalSet::new().run_until(both).await;
 }

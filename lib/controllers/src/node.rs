@@ -150,6 +150,7 @@ impl NodeController {
                 self.schedule.reading_files = false;
                 self.preflight.files(facts);
             }
+            Event::Endpoint(listens) => self.preflight.endpoint(listens.into()),
             Event::Raised(eni, done) => effects.push(Effect::Report(Report::Raised(eni, done))),
             Event::Claimed(claimed) => {
                 effects.extend(self.leftovers.complete(claimed, &self.observed, now));

@@ -5,6 +5,7 @@ mod permissions;
 mod reported;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
 
 use firecamp_core::agent::slots;
 use firecamp_core::choose_interface::EniRule;
@@ -245,6 +246,14 @@ impl Preflight {
         let offered = count.map_or(Fact::NotChecked, |count| Fact::Known(Some(count)));
         if self.facts.in_cluster.offered != offered {
             self.facts.in_cluster.offered = offered;
+            self.judge();
+        }
+    }
+
+    /// Where the endpoint for pods listens, or why it cannot.
+    pub(super) fn endpoint(&mut self, listens: Fact<SocketAddrV4>) {
+        if self.facts.endpoint != listens {
+            self.facts.endpoint = listens;
             self.judge();
         }
     }

@@ -29,6 +29,7 @@ pub fn judge(facts: &Facts) -> Vec<Condition> {
         files_and_kernel::network_manager(facts),
         Some(files_and_kernel::net_utils(facts)),
         Some(files_and_kernel::net_admin(facts)),
+        files_and_kernel::endpoint(facts),
         Some(imds_permissions_and_clock::clock(facts)),
         Some(files_and_kernel::run_dir(facts)),
     ];

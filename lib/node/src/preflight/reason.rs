@@ -52,6 +52,7 @@ kinds! {
     EnisUnmanaged "NetworkManager manages no network interface except the primary one.";
     NetUtilsAbsent "amazon-ec2-net-utils does not configure the same addresses.";
     NetAdminCapability "The process may configure the kernel's network.";
+    EndpointServed "Pods without privileges reach the agent's endpoint.";
     ClockSynchronized "The node's clock agrees with the clocks of EC2 and the metadata service.";
     RunDirReady "The directory of the node-local locks is a writable tmpfs.";
 }
@@ -280,6 +281,12 @@ reasons! {
         "CAP_NET_ADMIN is not effective.",
         "Add NET_ADMIN to the capabilities of the container's securityContext, and run the \
          container as root";
+
+    Listening EndpointServed, True, Ok, "The agent listens.", "";
+    NotListening EndpointServed, False, Blocking,
+        "The agent cannot listen at its endpoint, so pods that ask there get no address.",
+        "Find the process that listens on the same port of all addresses (ss -ltnp) and move it; \
+         or give the agents another address and port (--endpoint), and inject the pods anew";
 
     Synchronized ClockSynchronized, True, Ok, "The clock is less than a minute off.", "";
     Skewed ClockSynchronized, False, Warning,

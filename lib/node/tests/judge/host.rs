@@ -37,6 +37,20 @@ fn f063_networkd_that_manages_a_used_link_is_a_warning_with_the_file() {
 }
 
 #[test]
+fn an_endpoint_that_cannot_listen_blocks_the_node() {
+    let listens = |endpoint| with(|facts| facts.endpoint = endpoint);
+    let facts = listens(Fact::Failed("Address already in use".to_owned()));
+    let reported = one(&facts, Kind::EndpointServed);
+    assert_eq!((reported.reason, reported.severity()), (Reason::NotListening, Severity::Blocking));
+    assert!(reported.message.starts_with("Address already in use"), "{}", reported.message);
+    assert!(!passes(&judge(&facts)));
+    let facts = listens(Fact::Known("169.254.196.96:9814".parse().unwrap()));
+    assert_eq!(reason(&facts, Kind::EndpointServed), Reason::Listening);
+    let without = judge(&listens(Fact::NotChecked));
+    assert!(without.iter().all(|one| one.kind != Kind::EndpointServed));
+}
+
+#[test]
 fn a_secondary_interface_that_network_manager_manages_is_a_warning_with_its_name() {
     let managed = |links: &[&str]| {
         let links = links.iter().map(|link| (*link).to_owned()).collect();

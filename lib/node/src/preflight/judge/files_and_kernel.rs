@@ -35,6 +35,16 @@ pub(super) fn net_admin(facts: &Facts) -> Condition {
     }
 }
 
+/// None without an endpoint.
+pub(super) fn endpoint(facts: &Facts) -> Option<Condition> {
+    let (reason, found) = match &facts.endpoint {
+        Fact::NotChecked => return None,
+        Fact::Known(at) => (Reason::Listening, format!("The agent listens at {at}")),
+        Fact::Failed(why) => (Reason::NotListening, why.clone()),
+    };
+    Some(Condition::new(Kind::EndpointServed, reason, found))
+}
+
 pub(super) fn run_dir(facts: &Facts) -> Condition {
     let kind = Kind::RunDirReady;
     let dir = match known(kind, &facts.node.run_dir) {
