@@ -256,6 +256,7 @@ impl Model<'_> {
             | NodeEvent::Listed(Err(_))
             | NodeEvent::Identified(_)
             | NodeEvent::Files(_)
+            | NodeEvent::Endpoint(_)
             | NodeEvent::Raised(..)
             | NodeEvent::Claimed(_)
             | NodeEvent::AdoptionTried(..)
