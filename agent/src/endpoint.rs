@@ -42,6 +42,8 @@ use crate::status::EndpointMetrics;
 const LISTEN_PAUSE: Duration = Duration::from_secs(5);
 /// Pause between two looks at the endpoint's link.
 const LINK_PAUSE: Duration = Duration::from_secs(10);
+/// So many failed looks in a row are reported: one alone may be the kernel's being busy.
+const LINK_FAILURES: u32 = 3;
 /// Pause after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Events that wait to be written; more are dropped.
@@ -129,12 +131,14 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
             match self.bind(at).await {
                 Ok(listener) => {
                     tracing::info!(%at, "endpoint for pods started");
-                    self.shared_status.set_endpoint(Ok(at));
+                    self.shared_status.set_endpoint(Ok(true));
                     return listener;
                 }
                 Err(why) => {
+                    self.metrics.listen_failures.inc();
                     tracing::warn!(%at, error = why, "failed to start endpoint; will retry");
-                    self.listens_not(at, &why);
+                    let why = format!("the agent does not listen at {at}: {why}");
+                    self.shared_status.set_endpoint(Err(why));
                 }
             }
             sleep(LISTEN_PAUSE).await;
@@ -156,6 +160,7 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
 
     /// Restores the link and its address if something else removes them; never returns.
     async fn keep_link(&self, at: SocketAddrV4) {
+        let mut failures = 0_u32;
         loop {
             sleep(LINK_PAUSE).await;
             match self.ensure_link(at).await {
@@ -163,19 +168,20 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
                     if restored {
                         tracing::warn!(%at, "endpoint's link or address restored");
                     }
-                    self.shared_status.set_endpoint(Ok(at));
+                    failures = 0;
+                    self.shared_status.set_endpoint(Ok(true));
                 }
                 Err(why) => {
+                    failures = failures.saturating_add(1);
+                    self.metrics.listen_failures.inc();
                     tracing::warn!(%at, error = why, "failed to restore endpoint's link");
-                    self.listens_not(at, &why);
+                    if failures >= LINK_FAILURES {
+                        let why = format!("the link of {at} is not as it should be: {why}");
+                        self.shared_status.set_endpoint(Err(why));
+                    }
                 }
             }
         }
-    }
-
-    fn listens_not(&self, at: SocketAddrV4, why: &str) {
-        self.metrics.listen_failures.inc();
-        self.shared_status.set_endpoint(Err(format!("the agent does not listen at {at}: {why}")));
     }
 
     /// Accepts connections; never returns.

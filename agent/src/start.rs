@@ -134,8 +134,11 @@ fn asked<'a>(
     let pod_networks = config.pod_networks.is_some();
     let (at, served) = (*endpoint, Served { node, cluster, rule: *eni, run_dir, pod_networks });
     async move {
-        if let Some(at) = at {
-            Endpoint::<NodeEnvironment>::serve(at, served, systems, reports, bound, end).await;
+        match at {
+            Some(at) => {
+                Endpoint::<NodeEnvironment>::serve(at, served, systems, reports, bound, end).await;
+            }
+            None => reports.1.set_endpoint(Ok(false)),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What the controllers of an agent pass to each other: always the latest, so it is bounded.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use firecamp_controllers::leader::Ec2Observation;
@@ -35,8 +34,10 @@ struct SharedState {
     offered: Option<u32>,
     /// For the node: the last read of the Lease, until it is taken, and what it publishes.
     lease_read: Option<LeaseRead>,
-    /// For the node: where the endpoint listens or why it cannot, until it is taken.
-    endpoint: Option<Result<SocketAddrV4, String>>,
+    /// For the node: whether there is an endpoint, or why it cannot listen.
+    endpoint: Option<Result<bool, String>>,
+    /// The node has not taken that yet.
+    endpoint_is_new: bool,
 }
 
 impl SharedStatus {
@@ -102,14 +103,18 @@ impl SharedStatus {
         self.lock().lease_read.take()
     }
 
-    /// The endpoint listens, or cannot.
-    pub(crate) fn set_endpoint(&self, listens: Result<SocketAddrV4, String>) {
-        self.lock().endpoint = Some(listens);
+    /// Sets whether there is an endpoint, or why it cannot listen.
+    pub(crate) fn set_endpoint(&self, listens: Result<bool, String>) {
+        let (mut kept, listens) = (self.lock(), Some(listens));
+        kept.endpoint_is_new |= kept.endpoint != listens;
+        kept.endpoint = listens;
     }
 
-    /// Takes what the endpoint said since the last call.
-    pub(crate) fn take_endpoint(&self) -> Option<Result<SocketAddrV4, String>> {
-        self.lock().endpoint.take()
+    /// What is known of the endpoint, if it has changed since the last call.
+    pub(crate) fn take_endpoint(&self) -> Option<Result<bool, String>> {
+        let mut kept = self.lock();
+        let is_new = std::mem::take(&mut kept.endpoint_is_new);
+        kept.endpoint.clone().filter(|_| is_new)
     }
 
     /// Sets the volumes that an earlier process published.

@@ -62,6 +62,25 @@ async fn idle_node_and_restarted_agent_write_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn node_says_whether_its_endpoint_listens() {
+    let node = node().await;
+    node.reporting_agent(async |agent| {
+        agent.ready().await;
+        let why = "the agent does not listen at 169.254.196.96:9814: Address already in use";
+        let shown = [
+            (Err(why.to_owned()), "False NotListening"),
+            (Ok(true), "True Listening"),
+            (Ok(false), "True NoEndpoint"),
+        ];
+        for (listens, shown) in shown {
+            agent.shared_status.set_endpoint(listens);
+            until(shown, || said(&node, "EndpointServed").as_deref() == Some(shown)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn f021_capacity_follows_attached_and_detached_enis() {
     let node = node().await;
     node.reporting_agent(async |agent| {

@@ -316,10 +316,11 @@ async fn send_together<K: Ord + Clone, A>(
             },
             Some((at, answered)) = open.next() => {
                 let (batch, answer): WithAnswer<K, A> = answered;
-                let (addresses, why) = (batch.calls.len(), answer.as_ref().err());
+                let (addresses, why) = (batch.addresses(), answer.as_ref().err());
                 throttle = why.filter(|why| why.kind == CloudKind::Throttled).cloned();
                 let Answered { done, expired } = batches.answered(batch, why, now());
-                if throttle.is_some() && expired.len() >= addresses {
+                let late = |one: &Ipv4Addr| expired.iter().any(|call| call.address == *one);
+                if throttle.is_some() && addresses.iter().all(late) {
                     pacing.throttled(at);
                 }
                 due.expired = expired;

@@ -1,7 +1,7 @@
 //! The events of a node's controller: changes, ticks, and the results of its effects.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
 use firecamp_core::agent::Orphan;
 use firecamp_core::failure::{CloudFailure, HostFailure, RegistryFailure};
@@ -44,8 +44,8 @@ pub enum Event {
     Queried(QueryResult, Vec<Reading>),
     /// Facts from the node's files.
     Files(NodeFacts),
-    /// Where the endpoint for pods listens, or why it cannot.
-    Endpoint(Result<SocketAddrV4, String>),
+    /// Whether there is an endpoint for pods, or why it cannot listen.
+    Endpoint(Result<bool, String>),
     /// Whether the link of an ENI was set up.
     Raised(EniId, Result<bool, HostFailure>),
     /// Whether each of the addresses has a record; an address whose read failed is left out.

@@ -5,7 +5,6 @@ mod permissions;
 mod reported;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddrV4;
 
 use firecamp_core::agent::slots;
 use firecamp_core::choose_interface::EniRule;
@@ -250,8 +249,8 @@ impl Preflight {
         }
     }
 
-    /// Where the endpoint for pods listens, or why it cannot.
-    pub(super) fn endpoint(&mut self, listens: Fact<SocketAddrV4>) {
+    /// Whether there is an endpoint for pods, or why it cannot listen.
+    pub(super) fn endpoint(&mut self, listens: Fact<bool>) {
         if self.facts.endpoint != listens {
             self.facts.endpoint = listens;
             self.judge();

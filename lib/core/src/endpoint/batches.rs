@@ -13,6 +13,13 @@ use crate::contract::timing::QUEUED_CALL_MINIMUM;
 use crate::failure::{CloudFailure, CloudKind, Effect};
 use crate::time::Moment;
 
+/// How long a queue remembers that one of its addresses was refused: longer than its calls pause
+/// while EC2 throttles.
+const SEARCH: Duration = Duration::from_mins(1);
+/// How long calls wait for the answer to the request before theirs while one of the addresses is
+/// probably refused: the answer says how many may go together.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(1);
+
 /// When the waiting calls become a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
@@ -110,8 +117,10 @@ impl<K, T> Default for Due<K, T> {
 struct Queue<T> {
     waiting: VecDeque<Waiting<T>>,
     /// The most addresses in its next request: half of a refused one, so that the search for the
-    /// refused address goes on after a throttle, until it is found.
+    /// refused address goes on after a throttle, and twice as many after an accepted one.
     most: usize,
+    /// The search is forgotten then.
+    search_until: Moment,
     /// The waiting calls gather until then.
     gather_until: Moment,
     /// The last request that has no answer yet, and when it was sent.
@@ -127,6 +136,7 @@ impl<T> Queue<T> {
         Self {
             waiting: VecDeque::new(),
             most: rule.most,
+            search_until: Moment::default(),
             gather_until: Moment::default(),
             open: None,
             held_until: Moment::default(),
@@ -136,8 +146,10 @@ impl<T> Queue<T> {
 
     /// When its calls become a request, if none of them expires before.
     fn due(&self, rule: &Rule) -> Moment {
-        let open = self.open.map_or(Moment::default(), |(_, sent)| sent.plus(rule.patience));
-        let full = self.waiting.len() >= rule.most;
+        let searches = self.most < rule.most;
+        let patience = if searches { SEARCH_PATIENCE } else { rule.patience };
+        let open = self.open.map_or(Moment::default(), |(_, sent)| sent.plus(patience));
+        let full = self.waiting.len() >= rule.most && !searches;
         let first = if full { Moment::default() } else { self.gather_until.max(open) };
         first.max(self.held_until)
     }
@@ -167,6 +179,7 @@ impl<T> Queue<T> {
     /// again at once, in halves. Returns those whose authorisation has ended.
     fn halve(&mut self, calls: Vec<Waiting<T>>, now: Moment) -> Vec<Waiting<T>> {
         self.most = calls.len().div_ceil(2);
+        self.search_until = now.plus(SEARCH);
         self.gather_until = now;
         self.again(calls, now)
     }
@@ -236,6 +249,9 @@ impl<K: Ord + Clone, T> Batches<K, T> {
         let mut due = Due::default();
         for (key, queue) in &mut self.queues {
             due.expired.append(&mut queue.expire(now));
+            if queue.search_until <= now {
+                queue.most = self.rule.most;
+            }
             while !queue.waiting.is_empty() && queue.due(&self.rule) <= now {
                 self.requests = self.requests.saturating_add(1);
                 queue.open = Some((self.requests, now));
@@ -256,7 +272,7 @@ impl<K: Ord + Clone, T> Batches<K, T> {
         let throttled = failure.is_some_and(|failure| {
             failure.kind == CloudKind::Throttled && failure.effect == Effect::None
         });
-        let refused = failure.filter(|failure| self.splits(failure)).map(|failure| failure.kind);
+        let splits = failure.is_some_and(|failure| self.splits(failure));
         let Batch { key, calls, number } = batch;
         let rule = self.rule;
         let queue = self.queues.entry(key).or_insert_with(|| Queue::new(&rule));
@@ -265,22 +281,17 @@ impl<K: Ord + Clone, T> Batches<K, T> {
             return Answered { done: Vec::new(), expired: queue.throttled(calls, &rule, now) };
         }
         queue.throttled &= calls.is_empty();
-        if refused.is_some() && calls.len() > 1 {
+        if splits && calls.len() > 1 {
             return Answered { done: Vec::new(), expired: queue.halve(calls, now) };
         }
-        let mut done = calls;
-        if refused == Some(CloudKind::CapacityExceeded) {
-            // The interface has no room for one address, so for none of the others.
-            done.extend(std::mem::take(&mut queue.waiting));
-        }
-        if refused.is_some() || (queue.waiting.is_empty() && queue.open.is_none()) {
-            queue.most = rule.most;
+        if failure.is_none() && !calls.is_empty() {
+            queue.most = queue.most.saturating_mul(2).min(rule.most);
         }
         self.queues.retain(|_, queue| {
-            let held = queue.open.is_some() || queue.held_until > now;
-            held || !queue.waiting.is_empty() || queue.most < rule.most
+            let held = queue.open.is_some() || queue.held_until.max(queue.search_until) > now;
+            held || !queue.waiting.is_empty()
         });
-        Answered { done, expired: Vec::new() }
+        Answered { done: calls, expired: Vec::new() }
     }
 
     fn splits(&self, failure: &CloudFailure) -> bool {

@@ -273,8 +273,13 @@ fn refusal_because_of_one_address_reaches_its_caller_alone() {
         for caller in 0..10 {
             assert_eq!(learnt[&caller], (caller == 6).then_some(kind), "{caller}");
         }
-        assert!(sent <= 9, "{sent} requests");
+        assert!(sent <= 10, "{sent} requests");
     }
+}
+
+/// A member whose authorisation has ended looks again and asks again.
+fn ask_again(calls: &mut Calls, old: &Waiting<u32>, now: Moment) {
+    calls.add("eni-1", call(old.caller, now), Others::NotExpected, now);
 }
 
 /// The halves of a refused request are throttled. Were they sent as one again, and refused again,
@@ -283,22 +288,54 @@ fn refusal_because_of_one_address_reaches_its_caller_alone() {
 fn search_for_a_refused_address_goes_on_after_a_throttle() {
     let (mut calls, due) = ten();
     let (mut open, mut now, mut sent, mut learnt) = (due.requests, at(50), 0, Vec::new());
-    while let Some(batch) = open.pop() {
+    loop {
+        let Some(batch) = open.pop() else {
+            let Some(next) = calls.next_due() else { break };
+            now = now.max(next);
+            let due = calls.due(now);
+            open.extend(due.requests);
+            due.expired.iter().for_each(|old| ask_again(&mut calls, old, now));
+            continue;
+        };
         let kinds = [CloudKind::CapacityExceeded, CloudKind::Throttled];
         let refusal = failure(kinds[sent % 2], Effect::None);
         sent += 1;
+        assert!(sent < 50, "{learnt:?}");
         now = now.plus(Duration::from_millis(100));
         let ended = calls.answered(batch, Some(&refusal), now);
         learnt.extend(ended.done);
-        now = calls.next_due().map_or(now, |due| now.max(due));
-        let due = calls.due(now);
-        open.extend(due.requests);
-        // Members whose authorisation has ended look again and ask again.
-        for old in ended.expired.into_iter().chain(due.expired) {
-            calls.add("eni-1", call(old.caller, now), Others::NotExpected, now);
-        }
+        ended.expired.iter().for_each(|old| ask_again(&mut calls, old, now));
     }
-    assert_eq!((learnt.len(), sent), (10, 9));
+    assert_eq!((learnt.len(), sent), (10, 27));
+}
+
+#[test]
+fn calls_go_together_again_after_a_search() {
+    let (mut calls, mut due) = ten();
+    let refusal = failure(CloudKind::HeldElsewhere, Effect::None);
+    calls.answered(due.requests.remove(0), Some(&refusal), at(100));
+    let mut due = calls.due(at(100));
+    assert_eq!(sizes(&due), [5]);
+    calls.answered(due.requests.remove(0), None, at(200));
+    assert_eq!(sizes(&calls.due(at(200))), [5], "accepted: ten may go, and five wait");
+    // The others time out, and come back later than any pause.
+    for caller in 10..20 {
+        calls.add("eni-1", call(caller, at(70_000)), Others::NotExpected, at(70_000));
+    }
+    assert_eq!(sizes(&calls.due(at(70_000))), [10]);
+}
+
+#[test]
+fn calls_that_search_go_one_request_after_the_other() {
+    let (mut calls, mut due) = ten();
+    let refusal = failure(CloudKind::HeldElsewhere, Effect::None);
+    calls.answered(due.requests.remove(0), Some(&refusal), at(100));
+    for caller in 10..20 {
+        calls.add("eni-1", call(caller, at(100)), Others::NotExpected, at(100));
+    }
+    assert_eq!(sizes(&calls.due(at(100))), [5], "not three at once");
+    assert!(calls.due(at(1_099)).requests.is_empty());
+    assert_eq!(sizes(&calls.due(at(1_100))), [5], "a request that hangs delays them by a second");
 }
 
 #[test]
@@ -312,8 +349,10 @@ fn interface_is_filled_up_before_anybody_learns_that_it_is_full() {
         room.set(room.get() - asked.len());
         None
     };
-    let (learnt, _sent) = play(&mut calls, due, limited);
+    let (learnt, sent) = play(&mut calls, due, limited);
+    assert_eq!(learnt.len(), 10);
     assert_eq!(learnt.values().filter(|kind| kind.is_none()).count(), 7);
+    assert!(sent <= 10, "{sent} requests");
 }
 
 #[test]

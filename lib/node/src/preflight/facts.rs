@@ -7,7 +7,7 @@ mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
 use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::CloudFailure;
@@ -70,8 +70,8 @@ pub struct Facts {
     pub reservations: BTreeMap<SubnetId, Fact<Vec<Reservation>, CloudFailure>>,
     /// This node's clock compared with other clocks.
     pub clocks: Vec<Reading>,
-    /// Where the agent listens for pods; not checked without an endpoint.
-    pub endpoint: Fact<SocketAddrV4>,
+    /// Whether the agent has an endpoint for pods; failed if it cannot listen there.
+    pub endpoint: Fact<bool>,
     /// Facts from the node's files and its kernel.
     pub node: NodeFacts,
     /// Facts from the Kubernetes API.

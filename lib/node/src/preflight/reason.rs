@@ -52,7 +52,7 @@ kinds! {
     EnisUnmanaged "NetworkManager manages no network interface except the primary one.";
     NetUtilsAbsent "amazon-ec2-net-utils does not configure the same addresses.";
     NetAdminCapability "The process may configure the kernel's network.";
-    EndpointServed "Pods without privileges reach the agent's endpoint.";
+    EndpointServed "Pods without privileges can ask the agent for their address.";
     ClockSynchronized "The node's clock agrees with the clocks of EC2 and the metadata service.";
     RunDirReady "The directory of the node-local locks is a writable tmpfs.";
 }
@@ -283,10 +283,13 @@ reasons! {
          container as root";
 
     Listening EndpointServed, True, Ok, "The agent listens.", "";
+    NoEndpoint EndpointServed, True, Ok,
+        "The agent runs without an endpoint: pods attach their addresses themselves.", "";
     NotListening EndpointServed, False, Blocking,
         "The agent cannot listen at its endpoint, so pods that ask there get no address.",
-        "Find the process that listens on the same port of all addresses (ss -ltnp) and move it; \
-         or give the agents another address and port (--endpoint), and inject the pods anew";
+        "If another process has the port (ss -ltnp), move it, or change endpoint.port in the \
+         chart's values (the agent's --endpoint-listen) and inject the pods anew; if no pod uses \
+         the endpoint, set endpoint.enabled=false";
 
     Synchronized ClockSynchronized, True, Ok, "The clock is less than a minute off.", "";
     Skewed ClockSynchronized, False, Warning,

@@ -105,7 +105,7 @@ pub(crate) fn good() -> Facts {
             region: "us-east-1".to_owned(),
             enis,
         }),
-        endpoint: Fact::Known(parsed("169.254.196.96:9814")),
+        endpoint: Fact::Known(true),
         peers: Fact::Known(interfaces.clone()),
         interfaces: Fact::Known(interfaces),
         reservations: [A, B].map(|subnet| (parsed(subnet), reserved("10.0.1.64/26"))).into(),

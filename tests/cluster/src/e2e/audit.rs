@@ -1,17 +1,19 @@
 //! Checks that all agree about a member's address: EC2, the router, the kernels, the record, its
 //! conditions, and a client.
 
+use std::fs;
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
 use vpcbox::protocol::KernelAct;
 
-use super::processes::output_of;
+use super::processes::{containers, output_of};
+use super::set::NAMESPACE;
 use super::test_cluster::{ADDRESSES, Pod, TestCluster, ensure, text};
-use crate::Outcome;
 use crate::install::{is_condition_true, until};
 use crate::member::PORT;
 use crate::topology::WORKERS;
+use crate::{Outcome, failed};
 
 /// The address that a member holds, after all checks passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,15 +27,20 @@ impl TestCluster<'_> {
     /// Waits until all agree that the pod holds its member's address on the pod's node, and until
     /// the Event of the attach exists.
     pub(super) async fn wait_held(&self, pod: &Pod) -> Outcome<Held> {
-        let held = until(&format!("all agree about the address of {}", pod.name), || {
-            self.verify_held(pod)
-        })
-        .await?;
-        self.wait_for_attach_event(pod, held.address).await.map(|()| held)
+        self.wait_held_in(NAMESPACE, pod).await
     }
 
-    async fn verify_held(&self, pod: &Pod) -> Outcome<Held> {
-        let address = self.address(&pod.name).await?;
+    /// The same in any namespace.
+    pub(super) async fn wait_held_in(&self, namespace: &str, pod: &Pod) -> Outcome<Held> {
+        let held = until(&format!("all agree about the address of {}", pod.name), || {
+            self.verify_held(namespace, pod)
+        })
+        .await?;
+        self.wait_for_attach_event(namespace, pod, held.address).await.map(|()| held)
+    }
+
+    async fn verify_held(&self, namespace: &str, pod: &Pod) -> Outcome<Held> {
+        let address = self.address_in(namespace, &pod.name).await?;
         let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
         let held = verify_recorded(&object, pod, address)?;
         self.verify_in_ec2(pod, &held)?;
@@ -43,6 +50,7 @@ impl TestCluster<'_> {
                 format!("{address} in the kernel of {}: {there}", worker.name)
             })?;
         }
+        ensure(is_in_pod(pod, address)?, || format!("{} itself lacks {address}", pod.name))?;
         let answer = self.dial(address)?;
         let wanted = format!("{} {} {}", pod.name, pod.uid, pod.node);
         ensure(answer == wanted, || {
@@ -121,6 +129,16 @@ impl TestCluster<'_> {
         client.args(["dial", &address.to_string(), "--port", &port.to_string()]);
         output_of(&mut client).map(|line| line.trim().to_owned())
     }
+}
+
+/// Whether the address is local in the network namespace of the pod (`fib_trie` in proc_net(5)).
+fn is_in_pod(pod: &Pod, address: Ipv4Addr) -> Outcome<bool> {
+    let member = containers(&pod.uid).pop().ok_or_else(|| format!("{} does not run", pod.name))?;
+    let file = format!("/proc/{member}/net/fib_trie");
+    let shown = fs::read_to_string(&file).map_err(failed(&file))?;
+    let leaf = format!("|-- {address}");
+    let mut from_leaf = shown.lines().map(str::trim).skip_while(|line| *line != leaf);
+    Ok(from_leaf.nth(1) == Some("/32 host LOCAL"))
 }
 
 /// Checks that the record names this pod and node and that its conditions are good.

@@ -96,7 +96,7 @@ pub(super) async fn a_member_with_a_network_of_its_own_keeps_its_address(
 async fn keeps_its_address(cluster: &TestCluster<'_>, set: Set) -> Outcome {
     let before = cluster.last_call()?;
     let first = cluster.start_apart(&set).await?;
-    let address = cluster.wait_serving(APART, &first, PORT).await?;
+    let held = cluster.wait_held_in(APART, &first).await?;
     cluster.verify_mutations(before, 1)?;
     let account = format!("--as=system:serviceaccount:{APART}:default");
     let rights = cluster.admin.kubectl(&["auth", "can-i", "--list", "-n", APART, &account]).await?;
@@ -111,16 +111,18 @@ async fn keeps_its_address(cluster: &TestCluster<'_>, set: Set) -> Outcome {
     let before = cluster.last_call()?;
     cluster.delete_pod(APART, &first.name).await?;
     let second = cluster.wait_ready_in(APART, &first.name, Some(&first)).await?;
-    let again = cluster.wait_serving(APART, &second, PORT).await?;
-    ensure(again == address, || format!("{again} after {address}"))?;
+    let again = cluster.wait_held_in(APART, &second).await?;
+    let same = (again.address, &again.eni) == (held.address, &held.eni);
+    ensure(same && again.epoch > held.epoch, || format!("{again:?} after {held:?}"))?;
     cluster.verify_mutations(before, 0)?;
     // A move to another node.
     cluster.cordon(&all_but(&first.node), false).await?;
     cluster.cordon(&[&first.node], true).await?;
     cluster.delete_pod(APART, &first.name).await?;
     let third = cluster.wait_ready_in(APART, &first.name, Some(&second)).await?;
-    let again = cluster.wait_serving(APART, &third, PORT).await?;
-    ensure(again == address && third.node != first.node, || format!("{again} on {third:?}"))?;
+    let moved = cluster.wait_held_in(APART, &third).await?;
+    let same = moved.address == held.address && third.node != first.node;
+    ensure(same && moved.epoch > again.epoch, || format!("{moved:?} after {again:?}"))?;
     cluster.verify_mutations(before, 1)?;
     cluster.cordon(&[&first.node], false).await?;
     cluster.end_apart(&third, &third.node).await

@@ -137,9 +137,15 @@ impl TestCluster<'_> {
     }
 
     /// Waits for the Event of a pod's attach.
-    pub(super) async fn wait_for_attach_event(&self, pod: &Pod, address: Ipv4Addr) -> Outcome {
+    pub(super) async fn wait_for_attach_event(
+        &self,
+        namespace: &str,
+        pod: &Pod,
+        address: Ipv4Addr,
+    ) -> Outcome {
         let names = |one: &Value| relates_to(one, address);
-        self.wait_for_event_by(&EventSource::of(pod, INIT), Notice::AddressAttached, names).await
+        let source = EventSource { namespace, ..EventSource::of(pod, INIT) };
+        self.wait_for_event_by(&source, Notice::AddressAttached, names).await
     }
 
     /// Waits for the Event of a stop container that removed an address in use, unless its log

@@ -302,7 +302,7 @@ impl Zone {
         let requests = [Op::Member, Op::StaticIp, Op::Pod, Op::Write];
         let requests = requests.map(|op| self.script.made(op)).iter().sum::<u32>();
         let (half, most, all) = (self.minutes(50), self.minutes(90), self.minutes(100));
-        assert!(half <= 10.0 && most <= 15.0 && all <= 20.0, "{half:.1}, {most:.1}, {all:.1}");
+        assert!(half <= 10.0 && most <= 15.0 && all <= 30.0, "{half:.1}, {most:.1}, {all:.1}");
         let (members, count) = (nodes.members_of_each(), nodes.count());
         let (interfaces, failed) = (self.interfaces.borrow().len(), self.failed.get());
         format!(

@@ -35,12 +35,13 @@ pub(super) fn net_admin(facts: &Facts) -> Condition {
     }
 }
 
-/// None without an endpoint.
+/// Only the agent knows it.
 pub(super) fn endpoint(facts: &Facts) -> Option<Condition> {
     let (reason, found) = match &facts.endpoint {
         Fact::NotChecked => return None,
-        Fact::Known(at) => (Reason::Listening, format!("The agent listens at {at}")),
-        Fact::Failed(why) => (Reason::NotListening, why.clone()),
+        Fact::Known(true) => (Reason::Listening, "The agent listens for pods"),
+        Fact::Known(false) => (Reason::NoEndpoint, "The agent has no endpoint"),
+        Fact::Failed(why) => (Reason::NotListening, why.as_str()),
     };
     Some(Condition::new(Kind::EndpointServed, reason, found))
 }
