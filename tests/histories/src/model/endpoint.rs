@@ -165,13 +165,17 @@ impl Model<'_> {
         }
     }
 
-    /// Something reaches the container for which this runs, unless it is gone or has given up.
+    /// The container for which this runs, unless it is gone or has given up.
+    fn waits_for(&mut self, run: Slot) -> Option<Slot> {
+        let client = self.processes[run.at()].client;
+        let slot = client.filter(|slot| self.processes[slot.at()].alive)?;
+        self.client(slot).is_some_and(|client| client.run == Some(run)).then_some(slot)
+    }
+
+    /// Something reaches the container for which this runs.
     fn deliver_from(&mut self, run: Slot, answer: Answer) {
-        let Process { client, causes, frozen_for, .. } = self.processes[run.at()];
-        let Some(slot) = client.filter(|slot| self.processes[slot.at()].alive) else { return };
-        if self.client(slot).is_none_or(|client| client.run != Some(run)) {
-            return;
-        }
+        let Process { causes, frozen_for, .. } = self.processes[run.at()];
+        let Some(slot) = self.waits_for(run) else { return };
         let process = self.process(slot);
         process.causes.include(causes);
         process.runs_frozen_for = process.runs_frozen_for.saturating_add(frozen_for);
@@ -203,7 +207,7 @@ impl Model<'_> {
             (Request::Address | Request::Release, _) => return false,
         };
         self.process(slot).machine = machine;
-        self.answer_begins(client);
+        self.answer_begins(slot);
         false
     }
 
@@ -233,9 +237,9 @@ impl Model<'_> {
     }
 
     /// The agent has begun to answer: from now on the container waits for the outcome.
-    fn answer_begins(&mut self, client: Option<Slot>) {
+    fn answer_begins(&mut self, run: Slot) {
         let now = self.now;
-        let Some(slot) = client.filter(|slot| self.processes[slot.at()].alive) else { return };
+        let Some(slot) = self.waits_for(run) else { return };
         if let Some(by) = self.client(slot).and_then(Client::answered) {
             self.reply_after(slot, by.since(now), Reply::Waited);
         }
