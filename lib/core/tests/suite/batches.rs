@@ -300,7 +300,7 @@ fn search_for_a_refused_address_goes_on_after_a_throttle() {
         let kinds = [CloudKind::CapacityExceeded, CloudKind::Throttled];
         let refusal = failure(kinds[sent % 2], Effect::None);
         sent += 1;
-        assert!(sent < 50, "{learnt:?}");
+        assert!(sent < 50, "no end: {learnt:?}");
         now = now.plus(Duration::from_millis(100));
         let ended = calls.answered(batch, Some(&refusal), now);
         learnt.extend(ended.done);
