@@ -42,7 +42,7 @@ use crate::status::EndpointMetrics;
 const LISTEN_PAUSE: Duration = Duration::from_secs(5);
 /// Pause between two looks at the endpoint's link.
 const LINK_PAUSE: Duration = Duration::from_secs(10);
-/// So many failed looks in a row are reported: one alone may be the kernel's being busy.
+/// Failures in a row after which the node's condition shows them: one may only be a busy kernel.
 const LINK_FAILURES: u32 = 3;
 /// Pause after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -176,7 +176,7 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
                     self.metrics.listen_failures.inc();
                     tracing::warn!(%at, error = why, "failed to restore endpoint's link");
                     if failures >= LINK_FAILURES {
-                        let why = format!("the link of {at} is not as it should be: {why}");
+                        let why = format!("failed to check or restore the link of {at}: {why}");
                         self.shared_status.set_endpoint(Err(why));
                     }
                 }

@@ -178,7 +178,7 @@ impl<T> Queue<T> {
     /// EC2 refused a request because of one of its addresses, so none was assigned: the calls go
     /// again at once, in halves. Returns those whose authorisation has ended.
     fn halve(&mut self, calls: Vec<Waiting<T>>, now: Moment) -> Vec<Waiting<T>> {
-        self.most = calls.len().div_ceil(2);
+        self.most = self.most.min(calls.len().div_ceil(2));
         self.search_until = now.plus(SEARCH);
         self.gather_until = now;
         self.again(calls, now)

@@ -339,6 +339,22 @@ fn calls_that_search_go_one_request_after_the_other() {
 }
 
 #[test]
+fn late_refusal_of_a_larger_request_does_not_widen_the_search() {
+    let mut calls = Calls::new(RULE);
+    for caller in 0..20 {
+        calls.add("eni-1", call(caller, at(0)), Others::NotExpected, at(0));
+    }
+    let refusal = failure(CloudKind::HeldElsewhere, Effect::None);
+    let mut both = calls.due(at(0)).requests;
+    calls.answered(both.remove(0), Some(&refusal), at(100));
+    // The other one has no answer yet.
+    let five = calls.due(at(1_000)).requests.remove(0);
+    calls.answered(five, Some(&refusal), at(1_100));
+    calls.answered(both.remove(0), Some(&refusal), at(1_200));
+    assert_eq!(sizes(&calls.due(at(1_200))), [3]);
+}
+
+#[test]
 fn interface_is_filled_up_before_anybody_learns_that_it_is_full() {
     let (mut calls, due) = ten();
     let room = std::cell::Cell::new(7);
