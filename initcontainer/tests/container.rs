@@ -6,10 +6,16 @@
     reason = "a test that cannot run its process or read its report has failed"
 )]
 
+#[path = "../../lib/run/tests/support/agent.rs"]
+mod agent;
 #[path = "container/configuration.rs"]
 mod configuration;
+#[path = "container/endpoint.rs"]
+mod endpoint;
 #[path = "container/ends.rs"]
 mod ends;
+#[path = "../../lib/run/tests/support/http.rs"]
+mod http;
 #[path = "container/node.rs"]
 mod node;
 #[path = "../../lib/run/tests/support/process.rs"]

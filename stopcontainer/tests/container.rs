@@ -6,8 +6,14 @@
     reason = "a test that cannot run its process or read its report has failed"
 )]
 
+#[path = "../../lib/run/tests/support/agent.rs"]
+mod agent;
 #[path = "container/configuration.rs"]
 mod configuration;
+#[path = "container/endpoint.rs"]
+mod endpoint;
+#[path = "../../lib/run/tests/support/http.rs"]
+mod http;
 #[path = "../../lib/run/tests/support/process.rs"]
 mod process;
 #[path = "../../lib/run/tests/support/records.rs"]

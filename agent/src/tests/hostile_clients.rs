@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use firecamp_core::contract::endpoint::{
-    CONNECTIONS, LONGEST_BODY, LONGEST_HEAD, REQUEST_WITHIN, REVIEWS, REVIEWS_A_SECOND,
+    CONNECTIONS, LONGEST_BODY, LONGEST_HEAD, REQUEST_WITHIN, REQUESTS_OF_POD, REVIEWS,
+    REVIEWS_A_SECOND,
 };
 use firecamp_core::contract::exit::Exit;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -191,6 +192,15 @@ fn connections(asking: &Asking<'_>) -> u64 {
     asking.metric("firecamp_agent_endpoint_connections")
 }
 
+async fn until(condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LIMIT, met).await.expect("met in time");
+}
+
 fn is_refusal(response: &[u8]) -> bool {
     response.is_empty()
         || response.starts_with(b"HTTP/1.1 4")
@@ -286,22 +296,31 @@ async fn f123_connections_beyond_the_limit_are_closed_and_the_others_end() {
         for _client in 0..CONNECTIONS + beyond {
             open.spawn_local(sent(asking.at, b"POST /v1/attach HTTP/1.1\r\n".to_vec()));
         }
-        let full = async {
-            while connections(&asking) < CONNECTIONS as u64 {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(LIMIT, full).await.expect("the connections are open");
+        until(|| connections(&asking) >= CONNECTIONS as u64).await;
         let (_attached, responses) = behaves(&asking, &mut open).await;
         assert_eq!(responses.len(), CONNECTIONS + beyond);
         let refused = asking.metric("firecamp_agent_endpoint_refused_connections_total");
         assert!(refused >= beyond as u64, "{refused} were closed at once");
-        let closed = async {
-            while connections(&asking) > 0 {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(LIMIT, closed).await.expect("no connection stays open");
+        until(|| connections(&asking) == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f123_clients_that_do_not_read_their_responses_hold_no_connection() {
+    asking(async |asking| {
+        let token = header(format!("Bearer {TOKEN}").as_bytes());
+        let mut silent = Vec::new();
+        for _client in 0..REQUESTS_OF_POD {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(1).unwrap();
+            let mut stream = socket.connect(asking.at).await.unwrap();
+            let whole = request("POST /v1/attach", &token, b"{\"timeoutMs\":9000}");
+            stream.write_all(&whole).await.unwrap();
+            silent.push(stream);
+        }
+        until(|| reviews(&asking) == silent.len() && connections(&asking) == 0).await;
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success);
     })
     .await;
 }

@@ -1,0 +1,65 @@
+//! An agent that answers at its endpoint by a script.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use crate::http::{Request, Response, Server};
+use crate::process::Run;
+
+/// The token of the pod, as in its file.
+const TOKEN: &str = "aGVhZGVy.Ym9keQ.c2lnbmF0dXJl";
+
+pub(crate) struct ScriptedAgent(Server);
+
+impl ScriptedAgent {
+    /// An agent with these answers, a status and lines each; further requests get the last one.
+    pub(crate) fn with(answers: &[(&'static str, &[Value])]) -> Self {
+        let text = |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect();
+        let answers: VecDeque<(&str, String)> =
+            answers.iter().map(|(status, lines)| (*status, text(lines))).collect();
+        let answers = Mutex::new(answers);
+        Self(Server::new(move |_request| {
+            let mut answers = answers.lock().unwrap();
+            let (status, body) = answers[0].clone();
+            if answers.len() > 1 {
+                answers.pop_front();
+            }
+            Response { status, header: "content-type: application/x-ndjson", body }
+        }))
+    }
+
+    /// The container asks this agent. It gets nothing else: neither a name of its pod nor a place
+    /// of a registry.
+    pub(crate) fn asked_by(&self, binary: &str) -> Run {
+        asking(binary, &self.0.address.to_string())
+    }
+
+    /// The requests so far. Each had the pod's token.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        let requests = self.0.requests();
+        for request in &requests {
+            assert_eq!(request.authorization.as_deref(), Some(&*format!("Bearer {TOKEN}")));
+        }
+        requests
+    }
+}
+
+/// A container that asks whoever listens there.
+pub(crate) fn asking(binary: &str, endpoint: &str) -> Run {
+    let run = Run::bare(binary);
+    let token = run.path("token");
+    std::fs::write(&token, format!("{TOKEN}\n")).unwrap();
+    run.unset("NODE_NAME").set("FIRECAMP_ENDPOINT", endpoint).set("FIRECAMP_TOKEN_FILE", token)
+}
+
+/// The last line of an answer.
+pub(crate) fn outcome(reason: &str, message: &str) -> Value {
+    json!({ "outcome": { "reason": reason, "message": message } })
+}
+
+/// The body of a request.
+pub(crate) fn body(request: &Request) -> Value {
+    serde_json::from_str(&request.body).unwrap()
+}
