@@ -208,6 +208,17 @@ pub(super) async fn the_policy_and_firecamp_inject_make_the_same_pod(cluster: &C
     remove(cluster).await
 }
 
+/// Of each rule for new pods, the longest fixed part of its refusal.
+fn rules() -> Result<Vec<String>, String> {
+    let fixed = |rule: &Value| {
+        let parts = rule["messageExpression"].as_str()?.split('\'').skip(1).step_by(2);
+        parts.max_by_key(|part| part.len()).map(str::to_owned)
+    };
+    let guard = objects(FILES[1])?;
+    let validations = guard.iter().filter_map(|policy| policy["spec"]["validations"].as_array());
+    Ok(validations.flatten().filter_map(fixed).collect())
+}
+
 pub(super) async fn f125_a_labelled_pod_without_what_is_injected_is_refused(
     cluster: &Cluster,
 ) -> Outcome {
@@ -223,11 +234,16 @@ pub(super) async fn f125_a_labelled_pod_without_what_is_injected_is_refused(
         pod["spec"]["initContainers"][0][field] = value;
         cases.push((pod, words));
     }
+    let mut refusals = String::new();
     for (pod, words) in cases {
         let answer = created(cluster, &pod).await?;
         ensure(answer.code == 422 && answer.text.contains(words), || {
             format!("{pod}: {} {}, not {words:?}", answer.code, answer.text)
         })?;
+        refusals.push_str(answer.json()["message"].as_str().unwrap_or_default());
+    }
+    for rule in rules()? {
+        ensure(refusals.contains(&rule), || format!("no pod was refused because {rule:?}"))?;
     }
     // Manifests that `firecamp inject` prepared for an earlier version stay valid.
     let images =
