@@ -286,6 +286,7 @@ async fn endpoint_scenarios(
         wanted,
         endpoint::a_member_without_privileges_keeps_its_address,
         endpoint::a_member_with_a_network_of_its_own_keeps_its_address,
+        endpoint::a_pod_of_no_controller_keeps_the_address_that_its_claim_requests,
         own_network::a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the_cluster,
         own_network::f129_address_follows_into_a_new_sandbox_and_the_agent_restores_what_is_removed,
         names::a_member_has_one_name_in_the_cluster_wherever_it_runs,

@@ -23,6 +23,8 @@ use crate::member::PORT;
 use crate::topology::WORKERS;
 use crate::{Outcome, failed};
 
+/// What a claim requests.
+const REQUESTED: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 121);
 /// A pod whose service ends at its SIGTERM is gone after this long, with or without its agent.
 const USUAL_END: Duration = Duration::from_secs(12);
 
@@ -61,13 +63,18 @@ impl TestCluster<'_> {
         serde_json::from_str(&object).map_err(failed(object))
     }
 
-    /// Starts the only member of a set in a namespace in which no account has a permission.
-    pub(super) async fn start_apart(&self, set: &Set) -> Outcome<Pod> {
+    /// Creates a namespace in which no account has a permission, for pods like those of a set.
+    async fn create_apart(&self, set: &Set) -> Outcome {
         let own = set.firecamp == FirecampContainers::OwnNetwork;
         let level = if own { "restricted" } else { "privileged" };
         let namespace = format!("pod-security.kubernetes.io/enforce={level}");
         self.admin.kubectl(&["create", "namespace", APART]).await?;
-        self.admin.kubectl(&["label", "namespace", APART, &namespace]).await?;
+        self.admin.kubectl(&["label", "namespace", APART, &namespace]).await.map(drop)
+    }
+
+    /// Starts the only member of a set in such a namespace.
+    pub(super) async fn start_apart(&self, set: &Set) -> Outcome<Pod> {
+        self.create_apart(set).await?;
         let place = format!("/apis/apps/v1/namespaces/{APART}/statefulsets");
         self.create_object(&place, &self.manifest_of(set).await?).await?;
         self.wait_ready_in(APART, &format!("{}-0", set.name), None).await
@@ -126,6 +133,42 @@ async fn keeps_its_address(cluster: &TestCluster<'_>, set: Set) -> Outcome {
     cluster.verify_mutations(before, 1)?;
     cluster.cordon(&[&first.node], false).await?;
     cluster.end_apart(&third, &third.node).await
+}
+
+/// A user creates the pod, and creates it again.
+pub(super) async fn a_pod_of_no_controller_keeps_the_address_that_its_claim_requests(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let set = Set { stop: Stop::None, ..with_own_network("single") };
+    cluster.create_apart(&set).await?;
+    let (place, claims) = (PODS.replace(NAMESPACE, APART), CLAIMS.replace(NAMESPACE, APART));
+    let claim = json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "StaticIPClaim",
+        "metadata": { "name": set.name, "namespace": APART },
+        "spec": { "pool": set.pool, "requestedAddress": REQUESTED.to_string() },
+    });
+    cluster.create_object(&claims, &claim).await?;
+    let template = cluster.manifest_of(&set).await?["spec"]["template"].take();
+    let labels = &template["metadata"]["labels"];
+    let metadata = json!({ "name": set.name, "namespace": APART, "labels": labels });
+    let spec = &template["spec"];
+    let object = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
+    cluster.create_object(&place, &object).await?;
+    let first = cluster.wait_ready_in(APART, set.name, None).await?;
+    let held = cluster.wait_held_in(APART, &first).await?;
+    ensure(held.address == REQUESTED, || format!("{held:?}"))?;
+    cluster.cordon(&[&first.node], true).await?;
+    let before = cluster.last_call()?;
+    cluster.delete_pod(APART, set.name).await?;
+    cluster.create_object(&place, &object).await?;
+    let second = cluster.wait_ready_in(APART, set.name, Some(&first)).await?;
+    let moved = cluster.wait_held_in(APART, &second).await?;
+    let same = moved.address == REQUESTED && second.node != first.node;
+    ensure(same && moved.epoch > held.epoch, || format!("{moved:?} after {held:?}"))?;
+    cluster.verify_mutations(before, 1)?;
+    cluster.cordon(&[&first.node], false).await?;
+    cluster.end_apart(&second, &second.node).await
 }
 
 impl TestCluster<'_> {
