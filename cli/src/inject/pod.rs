@@ -144,7 +144,10 @@ pub fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> 
         list(spec, "initContainers")?.insert(0, container);
     }
     if !has_named(spec, "volumes", ADDRESS_VOLUME) {
-        list(spec, "volumes")?.push(json!({ "name": ADDRESS_VOLUME, "emptyDir": {} }));
+        // Cluster Autoscaler keeps nodes whose pods have volumes on disk. This one is written again
+        // at each start of the pod.
+        let medium = json!({ "medium": "Memory" });
+        list(spec, "volumes")?.push(json!({ "name": ADDRESS_VOLUME, "emptyDir": medium }));
     }
     for containers in ["containers", "initContainers"] {
         for container in list(spec, containers)? {

@@ -3,7 +3,7 @@
 use clap::{Arg, Command, CommandFactory};
 use firecamp_core::contract::env;
 use firecamp_core::contract::event::Notice;
-use firecamp_core::contract::exit::{Exit, by_command};
+use firecamp_core::contract::exit::{CheckExit, Exit, by_command};
 
 use crate::flags::{AgentFlags, InitFlags, StopFlags};
 
@@ -34,10 +34,12 @@ fn commands() -> String {
                     first table, if it cannot do its work, or with:\n\n\
                     | Command | Code | Meaning |\n| --- | ---: | --- |\n"
         .to_owned();
-    for (command, codes) in by_command() {
+    let checks = CheckExit::ALL.map(|end| (end.code(), end.meaning())).to_vec();
+    let checks = ("`firecamp doctor`, `explain`, `node`, `status`".to_owned(), checks);
+    let others = by_command().map(|(command, codes)| (format!("`firecamp {command}`"), codes));
+    for (command, codes) in [checks].into_iter().chain(others) {
         for (code, meaning) in codes {
-            let row = [format!("`firecamp {command}`"), code.to_string(), cell(meaning)];
-            text.push_str(&format_row(&row));
+            text.push_str(&format_row(&[command.clone(), code.to_string(), cell(meaning)]));
         }
     }
     text

@@ -11,7 +11,7 @@ const OPEN: [(&str, &str); 4] = [
     ("firecamp-member", "events"),
     ("firecamp-agent", "events"),
     ("firecamp-agent", "tokenreviews"),
-    ("firecamp-agent-holder", "staticippools/status"),
+    ("firecamp-agent-leader", "staticippools/status"),
 ];
 
 fn policies(kind: &str) -> Vec<Value> {
