@@ -139,11 +139,7 @@ pub(super) async fn kafka_example(cluster: &TestCluster<'_>, guide: &Guide) -> O
     for (number, worker) in WORKERS.iter().enumerate() {
         cluster.volume(&format!("broker-{number}"), "100Gi", worker.name).await?;
     }
-    let rights = "kubectl create namespace kafka\n\
-        helm upgrade firecamp deploy/chart/firecamp --namespace firecamp-system \
-        --reset-then-reuse-values --set 'members.namespaces={kafka}'";
-    guide.run("permissions for members in namespace kafka", rights).await?;
-    apply(guide, "kafka.yaml", Releaser::Pod).await?;
+    apply(guide, "kafka.yaml", Releaser::Agent).await?;
     let mut pods = Vec::new();
     let mut places = BTreeSet::new();
     for name in ["kafka-0", "kafka-1", "kafka-2"] {

@@ -29,10 +29,9 @@ const SERVICES: [Service; 3] = [
         programs: &[(
             "etc/kafka/docker/run",
             "set -e; mkdir -p \"$KAFKA_LOG_DIRS\"; echo $KAFKA_NODE_ID >$KAFKA_LOG_DIRS/node\n\
-             client=${KAFKA_LISTENERS#CLIENT://}\n\
-             [ \"CLIENT://${client%%,*}\" = \"$KAFKA_ADVERTISED_LISTENERS\" ]\n\
-             [ \"${client#*,}\" = CONTROLLER://:9093 ]\n\
-             exec /clusterbox serve \"${client%%:*}\" --port 9092 --also 0.0.0.0:9093",
+             [ \"$KAFKA_LISTENERS\" = CLIENT://:9092,CONTROLLER://:9093 ]\n\
+             [ \"$KAFKA_ADVERTISED_LISTENERS\" = \"CLIENT://$(cat /run/firecamp.io/address):9092\" ]\n\
+             exec /clusterbox serve 0.0.0.0 --port 9092 --also 0.0.0.0:9093",
         )],
     },
     Service {
