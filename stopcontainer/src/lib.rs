@@ -62,16 +62,16 @@ async fn fixed(config: &EndpointStop, signals: &Signals) -> Result<u64, Report> 
         }
         held = config.client.epoch() => held,
     };
-    let epoch = held.map(Option::unwrap_or_default);
-    match &epoch {
-        Ok(epoch) => tracing::info!(epoch, "this pod's epoch is known, waiting for SIGTERM"),
+    match &held {
+        Ok(Some(epoch)) => tracing::info!(epoch, "this pod's epoch is known, waiting for SIGTERM"),
+        Ok(None) => tracing::info!("this pod holds no address, waiting for SIGTERM"),
         Err(unknown) => tracing::warn!(
             error = unknown.message,
             "this pod's epoch is not known, waiting for SIGTERM without releasing then"
         ),
     }
     signals.awaited.cancelled().await;
-    epoch
+    held.map(Option::unwrap_or_default)
 }
 
 async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report> {

@@ -307,7 +307,7 @@ async fn f123_connections_beyond_the_limit_are_closed_and_the_others_end() {
 }
 
 #[tokio::test]
-async fn f123_clients_that_do_not_read_their_responses_hold_no_connection() {
+async fn clients_that_do_not_read_their_responses_hold_no_connection() {
     asking(async |asking| {
         let token = header(format!("Bearer {TOKEN}").as_bytes());
         let mut silent = Vec::new();

@@ -144,8 +144,8 @@ pub fn inject_pod(pod: &mut Value, settings: &Settings) -> Result<bool, String> 
         list(spec, "initContainers")?.insert(0, container);
     }
     if !has_named(spec, "volumes", ADDRESS_VOLUME) {
-        // Cluster Autoscaler keeps nodes whose pods have volumes on disk. This one is written again
-        // at each start of the pod.
+        // Cluster Autoscaler keeps nodes whose pods have an emptyDir on disk. This one is written
+        // again at each start of the pod.
         let medium = json!({ "medium": "Memory" });
         list(spec, "volumes")?.push(json!({ "name": ADDRESS_VOLUME, "emptyDir": medium }));
     }

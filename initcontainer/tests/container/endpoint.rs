@@ -62,8 +62,8 @@ fn an_address_that_the_agent_has_attached_is_written_to_the_file() {
     let ended = run.arg("--timeout=60s").end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let report = ended.report();
-    let said = ["result", "address", "eni", "path"].map(|name| report[name].as_str().unwrap());
-    assert_eq!(said, ["succeeded", "10.0.0.7", "eni-0fedcba9876543210", "moved"]);
+    let reported = ["result", "address", "eni", "path"].map(|name| report[name].as_str().unwrap());
+    assert_eq!(reported, ["succeeded", "10.0.0.7", "eni-0fedcba9876543210", "moved"]);
     assert_eq!(report["epoch"], 4);
     assert_eq!(file.read().unwrap().trim(), "10.0.0.7");
     for text in ["attach.3", "the record is ours", "the metadata service"] {

@@ -31,11 +31,12 @@ pub fn exit_codes() -> String {
 /// The exit codes of the commands of `firecamp`.
 fn commands() -> String {
     let mut text = "\n## The firecamp command\n\nEach [command](cli.md) exits with a code of the \
-                    first table, if it cannot do its work, or with:\n\n\
+                    first table, if it cannot do its work, or with one of these. `firecamp \
+                    status` and\n`firecamp support-bundle` list theirs with `--help`.\n\n\
                     | Command | Code | Meaning |\n| --- | ---: | --- |\n"
         .to_owned();
     let checks = CheckExit::ALL.map(|end| (end.code(), end.meaning())).to_vec();
-    let checks = ("`firecamp doctor`, `explain`, `node`, `status`".to_owned(), checks);
+    let checks = ("`firecamp doctor`, `explain`, `node`, `service status`".to_owned(), checks);
     let others = by_command().map(|(command, codes)| (format!("`firecamp {command}`"), codes));
     for (command, codes) in [checks].into_iter().chain(others) {
         for (code, meaning) in codes {

@@ -74,7 +74,7 @@ fn f142_a_sidecar_that_does_not_know_its_epoch_releases_nothing() {
 }
 
 #[test]
-fn a_sidecar_without_a_token_says_so_and_does_not_end_before_its_pod() {
+fn a_sidecar_without_a_token_reports_it_and_does_not_end_before_its_pod() {
     let agent = ScriptedAgent::with(&[(OK, &[parked()])]);
     let sidecar = agent.asked_by(STOP).set("FIRECAMP_TOKEN_FILE", "/nonexistent/token").start();
     sidecar.wait_for_log("waiting for SIGTERM");
