@@ -16,7 +16,10 @@ pub(crate) struct ScriptedAgent(Server);
 impl ScriptedAgent {
     /// An agent with these answers, a status and lines each; further requests get the last one.
     pub(crate) fn with(answers: &[(&'static str, &[Value])]) -> Self {
-        let text = |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = |lines: &[Value]| {
+            let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+            lines.join("\n") + "\n"
+        };
         let answers: VecDeque<(&str, String)> =
             answers.iter().map(|(status, lines)| (*status, text(lines))).collect();
         let answers = Mutex::new(answers);
