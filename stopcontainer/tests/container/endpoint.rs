@@ -7,8 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::STOP;
-use crate::agent::{ScriptedAgent, asking, body, outcome};
-use crate::process::Ended;
+use crate::agent::{ScriptedAgent, asking, body, ended_as, outcome};
 
 const OK: &str = "200 OK";
 
@@ -16,15 +15,6 @@ fn parked() -> Value {
     json!({ "outcome": {
         "reason": "Success", "message": "parked", "address": "10.0.0.7", "path": "parked",
     }})
-}
-
-#[track_caller]
-fn ended_as(ended: &Ended, exit: Exit, text: &str) {
-    assert_eq!(ended.code, Some(exit.code().into()), "{}", ended.stderr);
-    let report = ended.report();
-    assert_eq!(report["reason"], exit.reason());
-    assert!(report["message"].as_str().unwrap().contains(text), "{report}");
-    assert!(!ended.stderr.contains("c2lnbmF0dXJl"), "the log contains the token");
 }
 
 #[test]

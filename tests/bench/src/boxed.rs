@@ -34,7 +34,7 @@ const PER_RUN: Duration = Duration::from_secs(10);
 /// The time limit of everything else.
 const OVERHEAD: Duration = Duration::from_mins(2);
 
-/// Restarts and moves, with the latencies that were observed on AWS.
+/// Restarts and moves, with the latencies of the simulator's model of AWS.
 pub(crate) fn moves(
     tools: &Tools,
     baseline: Option<&(PathBuf, PathBuf)>,

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use firecamp_core::contract::exit::Exit;
 use serde_json::{Value, json};
 
 use crate::http::{Request, Response, Server};
-use crate::process::Run;
+use crate::process::{Ended, Run};
 
 /// The token of the pod, as in its file.
 const TOKEN: &str = "aGVhZGVy.Ym9keQ.c2lnbmF0dXJl";
@@ -65,4 +66,14 @@ pub(crate) fn outcome(reason: &str, message: &str) -> Value {
 /// The body of a request.
 pub(crate) fn body(request: &Request) -> Value {
     serde_json::from_str(&request.body).unwrap()
+}
+
+/// Asserts how the container ended, and that its log has no token.
+#[track_caller]
+pub(crate) fn ended_as(ended: &Ended, exit: Exit, text: &str) {
+    assert_eq!(ended.code, Some(exit.code().into()), "{}", ended.stderr);
+    let report = ended.report();
+    assert_eq!(report["reason"], exit.reason());
+    assert!(report["message"].as_str().unwrap().contains(text), "{report}");
+    assert!(!ended.stderr.contains(TOKEN), "the log contains the token");
 }

@@ -10,7 +10,7 @@ const ABOVE: &str = "\
 
 What FireCamp costs on a real Kubernetes: three nodes in a [VPC in a
 box](../../development/vpcbox.md) on one machine, with the release images, imported beforehand,
-and an EC2 that takes the times that were observed on AWS. `make figures` measures and writes this
+and an EC2 that takes the times of a model. `make figures` measures and writes this
 page.
 
 | | Median | Least | Most | n |
@@ -24,7 +24,7 @@ kubelet starts them one after the other, stops the sidecar last, and notices onl
 a container has started or exited. On the same node nearly all of the difference is this delay, not
 the work of the containers. On another node EC2 moves the address: its data path switches after
 1.2 s at the median, and its metadata service, by which alone the node knows that, lists the address
-after 1 s at the median, but after up to 10 s in the simulated EC2, as observed on AWS. The moves of
+after 1 s at the median, but after up to 10 s, in the model. The moves of
 all kinds differ by these times, and their medians of twelve by seconds from run to run. The rows
 without EC2's own time subtract it: from the arrival of the Assign until data path and metadata
 service show its result. [PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp itself adds. A pod
