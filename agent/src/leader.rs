@@ -189,6 +189,7 @@ impl<C: Cloud + CloudInterfaces + 'static> Outside<C> {
                 tracing::warn!("EC2 unreachable; releasing the Lease to another agent");
             }
             Report::Pools(usage) => self.metrics.set_pools(&usage),
+            Report::PassEnded(took) => self.metrics.passed(took),
             Report::PassOverdue(operation) => {
                 tracing::warn!(%operation, "pass exceeds its time limit; planning again");
             }

@@ -96,7 +96,9 @@ async fn respond<W: Environment<Registry = AnyRegistry>>(
             let reason = refusal.report.exit.reason();
             tracing::info!(from = %from.ends.0, reason, error = refusal.report.message, "request refused");
             endpoint.metrics.refused(reason);
-            (refusal.response(), None)
+            let response = refusal.response();
+            endpoint.refused(refusal);
+            (response, None)
         }
     }
 }

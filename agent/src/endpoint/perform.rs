@@ -8,6 +8,7 @@ use firecamp_core::attach::AttachInput;
 use firecamp_core::contract::endpoint::{LONGEST_RELEASE, RESPONSE_WITHIN};
 use firecamp_core::contract::event::Notice;
 use firecamp_core::contract::{api, timing};
+use firecamp_core::endpoint::Request;
 use firecamp_core::ids::{Epoch, NodeName};
 use firecamp_core::ports::{AskingPod, Cloud, Registry as _, ReviewedPod, SocketScope};
 use firecamp_core::record::{MemberRecords, State, StaticIp};
@@ -187,13 +188,27 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
 
     fn ended(&self, program: &'static str, by: ReviewedPod, report: Report, took: Duration) {
         let reason = report.exit.reason();
-        let (kind, notice) = if program == api::INIT {
-            ("attach", container_events::of_attach(&report))
-        } else {
-            ("release", container_events::of_release(&report))
-        };
+        let kind = if program == api::INIT { "attach" } else { "release" };
         self.metrics.ended(kind, reason, took);
         tracing::info!(kind, reason, message = report.message, "request of a pod ended");
+        self.write_event(program, by, report);
+    }
+
+    /// Writes the Event of a request that is not served.
+    pub(super) fn refused(&self, refusal: Refusal) {
+        match refusal.in_vain() {
+            Some((Request::Attach, by, report)) => self.write_event(api::INIT, by, report),
+            Some((Request::Release, by, report)) => self.write_event(api::STOP, by, report),
+            Some((Request::Address, ..)) | None => {}
+        }
+    }
+
+    fn write_event(&self, program: &'static str, by: ReviewedPod, report: Report) {
+        let notice = if program == api::INIT {
+            container_events::of_attach(&report)
+        } else {
+            container_events::of_release(&report)
+        };
         let Some(notice) = notice else { return };
         if self.events.try_send(PodEvent { by, program, notice, report }).is_err() {
             tracing::warn!("Event dropped: too many wait to be written");

@@ -52,11 +52,24 @@ impl<W: Environment<Registry = AnyRegistry>> Drop for Turn<W> {
 pub(super) struct Refusal {
     status: StatusCode,
     pub(super) report: Report,
+    /// Whose request it was, once that is known.
+    asked: Option<(Request, ReviewedPod)>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, exit: Exit, message: impl Into<String>) -> Self {
-        Self { status, report: Report::new(exit, message) }
+        Self::of(status, Report::new(exit, message))
+    }
+
+    fn of(status: StatusCode, report: Report) -> Self {
+        Self { status, report, asked: None }
+    }
+
+    /// What the pod asked for in vain, if no later request of this run will be served.
+    pub(super) fn in_vain(self) -> Option<(Request, ReviewedPod, Report)> {
+        let is_final = [StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST].contains(&self.status);
+        let (request, by) = self.asked.filter(|_| is_final)?;
+        Some((request, by, self.report))
     }
 
     /// It cannot be served, whoever asks.
@@ -80,7 +93,7 @@ impl Refusal {
         } else {
             StatusCode::FORBIDDEN
         };
-        Self { status, report: Report::from(why) }
+        Self::of(status, Report::from(why))
     }
 
     /// The client repeats a request that comes too early, and for some seconds one from a pod about
@@ -121,7 +134,6 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
     from: Peer,
 ) -> Result<Admitted<W>, Refusal> {
     let (asked, token) = read_request(request).await.map_err(|why| Refusal::bad(&why))?;
-    let kind = asked.request();
     if !endpoint.limits.borrow_mut().review(from.source, endpoint.now()) {
         return Err(Refusal::busy("this source shows too many tokens"));
     }
@@ -132,13 +144,28 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, Exit::TokenRefused, why));
         }
     };
+    let asker = (asked.request(), by.clone());
+    let served = Box::pin(served(endpoint, asked, by, from)).await;
+    served.map_err(|refusal| Refusal { asked: Some(asker), ..refusal })
+}
+
+/// Decides whether the request of this pod is served.
+async fn served<W: Environment<Registry = AnyRegistry>>(
+    endpoint: &Rc<Endpoint<W>>,
+    asked: Asked,
+    by: ReviewedPod,
+    from: Peer,
+) -> Result<Admitted<W>, Refusal> {
+    let kind = asked.request();
+    let registry = &endpoint.systems.registry;
     let claimed = async {
         if kind == Request::Attach { has_claim(registry, &by.member).await } else { Ok(false) }
     };
     let (pod, claimed) = tokio::join!(registry.asking_pod(&by.member), claimed);
     let pod = pod.map_err(|why| Refusal::unread(&why))?;
     let Served { node, pod_networks, .. } = &endpoint.served;
-    let at = Arrival { node, from: IpAddr::V4(*from.ends.0.ip()), pod_networks: *pod_networks };
+    let [its, own] = [from.ends.0, from.ends.1].map(|end| IpAddr::V4(*end.ip()));
+    let at = Arrival { node, endpoint: own, from: its, pod_networks: *pod_networks };
     admit(kind, &by, pod.as_ref(), at).map_err(Refusal::not_admitted)?;
     let labelled = pod.as_ref().map_or(Ok(None), |pod| pod.pool.clone());
     let pool = if kind == Request::Attach {

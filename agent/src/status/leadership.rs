@@ -1,6 +1,8 @@
 //! Metrics that only the leader reports.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use firecamp_controllers::leader::Usage;
 use firecamp_core::ids::PoolName;
@@ -21,6 +23,7 @@ struct Pools {
 #[derive(Debug, Clone)]
 pub(crate) struct LeadershipMetrics {
     acts: Gauge,
+    pass: Gauge<f64, AtomicU64>,
     total: Family<Pools, Gauge>,
     free: Family<Pools, Gauge>,
 }
@@ -29,6 +32,7 @@ impl LeadershipMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
         Self {
             acts: add(registry, "leader", Gauge::default()),
+            pass: add(registry, "leader_pass_duration_seconds", Gauge::default()),
             total: add(registry, "pool_addresses", Family::default()),
             free: add(registry, "pool_free_addresses", Family::default()),
         }
@@ -37,6 +41,11 @@ impl LeadershipMetrics {
     /// This agent became the leader.
     pub(crate) fn begins(&self) {
         self.acts.set(1);
+    }
+
+    /// A pass over the cluster has ended.
+    pub(crate) fn passed(&self, took: Duration) {
+        self.pass.set(took.as_secs_f64());
     }
 
     /// Sets the usage of the pools.
@@ -52,6 +61,7 @@ impl LeadershipMetrics {
     /// This agent is no longer the leader: removes the metrics of the pools.
     pub(crate) fn ends(&self) {
         self.acts.set(0);
+        self.pass.set(0.0);
         self.clear();
     }
 

@@ -34,7 +34,7 @@ const fn alpha(
 }
 
 /// The agent's own metrics.
-pub(crate) const METRICS: [Described; 43] = [
+pub(crate) const METRICS: [Described; 44] = [
     stable("build", "info", &["version"], "Version of the agent"),
     stable("attached_addresses", "gauge", &[], "Addresses attached to this node"),
     stable("missing_addresses", "gauge", &[], "Attached addresses missing from the kernel"),
@@ -56,6 +56,12 @@ pub(crate) const METRICS: [Described; 43] = [
     ),
     stable("registry_synced", "gauge", &[], "1 if the view of the registry is up to date"),
     stable("leader", "gauge", &[], "1 if this agent is the leader of the cluster"),
+    alpha(
+        "leader_pass_duration_seconds",
+        "gauge",
+        &[],
+        "Duration of the leader's last pass over the cluster; 0 if another agent leads",
+    ),
     stable("pool_addresses", "gauge", &["pool"], "Addresses of a pool, reported by the leader"),
     stable("pool_free_addresses", "gauge", &["pool"], "Addresses of a pool without a StaticIP"),
     stable("preflight_blocking_conditions", "gauge", &[], "Failing blocking preflight checks"),

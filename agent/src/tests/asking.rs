@@ -9,7 +9,7 @@ use firecamp_run::endpoint::{DrainScope, EndpointClient, ReleaseRequest};
 use firecamp_run::report::Report;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -81,6 +81,20 @@ impl Asking<'_> {
         self.node.server.set_pod("prod", "redis-0", pod);
     }
 
+    /// Waits for an Event with this reason.
+    pub(super) async fn event(&self, reason: &str) -> Value {
+        let written = async {
+            loop {
+                let mut events = self.node.server.all("events").into_iter();
+                if let Some(found) = events.find(|event| event["reason"] == reason) {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(WITHIN, written).await.unwrap()
+    }
+
     pub(super) fn metric(&self, line: &str) -> u64 {
         let text = self.status.metrics().unwrap();
         let found = text.lines().find_map(|have| have.strip_prefix(line)?.strip_prefix(' '));
@@ -90,7 +104,14 @@ impl Asking<'_> {
 
 /// Sends bytes, and reads the response until the endpoint closes the connection.
 pub(super) async fn raw(at: SocketAddr, bytes: Vec<u8>) -> String {
-    let mut stream = TcpStream::connect(at).await.unwrap();
+    raw_from(Ipv4Addr::UNSPECIFIED, at, bytes).await
+}
+
+/// The same from this source address.
+pub(super) async fn raw_from(source: Ipv4Addr, at: SocketAddr, bytes: Vec<u8>) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((source, 0).into()).unwrap();
+    let mut stream = socket.connect(at).await.unwrap();
     // The endpoint may close it before everything is sent.
     stream.write_all(&bytes).await.ok();
     let mut response = Vec::new();

@@ -48,15 +48,7 @@ async fn a_pod_with_a_token_attaches_its_address_and_reads_it() {
 async fn an_attach_writes_an_event_in_the_name_of_the_init_container() {
     asking(async |asking| {
         assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success);
-        let events = || asking.node.server.all("events");
-        let written = async {
-            while events().is_empty() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(WITHIN, written).await.unwrap();
-        let event = events().remove(0);
-        assert_eq!(event["reason"], "AddressAttached");
+        let event = asking.event("AddressAttached").await;
         assert_eq!(event["reportingController"], "firecamp.io/initcontainer");
         assert_eq!(event["regarding"]["uid"], POD);
     })
@@ -189,6 +181,10 @@ async fn a_new_member_needs_a_pool_that_allows_its_namespace() {
             assert!(report.message.contains("pool a does not allow namespace prod"), "{report:?}");
         }
         assert_eq!(server.all("staticipclaims").len(), 1, "no claim was created");
+        let event = asking.event("AddressAttachFailed").await;
+        assert_eq!(event["regarding"]["uid"], OTHER_POD);
+        let note = event["note"].as_str().unwrap();
+        assert!(note.starts_with("NamespaceNotAllowed (27): pool a does not allow"), "{note}");
         assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success, "who has a claim may go on");
         let own = json!({ "from": "Selector", "selector": { "matchLabels": { "team": "data" } } });
         allow(own);

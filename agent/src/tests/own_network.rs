@@ -1,12 +1,11 @@
 //! Pods with a network of their own at the endpoint. The simulated kernel has no such network.
 
+use std::net::Ipv4Addr;
+
 use firecamp_core::contract::exit::Exit;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpSocket;
-use tokio::time::timeout;
 
-use super::asking::{TOKEN, WITHIN, asking, asking_of, raw};
+use super::asking::{TOKEN, asking, asking_of, raw, raw_from};
 use super::harness::{ELSEWHERE, POD};
 
 fn own() -> Value {
@@ -59,20 +58,32 @@ async fn a_pod_asks_again_until_the_kubelet_has_reported_its_address() {
 }
 
 #[tokio::test]
+async fn f127_the_token_of_a_pod_with_host_network_is_refused_from_another_network() {
+    for pod_networks in [false, true] {
+        asking_of(pod_networks, async |asking| {
+            let another: Ipv4Addr = "127.0.0.7".parse().unwrap();
+            let response = raw_from(another, asking.at, request()).await;
+            assert!(response.starts_with("HTTP/1.1 401 "), "{response}");
+            assert!(response.contains("the request is from 127.0.0.7"), "{response}");
+            let response = raw(asking.at, request()).await;
+            assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn f134_connections_of_other_machines_are_closed_whatever_they_show() {
     asking(async |asking| {
-        let head = format!("host: a\r\nauthorization: Bearer {TOKEN}");
-        let request = format!("GET /v1/address HTTP/1.1\r\n{head}\r\n\r\n");
-        let here = raw(asking.at, request.clone().into_bytes()).await;
+        let here = raw(asking.at, request()).await;
         assert!(here.starts_with("HTTP/1.1 "), "{here}");
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((ELSEWHERE, 0).into()).unwrap();
-        let mut stream = socket.connect(asking.at).await.unwrap();
-        stream.write_all(request.as_bytes()).await.ok();
-        let mut response = Vec::new();
-        timeout(WITHIN, stream.read_to_end(&mut response)).await.unwrap().ok();
-        assert_eq!(response, b"");
+        assert_eq!(raw_from(ELSEWHERE, asking.at, request()).await, "");
         assert_eq!(asking.metric("firecamp_agent_endpoint_refused_connections_total"), 1);
     })
     .await;
+}
+
+fn request() -> Vec<u8> {
+    let head = format!("host: a\r\nauthorization: Bearer {TOKEN}");
+    format!("GET /v1/address HTTP/1.1\r\n{head}\r\n\r\n").into_bytes()
 }

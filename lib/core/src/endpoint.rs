@@ -29,6 +29,8 @@ pub enum Request {
 pub struct Arrival<'a> {
     /// The node of the agent.
     pub node: &'a NodeName,
+    /// The endpoint's address. Connections from the node's own network have it as their source.
+    pub endpoint: IpAddr,
     /// The source address of the connection.
     pub from: IpAddr,
     /// Whether the agent serves pods with a network of their own.
@@ -46,41 +48,51 @@ pub fn admit(
     found: Option<&AskingPod>,
     at: Arrival<'_>,
 ) -> Result<(), Failure> {
-    let Arrival { node, from, pod_networks } = at;
     let ReviewedPod { member, pod, .. } = reviewed;
     let own = found.filter(|found| found.pod == *pod);
     if request == Request::Attach && own.is_none() {
         let text = format!("pod {member} with UID {pod} is gone");
         return Err(refused(Exit::Superseded, text));
     }
+    on_this_node(reviewed, own, at.node)?;
+    own.map_or(Ok(()), |own| from_its_network(reviewed, own, at))
+}
+
+fn on_this_node(
+    reviewed: &ReviewedPod,
+    own: Option<&AskingPod>,
+    node: &NodeName,
+) -> Result<(), Failure> {
     // A pod never changes its node, so both agree unless one of them is wrong.
     let nodes = [reviewed.node.as_ref(), own.and_then(|pod| pod.node.as_ref())];
     let known = nodes.iter().any(Option::is_some);
     if !known || nodes.iter().flatten().any(|its| *its != node) {
         let its = nodes.iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
         let its = if known { its.join(" or ") } else { "an unknown node".to_owned() };
+        let member = &reviewed.member;
         let text = format!("pod {member} is on {its}, and this is the agent of {node}");
         return Err(refused(Exit::TokenRefused, text));
     }
-    match own {
-        Some(own) if !own.host_network && !pod_networks => {
-            let text = format!(
-                "pod {member} has a network of its own, which this agent may not enter: set \
-                 hostNetwork: true, or the chart's value endpoint.podNetworks.clusterCIDRs"
-            );
-            Err(refused(Exit::NodeUnsuitable, text))
-        }
-        Some(own) if !own.host_network => from_its_network(reviewed, own, from),
-        Some(_) | None => Ok(()),
-    }
+    Ok(())
 }
 
-/// A token that another pod shows is refused: its connection comes from another address.
+/// A token that another pod shows is refused: its connection comes from another network.
 fn from_its_network(
     ReviewedPod { member, .. }: &ReviewedPod,
     own: &AskingPod,
-    from: IpAddr,
+    Arrival { endpoint, from, pod_networks, .. }: Arrival<'_>,
 ) -> Result<(), Failure> {
+    if own.host_network {
+        let text = format!("pod {member} has hostNetwork, and the request is from {from}");
+        return if from == endpoint { Ok(()) } else { Err(refused(Exit::TokenRefused, text)) };
+    }
+    if !pod_networks {
+        let text = format!(
+            "pod {member} has a network of its own, which this agent may not enter: set \
+             hostNetwork: true, or the chart's value endpoint.podNetworks.clusterCIDRs"
+        );
+        return Err(refused(Exit::NodeUnsuitable, text));
+    }
     if own.ips.is_empty() {
         let text = format!("the kubelet has not reported the address of pod {member} yet");
         return Err(refused(Exit::AgentUnavailable, text));
@@ -126,6 +138,7 @@ mod tests {
         }
     }
 
+    const ENDPOINT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 196, 96));
     const ITS_IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 244, 1, 5));
 
     fn ends(request: Request, on: Option<&str>, found: Option<&AskingPod>) -> Option<Exit> {
@@ -138,8 +151,17 @@ mod tests {
         found: Option<&AskingPod>,
         pod_networks: bool,
     ) -> Option<Exit> {
-        let node = node("n1");
-        let at = Arrival { node: &node, from: ITS_IP, pod_networks };
+        let from = if found.is_some_and(|pod| !pod.host_network) { ITS_IP } else { ENDPOINT };
+        ends_from(request, reviewed, found, (from, pod_networks))
+    }
+
+    fn ends_from(
+        request: Request,
+        reviewed: &ReviewedPod,
+        found: Option<&AskingPod>,
+        (from, pod_networks): (IpAddr, bool),
+    ) -> Option<Exit> {
+        let at = Arrival { node: &node("n1"), endpoint: ENDPOINT, from, pod_networks };
         admit(request, reviewed, found, at).err().map(|failure| failure.exit)
     }
 
@@ -182,6 +204,19 @@ mod tests {
             let ends = |on| ends_with(request, &reviewed(Some("n1")), Some(&own), on);
             assert_eq!(ends(true), None);
             assert_eq!(ends(false), Some(Exit::NodeUnsuitable));
+        }
+    }
+
+    #[test]
+    fn f127_a_token_of_a_pod_with_host_network_is_refused_from_any_other_network() {
+        let found = pod("uid-1", Some("n1"));
+        for request in ALL {
+            for pod_networks in [false, true] {
+                let ends =
+                    |from| ends_from(request, &reviewed(None), Some(&found), (from, pod_networks));
+                assert_eq!(ends(ITS_IP), Some(Exit::TokenRefused), "{request:?}");
+                assert_eq!(ends(ENDPOINT), None, "{request:?}");
+            }
         }
     }
 

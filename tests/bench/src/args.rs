@@ -119,9 +119,9 @@ pub(crate) struct ScaleArguments {
     #[arg(long, env = "FIRECAMP_BENCH_SCALE", value_name = "FACTOR", default_value = "1",
         value_parser = Fleet::scaled)]
     pub(crate) scale: Fleet,
-    /// How long the agents are measured at rest; a page needs 3 minutes, because the leader lists
-    /// EC2 in each
-    #[arg(long, env = "FIRECAMP_BENCH_MINUTES", value_name = "N", default_value_t = 10,
+    /// How long the agents are measured at rest; a page needs 15 minutes, because each agent lists
+    /// its objects again within them
+    #[arg(long, env = "FIRECAMP_BENCH_MINUTES", value_name = "N", default_value_t = 15,
         value_parser = clap::value_parser!(u32).range(1..=60))]
     pub(crate) minutes: u32,
     /// Leave out the round in which lists come from etcd

@@ -50,9 +50,11 @@ use crate::samples::{Samples, progress};
 use crate::shipped::Shipped;
 use crate::stats::Spread;
 
-/// The fewest minutes at rest for a page and for figures of EC2 calls: the leader lists EC2 once a
-/// minute.
-pub(crate) const SHORTEST: u32 = 3;
+/// The fewest minutes at rest for a page: every agent lists its objects again 10 to 15 minutes after
+/// its start, and the leader those of the cluster.
+pub(crate) const PAGE: u32 = 15;
+/// The fewest minutes at rest for figures of EC2 calls: the leader lists EC2 once a minute.
+const SHORTEST: u32 = 3;
 /// Set if a round has failed, or its leader made no call to EC2 or lost its Lease. The run
 /// fails at its end, when the results are written.
 const INCOMPLETE: &str = "incomplete";
@@ -121,8 +123,8 @@ fn page_file(arguments: &ScaleArguments) -> Result<Option<PathBuf>, Failure> {
         arguments.scale.is_whole() && arguments.images.is_some() && !arguments.cached_only;
     let standard = complete.then(|| crate::page::root().join(page::PAGE));
     let file = arguments.page.clone().or(standard);
-    if file.is_some() && arguments.minutes < SHORTEST {
-        let why = format!("a page needs {SHORTEST} minutes: the leader lists EC2 in each");
+    if file.is_some() && arguments.minutes < PAGE {
+        let why = format!("a page needs {PAGE} minutes: agents list their objects within them");
         return Err(Failure::new(why));
     }
     Ok(file)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Member, PoolName, SubnetId};
@@ -73,4 +74,6 @@ pub enum Report {
     Pools(BTreeMap<PoolName, Usage>),
     /// The pass takes too long to start this operation.
     PassOverdue(Box<Operation>),
+    /// A pass over the whole cluster has ended, and took this long.
+    PassEnded(Duration),
 }

@@ -35,8 +35,9 @@ pub(super) struct Term {
     names: Option<Names>,
     /// The running pass.
     pass: Option<Pass>,
-    /// When the next pass of the whole cluster is due.
+    /// When the next pass of the whole cluster is due, and when the last one began.
     next_pass: Moment,
+    pass_begun: Moment,
     /// A gated pod, or a claim while there is one, has changed since the last pass looked.
     gates_changed: bool,
     is_over: bool,
@@ -54,6 +55,7 @@ impl Term {
             lists: Ec2Lists::new(now),
             pass: None,
             next_pass: now,
+            pass_begun: now,
             gates_changed: false,
             is_over: false,
         }
@@ -130,6 +132,7 @@ impl Term {
         if now < self.next_pass {
             self.ask(Scope::GatedPods, holds, now, effects);
         } else if self.cache.view().is_some() {
+            self.pass_begun = now;
             self.start(Pass::Identifying, PassStep::Identify, effects);
         } else {
             self.next_pass = now.plus(FIRST_PASS_POLL);
@@ -285,6 +288,7 @@ impl Term {
         }
         if scope == Scope::Cluster {
             self.next_pass = now.plus(timing::PASS_EVERY);
+            effects.push(Effect::Report(Report::PassEnded(now.since(self.pass_begun))));
         }
         if self.is_ec2_unreachable() {
             self.end(effects);

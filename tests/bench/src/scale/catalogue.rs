@@ -77,10 +77,9 @@ pub(super) const ALL: &[Entry] = &[
     entry("pod.cpu", CHANGES, "a pod's status: CPU time of the API server", "ms"),
     entry("pod.network", CHANGES, "… bytes of the API server", "KiB"),
     entry("leader.list", LEADER, "first list of all objects", "s").at_most(20.0),
-    entry("leader.pass", LEADER, "from its election until its first pass knows the cluster", "s")
-        .at_most(30.0),
+    entry("leader.pass", LEADER, "its first pass, after that", "s").at_most(30.0),
     entry("leader.memory", LEADER, "memory", "MiB").at_most(64.0),
-    entry("leader.peak", LEADER, "… its peak", "MiB"),
+    entry("leader.peak", LEADER, "… its peak, in lists too", "MiB"),
     entry("leader.cpu", LEADER, "CPU time at rest, of one core", "%"),
     entry("leader.requests", LEADER, "requests to the API server at rest", "/min"),
     entry("leader.writes", LEADER, "… that write other objects than Leases", "/min").at_most(0.0),

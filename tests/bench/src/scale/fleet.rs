@@ -47,12 +47,6 @@ impl Fleet {
         Ok(Self { nodes, real: (nodes / 10).max(2) })
     }
 
-    /// The first tenth of the nodes, with as large a part of real agents.
-    pub(crate) fn tenth(self) -> Self {
-        let nodes = (self.nodes / 10).max(FEWEST);
-        Self { nodes, real: (nodes / 10).max(2) }
-    }
-
     pub(crate) fn is_whole(self) -> bool {
         self.nodes == MOST
     }
@@ -231,8 +225,6 @@ mod tests {
         assert_eq!(Fleet::scaled("1").unwrap(), Fleet { nodes: 1000, real: 100 });
         assert_eq!(Fleet::scaled("0.1").unwrap(), Fleet { nodes: 100, real: 10 });
         assert_eq!(Fleet::scaled("0.01").unwrap(), Fleet { nodes: 10, real: 2 });
-        assert_eq!(Fleet::scaled("1").unwrap().tenth(), Fleet::scaled("0.1").unwrap());
-        assert_eq!(Fleet::scaled("0.01").unwrap().tenth(), Fleet { nodes: 4, real: 2 });
         for wrong in ["", "2", "0.001", "0.0001", "-1", "x", "0.1e1"] {
             assert!(Fleet::scaled(wrong).is_err(), "{wrong}");
         }

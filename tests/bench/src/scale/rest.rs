@@ -113,7 +113,7 @@ fn ec2(run: &mut ScaleRun, node: Node, since: usize, seconds: f64, prefix: &str)
         progress(&why.to_string());
         run.samples.add(INCOMPLETE, 1.0);
     }
-    let fleet = run.running;
+    let fleet = run.plan.fleet;
     let others = f64::from(fleet.nodes.saturating_sub(1)) / f64::from(fleet.real - 1);
     let figures = [
         ("rest.ec2", (count(true, false) + count(false, false) * others) / seconds),
@@ -136,7 +136,7 @@ fn requests(
 ) -> Result<(), Failure> {
     let events = audit::read(&run.control.audit(), [since, to], |_node| true)?;
     let names = |nodes: Vec<Node>| nodes.into_iter().map(Node::name).collect::<BTreeSet<_>>();
-    let fleet = run.running;
+    let fleet = run.plan.fleet;
     let real = names(fleet.real().filter(|node| *node != leader).collect());
     let replayed = names(fleet.replayed().collect());
     let compared = compare(&events, &real, &replayed);
@@ -169,7 +169,7 @@ pub(super) async fn changes(
     servers: &Servers,
     rest: &Work,
 ) -> Result<(), Failure> {
-    let (fleet, rate) = (run.running, RATE);
+    let (fleet, rate) = (run.plan.fleet, RATE);
     let Some(counts) = run.replays.as_ref().map(|replays| replays.counts.clone()) else {
         return Err(Failure::new("no agent is replayed"));
     };

@@ -23,12 +23,10 @@ use crate::samples::progress;
 /// How long all agents may take to list their objects, and an agent to lead.
 const PATIENCE: Duration = Duration::from_mins(20);
 const PAUSE: Duration = Duration::from_millis(200);
-/// The metric that the leader sets in a pass when it has listed what it needs, before its queries.
-const POOLS: &str = "firecamp_agent_pool_addresses";
+/// The metric that the leader sets at the end of a pass.
+const PASS: &str = "firecamp_agent_leader_pass_duration_seconds";
 
-/// Measures a round, with lists from the API server's cache or from etcd. From etcd each list of an
-/// agent reads all objects of its kind, so only a tenth of the agents run: 1,000 agents would read
-/// 100 million pods.
+/// Measures a round, with pages of lists from the API server's cache or from etcd.
 pub(super) async fn round(
     run: &mut ScaleRun,
     snapshots: bool,
@@ -37,7 +35,6 @@ pub(super) async fn round(
     let prefix = if snapshots { ON } else { OFF };
     progress(&format!("a round with ListFromCacheSnapshot={snapshots}"));
     run.restart(Mode { snapshots, pinned: true }).await?;
-    run.running = if snapshots { run.plan.fleet } else { run.plan.fleet.tenth() };
     run.hold_the_lease().await?;
     let (servers, since) = (run.servers()?, Timestamp::now());
     start(run, &servers, trace, prefix).await?;
@@ -82,7 +79,7 @@ async fn start(
     let before = servers.begin().await?;
     let begun = Instant::now();
     run.start_all(trace).await?;
-    let total = u64::from(run.running.nodes - run.running.real);
+    let total = u64::from(run.plan.fleet.nodes - run.plan.fleet.real);
     loop {
         let synced =
             run.replays.as_ref().map_or(0, |replays| replays.counts.synced.load(Ordering::Relaxed));
@@ -96,7 +93,7 @@ async fn start(
     }
     run.agents.synced(PATIENCE).await?;
     let work: Work = servers.since(&before).await?;
-    let agents = f64::from(run.running.nodes);
+    let agents = f64::from(run.plan.fleet.nodes);
     let mut add = |id: &str, value| run.samples.add(format!("{prefix}start.{id}"), value);
     add("agents", agents);
     add("seconds", work.seconds);
@@ -109,7 +106,7 @@ async fn start(
     Ok(())
 }
 
-/// Lets an agent become the leader, and waits until its first pass knows the cluster.
+/// Lets an agent become the leader, and waits for the end of its first pass.
 async fn lead(run: &mut ScaleRun, prefix: &str) -> Result<(), Failure> {
     let from = Timestamp::now();
     run.release_the_lease().await?;
@@ -125,13 +122,17 @@ async fn lead(run: &mut ScaleRun, prefix: &str) -> Result<(), Failure> {
     let leader = timeout(PATIENCE, elected).await.map_err(late)??;
     progress(&format!("the agent of {} leads", leader.name()));
     let begun = Instant::now();
-    while agents::read(leader, POOLS).await? < 0.5 {
+    let pass = loop {
+        let pass = agents::read(leader, PASS).await?;
+        if pass > 0.0 {
+            break pass;
+        }
         if begun.elapsed() > PATIENCE {
-            return Err(Failure::new("the leader begins no pass"));
+            return Err(Failure::new("the leader ends no pass"));
         }
         sleep(PAUSE).await;
-    }
-    run.samples.add(format!("{prefix}leader.pass"), begun.elapsed().as_secs_f64());
+    };
+    run.samples.add(format!("{prefix}leader.pass"), pass);
     let name = leader.name();
     let window = [from, Timestamp::now()];
     let events = audit::read(&run.control.audit(), window, |node| node == name)?;

@@ -54,8 +54,6 @@ pub(crate) struct Plan {
 
 pub(super) struct ScaleRun {
     pub(super) plan: Plan,
-    /// The nodes whose agents run in this round.
-    pub(super) running: Fleet,
     /// The directory of the servers' files.
     pub(super) dir: PathBuf,
     pub(super) fixture: Fixture,
@@ -80,7 +78,6 @@ impl ScaleRun {
         let api = control.start(&fixture, mode).await?;
         Ok(Self {
             plan,
-            running: plan.fleet,
             dir,
             fixture,
             control,
@@ -125,17 +122,17 @@ impl ScaleRun {
         self.agents.start(&mut self.fixture, &known, BETWEEN).await
     }
 
-    /// Starts all agents of this round, real and replayed.
+    /// Starts all agents, real and replayed.
     pub(super) async fn start_all(&mut self, trace: &Arc<Trace>) -> Result<(), Failure> {
-        let fleet = self.running;
+        let fleet = self.plan.fleet;
         let others = self.nodes(fleet.replayed())?;
         self.replays = Some(Replays::start(others, trace, BETWEEN).await?);
         self.start_all_real().await
     }
 
-    /// Starts all real agents of this round.
+    /// Starts all real agents.
     pub(super) async fn start_all_real(&mut self) -> Result<(), Failure> {
-        for nodes in self.running.real().collect::<Vec<_>>().chunks(AT_ONCE) {
+        for nodes in self.plan.fleet.real().collect::<Vec<_>>().chunks(AT_ONCE) {
             self.start_real(nodes).await?;
             self.keep_up().await?;
         }
@@ -221,7 +218,7 @@ impl ScaleRun {
         let lease = self.api.get(&path).await.map_err(Failure::new)?.json();
         let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str);
         let name = holder.and_then(|holder| holder.split('_').next()).unwrap_or_default();
-        Ok(self.running.real().find(|node| node.name() == name))
+        Ok(self.plan.fleet.real().find(|node| node.name() == name))
     }
 
     pub(super) fn rest(&self) -> Duration {

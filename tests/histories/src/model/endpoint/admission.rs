@@ -86,7 +86,7 @@ impl Admission {
             return (lives || self.cached).then_some(Stage::Pod).ok_or_else(refused);
         }
         let from = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let at = Arrival { node: &self.node, from, pod_networks: false };
+        let at = Arrival { node: &self.node, endpoint: from, from, pod_networks: false };
         admit(self.request, &self.token, found.as_ref(), at)?;
         Ok(Stage::Served(shown))
     }
