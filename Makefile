@@ -168,23 +168,27 @@ e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --time
 OWN_NETWORK := network_of_its_own f129
 MOVES := a_restart_on draining_a_node f005 f030 f111 f112 f113 twenty_members superseded \
   powered_off rebooted rolled_out
+# Those of them that run beside the VPC CNI.
+VPC_MOVES := a_restart_on draining_a_node f005 f113 f121 powered_off rolled_out
 
 # Scenarios that take minutes, and the first time build what they run.
 LONG := interface_without_tag interface_of_its_pool fifty_restarts restart_that_stopped \
   name_in_the_vpc log_stream redis_keeps kafka_with postgresql_with rabbitmq_keeps eks_remove
 
 # Each name contains "_": that selects all scenarios, also those that only run if they are named.
-e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (3 hours)
+e2e-long: ## As root: run the end-to-end tests that CI leaves out, which take minutes each (4 hours)
 	$(MAKE) e2e ARGS="$(LONG)"
 	$(MAKE) e2e KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
 	$(MAKE) e2e MEMBERS=injected ARGS="$(MOVES)"
-	$(MAKE) e2e MEMBERS=own-network ARGS="$(MOVES)"
+	$(MAKE) e2e KUBE_PROXY=iptables MEMBERS=own-network ARGS="$(MOVES)"
+	$(MAKE) e2e CNI=ptp KUBE_PROXY=iptables MEMBERS=injected ARGS="$(MOVES)"
 	$(MAKE) e2e CNI=ptp MEMBERS=own-network ARGS="$(OWN_NETWORK) $(MOVES)"
 	$(MAKE) e2e NETWORK_POLICY=1 ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e NETWORK_POLICY=1 CNI=ptp ARGS="network_policies $(OWN_NETWORK)"
 	$(MAKE) e2e CNI=vpc ARGS=_
-	$(MAKE) e2e CNI=vpc KUBE_PROXY=iptables ARGS="$(OWN_NETWORK)"
+	$(MAKE) e2e CNI=vpc MEMBERS=injected ARGS="$(VPC_MOVES)"
+	$(MAKE) e2e CNI=vpc KUBE_PROXY=iptables MEMBERS=own-network ARGS="$(OWN_NETWORK) $(VPC_MOVES)"
 
 # How members with and without privileges start, restart, move and are deleted by force; a lost
 # node; agents that are rolled out; `firecamp service`; Redis.

@@ -117,6 +117,7 @@ pub(crate) fn run(home: &Home, times: u32, chosen: &Chosen) -> Outcome {
     let begun = Instant::now();
     on_new_cluster(home, chosen.layout, async |cluster| {
         let mut failures = Vec::new();
+        cluster.restrict_members().await?;
         for _round in 0..times {
             let (ran, failed) = run_chosen(cluster, chosen).await?;
             let (seconds, good) = (begun.elapsed().as_secs(), ran - failed.len());
@@ -148,6 +149,16 @@ fn on_new_cluster(
 }
 
 impl TestCluster<'_> {
+    /// Lets the namespace of the members admit no more than those of this run need.
+    async fn restrict_members(&self) -> Outcome {
+        if !set::FirecampContainers::of_members().has_own_network() {
+            return Ok(());
+        }
+        let label = "pod-security.kubernetes.io/enforce=restricted";
+        let words = ["label", "--overwrite", "namespace", set::NAMESPACE, label];
+        self.admin.kubectl(&words).await.map(drop)
+    }
+
     /// Runs `test` on a further new cluster without FireCamp, and removes that cluster.
     async fn on_further_cluster(
         &self,
@@ -247,6 +258,14 @@ async fn long_vpc_cni_scenarios(
         own_network::a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the_cluster,
         own_network::f129_address_follows_into_a_new_sandbox_and_the_agent_restores_what_is_removed,
         endpoint::a_member_with_a_network_of_its_own_keeps_its_address,
+        endpoint::f121_f124_a_member_with_a_network_of_its_own_survives_the_absence_of_its_agent,
+        basics::a_restart_on_the_same_node_makes_no_ec2_call,
+        moves::draining_a_node_moves_its_member_with_one_ec2_mutation,
+        pod_termination::f113_a_successor_on_the_same_node_takes_over_while_the_old_service_runs,
+        pod_termination::f113_a_successor_on_another_node_takes_over_while_the_old_service_runs,
+        init_reruns::f005_a_second_init_run_beside_the_service_changes_nothing,
+        moves::a_powered_off_node_loses_its_member_and_returns_without_it,
+        versions::agents_are_rolled_out_and_back_under_traffic,
         // The last two: one takes a node away, and then nothing of FireCamp is left.
         removed_interfaces::removed_interfaces_are_emptied_and_members_keep_their_addresses,
         removed_interfaces::an_uninstall_leaves_no_interface_and_no_address,

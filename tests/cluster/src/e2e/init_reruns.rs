@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use vpcbox::vpc::{Fault, FaultSpec, Selector};
 
-use super::processes::{container, finish_traffic, send};
+use super::processes::{Watch, container, finish_traffic, sandbox, send};
 use super::set::{NAMESPACE, Set};
 use super::test_cluster::{PODS, Pod, TestCluster, ensure};
 use crate::cli::print_line;
@@ -118,13 +118,13 @@ pub(super) async fn f005_a_second_init_run_beside_the_service_changes_nothing(
     let all = cluster.start_members(&set).await?;
     let [(pod, held)] = all.as_slice() else { return Err(format!("{all:?}")) };
     let before = cluster.last_call()?;
-    let watch = cluster.watch_kernel(&pod.node).await?;
+    let watch = Watch::start(sandbox(&pod.uid)?).await?;
     let client = cluster.traffic(&[held.address])?;
     cluster.rerun_init(pod).await?;
     let now = cluster.wait_held(pod).await?;
     ensure(now.address == held.address && now.epoch > held.epoch, || format!("{now:?}"))?;
     finish_traffic(client)?.verify_undisturbed()?;
-    cluster.verify_never_lost(watch, held.address).await?;
+    watch.verify_never_lost(held.address).await?;
     cluster.verify_mutations(before, 0)?;
     cluster.delete(&set).await?;
     cluster.wait_released(pod, held).await?;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use vpcbox::protocol::KernelAct;
 use vpcbox::vpc::Act;
 
-use super::processes::{Background, finish_traffic};
+use super::processes::{Background, Watch, finish_traffic};
 use super::set::{NAMESPACE, Set};
 use super::test_cluster::{ADDRESSES, TestCluster, all_but, ensure};
 use crate::install::until;
@@ -118,7 +118,7 @@ pub(super) async fn f098_addresses_of_the_original_are_adopted_in_place(
     let service = Background::start(service.args(["serve", &at]).stderr(Stdio::null()))?;
     until("the old service answers", || async { cluster.dial(ADDRESS).map(drop) }).await?;
     let clients = cluster.traffic(&[ADDRESS])?;
-    let watch = cluster.watch_kernel(NODE).await?;
+    let watch = Watch::start(cluster.in_network_of(NODE)?).await?;
 
     let Import { report, failed: stopped } = cluster.import().await?;
     ensure(stopped.is_none() && report.end() == Imported::All, || report.people())?;
@@ -132,7 +132,7 @@ pub(super) async fn f098_addresses_of_the_original_are_adopted_in_place(
     cluster.create(&set).await?;
     cluster.wait_attached().await?;
     finish_traffic(clients)?.verify_undisturbed()?;
-    cluster.verify_never_lost(watch, ADDRESS).await?;
+    watch.verify_never_lost(ADDRESS).await?;
     cluster.verify_mutations(before, 0)?;
 
     // The new service can listen, at its next restart, once the old one is gone.

@@ -149,7 +149,7 @@ pub(super) async fn f129_address_follows_into_a_new_sandbox_and_the_agent_restor
 ) -> Outcome {
     let set = Set { stop: Stop::None, ..with_own_network("sandbox") };
     let member = cluster.start_apart(&set).await?;
-    let address = cluster.wait_serving(APART, &member, PORT).await?;
+    let held = cluster.wait_held_in(APART, &member).await?;
     let before = cluster.last_call()?;
     let old = cluster.pod_ip(&member.name).await?;
     send(sandbox(&member.uid)?, Signal::SIGKILL)?;
@@ -160,12 +160,15 @@ pub(super) async fn f129_address_follows_into_a_new_sandbox_and_the_agent_restor
     .await?;
     let again = cluster.wait_ready_in(APART, &member.name, None).await?;
     ensure(again.uid == member.uid, || format!("{again:?} is another pod"))?;
-    cluster.wait_serving(APART, &again, PORT).await?;
+    let now = cluster.wait_held_in(APART, &again).await?;
+    let same = (now.address, &now.eni) == (held.address, &held.eni);
+    ensure(same && now.epoch > held.epoch, || format!("{now:?} after {held:?}"))?;
     // The node's route to the pod.
-    let route = address.to_string();
+    let route = held.address.to_string();
     let mut ip = cluster.running.on(&member.node, "ip")?;
     output_of(ip.args(["route", "del", &route]))?;
-    cluster.wait_serving(APART, &again, PORT).await?;
+    let restored = cluster.wait_held_in(APART, &again).await?;
+    ensure(restored == now, || format!("{restored:?} after {now:?}"))?;
     cluster.verify_mutations(before, 0)?;
     cluster.end_apart(&again, &again.node).await
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::audit::Held;
 use super::events::STOP;
-use super::processes::{container, containers, sandbox, send, shim};
+use super::processes::{Watch, container, containers, sandbox, send, shim};
 use super::set::{NAMESPACE, Set, Stop};
 use super::test_cluster::{ADDRESSES, Pod, TestCluster, all_but, ensure};
 use crate::Outcome;
@@ -89,7 +89,7 @@ pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_s
     let others = all_but(&old.node);
     cluster.cordon(&others, true).await?;
     let before = cluster.last_call()?;
-    let watch = cluster.watch_kernel(&old.node).await?;
+    let watch = Watch::start(cluster.in_network_of(&old.node)?).await?;
     let client = cluster.record_answers(held.address).await?;
     // The agent removes the address of a pod that is gone after draining it for five seconds. On a
     // slow machine the successor starts later. One that asks the agent's endpoint needs the agent.
@@ -111,7 +111,7 @@ pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_s
     ensure(next.node == old.node, || format!("it is on {}", next.node))?;
     verify_takeover(cluster, &next, &held).await?;
     client.verify_answered_by(&[&old, &next]).await?;
-    let kept = cluster.verify_never_lost(watch, held.address).await;
+    let kept = watch.verify_never_lost(held.address).await;
     if stopped.is_some() {
         kept?;
     }
@@ -182,12 +182,12 @@ pub(super) async fn wait_attached_again(
 pub(super) async fn f030_sigterm_to_the_stop_container_of_a_running_pod_changes_nothing(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let set = Set::new("signalled", 1);
+    let set = Set { stop: Stop::Sidecar, ..Set::new("signalled", 1) };
     cluster.create(&set).await?;
     let pod = cluster.wait_ready("signalled-0", None).await?;
     let held = cluster.wait_held(&pod).await?;
     let before = cluster.last_call()?;
-    let watch = cluster.watch_kernel(&pod.node).await?;
+    let watch = Watch::start(sandbox(&pod.uid)?).await?;
     let stop = container(&pod.uid, "firecamp-stopcontainer")?;
     send(stop, Signal::SIGTERM)?;
     until("the kubelet restarts the stop container", || async {
@@ -197,7 +197,7 @@ pub(super) async fn f030_sigterm_to_the_stop_container_of_a_running_pod_changes_
     .await?;
     let now = cluster.wait_held(&pod).await?;
     ensure(now == held, || format!("{now:?} after {held:?}"))?;
-    cluster.verify_never_lost(watch, held.address).await?;
+    watch.verify_never_lost(held.address).await?;
     cluster.verify_mutations(before, 0)?;
     cluster.delete(&set).await
 }
@@ -205,7 +205,7 @@ pub(super) async fn f030_sigterm_to_the_stop_container_of_a_running_pod_changes_
 pub(super) async fn f112_a_release_completes_although_the_service_ignores_sigterm(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let set = Set { grace: BRIEF, ..ignoring_sigterm("stubborn") };
+    let set = Set { grace: BRIEF, stop: Stop::Sidecar, ..ignoring_sigterm("stubborn") };
     let mut all = Vec::new();
     for number in 0..TRIES {
         let members = cluster.start_members(&set).await?;

@@ -133,10 +133,11 @@ impl RecordedProcess {
     }
 }
 
-/// A running `ip monitor` of a worker's addresses, which is known to report changes.
+/// A running `ip monitor` of a network's addresses, which is known to report changes.
 pub(super) struct Watch {
     monitor: RecordedProcess,
-    worker: String,
+    /// A process in that network, which runs as long as the watch.
+    network: Pid,
 }
 
 /// Addresses that only the tests use. The monitor must report the first one before the observed
@@ -218,36 +219,49 @@ impl TestCluster<'_> {
         Ok(answers)
     }
 
-    /// Starts to watch a worker's kernel for removed addresses, until [`Self::verify_never_lost`].
-    pub(super) async fn watch_kernel(&self, worker: &str) -> Outcome<Watch> {
-        let mut monitor = self.running.on(worker, "ip")?;
+    /// A process in the network of a worker.
+    pub(super) fn in_network_of(&self, worker: &str) -> Outcome<Pid> {
+        self.running.init_process(worker).map(Pid::from_raw)
+    }
+}
+
+impl Watch {
+    /// Starts to watch the network of a process for removed addresses, until
+    /// [`Self::verify_never_lost`].
+    pub(super) async fn start(network: Pid) -> Outcome<Self> {
+        let mut monitor = ip_in(network);
         let monitor = RecordedProcess::start(monitor.args(["-o", "-4", "monitor", "address"]))?;
-        let watch = Watch { monitor, worker: worker.to_owned() };
+        let watch = Self { monitor, network };
         let [first, _last] = PROBES;
-        self.wait_for_probe(&watch, first).await?;
-        Ok(watch)
+        watch.wait_for_probe(first).await.map(|()| watch)
     }
 
-    /// Ends the watch of a kernel. Fails if the address was removed meanwhile.
-    pub(super) async fn verify_never_lost(&self, watch: Watch, address: Ipv4Addr) -> Outcome {
+    /// Ends the watch. Fails if the address was removed meanwhile.
+    pub(super) async fn verify_never_lost(self, address: Ipv4Addr) -> Outcome {
         let [_first, last] = PROBES;
         // The monitor reports in order, so it has reported all earlier changes, too.
-        self.wait_for_probe(&watch, last).await?;
-        verify_kept(&watch.monitor.output()?, address)
+        self.wait_for_probe(last).await?;
+        verify_kept(&self.monitor.output()?, address)
     }
 
     /// Waits until the monitor reports a probe address, which is added and removed.
-    async fn wait_for_probe(&self, watch: &Watch, probe: &str) -> Outcome {
-        until(&format!("the monitor of {} reports {probe}", watch.worker), || async {
+    async fn wait_for_probe(&self, probe: &str) -> Outcome {
+        until(&format!("the monitor of {}'s network reports {probe}", self.network), || async {
             for verb in ["replace", "delete"] {
-                let mut ip = self.running.on(&watch.worker, "ip")?;
-                output_of(ip.args(["address", verb, probe, "dev", "lo"]))?;
+                output_of(ip_in(self.network).args(["address", verb, probe, "dev", "lo"]))?;
             }
-            let output = watch.monitor.output()?;
+            let output = self.monitor.output()?;
             ensure(output.contains(&format!(" {probe} ")), || output)
         })
         .await
     }
+}
+
+/// The command `ip` in the network of a process.
+fn ip_in(network: Pid) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--net", "--target", &network.to_string(), "--", "ip"]);
+    command
 }
 
 impl AnswerLog {

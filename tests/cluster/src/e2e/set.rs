@@ -47,7 +47,8 @@ pub(super) enum Data {
 pub(super) enum FirecampContainers {
     /// FireCamp's init and stop containers, which do everything by themselves.
     Real,
-    /// None but the stop container: the rest is injected because of the label, without privileges.
+    /// None but the stop container that a set may have: the rest is injected because of the label,
+    /// without privileges.
     Injected,
     /// The same for pods with a network of their own, which a restricted namespace admits.
     OwnNetwork,
@@ -128,13 +129,15 @@ pub(super) struct Set {
 }
 
 impl Set {
+    /// In direct mode with a stop container, otherwise with nothing of FireCamp but the label.
     pub(super) fn new(name: &'static str, replicas: u32) -> Self {
+        let firecamp = FirecampContainers::of_members();
         Self {
             name,
             replicas,
             first: 0,
             ignore_sigterm: false,
-            stop: Stop::Sidecar,
+            stop: if firecamp.is_injected() { Stop::None } else { Stop::Sidecar },
             data: Data::EmptyDir,
             grace: GRACE,
             crashes: false,
@@ -142,7 +145,7 @@ impl Set {
             parallel: false,
             namespace: NAMESPACE,
             pool: POOL,
-            firecamp: FirecampContainers::of_members(),
+            firecamp,
             version: VERSION,
             slots: 0,
             resource: "firecamp.io/static-ip",

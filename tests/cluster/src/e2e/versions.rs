@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::audit::Held;
 use super::events::STOP;
 use super::processes::{Background, finish_traffic, output_of};
-use super::set::Set;
+use super::set::{Set, Stop};
 use super::test_cluster::{Pod, TestCluster, all_but, ensure, text};
 use crate::Outcome;
 use crate::images::{LATER, NEXT, VERSION};
@@ -97,7 +97,8 @@ pub(super) async fn agents_are_rolled_out_and_back_under_traffic(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
     let served = Set { parallel: true, ..Set::new("served", 3) };
-    let (older, newer) = (Set::new("older", 1), Set { version: NEXT, ..Set::new("newer", 1) });
+    let older = Set { stop: Stop::Sidecar, ..Set::new("older", 1) };
+    let newer = Set { version: NEXT, name: "newer", ..older.clone() };
     let sets = [&served, &older, &newer];
     for set in sets {
         cluster.create(set).await?;
