@@ -32,6 +32,9 @@ const INCOMPLETE_AFTER: Duration = Duration::from_mins(15);
 const NODES_MAX: u32 = 10_000;
 /// The interval of the agent's own queries, where the number of nodes is not known.
 const UNKNOWN_NODES: Duration = Duration::from_mins(20);
+/// So much for each node is the interval of an agent's own queries: all agents together send 48 a
+/// minute. Some come together by chance, and at most one query a second leaves room for others.
+const FOR_EACH_NODE: Duration = Duration::from_millis(1_250);
 /// The shortest interval of the agent's own queries.
 const SHORTEST: Duration = Duration::from_mins(1);
 /// At most so many throttles in a row double the interval.
@@ -135,11 +138,11 @@ impl LeaderObservation {
         self.due = self.due.map(|_| now.plus(pause));
     }
 
-    /// A second for each node of the cluster, so that all agents together query once a second.
+    /// Longer with each node of the cluster, and with each throttle.
     fn interval(&self) -> Duration {
         let by_leader = self.last.as_ref().is_some_and(|last| last.throttled);
         let throttles = self.throttles + u32::from(by_leader);
-        let of = |nodes| Duration::from_secs(u64::from(nodes)).max(SHORTEST);
+        let of = |nodes| FOR_EACH_NODE.saturating_mul(nodes).max(SHORTEST);
         let interval = self.published_nodes().map_or(UNKNOWN_NODES, of);
         interval.saturating_mul(1 << throttles.min(DOUBLINGS_MAX))
     }

@@ -95,7 +95,8 @@ impl TestCluster<'_> {
 pub(super) async fn a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the_cluster(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let set = Set { stop: Stop::None, ..with_own_network("ordinary") };
+    // The kubelet probes it, too.
+    let set = Set { stop: Stop::None, probed: Some(PORT), ..with_own_network("ordinary") };
     let member = cluster.start_apart(&set).await?;
     let address = cluster.wait_serving(APART, &member, PORT).await?.to_string();
     let own = cluster.pod_ip(&member.name).await?;

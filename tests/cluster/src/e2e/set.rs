@@ -124,7 +124,8 @@ pub(super) struct Set {
     /// The slots that each member requests from the scheduler, and their resource.
     pub(super) slots: u32,
     pub(super) resource: &'static str,
-    /// A local port of the readiness probe, which the service closes on SIGTERM.
+    /// The port of the readiness probe. With hostNetwork a local one, which the service closes on
+    /// SIGTERM.
     pub(super) probed: Option<u16>,
 }
 
@@ -245,7 +246,9 @@ impl Set {
     }
 
     fn service(&self, data: Option<&Value>) -> Value {
-        let also = self.probed.map(|port| format!("--also=127.0.0.1:{port}"));
+        let own_network = self.firecamp.has_own_network();
+        let local = self.probed.filter(|_| !own_network);
+        let also = local.map(|port| format!("--also=127.0.0.1:{port}"));
         let mut words = vec!["/clusterbox", "serve"];
         words.extend(self.ignore_sigterm.then_some("--ignore-sigterm"));
         words.extend(also.as_deref());
@@ -267,11 +270,12 @@ impl Set {
             "env": env,
             "volumeMounts": mounts,
         });
-        if self.firecamp.has_own_network() {
+        if own_network {
             service["securityContext"] = unprivileged();
         }
         if let Some(port) = self.probed {
-            let at = json!({ "host": "127.0.0.1", "port": port });
+            let host = if own_network { json!(null) } else { json!("127.0.0.1") };
+            let at = json!({ "host": host, "port": port });
             let probe = json!({ "tcpSocket": at, "periodSeconds": 1, "failureThreshold": 1 });
             service["readinessProbe"] = probe;
         }
