@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod cluster {
+    mod bare_watcher;
     mod budget;
     mod census;
     mod conformance;
