@@ -142,7 +142,16 @@ fn step(
     Ok(())
 }
 
+/// Beyond the budget of a move it prints them.
 fn note_calls(samples: &mut Samples, name: &str, calls: &[Call]) {
+    if let [first, _, _, ..] = calls {
+        let shown = calls.iter().map(|call| {
+            let after = ms(call.at_us.saturating_sub(first.at_us));
+            format!("{} {} after {after:.0} ms", call.action, call.outcome)
+        });
+        let shown: Vec<String> = shown.collect();
+        progress(&format!("{name}: {} EC2 calls: {}", calls.len(), shown.join(", ")));
+    }
     let mutating = calls.iter().filter(|call| call.mutating).count();
     samples.add(format!("calls.{name}"), count(calls.len()));
     samples.add(format!("calls.{name}.mutating"), count(mutating));
