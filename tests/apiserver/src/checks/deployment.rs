@@ -13,9 +13,10 @@ use crate::deploy::{apply, is_mutating, mutates, would_apply};
 use crate::say;
 
 /// The directories with objects; Helm has rendered those in the last one.
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 9] = [
     "deploy",
     "deploy/injection",
+    "deploy/logs",
     "deploy/networkpolicy",
     "deploy/rbac",
     "deploy/policies",
@@ -25,7 +26,7 @@ const PLACES: [&str; 8] = [
 ];
 /// Files without objects, with a placeholder for the namespace, or with a kind of Cilium.
 const OTHERS: [&str; 4] =
-    ["/kustomization.yaml", "/member-bindings.yaml", "/values.yaml", "/cilium.yaml"];
+    ["/kustomization.yaml", "/member-bindings.yaml", "values.yaml", "/cilium.yaml"];
 /// The variable with the directory of the Prometheus operator's definitions.
 const OPERATOR: &str = "OPERATOR_CRDS";
 /// The definitions of the operator that the chart uses.

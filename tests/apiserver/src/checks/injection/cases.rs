@@ -25,6 +25,7 @@ pub(super) fn pods() -> Vec<(Value, &'static str)> {
     });
     vec![
         (member(), "BestEffort"),
+        (with(member(), &[("/spec/hostNetwork", json!(false))]), "BestEffort"),
         (with(member(), &[("/metadata/annotations", meshed)]), "BestEffort"),
         (
             with(member(), &[("/spec/containers", twice), ("/spec/volumes", json!([]))]),
