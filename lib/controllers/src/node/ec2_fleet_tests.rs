@@ -248,6 +248,7 @@ fn f148_outage_of_the_api_server_beside_a_drained_bucket_costs_at_most_one_query
     fleet.run(MINUTE * 6);
     let lists = fleet.outside.lists;
     let seldom = fleet.run(MINUTE * 10);
+    println!("{seldom} queries in ten minutes after it");
     assert!(seldom <= 150, "{seldom} queries: throttled is not gone, but no list was complete");
     assert!(fleet.moves() < Duration::from_secs(30));
     fleet.outside.drained = false;
