@@ -91,6 +91,7 @@ const CASES: &[Case] = cases![
         f126_an_address_is_never_added_to_the_node_for_a_pod_with_its_own_network,
         f128_connection_names_its_namespace_and_a_forged_one_is_refused,
         f128_namespace_file_that_is_used_again_is_not_the_pods,
+        f128_pod_whose_packets_another_one_relays_gets_the_address_and_the_relay_does_not,
         f129_new_sandbox_of_the_same_pod_gets_the_address,
         f129_what_the_end_of_a_sandbox_removes_is_not_missing,
         f113_successor_on_the_same_node_gets_the_address_in_one_step,

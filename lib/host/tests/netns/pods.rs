@@ -104,6 +104,24 @@ pub(crate) fn f128_connection_names_its_namespace_and_a_forged_one_is_refused() 
     fails(fixture.find("x", ends), HostKind::Refused, &["no network namespace"]);
 }
 
+/// Another pod leads the packets of the first one through itself, as with forged ARP.
+pub(crate) fn f128_pod_whose_packets_another_one_relays_gets_the_address_and_the_relay_does_not() {
+    let fixture = Fixture::new(Cni::Bridge);
+    let (pod, relay) = (fixture.pod("1", POD), fixture.pod("2", OTHER_POD));
+    relay.net.set_sysctl("net/ipv4/ip_forward", "1");
+    let mac = relay.net.mac("eth0");
+    fixture.node.net.add_neighbour("cni0", POD, mac);
+    pod.net.add_neighbour("eth0", NEXT_HOP, mac);
+    fixture.attach(&pod, &holder("pod", 1));
+    let counters = relay.net.run(|| std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap());
+    let of_ip: Vec<&str> = counters.lines().filter(|line| line.starts_with("Ip:")).collect();
+    let forwarded: u64 = of_ip[1].split_whitespace().nth(6).unwrap().parse().unwrap();
+    assert!(forwarded >= 4, "the relay is on the way: {counters}");
+    let has = |net: &Net| net.run(|| TcpListener::bind((ADDRESS, 0)).is_ok());
+    assert_eq!([has(&pod.net), has(&relay.net)], [true, false]);
+    assert_eq!(dials(&fixture.node.router, &pod.net, ADDRESS), GATEWAY);
+}
+
 pub(crate) fn f128_namespace_file_that_is_used_again_is_not_the_pods() {
     let fixture = Fixture::new(Cni::Bridge);
     let (target, by) = (fixture.node.on_second(), holder("pod", 1));
