@@ -88,14 +88,7 @@ const TABLE: [(Cause, &[&str]); 20] = [
     (Node(OfNode::TheClockIsSet), &["firecamp_agent_clock_skew_seconds"]),
     (Node(OfNode::AVolumeIsMounted), &["firecamp_agent_volumes"]),
     (Node(OfNode::AVolumeFills), &["firecamp_agent_volume_problems"]),
-    (
-        Lease(OfLease::TheLeaseIsTaken),
-        &[
-            "firecamp_agent_leader",
-            "firecamp_agent_leader_pass_duration_seconds",
-            "firecamp_agent_pool_addresses",
-        ],
-    ),
+    (Lease(OfLease::TheLeaseIsTaken), &["firecamp_agent_leader", "firecamp_agent_pool_addresses"]),
     (Lease(OfLease::APoolShrinks), &["firecamp_agent_pool_free_addresses"]),
     (TheProcessWorks, &["process_resident_memory_bytes", "process_cpu_seconds_total"]),
 ];

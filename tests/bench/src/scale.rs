@@ -50,8 +50,8 @@ use crate::samples::{Samples, progress};
 use crate::shipped::Shipped;
 use crate::stats::Spread;
 
-/// The fewest minutes at rest for a page: every agent lists its objects again 10 to 15 minutes after
-/// its start, and the leader those of the cluster.
+/// The fewest minutes at rest for a page: every agent lists its objects again 10 to 15 minutes
+/// after its start, and the leader those of the cluster.
 pub(crate) const PAGE: u32 = 15;
 /// The fewest minutes at rest for figures of EC2 calls: the leader lists EC2 once a minute.
 const SHORTEST: u32 = 3;

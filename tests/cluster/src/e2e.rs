@@ -97,6 +97,9 @@ pub(crate) enum Part {
     OneCluster,
 }
 
+/// How many scenarios ran, and the failures.
+type Ran = (usize, Vec<String>);
+
 /// The scenarios to run.
 pub(crate) struct Chosen {
     pub(crate) layout: Layout,
@@ -149,16 +152,6 @@ fn on_new_cluster(
 }
 
 impl TestCluster<'_> {
-    /// Lets the namespace of the members admit no more than those of this run need.
-    async fn restrict_members(&self) -> Outcome {
-        if !set::FirecampContainers::of_members().has_own_network() {
-            return Ok(());
-        }
-        let label = "pod-security.kubernetes.io/enforce=restricted";
-        let words = ["label", "--overwrite", "namespace", set::NAMESPACE, label];
-        self.admin.kubectl(&words).await.map(drop)
-    }
-
     /// Runs `test` on a further new cluster without FireCamp, and removes that cluster.
     async fn on_further_cluster(
         &self,
@@ -182,10 +175,10 @@ impl TestCluster<'_> {
 }
 
 /// Runs the scenarios; returns how many ran, and the failures. Long ones run only if named.
-async fn run_chosen(cluster: &TestCluster<'_>, chosen: &Chosen) -> Outcome<(usize, Vec<String>)> {
+async fn run_chosen(cluster: &TestCluster<'_>, chosen: &Chosen) -> Outcome<Ran> {
     let wanted = chosen.wanted.as_slice();
     let (mut ran, mut failures) = (0, Vec::new());
-    let mut add = |(more, failed): (usize, Vec<String>)| {
+    let mut add = |(more, failed): Ran| {
         ran += more;
         failures.extend(failed);
     };
@@ -213,10 +206,7 @@ async fn run_chosen(cluster: &TestCluster<'_>, chosen: &Chosen) -> Outcome<(usiz
 }
 
 /// Scenarios that start a cluster of their own.
-async fn own_cluster_scenarios(
-    cluster: &TestCluster<'_>,
-    wanted: &[String],
-) -> Outcome<(usize, Vec<String>)> {
+async fn own_cluster_scenarios(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<Ran> {
     Ok(scenarios![
         cluster,
         wanted,
@@ -229,10 +219,7 @@ async fn own_cluster_scenarios(
 }
 
 /// Scenarios on a cluster whose CNI is Amazon's VPC CNI.
-async fn vpc_cni_scenarios(
-    cluster: &TestCluster<'_>,
-    wanted: &[String],
-) -> Outcome<(usize, Vec<String>)> {
+async fn vpc_cni_scenarios(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<Ran> {
     Ok(scenarios![
         cluster,
         wanted,
@@ -246,10 +233,7 @@ async fn vpc_cni_scenarios(
 }
 
 /// Scenarios that take minutes, beside the VPC CNI.
-async fn long_vpc_cni_scenarios(
-    cluster: &TestCluster<'_>,
-    wanted: &[String],
-) -> Outcome<(usize, Vec<String>)> {
+async fn long_vpc_cni_scenarios(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<Ran> {
     Ok(scenarios![
         cluster,
         wanted,
@@ -273,10 +257,7 @@ async fn long_vpc_cni_scenarios(
 }
 
 /// Scenarios that take minutes, on the shared cluster.
-async fn long_scenarios(
-    cluster: &TestCluster<'_>,
-    wanted: &[String],
-) -> Outcome<(usize, Vec<String>)> {
+async fn long_scenarios(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<Ran> {
     Ok(scenarios![
         cluster,
         wanted,
@@ -296,10 +277,7 @@ async fn long_scenarios(
 }
 
 /// Scenarios on the shared cluster, of members that ask the agents' endpoint.
-async fn endpoint_scenarios(
-    cluster: &TestCluster<'_>,
-    wanted: &[String],
-) -> Outcome<(usize, Vec<String>)> {
+async fn endpoint_scenarios(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<Ran> {
     Ok(scenarios![
         cluster,
         wanted,
@@ -317,10 +295,7 @@ async fn endpoint_scenarios(
 }
 
 /// Scenarios on a cluster with an engine for NetworkPolicies.
-async fn network_policy_scenarios(
-    cluster: &TestCluster<'_>,
-    wanted: &[String],
-) -> Outcome<(usize, Vec<String>)> {
+async fn network_policy_scenarios(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<Ran> {
     Ok(scenarios![
         cluster,
         wanted,
@@ -329,10 +304,7 @@ async fn network_policy_scenarios(
 }
 
 /// Scenarios on the shared cluster.
-async fn shared_cluster_scenarios(
-    cluster: &TestCluster<'_>,
-    wanted: &[String],
-) -> Outcome<(usize, Vec<String>)> {
+async fn shared_cluster_scenarios(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<Ran> {
     Ok(scenarios![
         cluster,
         wanted,

@@ -10,7 +10,7 @@ use vpcbox::client::Client;
 use vpcbox::protocol::Call;
 
 use super::processes::output_of;
-use super::set::{NAMESPACE, Set};
+use super::set::{FirecampContainers, NAMESPACE, Set};
 use super::vpc_cni::is_firecamps;
 use crate::cli::print_line;
 use crate::install::{Admin, is_condition_true, until};
@@ -218,6 +218,16 @@ impl<'a> TestCluster<'a> {
         all.retain(|call| call.mutating && (alone || is_firecamps(call)));
         all.retain(|call| !self.is_allowed_unassign(call));
         Ok(all)
+    }
+
+    /// Lets the namespace of the members admit no more than those of this run need.
+    pub(super) async fn restrict_members(&self) -> Outcome {
+        if !FirecampContainers::of_members().has_own_network() {
+            return Ok(());
+        }
+        let label = "pod-security.kubernetes.io/enforce=restricted";
+        let words = ["label", "--overwrite", "namespace", NAMESPACE, label];
+        self.admin.kubectl(&words).await.map(drop)
     }
 
     /// Checks the number of mutating EC2 calls after call number `since`.

@@ -65,7 +65,11 @@ fn slow_pass_stops_and_the_next_one_plans_again() {
     let first = started(&agent.run(SECOND));
     drop(agent.run(timing::PASS_BOUND));
     let seen = agent.handle(step(StepResult::Performed(Vec::new())));
-    assert!(matches!(&*seen, [(_, Effect::Report(Report::PassOverdue(_))), _list]), "{seen:?}");
+    let [(_, Effect::Report(Report::PassOverdue(_))), _list, (_, Effect::Report(ended))] = &*seen
+    else {
+        panic!("{seen:?}");
+    };
+    assert_eq!(*ended, Report::PassEnded(timing::PASS_BOUND));
     agent.handle(step(StepResult::InterfacesListed(None)));
     agent.operations = Some(Vec::new());
     let again = started(&agent.run(timing::PASS_EVERY));
