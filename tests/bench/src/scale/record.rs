@@ -29,12 +29,18 @@ pub(super) async fn record(run: &mut ScaleRun, beginning: Beginning) -> Result<T
     run.hold_the_lease().await?;
     let (from, begun) = (Timestamp::now(), Instant::now());
     run.start_real(&[RECORDED]).await?;
-    run.settle("a real agent settles").await?;
-    let settle = begun.elapsed();
+    let what = "a real agent settles";
     let rest = match beginning {
-        Beginning::First => Duration::ZERO,
-        Beginning::Again => run.rest(),
+        Beginning::First => {
+            run.settle(what).await?;
+            Duration::ZERO
+        }
+        Beginning::Again => {
+            run.settle_completely(what).await?;
+            run.rest()
+        }
     };
+    let settle = begun.elapsed();
     run.wait(rest, "a real agent is recorded").await?;
     let name = RECORDED.name();
     let window = [from, Timestamp::now()];

@@ -40,7 +40,7 @@ pub(super) async fn round(
     start(run, &servers, trace, prefix).await?;
     lead(run, prefix).await?;
     // Only now: the leader's first pass is work, too.
-    run.settle("all agents settle").await?;
+    run.settle_completely("all agents settle").await?;
     let work = rest(run, &servers, since, prefix).await?;
     if snapshots {
         changes(run, &servers, &work).await?;

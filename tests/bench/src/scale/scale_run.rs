@@ -165,11 +165,20 @@ impl ScaleRun {
         Ok(())
     }
 
-    /// Waits until the agents have settled, or have had time enough.
+    /// Waits until the agents have asked EC2 for what they ask after their start, and have settled.
+    pub(super) async fn settle_completely(&mut self, what: &str) -> Result<(), Failure> {
+        let least = if self.plan.minutes < SHORTEST { QUIET } else { FIRST_CALLS };
+        self.settle_for(what, least).await
+    }
+
+    /// Waits until the agents write nothing any more, or have had time enough.
     pub(super) async fn settle(&mut self, what: &str) -> Result<(), Failure> {
+        self.settle_for(what, QUIET).await
+    }
+
+    async fn settle_for(&mut self, what: &str, least: Duration) -> Result<(), Failure> {
         let (servers, begun) = (self.servers()?, Instant::now());
         let (mut writes, mut since) = (servers.writes().await?, begun);
-        let least = if self.plan.minutes < SHORTEST { QUIET } else { FIRST_CALLS };
         let is_quiet = |since: Instant| since.elapsed() >= QUIET || begun.elapsed() >= LONGEST;
         while begun.elapsed() < least || !is_quiet(since) {
             progress(&format!("{what}: no write for {} s", since.elapsed().as_secs()));
