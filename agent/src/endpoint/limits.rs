@@ -2,13 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use firecamp_core::contract::endpoint::{
     CONNECTIONS, CONNECTIONS_OF_OTHERS, CONNECTIONS_OF_POD, REQUESTS_OF_POD, REVIEWS,
     REVIEWS_A_SECOND, REVIEWS_OF_POD,
 };
+use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::PodUid;
 use firecamp_core::time::Moment;
+
+/// A pod's requests that are refused for one reason have one Event in this time.
+const REFUSAL_AGAIN: Duration = Duration::from_mins(5);
+/// Refusals that are remembered for this; others have no Event.
+const REFUSALS: usize = 128;
 
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +54,8 @@ impl Source {
 pub(super) struct Limits {
     connections: BTreeMap<Source, usize>,
     requests: BTreeMap<PodUid, usize>,
+    /// When the Event of a refusal was last written, by pod and exit code.
+    refusals: BTreeMap<(PodUid, u8), Moment>,
     /// The reviews that are left, and since when.
     reviews: BTreeMap<Source, (f64, Moment)>,
 }
@@ -86,6 +95,17 @@ impl Limits {
         self.reviews.insert(from, (if granted { have - 1.0 } else { have }, now));
         let together = matches!(from, Source::Pod(_)).then_some(Source::Pods);
         granted && together.is_none_or(|all| self.review(all, now))
+    }
+
+    /// Whether a refusal is to have an Event: a pod may ask in a loop.
+    pub(super) fn reports_refusal(&mut self, pod: &PodUid, exit: Exit, now: Moment) -> bool {
+        self.refusals.retain(|_, at| now.since(*at) < REFUSAL_AGAIN);
+        let key = (pod.clone(), exit.code());
+        let is_new = !self.refusals.contains_key(&key) && self.refusals.len() < REFUSALS;
+        if is_new {
+            self.refusals.insert(key, now);
+        }
+        is_new
     }
 
     /// Begins a request of a pod. False if it has too many.
@@ -165,6 +185,21 @@ mod tests {
 
     fn pod(number: u32) -> Source {
         Source::Pod(Ipv4Addr::from(number).into())
+    }
+
+    #[test]
+    fn f123_refusals_have_one_event_for_each_pod_and_reason_in_five_minutes() {
+        let mut limits = Limits::default();
+        let uid = |number: usize| format!("uid-{number}").parse().unwrap();
+        let mut reported = |number, exit, seconds| {
+            (0..100).filter(|_| limits.reports_refusal(&uid(number), exit, at(seconds))).count()
+        };
+        assert_eq!(reported(0, Exit::NamespaceNotAllowed, 0), 1);
+        assert_eq!(reported(0, Exit::NodeUnsuitable, 1), 1);
+        assert_eq!(reported(0, Exit::NamespaceNotAllowed, 299), 0);
+        assert_eq!(reported(0, Exit::NamespaceNotAllowed, 300), 1);
+        let others: usize = (1..1000).map(|it| reported(it, Exit::Usage, 400)).sum();
+        assert_eq!(others, REFUSALS - 1, "many pods have a limit, too");
     }
 
     #[test]

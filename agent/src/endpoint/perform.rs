@@ -32,7 +32,7 @@ use tracing::Instrument as _;
 
 use super::connection::{Body, Job};
 use super::request::{Admitted, LINES, Refusal, complete};
-use super::{Endpoint, Served};
+use super::{EVENTS, Endpoint, Served};
 use crate::ports::Environment;
 
 /// Lines that wait for a slow client.
@@ -196,10 +196,17 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
 
     /// Writes the Event of a request that is not served.
     pub(super) fn refused(&self, refusal: Refusal) {
-        match refusal.in_vain() {
-            Some((Request::Attach, by, report)) => self.write_event(api::INIT, by, report),
-            Some((Request::Release, by, report)) => self.write_event(api::STOP, by, report),
-            Some((Request::Address, ..)) | None => {}
+        let Some((request, by, report)) = refusal.into_final() else { return };
+        let program = match request {
+            Request::Attach => api::INIT,
+            Request::Release => api::STOP,
+            Request::Address => return,
+        };
+        // Events of pods that are served come first.
+        let has_room = self.events.capacity() > EVENTS / 2;
+        let now = self.now();
+        if has_room && self.limits.borrow_mut().reports_refusal(&by.pod, report.exit, now) {
+            self.write_event(program, by, report);
         }
     }
 

@@ -65,8 +65,8 @@ impl Refusal {
         Self { status, report, asked: None }
     }
 
-    /// What the pod asked for in vain, if no later request of this run will be served.
-    pub(super) fn in_vain(self) -> Option<(Request, ReviewedPod, Report)> {
+    /// Whose request it was, unless the pod is not known or the same run asks again.
+    pub(super) fn into_final(self) -> Option<(Request, ReviewedPod, Report)> {
         let is_final = [StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST].contains(&self.status);
         let (request, by) = self.asked.filter(|_| is_final)?;
         Some((request, by, self.report))

@@ -60,7 +60,7 @@ pub(crate) const METRICS: [Described; 44] = [
         "leader_pass_duration_seconds",
         "gauge",
         &[],
-        "Duration of the leader's last pass over the cluster; 0 if another agent leads",
+        "Duration of the leader's last pass over the cluster, complete or not; 0 before its first one ends, and if another agent leads",
     ),
     stable("pool_addresses", "gauge", &["pool"], "Addresses of a pool, reported by the leader"),
     stable("pool_free_addresses", "gauge", &["pool"], "Addresses of a pool without a StaticIP"),

@@ -83,7 +83,10 @@ fn from_its_network(
     Arrival { endpoint, from, pod_networks, .. }: Arrival<'_>,
 ) -> Result<(), Failure> {
     if own.host_network {
-        let text = format!("pod {member} has hostNetwork, and the request is from {from}");
+        let text = format!(
+            "pod {member} has hostNetwork, and the request is from {from} instead of {endpoint}: \
+             it comes from another pod, or a rule of the node rewrites its source"
+        );
         return if from == endpoint { Ok(()) } else { Err(refused(Exit::TokenRefused, text)) };
     }
     if !pod_networks {
@@ -111,6 +114,7 @@ fn refused(exit: Exit, message: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use super::*;
@@ -138,8 +142,8 @@ mod tests {
         }
     }
 
-    const ENDPOINT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 196, 96));
-    const ITS_IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 244, 1, 5));
+    const ENDPOINT: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 196, 96));
+    const ITS_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 1, 5));
 
     fn ends(request: Request, on: Option<&str>, found: Option<&AskingPod>) -> Option<Exit> {
         ends_with(request, &reviewed(on), found, true)

@@ -50,8 +50,8 @@ fn commands() -> String {
 fn events() -> String {
     let mut text = "\n## Events\n\nIn direct mode the containers also write an Event \
          (`events.k8s.io/v1`) on the pod, with the StaticIP\nas related object: `kubectl describe \
-         pod redis-0`. With the label, the agent writes it for them,\nexcept for \
-         AgentUnavailable and TokenRefused: then the container asks again, and only its\n\
+         pod redis-0`. With the label, the agent writes it for them,\nexcept \
+         where the container asks again (AgentUnavailable, TokenRefused): then only its\n\
          termination message says why. Each run makes at most one short attempt; a failure is \
          only\nlogged. A run that a signal terminated writes no Event. The other Events of the \
          agent are in\n[status.md](status.md).\n\n\

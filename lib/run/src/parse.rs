@@ -114,7 +114,8 @@ pub fn endpoint_listen(text: &str) -> Result<SocketAddrV4, InvalidSetting> {
     let free = |at: &SocketAddrV4| {
         let [a, b, c, _d] = at.ip().octets();
         let reserved = matches!(c, 20 | 168..=175);
-        at.ip().is_loopback() || ((a, b) == (169, 254) && !reserved)
+        // The kernel connects to all other loopback addresses from this one.
+        *at.ip() == Ipv4Addr::LOCALHOST || ((a, b) == (169, 254) && !reserved)
     };
     parsed.filter(free).ok_or_else(|| {
         let expected = "a link-local address that neither AWS (169.254.168.0/21) nor a DNS cache \
@@ -195,7 +196,14 @@ mod tests {
             assert!(endpoint_listen(good).is_ok(), "{good}");
         }
         let others = ["169.254.169.254:80", "169.254.170.23:80", "169.254.20.10:53"];
-        let bad = ["0.0.0.0:9814", "10.0.0.1:9814", "[fe80::1]:9814", "169.254.196.96", ""];
+        let bad = [
+            "0.0.0.0:9814",
+            "127.0.0.2:9814",
+            "10.0.0.1:9814",
+            "[fe80::1]:9814",
+            "169.254.196.96",
+            "",
+        ];
         for bad in bad.into_iter().chain(others) {
             assert!(endpoint_listen(bad).is_err(), "{bad}");
         }

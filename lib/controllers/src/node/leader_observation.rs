@@ -32,8 +32,8 @@ const INCOMPLETE_AFTER: Duration = Duration::from_mins(15);
 const NODES_MAX: u32 = 10_000;
 /// The interval of the agent's own queries, where the number of nodes is not known.
 const UNKNOWN_NODES: Duration = Duration::from_mins(20);
-/// So much for each node is the interval of an agent's own queries: all agents together send 48 a
-/// minute. Some come together by chance, and at most one query a second leaves room for others.
+/// The interval of an agent's own queries, for each node of the cluster: all agents together send
+/// 48 a minute. Some minutes have more by chance, and others query EC2 for volumes and moves.
 const FOR_EACH_NODE: Duration = Duration::from_millis(1_250);
 /// The shortest interval of the agent's own queries.
 const SHORTEST: Duration = Duration::from_mins(1);

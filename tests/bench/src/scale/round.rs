@@ -132,7 +132,7 @@ async fn lead(run: &mut ScaleRun, prefix: &str) -> Result<(), Failure> {
         }
         sleep(PAUSE).await;
     };
-    run.samples.add(format!("{prefix}leader.pass"), pass);
+    run.samples.add(format!("{prefix}leader.first_pass"), pass);
     let name = leader.name();
     let window = [from, Timestamp::now()];
     let events = audit::read(&run.control.audit(), window, |node| node == name)?;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::set::{NAMESPACE, Set};
 use super::test_cluster::{TestCluster, all_but, ensure};
+use super::vpc_cni::is_firecamps;
 use crate::cli::print_line;
 use crate::install::{PATIENCE, source};
 use crate::{Outcome, failed};
@@ -58,7 +59,9 @@ pub(super) async fn a_restart_on_the_same_node_makes_no_ec2_call(
         (pod, held) = (next, now);
     }
     let calls = cluster.vpc(|vpc| vpc.calls(before))?;
-    let theirs: Vec<String> = calls.iter().filter(|call| is_members(call)).map(describe).collect();
+    let address = held.address.to_string();
+    let theirs = calls.iter().filter(|call| is_for_member(call, &address));
+    let theirs: Vec<String> = theirs.map(describe).collect();
     ensure(theirs.is_empty(), || format!("EC2 calls of the member: {}", theirs.join("; ")))?;
     cluster.verify_mutations(before, 0)?;
     cluster.cordon(&others, false).await?;
@@ -98,8 +101,11 @@ async fn run_commands(cluster: &TestCluster<'_>, script: &str) -> Outcome<String
     ensure(ended.status.success(), || output.clone()).map(|()| output)
 }
 
-fn is_members(call: &vpcbox::protocol::Call) -> bool {
-    call.service == "ec2" && !call.app.contains("agent")
+/// Whether the member's containers sent the call, or an agent for it.
+fn is_for_member(call: &vpcbox::protocol::Call, address: &str) -> bool {
+    let by_agent = call.app.contains("firecamp-agent");
+    let names_it = call.parameters.values().any(|value| value == address);
+    is_firecamps(call) && (!by_agent || names_it)
 }
 
 fn describe(call: &vpcbox::protocol::Call) -> String {

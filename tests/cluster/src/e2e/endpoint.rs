@@ -222,7 +222,8 @@ impl TestCluster<'_> {
 pub(super) async fn a_set_moves_to_the_endpoint_and_back_and_its_members_keep_their_addresses(
     cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let direct = Set { firecamp: FirecampContainers::Real, ..Set::new("moving", 2) };
+    let firecamp = FirecampContainers::Real;
+    let direct = Set { firecamp, stop: Stop::Sidecar, ..Set::new("moving", 2) };
     let injected = Set { firecamp: FirecampContainers::Injected, ..direct.clone() };
     let own_network = Set { firecamp: FirecampContainers::OwnNetwork, ..direct.clone() };
     cluster.create(&direct).await?;
