@@ -52,8 +52,8 @@ impl<W: Environment<Registry = AnyRegistry>> Drop for Turn<W> {
 pub(super) struct Refusal {
     status: StatusCode,
     pub(super) report: Report,
-    /// Whose request it was, once that is known.
-    asked: Option<(Request, ReviewedPod)>,
+    /// Which request, and whose, once that is known.
+    request_of: Option<(Request, ReviewedPod)>,
 }
 
 impl Refusal {
@@ -62,13 +62,13 @@ impl Refusal {
     }
 
     fn of(status: StatusCode, report: Report) -> Self {
-        Self { status, report, asked: None }
+        Self { status, report, request_of: None }
     }
 
     /// Whose request it was, unless the pod is not known or the same run asks again.
     pub(super) fn into_final(self) -> Option<(Request, ReviewedPod, Report)> {
         let is_final = [StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST].contains(&self.status);
-        let (request, by) = self.asked.filter(|_| is_final)?;
+        let (request, by) = self.request_of.filter(|_| is_final)?;
         Some((request, by, self.report))
     }
 
@@ -144,9 +144,9 @@ pub(super) async fn admitted<W: Environment<Registry = AnyRegistry>>(
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, Exit::TokenRefused, why));
         }
     };
-    let asker = (asked.request(), by.clone());
+    let request_of = (asked.request(), by.clone());
     let served = Box::pin(served(endpoint, asked, by, from)).await;
-    served.map_err(|refusal| Refusal { asked: Some(asker), ..refusal })
+    served.map_err(|refusal| Refusal { request_of: Some(request_of), ..refusal })
 }
 
 /// Decides whether the request of this pod is served.
