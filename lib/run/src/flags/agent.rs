@@ -74,7 +74,7 @@ pub struct NodeFlags {
     pub(crate) metrics_listen: Option<OsString>,
 
     /// Address and port at which pods of this node ask for their address: a link-local one, which
-    /// the agent adds to a link of its own, or a loopback one. By default, pods cannot ask. Needs
+    /// the agent adds to a link of its own, or 127.0.0.1. By default, pods cannot ask. Needs
     /// the Kubernetes API
     #[arg(long, env = env::ENDPOINT_LISTEN, value_name = "ADDRESS:PORT", hide_env_values = true)]
     pub(crate) endpoint_listen: Option<OsString>,
