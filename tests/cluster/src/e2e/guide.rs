@@ -48,6 +48,8 @@ const RESERVED: [(&str, &str); 3] = [
     ("subnet-0c1b2c3d4e5f60718", "10.0.3.32/27"),
 ];
 const AWS: &str = "## 1. AWS";
+const FIRST: &str = "## 4. The first member";
+const UPGRADE: &str = "## Upgrade";
 const REMOVE: &str = "## Remove";
 const ALONE: &str = "## Without Helm";
 
@@ -79,6 +81,8 @@ async fn run_guide(cluster: &TestCluster<'_>) -> Outcome {
     let after = cluster.find_traces().await?;
     verify_left(after.difference(&before).filter(|trace| !plugins(trace)))?;
     guide.run_block(ALONE, 1).await?;
+    let (_commands, bound) = guide.run_console(ALONE, 1).await?;
+    ensure(bound.lines().count() == 2, || format!("bound: {bound}"))?;
     guide.run_block(ALONE, 2).await?;
     clean_aws(&guide).await
 }
@@ -143,12 +147,13 @@ async fn install_and_upgrade(cluster: &TestCluster<'_>, guide: &Guide) -> Outcom
     print_line(&format!(
         "        agents ready after {agents:.1} s, first member after {all:.1} s"
     ))?;
-    cluster.admin.kubectl(&["-n", NAMESPACE, "delete", "pod", "redis-0"]).await?;
+    guide.run_console(FIRST, 1).await?;
     let pod = cluster.wait_ready("redis-0", Some(&pod)).await?;
     let again = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     ensure(again == address, || format!("{again} after {address}"))?;
     cluster.verify_visible(&pod.node, address)?;
-    guide.run_block("## Upgrade", 1).await?;
+    until("the commands of section 4 find nothing", || guide.run_console(FIRST, 2)).await?;
+    upgrade(guide).await?;
     cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     guide.run_block(REMOVE, 1).await?;
     cluster.verify_released(&pod.node, address).await?;
@@ -159,6 +164,16 @@ async fn install_and_upgrade(cluster: &TestCluster<'_>, guide: &Guide) -> Outcom
     let place = Place { region: REGION, account: ACCOUNT, vpc: VPC, cluster: CLUSTER };
     let wanted = ["ec2:AssignPrivateIpAddresses", "ec2:DescribeInstanceTypes"];
     cluster.verify_allowed(&Guide::policy(&[policy])?, &place, &wanted)
+}
+
+/// *Upgrade*, a rollback, and the list of what members have.
+async fn upgrade(guide: &Guide) -> Outcome {
+    guide.run_block(UPGRADE, 1).await?;
+    guide.run_console(UPGRADE, 1).await?;
+    let (_commands, listed) = guide.run_console(UPGRADE, 2).await?;
+    let image = format!("{IMAGES}/firecamp-initcontainer:");
+    let member = |line: &str| line.starts_with("redis-0 ") && line.contains(&image);
+    ensure(listed.lines().any(member), || format!("no member of {image}: {listed}"))
 }
 
 /// The console block of *Remove*, on each node and with its kubeconfig.
@@ -243,7 +258,7 @@ impl Guide {
 
     /// The block of section 4; before Kubernetes 1.36 with the command that the page names.
     pub(super) fn first_member(&self) -> Outcome<String> {
-        let block = self.block("## 4. The first member", 1)?;
+        let block = self.block(FIRST, 1)?;
         if api_server_injects()? {
             return Ok(block.to_owned());
         }
@@ -302,10 +317,11 @@ impl Guide {
         let ended = timeout(limit, shell.output()).await;
         let ended = ended.map_err(|_late| format!("{what}: timed out"))?;
         let ended = ended.map_err(failed(what))?;
+        let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
         ensure(ended.status.success(), || {
-            format!("{what}: {}", String::from_utf8_lossy(&ended.stderr))
+            format!("{what}: {printed}{}", String::from_utf8_lossy(&ended.stderr))
         })?;
-        Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+        Ok(printed)
     }
 }
 
@@ -335,7 +351,10 @@ fn write_programs(cluster: &TestCluster<'_>, programs: &Path) -> Outcome {
         ),
     )?;
     let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
-    program(&programs.join("firecamp"), &format!("exec {} \"$@\"\n", firecamp.display()))
+    for name in ["firecamp", "kubectl-firecamp"] {
+        program(&programs.join(name), &format!("exec {} \"$@\"\n", firecamp.display()))?;
+    }
+    Ok(())
 }
 
 fn program(file: &Path, script: &str) -> Outcome {

@@ -44,7 +44,8 @@ pub(in crate::e2e) async fn the_commands_for_eks_remove_everything(
 async fn run_start(cluster: &TestCluster<'_>) -> Outcome {
     let guide = Guide::read(cluster)?;
     let _moto = Moto::start(cluster, &guide).await?;
-    start_member(cluster, &guide).await?;
+    let address = start_member(cluster, &guide).await?;
+    show_given_out(&guide, address).await?;
     drain_interface(cluster, &guide).await
 }
 
@@ -60,8 +61,8 @@ async fn run_removal(cluster: &TestCluster<'_>) -> Outcome {
     ensure(nodes.iter().all(|node| node.enis.len() == 1), || format!("left: {nodes:?}"))
 }
 
-/// The first three blocks, which share their variables.
-async fn start_member(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
+/// The first three blocks, which share their variables. Returns the member's address.
+async fn start_member(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome<Ipv4Addr> {
     cluster.volume("redis", "10Gi", WORKERS[0].name).await?;
     let mut script = String::new();
     for number in 1..=3 {
@@ -91,7 +92,19 @@ async fn start_member(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
     let policy = Guide::policy(&guide.created_policies().await?)?;
     let place = Place { region: REGION, account: aws::ACCOUNT, vpc: VPC, cluster: CLUSTER };
     let wanted = ["ec2:CreateNetworkInterface", "ec2:AssignPrivateIpAddresses"];
-    cluster.verify_allowed(&policy, &place, &wanted)
+    cluster.verify_allowed(&policy, &place, &wanted)?;
+    Ok(address)
+}
+
+/// The commands for a cluster that exists.
+async fn show_given_out(guide: &Guide, address: Ipv4Addr) -> Outcome {
+    let (script, _printed) = super::commands(guide.console(EKS, 1)?);
+    let subnet = "ec2 describe-subnets --filters Name=cidr-block,Values=10.0.64.0/19 \
+                  --query Subnets[0].SubnetId";
+    let script = format!("SUBNET={}\n{script}", guide.aws(subnet).await?.trim());
+    let printed = guide.output("docs/install.md, an EKS cluster", ("sh", &script)).await?;
+    let wanted = [format!("\"{address}\""), "\"172.20.0.0/16\"".to_owned()];
+    ensure(wanted.iter().all(|one| printed.contains(one)), || format!("no {wanted:?}: {printed}"))
 }
 
 /// The command that removes one interface.

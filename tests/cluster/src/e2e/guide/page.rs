@@ -1,4 +1,4 @@
-//! The command blocks of docs/install.md.
+//! The command blocks of docs/install.md. A command in the text between them must be in a block.
 
 /// A fenced block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,14 +60,17 @@ mod tests {
     const EXAMPLES: &str = "each_example_works_unmodified";
     const OBSERVE: &str = "helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the_records";
     const NONE: &str = "";
+    /// Programs whose commands the page names. All but the first one run in tests.
+    const PROGRAMS: [&str; 6] = ["make", "aws", "eksctl", "firecamp", "helm", "kubectl"];
 
-    /// Every block in its order, with the test that runs it. `NONE`: it is no command, or has none
-    /// of the AWS CLI, Helm and kubectl; why.
-    const RUN: [(&str, &str, &str, &str); 32] = [
+    /// Every block in its order, with the test that runs it. `NONE`: it has no command of these
+    /// programs but `make`; why.
+    const RUN: [(&str, &str, &str, &str); 38] = [
         ("## On EKS", "bash", EKS, ""),
         ("## On EKS", "bash", EKS, ""),
         ("## On EKS", "bash", EKS, ""),
         ("## On EKS", "bash", EKS_GONE, ""),
+        ("## On EKS", "console", EKS, ""),
         ("## On another cluster on EC2", "sh", GUIDE, ""),
         ("## 1. AWS", "sh", GUIDE, ""),
         ("## 1. AWS", "yaml", NONE, "a part of a pool"),
@@ -77,6 +80,8 @@ mod tests {
         ("## 2. The agents", "sh", GUIDE, ""),
         ("## 3. The addresses", "sh", GUIDE, ""),
         ("## 4. The first member", "sh", GUIDE, ""),
+        ("## 4. The first member", "console", GUIDE, ""),
+        ("## 4. The first member", "console", GUIDE, ""),
         ("## One machine", "sh", EXAMPLES, ""),
         ("## One machine", "sh", EXAMPLES, ""),
         ("## Direct mode", "sh", EXAMPLES, ""),
@@ -88,6 +93,8 @@ mod tests {
         ("## The images", "console", NONE, "the cluster in a box imports archives in this way"),
         ("## The command", "console", NONE, "tests build the command with their own profile"),
         ("## Upgrade", "sh", GUIDE, ""),
+        ("## Upgrade", "console", GUIDE, ""),
+        ("## Upgrade", "console", GUIDE, ""),
         ("## Remove", "sh", GUIDE, ""),
         ("## Remove", "sh", GUIDE, ""),
         ("## Remove", "sh", GUIDE, ""),
@@ -95,15 +102,41 @@ mod tests {
         ("## Remove", "sh", GUIDE, ""),
         ("## Remove", "sh", GUIDE, ""),
         ("## Without Helm", "sh", GUIDE, ""),
+        ("## Without Helm", "console", GUIDE, ""),
         ("## Without Helm", "sh", GUIDE, ""),
     ];
+
+    /// Does one of these programs get arguments here, perhaps in a pipe?
+    fn is_of(programs: &[&str], command: &str) -> bool {
+        let mut parts = command.split('|').map(|part| part.trim_start_matches(['$', '>', ' ']));
+        parts.any(|part| {
+            let part = part.strip_prefix("sudo ").unwrap_or(part);
+            part.split_once(' ').is_some_and(|(program, _rest)| programs.contains(&program))
+        })
+    }
+
+    fn in_one_line(text: &str) -> String {
+        text.replace("\\\n", " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn script(block: &Block) -> String {
+        let prompted = block.language == "console";
+        in_one_line(&if prompted { commands(&block.text).0 } else { block.text.clone() })
+    }
+
+    /// The commands between backticks outside of the blocks.
+    fn inline_commands(page: &str) -> Vec<String> {
+        let texts = page.split("```").step_by(2);
+        let spans = texts.flat_map(|text| text.split('`').skip(1).step_by(2)).map(in_one_line);
+        spans.filter(|span| is_of(&PROGRAMS, span)).collect()
+    }
 
     #[test]
     fn every_command_block_of_the_page_is_run_by_a_test() {
         let page = fs::read_to_string(source("docs/install.md")).unwrap();
-        let found = blocks(&page);
+        let all = blocks(&page);
         let found: Vec<(&str, &str)> =
-            found.iter().map(|one| (&*one.heading, &*one.language)).collect();
+            all.iter().map(|one| (&*one.heading, &*one.language)).collect();
         assert_eq!(found, RUN.map(|(heading, language, ..)| (heading, language)));
         let scenarios = fs::read_to_string(source("tests/cluster/src/e2e.rs")).unwrap();
         let checks = fs::read_to_string(source("tests/apiserver/src/checks.rs")).unwrap();
@@ -111,6 +144,28 @@ mod tests {
             assert_eq!(test == NONE, !why.is_empty(), "{heading}");
             assert!(scenarios.contains(test) || checks.contains(test), "{heading}: {test}");
         }
+        for (block, (_heading, _language, test, _why)) in all.iter().zip(RUN) {
+            let command = block.text.lines().find(|line| is_of(&PROGRAMS[1..], line));
+            assert!(test != NONE || command.is_none(), "no test runs {command:?}");
+        }
+    }
+
+    #[test]
+    fn every_command_in_the_text_is_one_of_a_block() {
+        let page = fs::read_to_string(source("docs/install.md")).unwrap();
+        let scripts: Vec<String> = blocks(&page).iter().map(script).collect();
+        let mut inline = inline_commands(&page);
+        assert!(inline.len() > 5, "{inline:?}");
+        inline.retain(|command| scripts.iter().all(|script| !script.contains(command)));
+        assert!(inline.is_empty(), "move to a block that a test runs: {inline:#?}");
+    }
+
+    #[test]
+    fn inline_commands_have_arguments_and_may_be_in_a_pipe() {
+        let page = "`kubectl`, `docker ps` and `kubectl get\npods`:\n\n```sh\nhelm list\n```\n\n\
+                    | `sed x y | kubectl apply -f -` | `sudo make it` |\n";
+        let wanted = ["kubectl get pods", "sed x y | kubectl apply -f -", "sudo make it"];
+        assert_eq!(inline_commands(page), wanted);
     }
 
     #[test]
