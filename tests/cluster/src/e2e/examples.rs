@@ -21,6 +21,8 @@ const KAFKA: u16 = 9092;
 const MQTT: u16 = 1883;
 /// An example whose pods have no volume, so the scheduler may choose any node.
 const NO_VOLUME: &str = "redis-cache.yaml";
+/// An example whose pods are at no address of a node: its own Service leads to them.
+const OWN_NETWORK: &str = "redis.yaml";
 /// Sections of docs/install.md.
 const DIRECT_MODE: &str = "## Direct mode";
 const ONE_MACHINE: &str = "## One machine";
@@ -38,7 +40,7 @@ async fn run_examples(cluster: &TestCluster<'_>) -> Outcome {
     let names = "helm upgrade firecamp deploy/chart/firecamp --namespace firecamp-system \
         --reset-then-reuse-values --set names.enabled=true";
     guide.run("names", names).await?;
-    for file in ["redis.yaml", "redis-host-network.yaml"] {
+    for file in [OWN_NETWORK, "redis-host-network.yaml"] {
         redis_example(cluster, &guide, (file, "redis"), Releaser::Agent).await?;
     }
     let direct = [
@@ -87,10 +89,11 @@ async fn redis_example(
     ensure(second.node == pod.node || file == NO_VOLUME, || {
         format!("{second:?} is not on {}", pod.node)
     })?;
-    if file == "redis-host-network.yaml" {
+    if file != OWN_NETWORK {
+        let service = format!("{set}-static");
         let wanted = BTreeSet::from([address, other].map(|one| one.to_string()));
         until("the Service of the static addresses names both members", || async {
-            let named = cluster.named_in(NAMESPACE, "redis-static").await?;
+            let named = cluster.named_in(NAMESPACE, &service).await?;
             ensure(named.iter().eq(&wanted), || format!("{named:?} instead of {wanted:?}"))
         })
         .await?;
@@ -210,7 +213,7 @@ async fn single_machine(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
 async fn apply(guide: &Guide, example: &str, by: Releaser) -> Outcome {
     let (page, shown) = match by {
         Releaser::Pod => (guide.block(DIRECT_MODE, 2)?.to_owned(), "redis-direct.yaml"),
-        Releaser::Agent => (guide.first_member()?, "redis.yaml"),
+        Releaser::Agent => (guide.first_member()?, OWN_NETWORK),
     };
     let script = page.lines().take_while(|line| !line.contains("rollout status"));
     let script = script.collect::<Vec<_>>().join("\n").replace(shown, example);
