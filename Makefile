@@ -164,9 +164,10 @@ e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --time
 	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(if $(CNI),--cni $(CNI)) $(ARGS)
 
 # Members with networks of their own; members of any kind that move, are deleted by force while
-# their service runs, lose their sandbox or node, and whose agents are replaced.
+# their service runs, lose their sandbox or node, whose agents are replaced, and whose agents
+# hostile pods ask.
 OWN_NETWORK := network_of_its_own f129
-MOVES := a_restart_on draining_a_node f005 f030 f111 f112 f113 twenty_members superseded \
+MOVES := a_restart_on draining_a_node f005 f030 f107 f111 f112 f113 twenty_members superseded \
   powered_off rebooted rolled_out
 # Those of them that run beside the VPC CNI.
 VPC_MOVES := a_restart_on draining_a_node f005 f113 f121 powered_off rolled_out

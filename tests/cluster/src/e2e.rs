@@ -12,6 +12,7 @@ mod events;
 mod examples;
 pub(crate) mod figures;
 mod guide;
+mod hostile_pods;
 mod iam_policy;
 mod init_reruns;
 mod kafka;
@@ -286,6 +287,7 @@ async fn endpoint_scenarios(cluster: &TestCluster<'_>, wanted: &[String]) -> Out
         endpoint::a_pod_of_no_controller_keeps_the_address_that_its_claim_requests,
         own_network::a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the_cluster,
         own_network::f129_address_follows_into_a_new_sandbox_and_the_agent_restores_what_is_removed,
+        hostile_pods::f107_hostile_pods_at_the_endpoint_change_nothing_of_a_member_and_are_limited,
         names::a_member_has_one_name_in_the_cluster_wherever_it_runs,
         services::f095_a_service_restarts_in_its_order_and_stops_at_a_broken_member,
         services::a_stateless_service_is_created_restarted_and_deleted,

@@ -38,8 +38,9 @@ impl TestCluster<'_> {
     /// A pod without the label, which answers with the address of its client, and its Service.
     pub(super) async fn start_visitor(&self, name: &str, node: &str) -> Outcome<String> {
         let words = json!(["/clusterbox", "serve", "0.0.0.0", "--show-client"]);
+        let uid = json!({ "fieldRef": { "fieldPath": "metadata.uid" } });
         let container = json!({ "name": "service", "image": MEMBER, "command": words,
-            "securityContext": unprivileged() });
+            "env": [{ "name": "POD_UID", "valueFrom": uid }], "securityContext": unprivileged() });
         let spec = json!({ "nodeName": node, "containers": [container],
             "terminationGracePeriodSeconds": 1 });
         let metadata = json!({ "name": name, "namespace": APART,

@@ -92,9 +92,7 @@ fn address(whose: &(Pod, Held)) -> String {
 impl TestCluster<'_> {
     /// A client of the API server with the token of a container.
     async fn api_with_token_of(&self, process: Pid) -> Outcome<Api> {
-        let file = PathBuf::from(format!("/proc/{process}")).join("root").join(TOKEN);
-        let token = fs::read_to_string(&file).map_err(failed(file.display()))?;
-        self.admin.by_token(token.trim()).await
+        self.admin.by_token(&token_of(process)?).await
     }
 
     /// Checks that a token may annotate an object, with the current resourceVersion.
@@ -117,6 +115,13 @@ impl TestCluster<'_> {
         let found = self.agents().into_iter().find(|pid| here.contains(pid));
         found.ok_or_else(|| format!("no agent runs on {node}"))
     }
+}
+
+/// The ServiceAccount token of a container for the API server.
+pub(super) fn token_of(process: Pid) -> Outcome<String> {
+    let file = PathBuf::from(format!("/proc/{process}")).join("root").join(TOKEN);
+    let token = fs::read_to_string(&file).map_err(failed(file.display()))?;
+    Ok(token.trim().to_owned())
 }
 
 async fn ask(api: &Api, verb: &str, place: &str, body: &Value) -> Outcome<(u16, String)> {

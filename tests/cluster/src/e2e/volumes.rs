@@ -110,7 +110,7 @@ impl TestCluster<'_> {
     }
 
     /// The value of a metric of a node's agent, if it exists.
-    fn metric(&self, worker: &str, series: &str) -> Outcome<Option<u64>> {
+    pub(super) fn metric(&self, worker: &str, series: &str) -> Outcome<Option<u64>> {
         let page = output_of(self.running.in_network_of(worker)?.args(METRICS))?;
         let whole = page.lines().any(|line| line == "# EOF");
         ensure(whole, || format!("metrics of {worker}: {page}"))?;
