@@ -61,11 +61,32 @@ impl Agent {
 
     pub(crate) async fn reports_count_within(&self, patience: Duration, count: usize) -> Outcome {
         let wanted = format!("firecamp_agent_attached_addresses {count}");
+        self.until(patience, &wanted, |page| page.lines().any(|line| line == wanted)).await
+    }
+
+    /// How many operations of this kind the agent has begun.
+    pub(crate) async fn begun(&self, kind: &str) -> Result<u64, String> {
+        Ok(begun(&self.http.get("/metrics").await?.text, kind))
+    }
+
+    /// Waits until the agent has begun this many of them.
+    pub(crate) async fn begins(&self, kind: &str, count: u64) -> Outcome {
+        let wanted = format!("operation {kind} number {count}");
+        self.until(PATIENCE, &wanted, |page| begun(page, kind) >= count).await
+    }
+
+    /// Waits until the page of metrics is as wanted.
+    async fn until(
+        &self,
+        patience: Duration,
+        wanted: &str,
+        is_met: impl Fn(&str) -> bool,
+    ) -> Outcome {
         let end = Instant::now() + patience;
         let mut last;
         loop {
             last = match self.http.get("/metrics").await {
-                Ok(answer) if answer.text.lines().any(|line| line == wanted) => return Ok(()),
+                Ok(answer) if is_met(&answer.text) => return Ok(()),
                 Ok(answer) => attached(&answer.text),
                 Err(wrong) => wrong,
             };
@@ -120,4 +141,10 @@ impl Agent {
 fn attached(metrics: &str) -> String {
     let line = metrics.lines().find(|line| line.starts_with("firecamp_agent_attached_addresses"));
     line.unwrap_or("no such metric").to_owned()
+}
+
+fn begun(metrics: &str, kind: &str) -> u64 {
+    let name = format!("firecamp_agent_operations_total{{kind=\"{kind}\"}} ");
+    let number = metrics.lines().find_map(|line| line.strip_prefix(name.as_str()));
+    number.and_then(|number| number.parse().ok()).unwrap_or_default()
 }

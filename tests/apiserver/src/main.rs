@@ -9,6 +9,7 @@ mod agent;
 mod checks;
 mod cluster;
 mod deploy;
+mod faulty_proxy;
 mod lifecycle;
 mod relay;
 mod rights;

@@ -251,7 +251,8 @@ async fn a_watch_that_the_server_fails_to_open_is_not_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_refused_for_another_reason_is_lost() {
-    for (code, reason) in [(410, "Expired"), (403, "Forbidden"), (404, "NotFound")] {
+    let refusals = [(410, "Expired"), (401, "Unauthorized"), (403, "Forbidden"), (404, "NotFound")];
+    for (code, reason) in refusals {
         let cluster = Cluster::new().await;
         let watched = cluster.registry.static_ips_of(&node());
         let mut events: Heard<'_, _> = pin!(watched.events());

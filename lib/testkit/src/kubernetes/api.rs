@@ -114,6 +114,11 @@ impl Api {
         self.send(method, path, body.map(|body| (kind, body)), ANY).await
     }
 
+    /// Sends a request as it is, and returns the response while it arrives.
+    pub async fn forward(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, String> {
+        self.client.send(request.map(Body::from)).await.map_err(|wrong| wrong.to_string())
+    }
+
     /// Starts a watch; `path` contains the resource version and the selection.
     pub async fn watch(&self, path: &str) -> Result<Watch, String> {
         let response = self.response(Method::GET, path, None, ANY).await?;

@@ -13,34 +13,38 @@ use crate::cluster::{Cluster, Request};
 use crate::relay::Relay;
 use crate::samples::{GROUP, static_ip};
 
-const NODE: &str = "n1";
+pub(super) const NODE: &str = "n1";
 /// A watch that is silent for 90 s is opened again, and a token file is read again after a minute.
 const AGAIN: Duration = Duration::from_mins(3);
 const USER: &str = "system:serviceaccount:firecamp-system:firecamp-agent";
 
-async fn create(cluster: &Cluster, last: u8, node: &str) -> Outcome {
-    let object = static_ip(&format!("10.1.0.{last}"), node, &format!("redis-{last}"));
+/// Creates an address of a live pod, so that the agent does not release it.
+pub(super) async fn create(cluster: &Cluster, last: u8, node: &str) -> Outcome {
+    let mut object = static_ip(&format!("10.1.0.{last}"), node, &format!("redis-{last}"));
+    object["spec"]["attachment"]["podUID"] = pod(cluster, last, node).await?;
     let made = cluster.api.post(&format!("{GROUP}/staticips"), &object).await?;
-    ensure(made.code == 201, || made.text)?;
-    // A live pod, so the agent does not release its address.
+    ensure(made.code == 201, || made.text)
+}
+
+/// Creates a pod of the member, and returns its UID.
+pub(super) async fn pod(cluster: &Cluster, last: u8, node: &str) -> Result<Value, String> {
     let pod = json!({
         "metadata": { "name": format!("redis-{last}") },
         "spec": { "nodeName": node, "containers": [{ "name": "c", "image": "none" }] },
     });
     let made = cluster.api.post("/api/v1/namespaces/prod/pods", &pod).await?;
     ensure(made.code == 201, || made.text.clone())?;
-    let uid = made.json()["metadata"]["uid"].clone();
-    change(cluster, last, "/spec/attachment/podUID", uid).await
+    Ok(made.json()["metadata"]["uid"].clone())
 }
 
-async fn change(cluster: &Cluster, last: u8, path: &str, value: Value) -> Outcome {
+pub(super) async fn change(cluster: &Cluster, last: u8, path: &str, value: Value) -> Outcome {
     let new = json!([{ "op": "replace", "path": path, "value": value }]);
     let answer = cluster.api.patch(&format!("{GROUP}/staticips/10.1.0.{last}"), &new).await?;
     ensure(answer.code == 200, || answer.text)
 }
 
 /// Deletes all records.
-async fn empty(cluster: &Cluster) -> Outcome {
+pub(super) async fn empty(cluster: &Cluster) -> Outcome {
     let pods = "/api/v1/namespaces/prod/pods?gracePeriodSeconds=0";
     let gone = cluster.api.delete(pods).await?;
     ensure(gone.code == 200, || gone.text)?;
@@ -57,7 +61,8 @@ async fn one_address(cluster: &Cluster) -> Result<(Source, Agent), String> {
     Ok((source, agent))
 }
 
-fn asked(cluster: &Cluster, since: usize) -> Result<Vec<Request>, String> {
+/// What agents have asked the server for since then.
+pub(super) fn asked(cluster: &Cluster, since: usize) -> Result<Vec<Request>, String> {
     let mut requests = cluster.requests()?.split_off(since);
     requests.retain(|request| request.user == USER && request.group != "authorization.k8s.io");
     Ok(requests)
@@ -136,7 +141,7 @@ pub(super) async fn an_agent_that_missed_events_lists_again(cluster: &Cluster) -
 }
 
 /// The file of a kubeconfig, and what is in it.
-fn kubeconfig(source: &Source) -> Result<(&Path, Value), String> {
+pub(super) fn kubeconfig(source: &Source) -> Result<(&Path, Value), String> {
     let Source::Kubeconfig(file) = source else { return Err("no kubeconfig".to_owned()) };
     let text =
         std::fs::read_to_string(file).map_err(|wrong| format!("{}: {wrong}", file.display()))?;
@@ -144,7 +149,7 @@ fn kubeconfig(source: &Source) -> Result<(&Path, Value), String> {
 }
 
 /// A file beside the kubeconfig.
-fn write_beside(file: &Path, name: &str, text: &str) -> Result<PathBuf, String> {
+pub(super) fn write_beside(file: &Path, name: &str, text: &str) -> Result<PathBuf, String> {
     let new = file.with_file_name(name);
     std::fs::write(&new, text).map_err(|wrong| format!("{}: {wrong}", new.display()))?;
     Ok(new)

@@ -33,7 +33,8 @@ impl Event {
 }
 
 impl Watch {
-    pub(super) fn new(body: Body) -> Self {
+    /// The watch that this response opened.
+    pub fn new(body: Body) -> Self {
         Self { body, unread: Vec::new() }
     }
 
