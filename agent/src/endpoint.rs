@@ -23,6 +23,7 @@ use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_core::time::Moment;
 use firecamp_engine::{Queues, Rng};
 use firecamp_run::connect::AnyRegistry;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -202,16 +203,24 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
     }
 
     fn accepted(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, open: &mut JoinSet<Source>) {
-        let source = self.source(from.ip());
         // Otherwise a line may wait until the client has acknowledged the one before.
         stream.set_nodelay(true).ok();
         let (SocketAddr::V4(its), Ok(SocketAddr::V4(own))) = (from, stream.local_addr()) else {
             return tracing::debug!(%from, "connection is gone");
         };
-        let peer = Peer { source, ends: (its, own) };
-        if !self.limits.borrow_mut().connect(source) {
+        let peer = Peer { source: self.source(from.ip()), ends: (its, own) };
+        self.connected(stream, peer, open);
+    }
+
+    fn connected(
+        self: &Rc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        peer: Peer,
+        open: &mut JoinSet<Source>,
+    ) {
+        if !self.limits.borrow_mut().connect(peer.source) {
             self.metrics.refused_connections.inc();
-            tracing::debug!(%from, "too many connections; closed");
+            tracing::debug!(from = %peer.ends.0, "too many connections; closed");
             return;
         }
         self.count_connections();
@@ -220,7 +229,7 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
             if endpoint.is_of_this_node(peer).await {
                 connection::serve(&endpoint, stream, peer).await;
             }
-            source
+            peer.source
         });
     }
 

@@ -3,13 +3,13 @@
 
 mod adopt;
 mod api_server_outage;
-mod asking;
+pub(crate) mod asking;
 mod ec2;
 mod ec2_failures;
 mod endpoint;
 mod evict;
 mod handover;
-mod harness;
+pub(crate) mod harness;
 mod hostile_clients;
 mod instance;
 mod interfaces;

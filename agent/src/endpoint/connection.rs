@@ -1,6 +1,6 @@
 //! One connection of a pod: one request, bounded in size and time.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,8 +15,10 @@ use hyper::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
 
 use super::{Endpoint, Peer, perform, request};
 use crate::ports::Environment;
@@ -24,26 +26,27 @@ use crate::ports::Environment;
 /// The body of a response: complete, or lines that follow.
 pub(super) type Body = Either<Full<Bytes>, Channel<Bytes>>;
 
-/// What runs beside its response.
-pub(super) type Job = Pin<Box<dyn Future<Output = ()>>>;
+/// What runs beside its response. It fails if the client does not read.
+pub(super) type Job = Pin<Box<dyn Future<Output = Result<(), Elapsed>>>>;
 
 /// A request that waits for the API server is answered within this time, with its failure if need
 /// be: the review and the read of the pod have timeouts of their own.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// Serves the connection until its response is sent or the client is gone. A run for a client that
-/// is gone ends.
+/// Serves the connection until its response is sent or the client is gone or too slow. A run for
+/// such a client ends.
 pub(super) async fn serve<W: Environment<Registry = AnyRegistry>>(
     endpoint: &Rc<Endpoint<W>>,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     from: Peer,
 ) {
-    let begun: RefCell<Option<Job>> = RefCell::new(None);
+    let (start, started) = oneshot::channel();
+    let start = Cell::new(Some(start));
     let service = service_fn(|request| {
-        let begun = &begun;
+        let start = &start;
         async move {
             let (response, job) = respond(endpoint, request, from).await;
-            *begun.borrow_mut() = job;
+            start.take().map(|start| start.send(job).ok());
             Ok::<_, Infallible>(response)
         }
     });
@@ -52,33 +55,17 @@ pub(super) async fn serve<W: Environment<Registry = AnyRegistry>>(
         .header_read_timeout(REQUEST_WITHIN)
         .max_buf_size(LONGEST_HEAD)
         .keep_alive(false);
-    let mut exchange = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
-    let answered = std::future::poll_fn(|context| {
-        // The job exists once the service has responded, which happens while this is polled.
-        let ended = exchange.as_mut().poll(context).map(Some);
-        if ended.is_pending() && begun.borrow().is_some() {
-            return std::task::Poll::Ready(None);
+    let exchange = http.serve_connection(TokioIo::new(stream), service);
+    let work = async {
+        if let Ok(Some(job)) = timeout(ANSWER_WITHIN, started).await? {
+            job.await?;
         }
-        ended
-    });
-    let first = tokio::select! {
-        first = answered => first,
-        () = sleep(ANSWER_WITHIN) => return tracing::debug!(from = %from.ends.0, "connection timed out"),
+        sleep(RESPONSE_WITHIN).await;
+        Ok::<_, Elapsed>(())
     };
-    let job = begun.borrow_mut().take();
-    let ended = match (first, job) {
-        (Some(ended), _) => ended,
-        (None, None) => return,
-        (None, Some(job)) => {
-            let work = async {
-                job.await;
-                sleep(RESPONSE_WITHIN).await;
-            };
-            tokio::select! {
-                ended = exchange => ended,
-                () = work => return tracing::debug!(from = %from.ends.0, "response not read"),
-            }
-        }
+    let ended = tokio::select! {
+        ended = exchange => ended,
+        _late = work => return tracing::debug!(from = %from.ends.0, "connection timed out"),
     };
     if let Err(why) = ended {
         tracing::debug!(from = %from.ends.0, error = %why, "connection failed");
@@ -102,3 +89,7 @@ async fn respond<W: Environment<Registry = AnyRegistry>>(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -26,6 +26,7 @@ use http_body_util::channel::{Channel, Sender};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Response, StatusCode};
 use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -116,12 +117,13 @@ fn held(records: MemberRecords, by: &ReviewedPod) -> AddressResponse {
     }
 }
 
-/// Runs the machine to its end, and sends its progress and its outcome.
+/// Runs the machine to its end, and sends its progress and its outcome. A client that does not read
+/// ends the run as if it had closed its connection.
 async fn perform<W: Environment<Registry = AnyRegistry>>(
     endpoint: Rc<Endpoint<W>>,
     admitted: Admitted<W>,
     mut lines: Sender<Bytes>,
-) {
+) -> Result<(), Elapsed> {
     let Admitted { asked, by, pod, pool, turn } = admitted;
     let begun = Instant::now();
     let (watcher, mut progress) = mpsc::channel(BUFFER);
@@ -158,22 +160,24 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
     };
     let forward = async {
         while let Some(event) = progress.recv().await {
-            send(&mut lines, &ResponseLine::from(event)).await;
+            send(&mut lines, &ResponseLine::from(event)).await?;
         }
+        Ok::<_, Elapsed>(())
     };
-    let (ended, ()) = tokio::join!(work, forward);
-    let Some((program, report)) = ended else { return };
+    let (ended, ()) = tokio::try_join!(async { Ok(work.await) }, forward)?;
+    let Some((program, report)) = ended else { return Ok(()) };
     drop(turn);
-    send(&mut lines, &ResponseLine::Outcome(Outcome::from(&report))).await;
+    let outcome = ResponseLine::Outcome(Outcome::from(&report));
     endpoint.ended(program, by, report, begun.elapsed());
+    send(&mut lines, &outcome).await
 }
 
-/// Sends a line, unless the client does not read.
-async fn send(lines: &mut Sender<Bytes>, line: &ResponseLine) {
-    let sent = timeout(RESPONSE_WITHIN, lines.send_data(Bytes::from(line.to_bytes()))).await;
-    if !matches!(sent, Ok(Ok(()))) {
-        tracing::debug!("the client does not read its response");
-    }
+/// Sends a line. Fails if the client does not read.
+async fn send(lines: &mut Sender<Bytes>, line: &ResponseLine) -> Result<(), Elapsed> {
+    let sent = lines.send_data(Bytes::from(line.to_bytes()));
+    // If the connection is gone, this run ends with it.
+    timeout(RESPONSE_WITHIN, sent).await?.ok();
+    Ok(())
 }
 
 impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {

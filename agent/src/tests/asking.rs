@@ -20,7 +20,7 @@ use crate::publish::SharedStatus;
 use crate::source::BoundPod;
 use crate::status::Status;
 
-pub(super) const TOKEN: &str = "token-of-redis-0";
+pub(crate) const TOKEN: &str = "token-of-redis-0";
 pub(super) const WITHIN: Duration = Duration::from_secs(20);
 
 /// The endpoint of the node, and what its pods have.
@@ -119,7 +119,7 @@ pub(super) async fn raw_from(source: Ipv4Addr, at: SocketAddr, bytes: Vec<u8>) -
     String::from_utf8_lossy(&response).into_owned()
 }
 
-pub(super) fn served(pod_networks: bool) -> Served {
+pub(crate) fn served(pod_networks: bool) -> Served {
     Served {
         node: NODE.parse().unwrap(),
         cluster: "prod".parse().unwrap(),

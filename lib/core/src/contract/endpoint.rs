@@ -50,7 +50,8 @@ pub const LONGEST_TOKEN: usize = 8 * 1024;
 pub const LONGEST_HEAD: usize = 16 * 1024;
 /// A request must be complete after this long.
 pub const REQUEST_WITHIN: Duration = Duration::from_secs(5);
-/// The rest of a response must be read this long after its last line was written.
+/// A client must make room for the next line of its response within this time by reading, and read
+/// the rest of it within this time from its last line on.
 pub const RESPONSE_WITHIN: Duration = Duration::from_secs(5);
 /// The longest release: as long as the longest grace period that is usual.
 pub const LONGEST_RELEASE: Duration = Duration::from_hours(1);
