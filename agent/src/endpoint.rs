@@ -91,7 +91,8 @@ impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {
         at: SocketAddrV4,
         served: Served,
         systems: Arc<SystemsOf<W>>,
-        (metrics, shared_status): (EndpointMetrics, SharedStatus),
+        metrics: EndpointMetrics,
+        shared_status: SharedStatus,
         bound: mpsc::Receiver<BoundPod>,
         end: &CancellationToken,
     ) {

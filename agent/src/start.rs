@@ -95,8 +95,8 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
     };
     let ports = Ports::<NodeEnvironment>::new(cloud(), host, registry.clone(), source, files);
     let kube_status = kube_status(&config, &registry);
-    let reports = (status.endpoint.clone(), shared_status.clone());
-    let asked = asked(&config, ports.systems(), reports, bound, end);
+    let (endpoint, shared) = (status.endpoint.clone(), shared_status.clone());
+    let asked = asked(&config, ports.systems(), endpoint, shared, bound, end);
     let AgentConfig { node, cluster, eni, listen, metrics, zones, .. } = config;
     tracing::info!(%node, %cluster, %listen, "agent started");
     let span = tracing::info_span!("agent", %node);
@@ -125,7 +125,8 @@ async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Repor
 fn asked<'a>(
     config: &AgentConfig,
     systems: Arc<SystemsOf<NodeEnvironment>>,
-    reports: (EndpointMetrics, SharedStatus),
+    metrics: EndpointMetrics,
+    shared: SharedStatus,
     bound: mpsc::Receiver<BoundPod>,
     end: &'a CancellationToken,
 ) -> impl Future<Output = ()> + use<'a> {
@@ -136,9 +137,12 @@ fn asked<'a>(
     async move {
         match at {
             Some(at) => {
-                Endpoint::<NodeEnvironment>::serve(at, served, systems, reports, bound, end).await;
+                Endpoint::<NodeEnvironment>::serve(
+                    at, served, systems, metrics, shared, bound, end,
+                )
+                .await;
             }
-            None => reports.1.set_endpoint(Ok(false)),
+            None => shared.set_endpoint(Ok(false)),
         }
     }
 }

@@ -145,11 +145,12 @@ pub(super) async fn asking_of(pod_networks: bool, body: impl AsyncFnOnce(Asking<
     };
     let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     let (systems, end) = (node.systems(&status), CancellationToken::new());
-    let (served, reports) =
-        (served(pod_networks), (status.endpoint.clone(), SharedStatus::default()));
+    let (served, metrics, shared) =
+        (served(pod_networks), status.endpoint.clone(), SharedStatus::default());
     let (report_bound, bound) = mpsc::channel(8);
     let serve =
-        Box::pin(Endpoint::<SimEnvironment>::serve(at, served, systems, reports, bound, &end));
+        Endpoint::<SimEnvironment>::serve(at, served, systems, metrics, shared, bound, &end);
+    let serve = Box::pin(serve);
     let body = Box::pin(async {
         let dir = tempfile::tempdir().unwrap();
         let asking = Asking { node: &node, status: &status, at: at.into(), dir, report_bound };

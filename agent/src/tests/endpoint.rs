@@ -315,9 +315,9 @@ async fn an_endpoint_that_cannot_listen_says_why_until_it_can() {
     let (shared, end) = (SharedStatus::default(), CancellationToken::new());
     let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, other.local_addr().unwrap().port());
-    let reports = (status.endpoint.clone(), shared.clone());
+    let (metrics, set, served) = (status.endpoint.clone(), shared.clone(), served(false));
     let (systems, bound) = (node.systems(&status), mpsc::channel(1).1);
-    let serve = Endpoint::<SimEnvironment>::serve(at, served(false), systems, reports, bound, &end);
+    let serve = Endpoint::<SimEnvironment>::serve(at, served, systems, metrics, set, bound, &end);
     let said = async || {
         let said = async {
             loop {
