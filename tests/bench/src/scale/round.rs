@@ -89,7 +89,9 @@ async fn start(
         if begun.elapsed() > PATIENCE {
             return Err(Failure::new(format!("only {synced} of {total} agents have synced")));
         }
-        run.wait(Duration::from_secs(1), &format!("{synced} of {total} agents synced")).await?;
+        run.waiting(&format!("{synced} of {total} agents synced"));
+        sleep(Duration::from_secs(1)).await;
+        run.keep_up().await?;
     }
     run.agents.synced(PATIENCE).await?;
     let work: Work = servers.since(&before).await?;

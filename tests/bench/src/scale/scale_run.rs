@@ -25,8 +25,10 @@ use crate::boxed::fixture::Fixture;
 use crate::failure::Failure;
 use crate::samples::{Samples, progress};
 
-/// How often a long wait prints progress, renews the Lease and reads the simulator's log.
+/// How often a long wait renews the Lease and reads the simulator's log.
 const STEP: Duration = Duration::from_secs(10);
+/// How often waits print progress.
+const PROGRESS: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 /// The time between the starts of two agents.
 const BETWEEN: Duration = Duration::from_millis(60);
@@ -66,6 +68,8 @@ pub(super) struct ScaleRun {
     /// All EC2 calls so far.
     pub(super) calls: Vec<Call>,
     last_call: u64,
+    /// When a wait has last printed its progress.
+    printed: Option<Instant>,
     /// How often the Lease was renewed in the name of nobody; none if an agent may take it.
     renewals: Option<u32>,
 }
@@ -88,6 +92,7 @@ impl ScaleRun {
             samples: Samples::default(),
             calls: Vec::new(),
             last_call: 0,
+            printed: None,
             renewals: None,
         })
     }
@@ -153,12 +158,20 @@ impl ScaleRun {
         self.agents.stop()
     }
 
+    /// Prints the progress of a wait, unless that has just happened.
+    pub(super) fn waiting(&mut self, text: &str) {
+        if self.printed.is_none_or(|at| at.elapsed() >= PROGRESS) {
+            self.printed = Some(Instant::now());
+            progress(text);
+        }
+    }
+
     /// Waits; prints what for.
     pub(super) async fn wait(&mut self, time: Duration, what: &str) -> Result<(), Failure> {
         let end = Instant::now() + time;
         while Instant::now() < end {
             let left = end.duration_since(Instant::now());
-            progress(&format!("{what}: {left:.0?} left"));
+            self.waiting(&format!("{what}: {:.0} s left", left.as_secs_f64()));
             sleep(left.min(STEP)).await;
             self.keep_up().await?;
         }
@@ -181,7 +194,7 @@ impl ScaleRun {
         let (mut writes, mut since) = (servers.writes().await?, begun);
         let is_quiet = |since: Instant| since.elapsed() >= QUIET || begun.elapsed() >= LONGEST;
         while begun.elapsed() < least || !is_quiet(since) {
-            progress(&format!("{what}: no write for {} s", since.elapsed().as_secs()));
+            self.waiting(&format!("{what}: no write for {} s", since.elapsed().as_secs()));
             sleep(STEP).await;
             self.keep_up().await?;
             let now = servers.writes().await?;
