@@ -9,8 +9,10 @@ use crate::model::VpcState;
 
 /// Tags per resource.
 const MAX_TAGS: usize = 50;
-/// Resources per request (API reference, CreateTags).
-const MAX_RESOURCES: usize = 1_000;
+/// Resources per request, and tags to delete (API reference, CreateTags and DeleteTags).
+const MAX_NAMED: usize = 1_000;
+/// Characters of a key (API reference, Tag). The User Guide says 128; nothing may rely on that.
+const MAX_KEY: usize = 127;
 
 /// The tags of a resource by key.
 type Tags = BTreeMap<String, String>;
@@ -47,6 +49,9 @@ pub(crate) struct DeleteTags {
 pub(crate) fn parse_delete(form: &Form) -> Result<DeleteTags, ApiError> {
     let tags = form.keys_with_values("Tag")?;
     let (resources, dry) = rest(form)?;
+    if tags.len() > MAX_NAMED {
+        return Err(ApiError::value("A request deletes 1000 tags at most"));
+    }
     if let Some((key, _)) = tags.iter().find(|(key, _)| !is_key(key)) {
         return Err(ApiError::malformed_tag(key));
     }
@@ -61,7 +66,7 @@ fn rest(form: &Form) -> Result<(Vec<String>, bool), ApiError> {
     if resources.is_empty() {
         return Err(ApiError::missing("resourceIdSet"));
     }
-    if resources.len() > MAX_RESOURCES {
+    if resources.len() > MAX_NAMED {
         return Err(ApiError::value("A request names 1000 resources at most"));
     }
     Ok((resources, dry))
@@ -91,7 +96,7 @@ pub(super) fn check_tags(new: &[(String, String)], old: &Tags) -> Result<(), Api
 }
 
 fn is_key(key: &str) -> bool {
-    !key.is_empty() && !key.starts_with("aws:") && key.chars().count() <= 128
+    !key.is_empty() && !key.starts_with("aws:") && key.chars().count() <= MAX_KEY
 }
 
 /// Executes a request on the current state: all resources or none (unverified).

@@ -63,7 +63,7 @@ fn texts(spec: &Spec) -> Result<(), SpecError> {
         return Err(field("region", "expected a name like us-east-1"));
     }
     if spec.cluster.len() > MAX_TEXT || !is_tag_key(&spec.cluster_tag) {
-        return Err(field("cluster_tag", "expected 1 to 128 characters, none of them control"));
+        return Err(field("cluster_tag", "expected 1 to 127 characters, none of them control"));
     }
     for (at, subnet) in spec.subnets.iter().enumerate() {
         let zone_of_region = subnet.zone.strip_prefix(spec.region.as_str());
@@ -89,7 +89,7 @@ fn texts(spec: &Spec) -> Result<(), SpecError> {
 }
 
 fn is_tag_key(key: &str) -> bool {
-    (1..=128).contains(&key.len()) && !key.starts_with("aws:") && !key.chars().any(char::is_control)
+    (1..=127).contains(&key.len()) && !key.starts_with("aws:") && !key.chars().any(char::is_control)
 }
 
 pub(super) fn tags(

@@ -37,7 +37,7 @@ fn enis_instances_and_volumes_are_tagged_and_equal_keys_overwritten() {
 #[test]
 fn invalid_tags_are_refused_and_no_resource_gets_them() {
     let mut vpc = TestVpc::fast();
-    let long = "x".repeat(129);
+    let long = "x".repeat(128);
     for (resources, key, code) in [
         (vec!["x"], "a", "400 InvalidID"),
         (vec!["eni-x"], "a", "400 InvalidNetworkInterfaceId.Malformed"),
@@ -55,11 +55,17 @@ fn invalid_tags_are_refused_and_no_resource_gets_them() {
     assert_eq!(vpc.admin(&bare).code(), "400 MissingParameter");
     let twice = format!("{bare}&Tag.1.Key=a&Tag.1.Value=1&Tag.2.Key=a&Tag.2.Value=2");
     assert_eq!(vpc.admin(&twice).message(), "Duplicate tag key 'a' specified.");
+    let mut many = format!("&ResourceId.1={OTHER}");
+    for n in (1..=1_001).map(|n: u32| n.to_string()) {
+        many.extend(["&Tag.", &n, ".Key=k", &n]);
+    }
     for (rest, code) in [
         ("", "400 MissingParameter"),
+        (&many, "400 InvalidParameterValue"),
         ("&ResourceId.1=x", "400 InvalidID"),
         ("&ResourceId.1=eni-0000000000000dead", "400 InvalidNetworkInterfaceID.NotFound"),
         (&format!("&ResourceId.1={OTHER}&Tag.1.Key=aws:a"), "400 InvalidTagKey.Malformed"),
+        (&format!("&ResourceId.1={OTHER}&Tag.1.Key={long}"), "400 InvalidTagKey.Malformed"),
         (&format!("&ResourceId.1={OTHER}&Tag.1.Key=a&DryRun=true"), "412 DryRunOperation"),
     ] {
         assert_eq!(vpc.admin(&format!("Action=DeleteTags{rest}")).code(), code, "{rest}");

@@ -123,7 +123,7 @@ impl ApiError {
         let text = if key.starts_with("aws:") {
             "Tag keys starting with 'aws:' are reserved for internal use".to_owned()
         } else {
-            format!("The tag key '{key}' has not from 1 to 128 characters")
+            format!("The tag key '{key}' has not from 1 to 127 characters")
         };
         Self::bad("InvalidTagKey.Malformed", text)
     }
