@@ -7,7 +7,7 @@
 //! Assumptions: only the agent of the node makes its interfaces.
 
 mod condition;
-mod decide;
+pub(super) mod decide;
 mod known;
 
 use std::collections::BTreeMap;

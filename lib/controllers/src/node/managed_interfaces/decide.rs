@@ -380,4 +380,4 @@ fn enis_for_pods(most: u32, enis: &[&Eni], limits: &TypeLimits) -> u32 {
 
 #[cfg(test)]
 #[path = "decide_tests.rs"]
-mod tests;
+pub(in crate::node) mod tests;

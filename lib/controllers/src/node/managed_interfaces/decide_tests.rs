@@ -22,7 +22,7 @@ fn eni(index: u32, addresses: u8) -> Eni {
     }
 }
 
-fn record(index: u32, phase: Phase) -> StoredInterface {
+pub(in crate::node) fn record(index: u32, phase: Phase) -> StoredInterface {
     StoredInterface {
         name: InterfaceName::of(&parsed("i-0000000a"), index),
         uid: parsed("uid"),

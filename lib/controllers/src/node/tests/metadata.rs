@@ -1,11 +1,11 @@
 //! When the agent reads the metadata service.
 
 use firecamp_core::failure::{CloudFailure, CloudKind};
-use firecamp_core::ids::InterfaceName;
-use firecamp_core::managed_interface::{NodeInterface, Phase, StoredInterface};
+use firecamp_core::managed_interface::Phase;
 use firecamp_core::node_identity::TypeLimits;
 
 use super::*;
+use crate::node::managed_interfaces::decide::tests::record;
 
 #[test]
 fn metadata_is_read_wholly_every_two_minutes_and_else_without_interfaces_of_others() {
@@ -33,30 +33,12 @@ fn metadata_is_read_wholly_every_two_minutes_and_else_without_interfaces_of_othe
     }
 }
 
-/// An interface that is being made.
-fn stored() -> StoredInterface {
-    StoredInterface {
-        name: InterfaceName::of(&parsed("i-0000000a"), 0),
-        uid: parsed("uid"),
-        version: parsed("1"),
-        record: NodeInterface {
-            node: parsed("n1"),
-            instance: parsed("i-0000000a"),
-            subnet: parsed("subnet-0000000a"),
-            groups: [].into(),
-            phase: Phase::Creating,
-            eni: Some(parsed("eni-0000000b")),
-            excluded: false,
-        },
-    }
-}
-
 /// The seconds in which the metadata service is read. It lists an interface that is being attached
 /// from the thirteenth second on, or never.
 fn reads_during_an_attach(lists: bool, answers: impl Fn(u32) -> bool) -> (Phase, Vec<u32>) {
     let mut node = Node::new();
     let wanting = || Listing { pools: Some(Vec::new()), wants_interfaces: true, ..listing() };
-    let mut read = InterfaceRead { records: vec![stored()], wanted: None };
+    let mut read = InterfaceRead { records: vec![record(1, Phase::Creating)], wanted: None };
     let limits = TypeLimits { name: String::new(), enis: 3, addresses: 10, volumes: None };
     let limits = Event::Queried(QueryResult::TypeLimits(Ok(limits)), Vec::new());
     let mut open = tasks(node.handle(limits));
@@ -65,7 +47,7 @@ fn reads_during_an_attach(lists: bool, answers: impl Fn(u32) -> bool) -> (Phase,
     let mut read_at = Vec::new();
     for second in 0..60 {
         if lists && second == 13 {
-            let new = Eni { id: parsed("eni-0000000b"), device_index: 1, ..listed.enis[0].clone() };
+            let new = Eni { id: parsed("eni-00000001"), device_index: 1, ..listed.enis[0].clone() };
             listed.enis.push(Eni { listed: [].into(), ..new });
         }
         open.extend(tasks(node.handle(TICK)));
