@@ -116,13 +116,15 @@ impl<'a> TestCluster<'a> {
     /// Deletes a StatefulSet and waits until its pods are gone and its addresses parked.
     pub(super) async fn delete(&self, set: &Set) -> Outcome {
         self.admin.kubectl(&["-n", NAMESPACE, "delete", "statefulset", set.name]).await?;
-        let prefix = format!("{}-", set.name);
-        let prefix = prefix.as_str();
+        let is_of = |name: &str| {
+            let ordinal = name.strip_prefix(set.name).and_then(|rest| rest.strip_prefix('-'));
+            ordinal.is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
+        };
         until(&format!("the pods of {} are gone", set.name), || async {
             let pods = self.admin.get(PODS).await?;
             let all = pods["items"].as_array().cloned().unwrap_or_default();
             let names = all.iter().map(|pod| text(&pod["metadata"]["name"]));
-            let left: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
+            let left: Vec<String> = names.filter(|name| is_of(name)).collect();
             ensure(left.is_empty(), || left.join(", "))
         })
         .await?;
@@ -131,7 +133,7 @@ impl<'a> TestCluster<'a> {
             for one in all["items"].as_array().into_iter().flatten() {
                 let owner = text(&one["spec"]["claimRef"]["name"]);
                 let state = &one["spec"]["attachment"]["state"];
-                let released = !owner.starts_with(prefix) || state != "Attached";
+                let released = !is_of(&owner) || state != "Attached";
                 ensure(released, || format!("{owner}: {}", one["spec"]))?;
             }
             Ok(())
