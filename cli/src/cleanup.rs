@@ -33,8 +33,8 @@ Examples:
   firecamp cleanup -o json | jq '.kept[] | {reason, message}'
 
 Removed: addresses, routing rules and routes with FireCamp's protocol number (201), in the form \
-that this version creates, that are not in use; the link of the agent's endpoint (firecamp0), and \
-the table firecamp_members of nf_tables if it is empty.
+that this version creates, that are not in use; the link of the agent's endpoint (firecamp0) and \
+the table firecamp_members of nf_tables, unless something else uses them.
 
 Kept: an address that a socket uses or whose pod lives on this node; everything while an agent \
 runs on this node; what another version of FireCamp created; everything that other programs \

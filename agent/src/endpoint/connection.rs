@@ -46,7 +46,9 @@ pub(super) async fn serve<W: Environment<Registry = AnyRegistry>>(
         let start = &start;
         async move {
             let (response, job) = respond(endpoint, request, from).await;
-            start.take().map(|start| start.send(job).ok());
+            if let Some(start) = start.take() {
+                start.send(job).ok();
+            }
             Ok::<_, Infallible>(response)
         }
     });

@@ -69,17 +69,17 @@ async fn connect<T>(node: &Node, client: impl AsyncFnOnce(DuplexStream) -> T) ->
     let endpoint = endpoint(node, queues);
     let systems = Arc::clone(&endpoint.systems);
     let exchange = Box::pin(async {
-        let (own, its) = tokio::io::duplex(BUFFER);
+        let (client_end, server_end) = tokio::io::duplex(BUFFER);
         let (mut open, begun) = (JoinSet::new(), Instant::now());
         let end = |port| SocketAddrV4::new(AT, port);
         let peer = Peer { source: Source::Node, ends: (end(40_000), end(9_814)) };
-        endpoint.connected(its, peer, &mut open);
+        endpoint.connected(server_end, peer, &mut open);
         let closed = async {
             let closed = timeout(DEADLINE, open.join_next()).await.expect("it is closed");
             endpoint.closed(closed.unwrap());
             begun.elapsed()
         };
-        let ended = tokio::join!(closed, client(own));
+        let ended = tokio::join!(closed, client(client_end));
         let (mut limits, pod) = (endpoint.limits.borrow_mut(), POD.parse().unwrap());
         let free = (0..=REQUESTS_OF_POD).filter(|_| limits.begin(&pod)).count();
         assert_eq!((limits.open(), free), (0, REQUESTS_OF_POD), "all is given back");
@@ -133,8 +133,8 @@ async fn f123_a_client_that_leaves_no_room_for_a_line_ends_its_release() {
     node.host.use_sockets(ADDRESS, SocketUse { connections: 1, ..SocketUse::default() });
     let release = request("POST /v1/release", r#"{"scope":"connections","graceMs":9000}"#);
     let took = connect_silent(&node, &release).await;
-    // It drains for an hour, with a line every two seconds.
-    assert!(took < Duration::from_mins(10), "{took:?}");
+    // It drains for an hour, with a line every two seconds. Buffers take the first ones.
+    assert!((Duration::from_mins(1)..Duration::from_mins(10)).contains(&took), "{took:?}");
     assert!(node.holds());
     let held = node.record().await.attachment.unwrap();
     assert_eq!((held.pod.as_str(), held.state), (POD, State::Attached));

@@ -136,7 +136,7 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
         watcher: Some(watcher),
     };
     let work = async {
-        match &asked {
+        let (program, report) = match &asked {
             Asked::Attach(request) => {
                 let early = endpoint.early.take(&by.pod).await;
                 let input = attach_input(&endpoint.served, (&by, pod.as_ref()), request);
@@ -146,17 +146,22 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
                 let cloud = endpoint.queues.cloud(&endpoint.systems.cloud);
                 let prepared = Prepared { input, early };
                 let run = run(pool, endpoint.queues.rng());
-                Some((api::INIT, endpoint.run(&cloud, prepared, &run).await))
+                (api::INIT, endpoint.run(&cloud, prepared, &run).await)
             }
             Asked::Release(request) => {
                 let (run, input) = (run(None, Rng::default()), release_input(&by, request));
                 let only = request.epoch.map(Epoch);
                 let release = |now| Release::new(input, now).of_epoch(only);
                 let cloud = &endpoint.systems.cloud;
-                Some((api::STOP, endpoint.run(cloud, release, &run).await))
+                (api::STOP, endpoint.run(cloud, release, &run).await)
             }
-            Asked::Address => None,
-        }
+            Asked::Address => return None,
+        };
+        // Whether the client reads or not: what has ended is recorded.
+        drop(turn);
+        let outcome = ResponseLine::Outcome(Outcome::from(&report));
+        endpoint.ended(program, by.clone(), report, begun.elapsed());
+        Some(outcome)
     };
     let forward = async {
         while let Some(event) = progress.recv().await {
@@ -164,20 +169,22 @@ async fn perform<W: Environment<Registry = AnyRegistry>>(
         }
         Ok::<_, Elapsed>(())
     };
-    let (ended, ()) = tokio::try_join!(async { Ok(work.await) }, forward)?;
-    let Some((program, report)) = ended else { return Ok(()) };
-    drop(turn);
-    let outcome = ResponseLine::Outcome(Outcome::from(&report));
-    endpoint.ended(program, by, report, begun.elapsed());
+    let (outcome, ()) = tokio::try_join!(async { Ok(work.await) }, forward)?;
+    let Some(outcome) = outcome else { return Ok(()) };
     send(&mut lines, &outcome).await
 }
 
 /// Sends a line. Fails if the client does not read.
 async fn send(lines: &mut Sender<Bytes>, line: &ResponseLine) -> Result<(), Elapsed> {
     let sent = lines.send_data(Bytes::from(line.to_bytes()));
-    // If the connection is gone, this run ends with it.
-    timeout(RESPONSE_WITHIN, sent).await?.ok();
-    Ok(())
+    match timeout(RESPONSE_WITHIN, sent).await {
+        // If the connection is gone, this run ends with it.
+        Ok(_sent) => Ok(()),
+        Err(elapsed) => {
+            tracing::info!("connection closed: the client does not read its response");
+            Err(elapsed)
+        }
+    }
 }
 
 impl<W: Environment<Registry = AnyRegistry>> Endpoint<W> {

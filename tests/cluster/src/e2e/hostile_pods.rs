@@ -11,7 +11,7 @@ use firecamp_core::contract::event::Notice;
 use nix::unistd::Pid;
 use procfs::process::Process;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::audit::Held;
 use super::events::{EventSource, INIT};
@@ -43,6 +43,8 @@ const BEYOND: u64 = (CLIENTS - CONNECTIONS_OF_POD) as u64;
 /// From the deletion of a member's pod until its successor is ready. The init container would ask
 /// for two minutes.
 const RESTART: Duration = Duration::from_mins(1);
+/// Between two looks at the number of connections.
+const SAMPLE: Duration = Duration::from_millis(500);
 /// How much the memory of an agent may grow at most, in KiB: its limit is 128 MiB.
 const GROWTH: u64 = 16 << 10;
 
@@ -183,6 +185,11 @@ impl<'a> Agent<'a> {
     }
 }
 
+/// What the pool allows by default here.
+pub(super) fn all_namespaces() -> Value {
+    json!({ "from": "All", "selector": null })
+}
+
 fn closed_by(cluster: &TestCluster<'_>, node: &str) -> Outcome<u64> {
     Ok(cluster.metric(node, CLOSED)?.unwrap_or_default())
 }
@@ -195,8 +202,8 @@ fn peak_memory(process: Pid) -> Outcome<u64> {
 }
 
 impl TestCluster<'_> {
-    /// Changes which namespaces the pool of the members allows.
-    async fn allow_namespaces(&self, allowed: &Value) -> Outcome {
+    /// Changes which namespaces the pool of the members allows: all of them, before and after.
+    pub(super) async fn allow_namespaces(&self, allowed: &Value) -> Outcome {
         let change = json!({ "spec": { "allowedNamespaces": allowed } });
         let (place, kind) = (format!("{POOLS}/main"), "application/merge-patch+json");
         let answer = self.admin.api.patch_as(kind, &place, &change).await?;
@@ -280,7 +287,16 @@ async fn attack(
 async fn restart(cluster: &TestCluster<'_>, member: &Pod, held: &Held) -> Outcome<Pod> {
     let begun = Instant::now();
     cluster.delete_pod(NAMESPACE, &member.name).await?;
-    let next = cluster.wait_ready(&member.name, Some(member)).await?;
+    let mut ready = Box::pin(cluster.wait_ready(&member.name, Some(member)));
+    let next = loop {
+        // The limit holds all the time; one more connection is the member's own.
+        let open = cluster.metric(&member.node, OPEN)?.unwrap_or_default();
+        let within = open <= CONNECTIONS_OF_POD as u64 + 1;
+        ensure(within, || format!("{open} connections during the flood"))?;
+        if let Ok(next) = timeout(SAMPLE, &mut ready).await {
+            break next?;
+        }
+    };
     let took = begun.elapsed();
     let object = cluster.pod(&next.name).await?;
     let init = &object["status"]["initContainerStatuses"][0];
@@ -316,7 +332,7 @@ pub(super) async fn f107_hostile_pods_at_the_endpoint_change_nothing_of_a_member
     answers.verify_answered_by(&[member, &next]).await?;
     cluster.verify_mutations(before, 0)?;
     cluster.admin.kubectl(&["delete", "namespace", APART]).await?;
-    cluster.allow_namespaces(&json!({ "from": "All", "selector": null })).await?;
+    cluster.allow_namespaces(&all_namespaces()).await?;
     cluster.cordon(&others, false).await?;
     cluster.delete(&set).await
 }

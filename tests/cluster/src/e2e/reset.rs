@@ -1,9 +1,11 @@
 //! Resets the cluster after a failed scenario, so that one failure does not cause the next.
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 use vpcbox::protocol::KernelAct;
 use vpcbox::vpc::{Act, Fault, FaultSpec, Selector};
 
+use super::hostile_pods::all_namespaces;
 use super::moves::OUT_OF_SERVICE;
 use super::owners::TENANT;
 use super::processes::send;
@@ -51,6 +53,7 @@ impl TestCluster<'_> {
         self.uncordon_all().await?;
         nodes_ready(&self.admin).await?;
         self.restore_agents().await?;
+        self.allow_namespaces(&all_namespaces()).await?;
         self.delete_leftovers().await
     }
 
@@ -138,7 +141,7 @@ impl TestCluster<'_> {
 }
 
 /// Whether this is what follows a set's name in its own name or in a member's.
-fn is_member_suffix(end: &str) -> bool {
+pub(super) fn is_member_suffix(end: &str) -> bool {
     end.is_empty() || end.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
@@ -149,6 +152,8 @@ async fn break_cluster(cluster: &TestCluster<'_>, node: &str, other: &str) -> Ou
     cluster.cordon(&WORKERS.map(|worker| worker.name), true).await?;
     send(cluster.kubelet(node)?, Signal::SIGSTOP)?;
     cluster.taint(node, true).await?;
+    let none = json!({ "from": "Selector", "selector": { "matchLabels": { "a": "b" } } });
+    cluster.allow_namespaces(&none).await?;
     cluster.vpc(|vpc| vpc.act(Act::Stop { node: other.to_owned() }))?;
     let words = ["upgrade", "--reuse-values", "--set", "image.tag=of-nothing"];
     helm(&cluster.admin, &words).await?;

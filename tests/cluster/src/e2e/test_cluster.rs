@@ -10,6 +10,7 @@ use vpcbox::client::Client;
 use vpcbox::protocol::Call;
 
 use super::processes::output_of;
+use super::reset::is_member_suffix;
 use super::set::{FirecampContainers, NAMESPACE, Set};
 use super::vpc_cni::is_firecamps;
 use crate::cli::print_line;
@@ -116,10 +117,7 @@ impl<'a> TestCluster<'a> {
     /// Deletes a StatefulSet and waits until its pods are gone and its addresses parked.
     pub(super) async fn delete(&self, set: &Set) -> Outcome {
         self.admin.kubectl(&["-n", NAMESPACE, "delete", "statefulset", set.name]).await?;
-        let is_of = |name: &str| {
-            let ordinal = name.strip_prefix(set.name).and_then(|rest| rest.strip_prefix('-'));
-            ordinal.is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
-        };
+        let is_of = |name: &str| name.strip_prefix(set.name).is_some_and(is_member_suffix);
         until(&format!("the pods of {} are gone", set.name), || async {
             let pods = self.admin.get(PODS).await?;
             let all = pods["items"].as_array().cloned().unwrap_or_default();
