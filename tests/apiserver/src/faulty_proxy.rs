@@ -58,8 +58,10 @@ struct Faults {
     withheld: bool,
     /// The kind whose next event gets lost.
     loses: Option<&'static str>,
-    /// How often the open watches have expired.
+    /// How often watches have expired.
     expired: u64,
+    /// The same at the last list, by plural.
+    listed: BTreeMap<&'static str, u64>,
 }
 
 impl FaultyProxy {
@@ -117,7 +119,7 @@ impl FaultyProxy {
         self.shared.faults.send_modify(|faults| faults.loses = Some(plural));
     }
 
-    /// Ends all open watches, so that the agent lists again.
+    /// Ends all watches that follow a list of before, so that the agent lists again.
     pub(crate) fn expire(&self) {
         self.shared.faults.send_modify(|faults| faults.expired += 1);
     }
@@ -143,14 +145,15 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let body = body.collect().await.map_err(|wrong| wrong.to_string())?.to_bytes().to_vec();
     let kind = shared.kind(&parts.uri);
     let is_watch = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
-    let list = kind.and_then(|plural| shared.faults.borrow().lists.get(plural).cloned());
-    if let Some(list) = list.filter(|_list| !is_watch) {
+    let list = kind.filter(|_plural| !is_watch).and_then(|plural| shared.begin_list(plural));
+    if let Some(list) = list {
         return Ok(listed(list));
     }
     let response = shared.server.forward(Request::from_parts(parts, body)).await?;
     match kind {
         Some(plural) if is_watch && response.status().is_success() => Ok(response.map(|body| {
-            let (begun, faults) = (shared.faults.borrow().expired, shared.faults.subscribe());
+            let faults = shared.faults.subscribe();
+            let begun = faults.borrow().listed.get(plural).copied().unwrap_or_default();
             let watch = Watch::new(body);
             lines(Opened { watch, plural, shared, faults, begun, ended: false })
         })),
@@ -183,6 +186,17 @@ impl Shared {
         [IPS, PODS].into_iter().find(|plural| of_node && uri.path().ends_with(*plural))
     }
 
+    /// Notes a list of this kind. Returns it if it does not come from the server.
+    fn begin_list(&self, plural: &'static str) -> Option<String> {
+        let mut list = None;
+        self.faults.send_if_modified(|faults| {
+            faults.listed.insert(plural, faults.expired);
+            list = faults.lists.get(plural).cloned();
+            false
+        });
+        list
+    }
+
     /// Whether this event gets lost. Bookmarks do not.
     fn loses(&self, plural: &'static str, line: &[u8]) -> bool {
         let is_bookmark = line.starts_with(br#"{"type":"BOOKMARK""#);
@@ -202,7 +216,7 @@ struct Opened {
     plural: &'static str,
     shared: Arc<Shared>,
     faults: watch::Receiver<Faults>,
-    /// How often watches had expired by then.
+    /// How often watches had expired at the list that it follows.
     begun: u64,
     ended: bool,
 }
