@@ -22,12 +22,13 @@ A pod counts as returned when the API server reports its successor as ready. In 
 also has an init container and a native sidecar, with the label the injected init container. The
 kubelet starts them one after the other, stops the sidecar last, and notices only once a second that
 a container has started or exited. On the same node nearly all of the difference is this delay, not
-the work of the containers. On another node EC2 moves the address: its data path switches after
-1.2 s at the median, and its metadata service, by which alone the node knows that, lists the address
-after 1 s at the median, but after up to 10 s, in the model. The moves of
-all kinds differ by these times, and their medians of twelve by seconds from run to run. The rows
-without EC2's own time subtract it: from the arrival of the Assign until data path and metadata
-service show its result. [PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp itself adds. A pod
+the work of the containers. On another node EC2 moves the address. In the model its data path
+switches after 1.2 s at the median, and its metadata service, by which alone the node knows that,
+lists the address after at most 1 s in half of all moves, and after 1 to 10 s in the others. So the
+moves of all kinds differ, and their medians of twelve by seconds from run to run. The rows without
+EC2's own time subtract it: from the arrival of the Assign until data path and metadata service show
+its result. The goal for another node leaves EC2 1.3 s, if the containers take as long as on the
+same node. [PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp itself adds. A pod
 with a network of its own also gets a sandbox from the network plugin.
 ";
 
