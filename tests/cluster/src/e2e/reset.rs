@@ -152,8 +152,8 @@ async fn break_cluster(cluster: &TestCluster<'_>, node: &str, other: &str) -> Ou
     cluster.cordon(&WORKERS.map(|worker| worker.name), true).await?;
     send(cluster.kubelet(node)?, Signal::SIGSTOP)?;
     cluster.taint(node, true).await?;
-    let none = json!({ "from": "Selector", "selector": { "matchLabels": { "a": "b" } } });
-    cluster.allow_namespaces(&none).await?;
+    let nobody = json!({ "from": "Selector", "selector": { "matchLabels": { "a": "b" } } });
+    cluster.allow_namespaces(&nobody).await?;
     cluster.vpc(|vpc| vpc.act(Act::Stop { node: other.to_owned() }))?;
     let words = ["upgrade", "--reuse-values", "--set", "image.tag=of-nothing"];
     helm(&cluster.admin, &words).await?;
