@@ -166,7 +166,7 @@ async fn f123_a_request_that_arrives_byte_by_byte_is_cut_at_its_deadline() {
         let slow = async |stream: DuplexStream| {
             let (mut reader, mut writer) = tokio::io::split(stream);
             let (start, rest) = whole.as_bytes().split_at(at_once);
-            let writes = async {
+            let sent = async {
                 writer.write_all(start).await.unwrap();
                 for byte in rest {
                     sleep(Duration::from_secs(1)).await;
@@ -176,7 +176,7 @@ async fn f123_a_request_that_arrives_byte_by_byte_is_cut_at_its_deadline() {
                 }
             };
             let mut response = String::new();
-            let (read, ()) = tokio::join!(reader.read_to_string(&mut response), writes);
+            let (read, ()) = tokio::join!(reader.read_to_string(&mut response), sent);
             read.unwrap();
             response
         };
