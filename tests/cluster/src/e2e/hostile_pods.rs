@@ -213,7 +213,8 @@ impl TestCluster<'_> {
     /// The token of a member in its pod's volume on the node.
     fn stolen_token(&self, member: &Pod) -> Outcome<String> {
         let node = self.running.init_process(&member.node)?;
-        let pod = format!("/proc/{node}/root/var/lib/kubelet/pods/{}", member.uid);
+        let (root, uid) = (format!("/proc/{node}/root"), &member.uid);
+        let pod = format!("{root}/var/lib/kubelet/pods/{uid}");
         let file = format!("{pod}/volumes/kubernetes.io~projected/{TOKEN_VOLUME}/token");
         let token = fs::read_to_string(&file).map_err(failed(&file))?;
         Ok(token.trim().to_owned())
