@@ -76,6 +76,8 @@ pub(super) const ALL: &[Entry] = &[
     entry("agent.change.cpu", CHANGES, "… CPU time of the API server with its writes", "ms"),
     entry("pod.cpu", CHANGES, "a pod's status: CPU time of the API server", "ms"),
     entry("pod.network", CHANGES, "… bytes of the API server", "KiB"),
+    entry("pod.replaced.cpu", CHANGES, "a pod that is replaced: CPU time of the API server", "ms"),
+    entry("pod.replaced.network", CHANGES, "… bytes of the API server", "KiB"),
     entry("leader.list", LEADER, "first list of all objects", "s").at_most(20.0),
     entry("leader.first_pass", LEADER, "its first pass, after that", "s").at_most(30.0),
     entry("leader.memory", LEADER, "memory", "MiB").at_most(64.0),

@@ -1,20 +1,26 @@
 //! Changes of objects at a fixed rate, and how long each takes to reach the agent of its node.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use firecamp_testkit::kubernetes::Api;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::agents;
 use super::fleet::{MEMBERS, Node, PODS};
-use super::load::merge;
-use super::objects::{self, NAMESPACE, STATIC_IPS};
+use super::load::{good, merge, post};
+use super::objects::{self, NAMESPACE, NODES, STATIC_IPS};
 use super::replay::Counts;
 use crate::failure::Failure;
 
 /// How long a change may take until it is seen.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a kubelet reports a Node that does not change (its default,
+/// `nodeStatusReportFrequency`).
+const HEARTBEAT: Duration = Duration::from_mins(5);
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
 /// How often an agent's metrics are read.
 const POLL: Duration = Duration::from_millis(5);
 /// The metric that shows the number of addresses on an agent's node.
@@ -114,6 +120,36 @@ pub(super) async fn pods(api: &Api, nodes: &[Node], rate: Rate) -> Result<(), Fa
         merge(api, &path, &status).await.map(drop)
     })
     .await
+}
+
+/// Deletes pods that are no members', and creates each anew, as a controller and a kubelet do.
+pub(super) async fn replaced_pods(api: &Api, nodes: &[Node], rate: Rate) -> Result<(), Failure> {
+    let pods = objects::core(NAMESPACE, "pods");
+    rate.each(async |number| {
+        let Some((node, pod)) = place(nodes, number, PODS - MEMBERS) else { return Ok(()) };
+        let pod = MEMBERS + pod;
+        let path = format!("{pods}/{}", node.pod(pod));
+        good(&path, api.delete(&format!("{path}?gracePeriodSeconds=0")).await)?;
+        post(api, &pods, &objects::pod(node, pod)).await?;
+        let status = objects::pod_status(node, pod, number);
+        merge(api, &format!("{path}/status?fieldManager=kubelet"), &status).await.map(drop)
+    })
+    .await
+}
+
+/// Reports each node as unchanged, as its kubelet does every five minutes. Ends only if it fails.
+pub(super) async fn heartbeats(api: Api, nodes: Vec<Node>) -> Result<Infallible, Failure> {
+    let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX).max(1);
+    let mut ticks = interval(HEARTBEAT / count);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        for node in &nodes {
+            ticks.tick().await;
+            let path = format!("{NODES}/{}/status?fieldManager=kubelet", node.name());
+            let now = objects::heartbeat(Timestamp::now());
+            good(&path, api.patch_as(STRATEGIC, &path, &now).await)?;
+        }
+    }
 }
 
 /// Releases addresses of nodes with a real agent, and attaches them again. Returns the milliseconds

@@ -1,6 +1,7 @@
 //! The objects of the fleet, as JSON.
 
 use firecamp_core::contract::cluster::{LEASE, ZONE_LABEL, annotation, condition, reason};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::fleet::{MEMBERS, Node, PODS, POOL, ranges};
@@ -90,6 +91,13 @@ pub(super) fn node_status(node: Node) -> Value {
             condition("PIDPressure", "False", "KubeletHasSufficientPID"),
         ],
     }})
+}
+
+/// What the kubelet changes of a Node that has not changed: a strategic merge patch.
+pub(super) fn heartbeat(now: Timestamp) -> Value {
+    let kinds = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
+    let conditions = kinds.map(|kind| json!({ "type": kind, "lastHeartbeatTime": now.to_string() }));
+    json!({ "status": { "conditions": conditions } })
 }
 
 /// The StatefulSet of a node's members. No controller acts on it.

@@ -37,7 +37,11 @@ pub(super) async fn rest(
     let (calls, from) = (run.calls.len(), Timestamp::now());
     let spent = spent(run)?;
     let before = servers.begin().await?;
-    run.wait(run.rest(), "all agents rest").await?;
+    let beats = change::heartbeats(run.api.clone(), run.plan.fleet.nodes().collect());
+    tokio::select! {
+        waited = run.wait(run.rest(), "all agents rest") => waited?,
+        ended = beats => match ended? {},
+    }
     let work = servers.since(&before).await?;
     let to = Timestamp::now();
     if run.leader().await? != Some(leader) {
@@ -198,6 +202,12 @@ pub(super) async fn changes(
     let each = servers.since(&before).await?.per_change(rest, f64::from(rate.count()));
     add("pod.cpu", each.cpu * 1e3);
     add("pod.network", each.network / KIBIBYTE);
+    progress(&format!("{} pods are replaced, {} each second", rate.count(), rate.per_second));
+    let before = servers.begin().await?;
+    change::replaced_pods(&run.api, &nodes, rate).await?;
+    let each = servers.since(&before).await?.per_change(rest, f64::from(rate.count()));
+    add("pod.replaced.cpu", each.cpu * 1e3);
+    add("pod.replaced.network", each.network / KIBIBYTE);
     Ok(())
 }
 
