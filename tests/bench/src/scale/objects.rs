@@ -96,7 +96,8 @@ pub(super) fn node_status(node: Node) -> Value {
 /// What the kubelet changes of a Node that has not changed: a strategic merge patch.
 pub(super) fn heartbeat(now: Timestamp) -> Value {
     let kinds = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
-    let conditions = kinds.map(|kind| json!({ "type": kind, "lastHeartbeatTime": now.to_string() }));
+    let conditions =
+        kinds.map(|kind| json!({ "type": kind, "lastHeartbeatTime": now.to_string() }));
     json!({ "status": { "conditions": conditions } })
 }
 
