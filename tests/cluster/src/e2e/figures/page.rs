@@ -27,8 +27,10 @@ switches after 1.2 s at the median, and its metadata service, by which alone the
 lists the address after at most 1 s in half of all moves, and after 1 to 10 s in the others. So the
 moves of all kinds differ, and their medians of twelve by seconds from run to run. The rows without
 EC2's own time subtract it: from the arrival of the Assign until data path and metadata service show
-its result. The goal for another node leaves EC2 1.3 s, if the containers take as long as on the
-same node. [PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp itself adds. A pod
+its result. A node whose metadata service still lists the address from before relies on EC2's
+description instead, 3 s after the answer to the Assign; if the new listing comes later than that,
+the rows show less, down to 0. The goal for another node leaves EC2 1.3 s, if the containers take as
+long as on the same node. [PERFORMANCE.md](../PERFORMANCE.md) has what FireCamp itself adds. A pod
 with a network of its own also gets a sandbox from the network plugin.
 ";
 
