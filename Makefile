@@ -163,14 +163,14 @@ e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --time
 	$(if $(PROFILE),VPCBOX_PROFILE=$(PROFILE)) $(if $(MEMBERS),CLUSTERBOX_MEMBERS=$(MEMBERS)) \
 	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(if $(CNI),--cni $(CNI)) $(ARGS)
 
-# Members with networks of their own; members of any kind that move, are deleted by force while
-# their service runs, lose their sandbox or node, whose agents are replaced, and whose agents
-# hostile pods ask.
-OWN_NETWORK := network_of_its_own f129
+# Members with networks of their own, one of them without a controller; members of any kind that
+# move, are deleted by force while their service runs, lose their sandbox or node, whose agents are
+# replaced, and whose agents hostile pods ask.
+OWN_NETWORK := network_of_its_own f129 no_controller
 MOVES := a_restart_on draining_a_node f005 f030 f107 f111 f112 f113 twenty_members superseded \
   powered_off rebooted rolled_out
 # Those of them that run beside the VPC CNI.
-VPC_MOVES := a_restart_on draining_a_node f005 f113 f121 powered_off rolled_out
+VPC_MOVES := a_restart_on draining_a_node f005 f107 f113 f121 powered_off rolled_out
 
 # Scenarios that take minutes, and the first time build what they run.
 LONG := interface_without_tag interface_of_its_pool fifty_restarts restart_that_stopped \

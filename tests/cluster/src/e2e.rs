@@ -243,6 +243,8 @@ async fn long_vpc_cni_scenarios(cluster: &TestCluster<'_>, wanted: &[String]) ->
         own_network::a_member_with_a_network_of_its_own_is_an_ordinary_pod_of_the_cluster,
         own_network::f129_address_follows_into_a_new_sandbox_and_the_agent_restores_what_is_removed,
         endpoint::a_member_with_a_network_of_its_own_keeps_its_address,
+        endpoint::a_pod_of_no_controller_keeps_the_address_that_its_claim_requests,
+        hostile_pods::f107_hostile_pods_at_the_endpoint_change_nothing_of_a_member_and_are_limited,
         endpoint::f121_f124_a_member_with_a_network_of_its_own_survives_the_absence_of_its_agent,
         basics::a_restart_on_the_same_node_makes_no_ec2_call,
         moves::draining_a_node_moves_its_member_with_one_ec2_mutation,
