@@ -1,5 +1,5 @@
 //! A proxy in front of the API server that shows an agent wrong lists and watches of the StaticIPs
-//! and pods of its node: lists of earlier, late events, and not all events. Everything else passes
+//! and pods of its node: earlier lists, late events, and not all events. Everything else passes
 //! unchanged, reads of one object included.
 
 use std::collections::BTreeMap;

@@ -23,7 +23,7 @@ also has an init container and a native sidecar, with the label the injected ini
 kubelet starts them one after the other, stops the sidecar last, and notices only once a second that
 a container has started or exited. On the same node nearly all of the difference is this delay, not
 the work of the containers. On another node EC2 moves the address. In the model its data path
-switches after 1.2 s at the median, and its metadata service, by which alone the node knows that,
+switches after 1.2 s at the median, and its metadata service, from which the node learns that,
 lists the address after at most 1 s in half of all moves, and after 1 to 10 s in the others. So the
 moves of all kinds differ, and their medians of twelve by seconds from run to run. The rows without
 EC2's own time subtract it: from the arrival of the Assign until data path and metadata service show
