@@ -15,7 +15,8 @@ export KUBE_ASSETS
 
 # The tools that users install with.
 HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
-export HELM
+KUSTOMIZE=$(scripts/tool.sh kustomize sigs.k8s.io/kustomize/kustomize/v5 tools)
+export HELM KUSTOMIZE
 
 # The CustomResourceDefinitions of the Prometheus operator.
 operator=$(cd tools/prometheus-operator &&

@@ -101,7 +101,7 @@ async fn of_the_server(cluster: &Cluster, wanted: &[String]) -> (u32, u32) {
         definitions::status_is_a_subresource,
         deployment::the_server_accepts_all_deployed_objects_without_warnings,
         install::helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the_records,
-        install::helm_injects_by_the_plugin_of_the_page,
+        install::helm_and_kustomize_inject_as_the_page_says,
         install::helm_refers_to_firecamp_inject_where_the_server_injects_nothing,
         rules::f073_every_rule_rejects_what_it_forbids,
         rules::f073_every_rule_accepts_what_it_allows,

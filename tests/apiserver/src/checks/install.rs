@@ -1,4 +1,4 @@
-//! Helm, as a user runs it, on a server without FireCamp.
+//! Helm and Kustomize, as a user runs them, on a server without FireCamp.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -33,9 +33,10 @@ const PARTS: [&str; 8] = [
 const GUARD: &str =
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/firecamp-injected";
 
-fn helm_program() -> Result<std::ffi::OsString, String> {
-    let why = "HELM does not name the program: run `make test-apiserver`, which builds it";
-    std::env::var_os("HELM").ok_or_else(|| why.to_owned())
+/// The program that this variable names.
+fn program(variable: &str) -> Result<PathBuf, String> {
+    let why = "does not name the program: run `make test-apiserver`, which builds it";
+    std::env::var_os(variable).map(PathBuf::from).ok_or_else(|| format!("{variable} {why}"))
 }
 
 /// A user with only a kubeconfig.
@@ -62,7 +63,7 @@ impl<'a> User<'a> {
 
     /// Runs Helm and returns its standard output.
     async fn helm(&self, args: &[&str]) -> Result<String, String> {
-        let mut command = Command::new(helm_program()?);
+        let mut command = Command::new(program("HELM")?);
         command.args(args).args(["--namespace", NAMESPACE]).env_clear().kill_on_drop(true);
         command.current_dir(place("."));
         command.env("HOME", self.home.path()).env("KUBECONFIG", self.cluster.kubeconfig()?);
@@ -145,47 +146,62 @@ async fn upgrades_for_the_prometheus_operator(user: &User<'_>) -> Outcome {
     Ok(())
 }
 
-/// A chart with one labelled pod.
-fn chart_of_a_member(dir: &Path) -> Outcome {
+/// A pod with the label, as a chart and as a kustomization.
+fn a_member_in(dir: &Path) -> Outcome {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": "redis-0", "labels": { "firecamp.io/pool": "main" } },
         "spec": { "containers": [{ "name": "redis", "image": "redis:8" }] },
     });
     let chart = json!({ "apiVersion": "v2", "name": "redis", "version": "0.1.0" });
+    let kustomization = json!({
+        "resources": ["CHART/templates/pod.yaml"], "transformers": ["firecamp-inject.yaml"],
+    });
     let wrong = |wrong: std::io::Error| format!("a chart: {wrong}");
-    std::fs::create_dir_all(dir.join("templates")).map_err(wrong)?;
-    std::fs::write(dir.join("Chart.yaml"), chart.to_string()).map_err(wrong)?;
-    std::fs::write(dir.join("templates/pod.yaml"), pod.to_string()).map_err(wrong)
+    std::fs::create_dir_all(dir.join("CHART/templates")).map_err(wrong)?;
+    std::fs::write(dir.join("CHART/Chart.yaml"), chart.to_string()).map_err(wrong)?;
+    std::fs::write(dir.join("CHART/templates/pod.yaml"), pod.to_string()).map_err(wrong)?;
+    std::fs::write(dir.join("kustomization.yaml"), kustomization.to_string()).map_err(wrong)
+}
+
+/// What a script prints whose programs are first those in its directory.
+async fn printed_by(script: &str, home: &Path) -> Result<String, String> {
+    let mut command = Command::new("sh");
+    command.args(["-euc", script]).env_clear().kill_on_drop(true).current_dir(home);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("HOME", home).env("PATH", format!("{}:{path}", home.display()));
+    let ended = timeout(PATIENCE, command.output()).await;
+    let ended = ended.map_err(|_late| format!("{script}: timed out"))?;
+    let ended = ended.map_err(|wrong| format!("sh: {wrong}"))?;
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    ensure(ended.status.success(), || format!("{script}: {stderr}"))?;
+    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
 /// The commands of docs/endpoint.md, *Kubernetes before 1.36*.
-pub(super) async fn helm_injects_by_the_plugin_of_the_page(_other: &Cluster) -> Outcome {
+pub(super) async fn helm_and_kustomize_inject_as_the_page_says(_other: &Cluster) -> Outcome {
     let home = tempfile::tempdir().map_err(|wrong| format!("a directory: {wrong}"))?;
     let firecamp = firecamp_testkit::build::command().map_err(|wrong| wrong.to_string())?;
-    let helm = PathBuf::from(helm_program()?);
-    for (program, at) in [("helm", helm.as_path()), ("firecamp", firecamp)] {
-        symlink(at, home.path().join(program)).map_err(|wrong| format!("{program}: {wrong}"))?;
+    let (helm, kustomize) = (program("HELM")?, program("KUSTOMIZE")?);
+    for (name, at) in [("helm", &*helm), ("kustomize", &*kustomize), ("firecamp", firecamp)] {
+        symlink(at, home.path().join(name)).map_err(|wrong| format!("{name}: {wrong}"))?;
     }
-    chart_of_a_member(&home.path().join("CHART"))?;
+    a_member_in(home.path())?;
     let page = text("docs/endpoint.md")?;
     let section = page.split("\n### Kubernetes before 1.36\n").nth(1).unwrap_or_default();
-    let mut blocks = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let block = blocks.next().ok_or("docs/endpoint.md has no commands for Helm 4")?;
-    let script = format!("{block}helm template redis ./CHART --post-renderer firecamp-inject");
-    let mut command = Command::new("sh");
-    command.args(["-euc", &script]).env_clear().kill_on_drop(true).current_dir(home.path());
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("HOME", home.path()).env("PATH", format!("{}:{path}", home.path().display()));
-    let ended = timeout(PATIENCE, command.output()).await;
-    let ended = ended.map_err(|_late| "helm template: timed out".to_owned())?;
-    let ended = ended.map_err(|wrong| format!("sh: {wrong}"))?;
-    let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
-    let image = "registry.example.com/firecamp/firecamp-initcontainer:0.1.0";
-    let injected = printed.contains("name: firecamp-init") && printed.contains(image);
-    ensure(ended.status.success() && injected, || {
-        format!("{printed}{}", String::from_utf8_lossy(&ended.stderr))
-    })
+    let blocks = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let [plugin, function] = blocks.take(2).collect::<Vec<_>>()[..] else {
+        return Err("docs/endpoint.md lacks the commands for Helm 4 or Kustomize".to_owned());
+    };
+    let render = "helm template redis ./CHART --post-renderer firecamp-inject";
+    let build = "kustomize build --enable-alpha-plugins --enable-exec .";
+    for script in [format!("{plugin}{render}"), format!("{function}{build}")] {
+        let printed = printed_by(&script, home.path()).await?;
+        let image = "registry.example.com/firecamp/firecamp-initcontainer:0.1.0";
+        let injected = printed.contains("name: firecamp-init") && printed.contains(image);
+        ensure(injected, || printed)?;
+    }
+    Ok(())
 }
 
 pub(super) async fn helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the_records(
