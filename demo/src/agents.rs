@@ -41,6 +41,7 @@ impl Agents {
             .env(env::TERMINATION_LOG, traces.termination_message());
         if stage.cluster.is_some() {
             command.env(env::ENDPOINT_LISTEN, endpoint::DEFAULT);
+            command.env(env::CLUSTER_CIDRS, fixture::CLUSTER_CIDRS);
         }
         let name = format!("the agent of {node}");
         let process = Process::start(&name, &mut command, traces, stage.clock)?;

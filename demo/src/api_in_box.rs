@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,7 +29,7 @@ pub struct ApiInBox {
     _listening: Listening,
 }
 
-/// A pod with the label of a pool and the network of its node.
+/// A pod with the label of a pool.
 #[derive(Debug, Clone, Copy)]
 pub struct LabelledPod<'a> {
     /// Its namespace.
@@ -41,6 +42,8 @@ pub struct LabelledPod<'a> {
     pub node: &'a str,
     /// The pool of its label.
     pub pool: &'a str,
+    /// Its own address; none if it has the network of its node.
+    pub own: Option<Ipv4Addr>,
 }
 
 /// What the kubelet reports about a pod.
@@ -129,7 +132,8 @@ impl ApiInBox {
 
     /// Creates a pod, reports its state, or removes it.
     pub fn report(&self, pod: LabelledPod<'_>, phase: Phase) {
-        let LabelledPod { namespace, name, uid, node, pool } = pod;
+        let LabelledPod { namespace, name, uid, node, pool, own } = pod;
+        let ips: Vec<_> = own.iter().map(|ip| json!({ "ip": ip })).collect();
         let (reported, deleted) = match phase {
             Phase::Pending => ("Pending", None),
             Phase::Running => ("Running", None),
@@ -145,8 +149,8 @@ impl ApiInBox {
                 "labels": { endpoint::POOL_LABEL: pool },
                 "deletionTimestamp": deleted,
             },
-            "spec": { "nodeName": node, "hostNetwork": true },
-            "status": { "phase": reported },
+            "spec": { "nodeName": node, "hostNetwork": own.is_none() },
+            "status": { "phase": reported, "podIPs": ips },
         });
         self.server.set_pod(namespace, name, object);
     }

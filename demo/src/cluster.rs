@@ -2,6 +2,7 @@
 //! the scheduler and the kubelet: it creates pods, gives them volumes with their token, and reports
 //! them. The simulated API server reviews the tokens.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use firecamp_core::record::StaticIp;
@@ -62,18 +63,18 @@ impl Cluster {
 
     /// Gives a pod a volume for its address and one with its token.
     pub(crate) fn volumes(&self, dir: &Path, pod: (&str, &str)) -> Result<Volumes, Failure> {
-        self.api.volumes(dir, labelled(pod))
+        self.api.volumes(dir, labelled(pod, None))
     }
 
     /// Creates a pod, reports its state, or removes it.
-    pub(crate) fn report(&self, pod: (&str, &str), phase: Phase) {
-        self.api.report(labelled(pod), phase);
+    pub(crate) fn report(&self, pod: (&str, &str), own: Option<Ipv4Addr>, phase: Phase) {
+        self.api.report(labelled(pod, own), phase);
     }
 }
 
-fn labelled<'a>((uid, node): (&'a str, &'a str)) -> LabelledPod<'a> {
+fn labelled<'a>((uid, node): (&'a str, &'a str), own: Option<Ipv4Addr>) -> LabelledPod<'a> {
     let (namespace, name) = (fixture::NAMESPACE, fixture::MEMBER);
-    LabelledPod { namespace, name, uid, node, pool: fixture::POOL }
+    LabelledPod { namespace, name, uid, node, pool: fixture::POOL, own }
 }
 
 fn value(object: &impl Serialize) -> Result<Value, Failure> {

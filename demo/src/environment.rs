@@ -1,6 +1,7 @@
 //! The environment of the steps: the box, the observed client, the records, and the history.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -119,6 +120,12 @@ impl Stage {
         format!("pod-{}", self.pods)
     }
 
+    /// The address of the newest pod in a network of its own.
+    pub(crate) fn next_pod_address(&self) -> Ipv4Addr {
+        let [a, b, c, d] = fixture::PODS.octets();
+        Ipv4Addr::new(a, b, c, d.saturating_add(u8::try_from(self.pods).unwrap_or(u8::MAX)))
+    }
+
     /// The node names, in the order of their letters in strips.
     pub(crate) fn nodes(&self) -> Vec<String> {
         self.places.iter().map(|place| place.name.clone()).collect()
@@ -135,9 +142,15 @@ impl Stage {
         in_place(&self.config, &self.vpc, (node, traces), (program, &[]))
     }
 
-    /// The same for a program without any privilege.
-    pub(crate) fn unprivileged(&self, node: &str, traces: &Traces, program: &Path) -> Command {
-        in_place(&self.config, &self.vpc, (node, traces), (program, &["--unprivileged"]))
+    /// The same in the network of a pod, for a program without any privilege.
+    pub(crate) fn unprivileged(
+        &self,
+        (pod, node): (&str, &str),
+        traces: &Traces,
+        program: &Path,
+    ) -> Command {
+        let place = format!("{node}/{pod}");
+        in_place(&self.config, &self.vpc, (&place, traces), (program, &["--unprivileged"]))
     }
 
     /// A command of a container of this pod, like in the member's pod template.

@@ -24,6 +24,10 @@ pub(crate) const POOL_TEXT: &str = "demo (10.0.1.50-59, 10.0.2.50-59)";
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 /// The member's port.
 pub(crate) const PORT: u16 = 6379;
+/// The ranges of a cluster that are not in the VPC: of pods, and of Services.
+pub(crate) const CLUSTER_CIDRS: &str = "10.244.0.0/16,10.96.0.0/16";
+/// Below the addresses of pods.
+pub(crate) const PODS: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 1);
 /// The client's name.
 pub(crate) const CLIENT: &str = "client";
 /// The nodes of the member, all in one zone.

@@ -1,8 +1,10 @@
 //! A pod of the member, started and stopped like by a kubelet: init container, then the stop
 //! container as a native sidecar, then the server; at the end first the server, then the sidecar.
 //!
-//! A pod that asks the agent's endpoint has no stop container and no privilege.
+//! A pod that asks the agent's endpoint has a network of its own, no stop container, and no
+//! privilege.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -47,6 +49,8 @@ pub(crate) struct Pod {
     pub(crate) node: String,
     /// None if the agent releases the address.
     sidecar: Option<Process>,
+    /// None in the network of the node.
+    sandbox: Option<Sandbox>,
     server: Process,
     /// The run of the init container.
     pub(crate) init: Init,
@@ -59,20 +63,48 @@ pub(crate) struct Init {
     pub(crate) privileges: Privileges,
 }
 
+/// The network of a pod.
+struct Sandbox {
+    process: Process,
+    own: Ipv4Addr,
+}
+
+impl Sandbox {
+    /// As container runtime and CNI plugin do.
+    fn start(stage: &mut Stage, (uid, node): (&str, &str)) -> Result<Self, Failure> {
+        let own = stage.next_pod_address();
+        let traces = stage.traces(&format!("sandbox-{uid}"));
+        let mut command = stage.in_node(node, &traces, &stage.config.tools.vpcbox);
+        command.args(["pod", uid, &own.to_string()]);
+        let mut process = Process::start("the sandbox", &mut command, traces, stage.clock)?;
+        process.ready(vpcbox::pod::READY)?;
+        Ok(Self { process, own })
+    }
+
+    fn end(&self) -> Result<(), Failure> {
+        self.process.signal(Signal::SIGTERM)?;
+        match self.process.wait()?.exit {
+            Some(0) => Ok(()),
+            exit => Err(self.process.failed(&format!("exited with {exit:?}"))),
+        }
+    }
+}
+
 impl Pod {
     /// Starts a pod and waits until the client gets responses from it.
     pub(crate) fn start(stage: &mut Stage, node: &str, at_stop: AtStop) -> Result<Self, Failure> {
         let uid = stage.next_pod();
-        report(stage, (&uid, node), Phase::Pending);
+        report(stage, (&uid, node), None, Phase::Pending);
         stage.address_file = stage.static_ip_file();
         let init = run_init(stage, (&uid, node))?;
         let sidecar = start_sidecar(stage, (&uid, node), at_stop)?;
         let server = start_server(stage, (&uid, node), &fixture::ADDRESS.to_string())?;
         // The sidecar must have read its epoch before another pod acquires the next one.
         sidecar.logged(FIXED)?;
-        report(stage, (&uid, node), Phase::Running);
+        report(stage, (&uid, node), None, Phase::Running);
         stage.watch.answers_of(&uid, PROOF)?;
-        Ok(Self { uid, node: node.to_owned(), sidecar: Some(sidecar), server, init })
+        let (sidecar, node) = (Some(sidecar), node.to_owned());
+        Ok(Self { uid, node, sidecar, sandbox: None, server, init })
     }
 
     /// Starts a pod without privileges, whose init container asks the agent of its node.
@@ -80,24 +112,28 @@ impl Pod {
         let uid = stage.next_pod();
         let pod = (uid.as_str(), node);
         let volumes = stage.cluster()?.volumes(&stage.dir, pod)?;
-        report(stage, pod, Phase::Pending);
+        let sandbox = Sandbox::start(stage, pod)?;
+        report(stage, pod, Some(sandbox.own), Phase::Pending);
         stage.address_file.clone_from(&volumes.address);
         let init = ask_agent(stage, pod, &volumes)?;
         let address = std::fs::read_to_string(&volumes.address)
             .map_err(|e| Failure::file("read", &volumes.address, e))?;
         let server = start_server(stage, pod, address.trim())?;
-        report(stage, pod, Phase::Running);
+        report(stage, pod, Some(sandbox.own), Phase::Running);
         stage.watch.answers_of(&uid, PROOF)?;
-        Ok(Self { uid, node: node.to_owned(), sidecar: None, server, init })
+        let (sandbox, node) = (Some(sandbox), node.to_owned());
+        Ok(Self { uid, node, sidecar: None, sandbox, server, init })
     }
 
     /// Stops the pod like a kubelet; returns the duration of its stop container, or of the release
     /// by the agent.
     pub(crate) fn stop(self, stage: &mut Stage) -> Result<u64, Failure> {
-        report(stage, (&self.uid, &self.node), Phase::Terminating);
+        let own = self.sandbox.as_ref().map(|sandbox| sandbox.own);
+        report(stage, (&self.uid, &self.node), own, Phase::Terminating);
         self.end_server(stage, Signal::SIGTERM)?;
         let stopped = self.sidecar.is_some().then(|| self.stop_sidecar(stage)).transpose()?;
-        report(stage, (&self.uid, &self.node), Phase::Gone);
+        self.sandbox.as_ref().map_or(Ok(()), Sandbox::end)?;
+        report(stage, (&self.uid, &self.node), own, Phase::Gone);
         stopped.map_or_else(|| released(stage), Ok)
     }
 
@@ -205,7 +241,7 @@ fn run_init(stage: &mut Stage, pod: (&str, &str)) -> Result<Init, Failure> {
 fn ask_agent(stage: &mut Stage, pod: (&str, &str), volumes: &Volumes) -> Result<Init, Failure> {
     let traces = stage.traces(&format!("init-{}", pod.0));
     let message = traces.create_termination_message()?;
-    let mut command = stage.unprivileged(pod.1, &traces, &stage.config.tools.init);
+    let mut command = stage.unprivileged(pod, &traces, &stage.config.tools.init);
     command
         .envs(volumes.environment())
         .env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs()))
@@ -263,9 +299,9 @@ fn start_sidecar(
 }
 
 /// Reports a pod to the cluster, if there is one.
-fn report(stage: &Stage, pod: (&str, &str), phase: Phase) {
+fn report(stage: &Stage, pod: (&str, &str), own: Option<Ipv4Addr>, phase: Phase) {
     if let Some(cluster) = &stage.cluster {
-        cluster.report(pod, phase);
+        cluster.report(pod, own, phase);
     }
 }
 
@@ -277,7 +313,7 @@ fn start_server(
     let traces = stage.traces(&format!("server-{uid}"));
     let program = &stage.config.tools.demo;
     let mut command = match &stage.cluster {
-        Some(_) => stage.unprivileged(node, &traces, program),
+        Some(_) => stage.unprivileged((uid, node), &traces, program),
         None => stage.in_node(node, &traces, program),
     };
     command.args(["member-server", "--address", address]).args([

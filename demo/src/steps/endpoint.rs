@@ -13,8 +13,9 @@ use crate::render::text::span;
 
 /// Starts the member, whose address is reserved on node-d.
 pub(super) fn start(stage: &mut Stage, agents: &mut Agents) -> Result<(Pod, StepResult), Failure> {
-    let story = "The agents now use a simulated Kubernetes API. The pod has one label, a token, and \
-                 no privilege: its init container asks the agent of node-d for the address.";
+    let story = "The agents now use a simulated Kubernetes API. The pod has one label, a token, a \
+                 network of its own, and no privilege: its init container asks the agent of node-d \
+                 for the address.";
     let step = begin(stage, Kind::Labelled, "One label: start on node-d", story)?;
     agents.stop_all()?;
     stage.cluster = Some(Cluster::start(stage)?);
@@ -32,7 +33,7 @@ pub(super) fn move_to_another_node(
 ) -> Result<(Pod, StepResult), Failure> {
     wait_for_consistency(stage, NODE_C)?;
     let story = "The pod has no stop container: the agent of node-d releases the address, and the \
-                 agent of node-c attaches it.";
+                 agent of node-c attaches it and adds it to the network of the next pod.";
     let step = begin(stage, Kind::LabelledMoved, "One label: move to node-c", story)?;
     let released = span(old.stop(stage)?);
     stage.note(format!("(the agent of node-d released the address after {released})"))?;

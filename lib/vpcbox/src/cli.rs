@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::failure::{Failure, exit};
-use crate::{first_process, node_namespaces, run_command};
+use crate::{first_process, node_namespaces, pod, run_command};
 use arguments::{Cli, Command, Hidden};
 
 /// Parses the command line, runs the command, and exits as documented in `--help`.
@@ -44,6 +44,7 @@ fn run(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(arguments) => enter::run(&arguments),
         Command::Exec(arguments) => enter::exec(&arguments),
+        Command::Pod(arguments) => pod::hold(&arguments.name, arguments.address),
         Command::Attach(arguments) => run_command::attach(arguments.outer, &arguments.command),
         Command::Truth(arguments) => query::truth(&arguments),
         Command::Calls(arguments) => query::calls(&arguments),

@@ -16,6 +16,7 @@ mod namespace_sysctls;
 mod netlink;
 mod network;
 mod node_namespaces;
+pub mod pod;
 pub mod protocol;
 mod real_time_simulator;
 pub mod recorded_calls;

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
@@ -56,8 +58,13 @@ impl Net {
 
     /// A socket in the network namespace of a process. The calling thread keeps its own namespace.
     pub(crate) fn of(pid: u32, place: &str) -> Result<Self, Failure> {
-        let path = format!("/proc/{pid}/ns/net");
-        let file = File::open(&path).map_err(|e| Failure::kernel("open", path, e))?;
+        Self::at(Path::new(&format!("/proc/{pid}/ns/net")), place)
+    }
+
+    /// A socket in the network namespace of a file. The calling thread keeps its own namespace.
+    pub(crate) fn at(path: &Path, place: &str) -> Result<Self, Failure> {
+        let failed = |e| Failure::kernel("open", path.display().to_string(), e);
+        let file = File::open(path).map_err(failed)?;
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::scope(|scope| {
             scope
@@ -101,6 +108,20 @@ impl Net {
             .setns_by_pid(veth_pair.holder)
             .build();
         self.add_veth(veth_pair.port, peer).await
+    }
+
+    /// Creates a veth pair from a new link here to one in the network of a pod.
+    pub(crate) async fn create_pod_link(
+        &self,
+        name: &str,
+        (inside, network): (&str, &File),
+    ) -> Result<u32, Failure> {
+        let peer = LinkMessageBuilder::<LinkUnspec>::default()
+            .name(inside)
+            .mtu(VPC_MTU)
+            .setns_by_fd(network.as_raw_fd())
+            .build();
+        self.add_veth(name, peer).await
     }
 
     /// A veth pair that leads nowhere: packets into it are dropped silently.

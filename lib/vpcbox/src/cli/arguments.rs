@@ -51,6 +51,8 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Runs a command in the namespaces of a node or client.
     Exec(ExecArguments),
+    /// On a node: creates the network of a pod, and holds it.
+    Pod(PodArguments),
     /// Runs a command in a box that another process started, as if `vpcbox run` had started it.
     Attach(AttachArguments),
     /// Shows which ENI owns each address, which node receives its packets, and where IMDS lists it.
@@ -151,12 +153,39 @@ pub(super) struct ExecArguments {
     /// An additional variable for the command; may be repeated
     #[arg(long = "env", env = "VPCBOX_ENV", value_name = "KEY=VALUE")]
     pub(super) variables: Vec<String>,
-    /// A node or client of the spec
+    /// A node or client of the spec, or NODE/POD: in the network of a pod
     #[arg(value_name = "NODE")]
     pub(super) node: String,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,
+}
+
+impl ExecArguments {
+    pub(super) fn node_and_pod(&self) -> (&str, Option<&str>) {
+        match self.node.split_once('/') {
+            Some((node, pod)) => (node, Some(pod)),
+            None => (&self.node, None),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints `ready` when programs can join, and removes the network at SIGTERM or SIGINT. The pod is
+connected as the CNI plugin ptp does: a veth pair, /32 routes, and the first address of its /24 as
+the gateway. The node forwards packets from then on.
+
+Example, in a box:
+  vpcbox exec node-a -- vpcbox pod web 10.244.1.5 &
+  vpcbox exec node-a/web -- ip address")]
+pub(super) struct PodArguments {
+    /// The name of the pod: at most 11 letters, digits and hyphens
+    #[arg(value_name = "POD")]
+    pub(super) name: String,
+    /// Its address, outside of the VPC
+    #[arg(value_name = "ADDRESS")]
+    pub(super) address: Ipv4Addr,
 }
 
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use super::arguments::{BoxAddress, ExecArguments, RunArguments};
 use crate::boot_record::Boot;
 use crate::client::{Client, socket_of};
 use crate::failure::Failure;
-use crate::{first_process, namespace, run_command, supervise};
+use crate::{first_process, namespace, pod, run_command, supervise};
 
 /// Proxy variables of the caller, which would send a program's requests elsewhere.
 const PROXIES: [&str; 8] = [
@@ -65,8 +65,12 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<u8, Failure> {
     if let Some(outer) = arguments.place.outer {
         return exec_from_outside(outer, arguments);
     }
-    let place = connect(&arguments.place)?.place(&arguments.node)?;
+    let (node, in_pod) = arguments.node_and_pod();
+    let place = connect(&arguments.place)?.place(node)?;
     namespace::join_node(&place)?;
+    if let Some(name) = in_pod {
+        pod::join(name)?;
+    }
     let (program, rest) = split(&arguments.command)?;
     let mut command = Command::new(program);
     command.args(rest);
@@ -95,7 +99,7 @@ fn exec_from_outside(outer: u32, arguments: &ExecArguments) -> Result<u8, Failur
     let number = i32::try_from(outer)
         .map_err(|_source| super::fields::usage(format!("--box {outer} is not a process ID")))?;
     // Checks first that the box exists and has this node, for a clear error.
-    Client::attach(outer)?.place(&arguments.node)?;
+    Client::attach(outer)?.place(arguments.node_and_pod().0)?;
     let mut words: Vec<OsString> = vec![
         run_command::SELF_EXE.into(),
         "exec".into(),

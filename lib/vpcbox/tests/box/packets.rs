@@ -88,6 +88,29 @@ const FROM_MEMBER_TO_CLIENT: [&str; 6] =
     ["10.0.1.200:7001", "--udp", "--from", MEMBER_IP, "--timeout", "0.5"];
 
 #[test]
+fn a_pod_on_a_node_has_a_network_of_its_own_until_its_sandbox_ends() {
+    as_root_and_user(|user| {
+        let mut running = user.start();
+        let sandbox = |name, own| {
+            Server::of(running.exec("node-a", user.binary()).args(["pod", name, own]), "ready")
+        };
+        let (web, _other) = (sandbox("web", "10.244.1.5"), sandbox("other", "10.244.1.6"));
+        let at = "10.244.1.5:7000";
+        let server = Server::start(&running, user, "node-a/web", at);
+        for from in ["node-a", "node-a/other"] {
+            assert_eq!(who_answers(&running, user, from, at).as_deref(), Some("node-a"));
+        }
+        let links = |place| text(running.exec(place, "cat").arg("/proc/net/dev"));
+        assert!(links("node-a/web").contains("eth0") && !links("node-a/web").contains("ens5"));
+        web.end();
+        assert!(!links("node-a").contains("vethweb") && links("node-a").contains("vethother"));
+        assert!(!running.exec("node-a/web", "true").status().unwrap().success());
+        running.client().act(Act::Stop { node: "node-a".to_owned() }).unwrap();
+        assert!(server.is_killed(), "a pod dies with its node");
+    });
+}
+
+#[test]
 fn packets_to_an_unassigned_or_unconfigured_address_are_dropped_silently() {
     as_root_and_user(|user| {
         let running = user.start();

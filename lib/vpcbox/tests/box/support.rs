@@ -226,19 +226,36 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `vpcbox probe serve` in a node and waits until it is reachable.
     pub(crate) fn start(running: &RunningBox, user: User, node: &str, bind: &str) -> Self {
+        Self::of(running.exec(node, user.binary()).args(["probe", "serve", bind]), "serving")
+    }
+
+    /// Starts a program and waits until it prints that it is ready.
+    pub(crate) fn of(command: &mut Command, ready: &str) -> Self {
         use std::io::{BufRead, BufReader};
 
-        let mut child = running
-            .exec(node, user.binary())
-            .args(["probe", "serve", bind])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "serving\n", "the server on {node} did not come up");
+        assert_eq!(line.trim(), ready, "{command:?} did not come up");
         Self { child }
+    }
+
+    /// Ends it by SIGTERM.
+    pub(crate) fn end(mut self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Whether a signal ended it, within the deadline.
+    pub(crate) fn is_killed(mut self) -> bool {
+        let mut status = None;
+        eventually("the program ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code() == Some(137)
     }
 }
 

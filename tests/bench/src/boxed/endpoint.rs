@@ -91,5 +91,5 @@ impl Endpoint {
 
 fn labelled(place: &Place) -> LabelledPod<'_> {
     let Place { member, uid, node } = place;
-    LabelledPod { namespace: NAMESPACE, name: member, uid, node, pool: POOL }
+    LabelledPod { namespace: NAMESPACE, name: member, uid, node, pool: POOL, own: None }
 }
