@@ -45,8 +45,8 @@ pub(crate) fn join(pod: &str) -> Result<(), Failure> {
 /// or SIGINT.
 pub(crate) fn hold(pod: &str, own: Ipv4Addr) -> Result<u8, Failure> {
     let path = file(pod)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all();
-    let runtime = { runtime }.build().map_err(|e| Failure::kernel("start", "the sandbox", e))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::kernel("start", "the sandbox", e))?;
     let network = create(pod, &path)?;
     runtime.block_on(async {
         let failed = |e| Failure::kernel("wait in", "the sandbox", e);
