@@ -36,6 +36,12 @@ fn file(pod: &str) -> Result<PathBuf, Failure> {
 /// Joins the network of a pod on this node.
 pub(crate) fn join(pod: &str) -> Result<(), Failure> {
     let path = file(pod)?;
+    if !path.exists() {
+        return Err(Failure::Usage {
+            what: format!("this node has no pod {pod}"),
+            next: "`vpcbox pod POD ADDRESS`, in the node, creates its network",
+        });
+    }
     let failed = |e: std::io::Error| Failure::kernel("join the network of", pod, e);
     let network = File::open(path).map_err(failed)?;
     setns(&network, CloneFlags::CLONE_NEWNET).map_err(|e| failed(e.into()))
