@@ -98,7 +98,7 @@ impl Pod {
         stage.address_file = stage.static_ip_file();
         let init = run_init(stage, (&uid, node))?;
         let sidecar = start_sidecar(stage, (&uid, node), at_stop)?;
-        let server = start_server(stage, (&uid, node), &fixture::ADDRESS.to_string())?;
+        let server = start_server(stage, (&uid, node), None, &fixture::ADDRESS.to_string())?;
         // The sidecar must have read its epoch before another pod acquires the next one.
         sidecar.logged(FIXED)?;
         report(stage, (&uid, node), None, Phase::Running);
@@ -118,7 +118,7 @@ impl Pod {
         let init = ask_agent(stage, pod, &volumes)?;
         let address = std::fs::read_to_string(&volumes.address)
             .map_err(|e| Failure::file("read", &volumes.address, e))?;
-        let server = start_server(stage, pod, address.trim())?;
+        let server = start_server(stage, pod, Some(&sandbox), address.trim())?;
         report(stage, pod, Some(sandbox.own), Phase::Running);
         stage.watch.answers_of(&uid, PROOF)?;
         let (sandbox, node) = (Some(sandbox), node.to_owned());
@@ -308,11 +308,12 @@ fn report(stage: &Stage, pod: (&str, &str), own: Option<Ipv4Addr>, phase: Phase)
 fn start_server(
     stage: &mut Stage,
     (uid, node): (&str, &str),
+    sandbox: Option<&Sandbox>,
     address: &str,
 ) -> Result<Process, Failure> {
     let traces = stage.traces(&format!("server-{uid}"));
     let program = &stage.config.tools.demo;
-    let mut command = match &stage.cluster {
+    let mut command = match sandbox {
         Some(_) => stage.unprivileged((uid, node), &traces, program),
         None => stage.in_node(node, &traces, program),
     };
