@@ -91,6 +91,8 @@ pub enum Role {
     Init,
     /// The stop container.
     Stop,
+    /// The network of a pod, until it has its own address.
+    Sandbox,
     /// The member's server, from its start until it listens.
     ServerStart,
     /// The member's server, from its SIGTERM or SIGKILL until its exit.
@@ -103,6 +105,7 @@ impl Role {
         match self {
             Self::Init => "init",
             Self::Stop => "stop",
+            Self::Sandbox => "sandbox",
             Self::ServerStart => "start",
             Self::ServerEnd => "end",
         }

@@ -213,11 +213,11 @@ pub fn outage(attempts: &[Attempt], ran: &[Ran], calls: &[Call]) -> Option<Outag
     })
 }
 
-/// The application's part of a pod's time: start and end of its server, and the time to start a
-/// container.
+/// The application's part of a pod's time: its network, start and end of its server, and the time
+/// to start a container.
 fn application_spans(ran: &Ran) -> Vec<(u64, u64)> {
     match ran.role {
-        Role::ServerStart | Role::ServerEnd => vec![(ran.from_us, ran.to_us)],
+        Role::Sandbox | Role::ServerStart | Role::ServerEnd => vec![(ran.from_us, ran.to_us)],
         Role::Init | Role::Stop => vec![(ran.from_us, ran.began_us)],
     }
 }

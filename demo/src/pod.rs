@@ -77,7 +77,11 @@ impl Sandbox {
         let mut command = stage.in_node(node, &traces, &stage.config.tools.vpcbox);
         command.args(["pod", uid, &own.to_string()]);
         let mut process = Process::start("the sandbox", &mut command, traces, stage.clock)?;
-        process.ready(vpcbox::pod::READY)?;
+        let ready_us = process.ready(vpcbox::pod::READY)?;
+        let span = (process.ordered_us(), process.ordered_us(), ready_us);
+        let mut ran = ran(stage, (uid, node), Role::Sandbox, span);
+        ran.words = own.to_string();
+        stage.span(ran)?;
         Ok(Self { process, own })
     }
 

@@ -73,6 +73,7 @@ fn appearance(index: usize) -> (Style, char) {
 fn process(ran: &Ran) -> String {
     let took = ran.to_us.saturating_sub(ran.began_us);
     let text = match (ran.role, ran.exit) {
+        (Role::Sandbox, _) => format!("network of its own after {}", span(took)),
         (Role::ServerStart, _) => format!("the server listens after {}", span(took)),
         (Role::ServerEnd, _) => format!("the server exited after {}", span(took)),
         (Role::Init | Role::Stop, Some(0)) => {
