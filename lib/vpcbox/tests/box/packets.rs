@@ -106,7 +106,7 @@ fn a_pod_on_a_node_has_a_network_of_its_own_until_its_sandbox_ends() {
         assert!(!links("node-a").contains("vethweb") && links("node-a").contains("vethother"));
         assert!(!running.exec("node-a/web", "true").status().unwrap().success());
         running.client().act(Act::Stop { node: "node-a".to_owned() }).unwrap();
-        assert!(server.is_killed(), "a pod dies with its node");
+        assert!(server.ended_by_signal(), "a pod dies with its node");
     });
 }
 

@@ -249,7 +249,7 @@ impl Server {
     }
 
     /// Whether a signal ended it, within the deadline.
-    pub(crate) fn is_killed(mut self) -> bool {
+    pub(crate) fn ended_by_signal(mut self) -> bool {
         let mut status = None;
         eventually("the program ends", || {
             status = self.child.try_wait().unwrap();
