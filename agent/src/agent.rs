@@ -107,7 +107,10 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
             Effect::Start(task) => self.start(task, tasks),
             Effect::WriteSnapshot(snapshot) => self.files.write(snapshot),
             Effect::IdentifyCluster(uid) => self.files.identify_cluster(&uid),
-            Effect::ExcludeEnis { verdicts, complete } => self.files.exclude(&verdicts, complete),
+            Effect::ExcludeEnis { verdicts, complete, vpc_cni } => {
+                self.files.exclude(&verdicts, complete);
+                self.files.allow(&verdicts, vpc_cni);
+            }
             Effect::AvoidEnis(avoided) => self.files.avoid(&avoided),
             Effect::ObserveVolumes(view) => self.shared_status.set_cloud_view(view),
             Effect::Publish(facts) => self.shared_status.report(facts),

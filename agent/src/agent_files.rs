@@ -1,5 +1,6 @@
-//! The agent's files in the run directory: its last snapshot, the excluded ENIs, the UID of the
-//! cluster, the protocol versions that it works with, and the lock that allows one agent per node.
+//! The agent's files in the run directory: its last snapshot, the excluded and usable ENIs, the UID
+//! of the cluster, the protocol versions that it works with, and the lock that allows one agent per
+//! node.
 //!
 //! All are on the tmpfs of the node-local locks. A snapshot is useful only together with the locks,
 //! and a reboot deletes both.
@@ -24,8 +25,8 @@ pub(crate) struct AgentFiles {
     snapshot: PathBuf,
     /// The content of the snapshot file.
     written: Option<Snapshot>,
-    excluded_file: EniListFile,
-    excluded: Option<EniList>,
+    excluded: KeptList,
+    usable: KeptList,
     avoided_file: EniListFile,
     cluster_uid_file: PathBuf,
     cluster_uid: Option<Uid>,
@@ -49,13 +50,12 @@ impl AgentFiles {
             AgentLockError::Broken(format!("failed to write {}: {why}", versions.display()))
         })?;
         let snapshot = run_dir.join(path::SNAPSHOT);
-        let excluded_file = EniListFile::excluded(run_dir);
         let avoided_file = EniListFile::avoided(run_dir);
         let mut files = Self {
             snapshot,
             written: None,
-            excluded_file,
-            excluded: None,
+            excluded: KeptList::of(EniListFile::excluded(run_dir)),
+            usable: KeptList::of(EniListFile::usable(run_dir)),
             avoided_file,
             cluster_uid_file: run_dir.join(path::CLUSTER_UID),
             cluster_uid: None,
@@ -88,25 +88,27 @@ impl AgentFiles {
     /// unknown verdict keeps the entry of an earlier agent, and so does a verdict that is not yet
     /// based on everything (`complete`).
     pub(crate) fn exclude(&mut self, verdicts: &[Verdict], complete: bool) {
-        let file = &self.excluded_file;
-        let before = self.excluded.get_or_insert_with(|| {
-            let unread =
-                |why: &HostFailure| tracing::warn!(error = %why, "failed to read excluded ENIs");
-            file.read().inspect_err(unread).unwrap_or_default()
-        });
-        let mut now = excluded(before, verdicts);
+        let before = self.excluded.last().unwrap_or_default();
+        let mut now = excluded(&before, verdicts);
         if !complete {
-            let kept = before.iter().filter(|(eni, _)| !now.contains_key(*eni));
-            let kept: EniList = kept.map(|(eni, why)| (eni.clone(), why.clone())).collect();
+            let kept = before.into_iter().filter(|(eni, _)| !now.contains_key(eni));
+            let kept: EniList = kept.collect();
             now.extend(kept);
         }
-        if now == *before {
-            return;
-        }
-        match file.write(&now) {
-            Ok(()) => *before = now,
-            Err(why) => tracing::warn!(error = %why, "failed to write excluded ENIs"),
-        }
+        self.excluded.replace(Some(now));
+    }
+
+    /// Beside the VPC CNI, writes the ENIs that init containers of this node may use; any other may
+    /// be one that the plugin has just attached. An unknown verdict keeps the entry of an earlier
+    /// one. Elsewhere there is no such list.
+    pub(crate) fn allow(&mut self, verdicts: &[Verdict], vpc_cni: Option<bool>) {
+        let now = match vpc_cni {
+            Some(true) if verdicts.is_empty() => return,
+            Some(true) => Some(usable(&self.usable.last().unwrap_or_default(), verdicts)),
+            Some(false) => None,
+            None => return,
+        };
+        self.usable.replace(now);
     }
 
     /// The last snapshot, if it exists and is valid.
@@ -136,6 +138,56 @@ impl AgentFiles {
             }
         }
     }
+}
+
+/// A list of ENIs whose last content is known.
+#[derive(Debug)]
+struct KeptList {
+    file: EniListFile,
+    last: Option<Option<EniList>>,
+}
+
+impl KeptList {
+    fn of(file: EniListFile) -> Self {
+        Self { file, last: None }
+    }
+
+    /// What this agent or an earlier one wrote.
+    fn last(&mut self) -> Option<EniList> {
+        let unread =
+            |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
+        let read = || self.file.find().inspect_err(unread).unwrap_or_default();
+        self.last.get_or_insert_with(read).clone()
+    }
+
+    /// Writes or removes the file, if that changes it.
+    fn replace(&mut self, now: Option<EniList>) {
+        if self.last() == now {
+            return;
+        }
+        let done = now.as_ref().map_or_else(|| self.file.remove(), |list| self.file.write(list));
+        match done {
+            Ok(()) => self.last = Some(now),
+            Err(why) => tracing::warn!(error = %why, "failed to write list of ENIs"),
+        }
+    }
+}
+
+fn usable(before: &EniList, verdicts: &[Verdict]) -> EniList {
+    let may = |verdict: &&Verdict| match verdict.manager {
+        Manager::FireCamp => true,
+        Manager::Unknown => before.contains_key(&verdict.eni),
+        Manager::VpcCni
+        | Manager::Other
+        | Manager::TakenByCni
+        | Manager::UnknownCni
+        | Manager::Removing => false,
+    };
+    let entry = |verdict: &Verdict| match before.get(&verdict.eni) {
+        Some(why) if verdict.manager == Manager::Unknown => (verdict.eni.clone(), why.clone()),
+        Some(_) | None => (verdict.eni.clone(), verdict.why.clone()),
+    };
+    verdicts.iter().filter(may).map(entry).collect()
 }
 
 fn excluded(before: &EniList, verdicts: &[Verdict]) -> EniList {
@@ -242,6 +294,37 @@ mod tests {
         files.exclude(&[verdict(Manager::VpcCni)], true);
         files.exclude(&[], true);
         assert_eq!(reported(), Vec::<String>::new(), "it was detached");
+    }
+
+    #[test]
+    fn f057_beside_the_vpc_cni_an_eni_is_usable_once_its_tags_say_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let listed = || {
+            let found = EniListFile::usable(dir.path()).find().unwrap();
+            found.map(|all| all.into_values().collect::<Vec<_>>())
+        };
+        let mut files = AgentFiles::open(dir.path()).unwrap();
+        files.allow(&[verdict(Manager::Unknown)], None);
+        assert_eq!(listed(), None, "whether the plugin runs here is not known");
+        files.allow(&[verdict(Manager::Unknown)], Some(true));
+        assert_eq!(listed(), Some(vec![]), "the plugin may have just attached it");
+        files.allow(&[verdict(Manager::FireCamp)], Some(true));
+        assert_eq!(listed(), Some(vec!["managed".to_owned()]));
+        drop(files);
+        let mut files = AgentFiles::open(dir.path()).unwrap();
+        for (verdicts, vpc_cni) in [(vec![], Some(true)), (vec![], None)] {
+            files.allow(&verdicts, vpc_cni);
+            assert_eq!(listed().unwrap().len(), 1, "nothing is known of it");
+        }
+        files.allow(&[verdict(Manager::Unknown)], Some(true));
+        assert_eq!(listed().unwrap().len(), 1, "an earlier agent knew it");
+        for foreign in [Manager::VpcCni, Manager::Removing, Manager::TakenByCni] {
+            files.allow(&[verdict(Manager::FireCamp)], Some(true));
+            files.allow(&[verdict(foreign)], Some(true));
+            assert_eq!(listed(), Some(vec![]));
+        }
+        files.allow(&[verdict(Manager::FireCamp)], Some(false));
+        assert_eq!(listed(), None, "no plugin takes interfaces here");
     }
 
     #[test]

@@ -17,7 +17,8 @@ mod messages;
 mod refused_addresses;
 mod undo;
 
-pub use self::input::{AttachInput, LookedUp, UnwantedEnis};
+pub use self::input::{AttachInput, LookedUp};
+pub use crate::choose_interface::UnwantedEnis;
 
 use std::net::Ipv4Addr;
 

@@ -35,14 +35,37 @@ impl FromStr for EniRule {
     }
 }
 
+/// The ENIs of a node that an attach must not use, or only if there is no other, according to the
+/// agent of the node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct UnwantedEnis {
+    /// Those that FireCamp must not use, because something else manages their addresses, with the
+    /// reason for each.
+    pub excluded: BTreeMap<EniId, String>,
+    /// Where a CNI plugin attaches ENIs of its own: all that FireCamp may use. The agent has not
+    /// found out yet whose any other is.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub usable: Option<BTreeSet<EniId>>,
+    /// Those to use only if there is no other: full ones, and those without the cluster's tag.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub avoided: BTreeSet<EniId>,
+}
+
+impl UnwantedEnis {
+    /// Why FireCamp must not use this ENI.
+    pub fn why_not(&self, eni: &EniId) -> Option<&str> {
+        let is_unknown = || self.usable.as_ref().is_some_and(|all| !all.contains(eni));
+        let unknown = || is_unknown().then_some("the agent does not know yet who manages it");
+        self.excluded.get(eni).map(String::as_str).or_else(unknown)
+    }
+}
+
 /// What decides between several ENIs that the rule allows.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Preference<'a> {
-    /// The ENIs that FireCamp must not use, with the reason for each.
-    pub excluded: Option<&'a BTreeMap<EniId, String>>,
-    /// The ENIs that members get only if there is no other: they have no free slot, or EC2 refuses
-    /// their use.
-    pub avoided: Option<&'a BTreeSet<EniId>>,
+    /// The ENIs to leave out.
+    pub unwanted: Option<&'a UnwantedEnis>,
     /// The record of the address, if it has one.
     pub record: Option<&'a StaticIp>,
 }
@@ -51,8 +74,8 @@ impl Preference<'_> {
     /// The order of choice: lower is better. An ENI that has the address comes before one that
     /// must be assigned it, and one that is excluded comes last, so that its reason is reported.
     fn rank(&self, eni: &Eni) -> impl Ord + use<> {
-        let excluded = self.excluded.is_some_and(|all| all.contains_key(&eni.id));
-        let avoided = self.avoided.is_some_and(|all| all.contains(&eni.id));
+        let excluded = self.unwanted.is_some_and(|all| all.why_not(&eni.id).is_some());
+        let avoided = self.unwanted.is_some_and(|all| all.avoided.contains(&eni.id));
         let listed = self.record.is_some_and(|record| eni.listed.contains(&record.address));
         let recorded =
             self.record.is_some_and(|record| record.reserved_on.as_ref() == Some(&eni.id));

@@ -127,6 +127,9 @@ pub mod path {
     pub const SNAPSHOT: &str = "agent-snapshot";
     /// Name of the agent's list of ENIs that FireCamp must not use, below [`RUN_DIR`].
     pub const EXCLUDED_ENIS: &str = "excluded-enis";
+    /// Name of the agent's list of all ENIs that FireCamp may use, below [`RUN_DIR`]. It exists
+    /// where the VPC CNI runs, which attaches ENIs of its own at any time.
+    pub const USABLE_ENIS: &str = "usable-enis";
     /// Name of the agent's list of ENIs that members get only if there is no other, below
     /// [`RUN_DIR`].
     pub const AVOIDED_ENIS: &str = "avoided-enis";

@@ -1,6 +1,6 @@
 //! Lists of ENIs that the agent writes for the init containers: those that must not carry static
-//! addresses, and those that do so only if there is no other. Each is a file beside the node-local
-//! locks that is replaced atomically.
+//! addresses, beside the VPC CNI all that may, and those that do so only if there is no other. Each
+//! is a file beside the node-local locks that is replaced atomically.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use firecamp_core::attach::UnwantedEnis;
-use firecamp_core::contract::path::{AVOIDED_ENIS, EXCLUDED_ENIS};
+use firecamp_core::contract::path::{AVOIDED_ENIS, EXCLUDED_ENIS, USABLE_ENIS};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::EniId;
 
@@ -30,6 +30,11 @@ impl EniListFile {
         Self { path: run_dir.join(EXCLUDED_ENIS) }
     }
 
+    /// All ENIs that FireCamp may use, in the run directory.
+    pub fn usable(run_dir: &Path) -> Self {
+        Self { path: run_dir.join(USABLE_ENIS) }
+    }
+
     /// The ENIs that members get only if there is no other, in the run directory.
     pub fn avoided(run_dir: &Path) -> Self {
         Self { path: run_dir.join(AVOIDED_ENIS) }
@@ -37,12 +42,27 @@ impl EniListFile {
 
     /// Reads the last content.
     pub fn read(&self) -> Result<EniList, HostFailure> {
+        Ok(self.find()?.unwrap_or_default())
+    }
+
+    /// The same; none if there is no file.
+    pub fn find(&self) -> Result<Option<EniList>, HostFailure> {
         match std::fs::read_to_string(&self.path) {
-            Ok(text) => parse(&text).map_err(|why| {
+            Ok(text) => parse(&text).map(Some).map_err(|why| {
                 HostFailure::from(HostError::Untrusted { path: self.path.clone(), why })
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(EniList::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(self.failed("read", source)),
+        }
+    }
+
+    /// Removes the file.
+    pub fn remove(&self) -> Result<(), HostFailure> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.failed("remove", error))
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -56,12 +76,16 @@ impl EniListFile {
     }
 }
 
-/// Both lists in the run directory. One that cannot be read is empty, and a warning says so.
+/// The lists in the run directory. One that cannot be read is empty, and a warning says so.
 pub fn unwanted_enis(run_dir: &Path) -> UnwantedEnis {
     let unread = |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
     let list = |file: EniListFile| file.read().inspect_err(unread).unwrap_or_default();
+    let usable = EniListFile::usable(run_dir).find().inspect_err(unread);
     UnwantedEnis {
         excluded: list(EniListFile::excluded(run_dir)),
+        usable: usable
+            .unwrap_or_else(|_| Some(EniList::new()))
+            .map(|all| all.into_keys().collect()),
         avoided: list(EniListFile::avoided(run_dir)).into_keys().collect(),
     }
 }
@@ -105,6 +129,23 @@ mod tests {
         assert_eq!(file.read(), Ok(excluded()));
         file.write(&EniList::new()).unwrap();
         assert_eq!(file.read(), Ok(EniList::new()));
+    }
+
+    #[test]
+    fn f057_beside_the_vpc_cni_init_containers_use_listed_enis_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = "eni-0000000c".parse().unwrap();
+        assert_eq!(unwanted_enis(dir.path()).why_not(&other), None, "no list");
+        let file = EniListFile::usable(dir.path());
+        file.write(&excluded()).unwrap();
+        let unwanted = unwanted_enis(dir.path());
+        assert!(unwanted.why_not(&other).is_some());
+        assert!(excluded().keys().all(|eni| unwanted.why_not(eni).is_none()));
+        std::fs::write(dir.path().join(USABLE_ENIS), "eni-0000000c").unwrap();
+        assert!(unwanted_enis(dir.path()).why_not(&other).is_some(), "a damaged one allows none");
+        file.remove().unwrap();
+        assert_eq!(file.remove(), Ok(()));
+        assert_eq!(unwanted_enis(dir.path()).why_not(&other), None);
     }
 
     #[test]

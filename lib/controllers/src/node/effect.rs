@@ -34,13 +34,16 @@ pub enum Effect {
     /// Report the UID of this cluster to the init containers of this node and to the look-ups of
     /// owners.
     IdentifyCluster(Uid),
-    /// Report the ENIs to exclude to the init containers of this node.
+    /// Report to the init containers of this node which ENIs FireCamp must not use and, beside the
+    /// VPC CNI, which alone it may.
     ExcludeEnis {
         /// What is known of each ENI of the node.
         verdicts: Vec<Verdict>,
         /// Everything that decides has been read since the start. Before, what an earlier agent
         /// excluded stays excluded.
         complete: bool,
+        /// Whether the VPC CNI runs on the node, which attaches ENIs of its own; none if unknown.
+        vpc_cni: Option<bool>,
     },
     /// Report the ENIs that members get only if there is no other, each with the reason.
     AvoidEnis(BTreeMap<EniId, String>),

@@ -29,7 +29,8 @@ impl NodeController {
         effects.extend(self.observed.snapshot().map(Effect::WriteSnapshot));
         let verdicts = self.preflight.verdicts().to_vec();
         let complete = self.managed.is_known() && !verdicts.is_empty();
-        effects.push(Effect::ExcludeEnis { verdicts, complete });
+        let vpc_cni = self.preflight.has_vpc_cni();
+        effects.push(Effect::ExcludeEnis { verdicts, complete, vpc_cni });
         // A step may record that an interface is excluded.
         self.make_interfaces(now, effects);
         effects.extend(self.preflight.take_avoided().map(Effect::AvoidEnis));

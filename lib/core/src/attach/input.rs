@@ -1,10 +1,9 @@
 //! The input of an attach.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::choose_interface::{EniRule, Preference};
-use crate::ids::{ClusterName, EniId, Member, NodeName, PodUid, PoolName, RunId, Version};
+use crate::choose_interface::{EniRule, Preference, UnwantedEnis};
+use crate::ids::{ClusterName, Member, NodeName, PodUid, PoolName, RunId, Version};
 use crate::ports::Owner;
 use crate::record::StaticIp;
 use crate::time::Moment;
@@ -43,18 +42,6 @@ pub struct AttachInput {
     pub looked_up: Option<Box<LookedUp>>,
 }
 
-/// The ENIs of a node that an attach must not use, or only if there is no other.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct UnwantedEnis {
-    /// Those that FireCamp must not use, because something else manages their addresses, with the
-    /// reason for each.
-    pub excluded: BTreeMap<EniId, String>,
-    /// Those to use only if there is no other: full ones, and those without the cluster's tag.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub avoided: BTreeSet<EniId>,
-}
-
 #[cfg(feature = "serde")]
 fn direct_poll() -> Duration {
     crate::contract::timing::METADATA_POLL
@@ -77,7 +64,6 @@ pub struct LookedUp {
 impl AttachInput {
     /// What decides between several ENIs.
     pub(super) fn preference<'a>(&'a self, record: Option<&'a StaticIp>) -> Preference<'a> {
-        let UnwantedEnis { excluded, avoided } = &self.unwanted;
-        Preference { excluded: Some(excluded), avoided: Some(avoided), record }
+        Preference { unwanted: Some(&self.unwanted), record }
     }
 }

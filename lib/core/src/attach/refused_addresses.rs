@@ -17,7 +17,7 @@ pub(super) fn may_carry(
     eni: &Eni,
     record: Option<&StaticIp>,
 ) -> Result<(), Halt> {
-    let Some(why) = input.unwanted.excluded.get(&eni.id) else { return Ok(()) };
+    let Some(why) = input.unwanted.why_not(&eni.id) else { return Ok(()) };
     if record.is_some_and(|record| record.settled_on(&eni.id)) {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::Action;
-use firecamp_core::choose_interface::{EniRule, Preference};
+use firecamp_core::choose_interface::{EniRule, Preference, UnwantedEnis};
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Mac, Member, PodUid, RunId};
 use firecamp_core::lock_rule::{Hold, LockRecord};
@@ -206,12 +206,13 @@ fn of_several_enis_the_one_that_has_the_address_carries_it_then_the_first_that_h
     let first = node.enis[0].id.clone();
     let excluded = [(first, "managed".to_owned())].into();
     let avoided = [node.enis[1].id.clone()].into();
+    let unwanted = UnwantedEnis { excluded, avoided, usable: None };
     let mut moved = record(State::Parked);
     moved.reserved_on = Some(node.enis[1].id.clone());
     let choose = |node: &NodeIdentity, preference: &Preference<'_>| {
         node.choose(EniRule::Auto, |_| true, preference).unwrap().device_index
     };
-    let rule = Preference { excluded: Some(&excluded), avoided: Some(&avoided), record: None };
+    let rule = Preference { unwanted: Some(&unwanted), record: None };
     assert_eq!(choose(&node, &Preference::default()), 0);
     assert_eq!(choose(&node, &rule), 2, "0 is excluded, and 1 is full");
     let kept = Preference { record: Some(&moved), ..rule };
@@ -221,8 +222,16 @@ fn of_several_enis_the_one_that_has_the_address_carries_it_then_the_first_that_h
     node.enis[0].listed.insert(moved.address);
     node.enis[2].listed.clear();
     assert_eq!(choose(&node, &kept), 1, "it leaves an excluded one");
-    let no_choice = Preference { excluded: Some(&all), ..rule };
+    let all = UnwantedEnis { excluded: all, ..unwanted.clone() };
+    let no_choice = Preference { unwanted: Some(&all), ..rule };
     assert_eq!(choose(&node, &no_choice), 0, "the reason of the first is reported");
+    node.enis[0].listed.clear();
+    let usable = Some([node.enis[1].id.clone()].into());
+    let known = UnwantedEnis { usable, ..unwanted };
+    let beside_vpc_cni = Preference { unwanted: Some(&known), record: None };
+    assert_eq!(choose(&node, &beside_vpc_cni), 1, "a full one before one of unknown owner");
+    assert_eq!(known.why_not(&node.enis[0].id), Some("managed"));
+    assert!(known.why_not(&node.enis[2].id).is_some_and(|why| why.contains("does not know yet")));
 }
 
 #[test]
