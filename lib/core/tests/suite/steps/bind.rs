@@ -156,11 +156,11 @@ fn a_first_start_in_a_zone_without_a_subnet_of_the_pool_is_final() {
 /// A run while the node's agent excludes ENI `a`, up to its end or its epoch.
 fn excluded(fixture: Fixture) -> Rig<Attach> {
     let why = "the VPC CNI manages it".to_owned();
-    let input = AttachInput {
-        unwanted: UnwantedEnis { excluded: [(eni('a'), why)].into(), ..UnwantedEnis::default() },
-        ..input()
-    };
-    let mut rig = attach_with(input, fixture);
+    without(UnwantedEnis { excluded: [(eni('a'), why)].into(), ..UnwantedEnis::default() }, fixture)
+}
+
+fn without(unwanted: UnwantedEnis, fixture: Fixture) -> Rig<Attach> {
+    let mut rig = attach_with(AttachInput { unwanted, ..input() }, fixture);
     while rig.machine.outcome().is_none() && !is_write(&rig.action()) {
         rig.step();
     }
@@ -191,6 +191,19 @@ fn f057_an_excluded_eni_gets_no_address_and_keeps_what_it_has() {
         PendingMutation { mutation: Mutation::Assign, eni: eni('a'), run: parsed("run-old") };
     with_pending.change(|ip| _ = ip.pending_mutations.insert(pending));
     assert_eq!(excluded(with_pending).failed(), Some(Exit::NodeUnsuitable), "a call may be needed");
+}
+
+#[test]
+fn f057_an_eni_that_the_vpc_cni_may_have_attached_gets_no_address_and_keeps_what_it_has() {
+    let unknown = || UnwantedEnis { usable: Some([eni('b')].into()), ..UnwantedEnis::default() };
+    for fixture in [first(), Fixture::parked_elsewhere(), resting_on('b')] {
+        let rig = without(unknown(), fixture);
+        assert_eq!(rig.failed(), Some(Exit::NodeUnsuitable));
+        assert_eq!(rig.fixture.writes, []);
+    }
+    assert_eq!(without(unknown(), resting_on('a')).failed(), None);
+    let known = UnwantedEnis { usable: Some([eni('a')].into()), ..UnwantedEnis::default() };
+    assert_eq!(without(known, Fixture::parked_elsewhere()).failed(), None);
 }
 
 /// The address that a first start looks up first, if it looks one up before it lists the pool.
