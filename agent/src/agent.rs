@@ -107,9 +107,12 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
             Effect::Start(task) => self.start(task, tasks),
             Effect::WriteSnapshot(snapshot) => self.files.write(snapshot),
             Effect::IdentifyCluster(uid) => self.files.identify_cluster(&uid),
-            Effect::ExcludeEnis { verdicts, complete, vpc_cni } => {
+            Effect::ExcludeEnis { verdicts, complete, vpc_cni, read } => {
                 self.files.exclude(&verdicts, complete);
                 self.files.allow(&verdicts, vpc_cni);
+                if read {
+                    self.shared_status.set_node_read();
+                }
             }
             Effect::AvoidEnis(avoided) => self.files.avoid(&avoided),
             Effect::ObserveVolumes(view) => self.shared_status.set_cloud_view(view),

@@ -102,9 +102,10 @@ impl AgentFiles {
     /// be one that the plugin has just attached. An unknown verdict keeps the entry of an earlier
     /// one. Elsewhere there is no such list.
     pub(crate) fn allow(&mut self, verdicts: &[Verdict], vpc_cni: Option<bool>) {
+        let before = self.usable.last().unwrap_or_default();
         let now = match vpc_cni {
-            Some(true) if verdicts.is_empty() => return,
-            Some(true) => Some(usable(&self.usable.last().unwrap_or_default(), verdicts)),
+            Some(true) if verdicts.is_empty() => Some(before),
+            Some(true) => Some(usable(&before, verdicts)),
             Some(false) => None,
             None => return,
         };
@@ -156,7 +157,8 @@ impl KeptList {
     fn last(&mut self) -> Option<EniList> {
         let unread =
             |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
-        let read = || self.file.find().inspect_err(unread).unwrap_or_default();
+        // A damaged file is there, and is replaced or removed.
+        let read = || self.file.find().inspect_err(unread).unwrap_or_else(|_| Some(EniList::new()));
         self.last.get_or_insert_with(read).clone()
     }
 
@@ -306,8 +308,10 @@ mod tests {
         let mut files = AgentFiles::open(dir.path()).unwrap();
         files.allow(&[verdict(Manager::Unknown)], None);
         assert_eq!(listed(), None, "whether the plugin runs here is not known");
-        files.allow(&[verdict(Manager::Unknown)], Some(true));
-        assert_eq!(listed(), Some(vec![]), "the plugin may have just attached it");
+        for verdicts in [vec![], vec![verdict(Manager::Unknown)]] {
+            files.allow(&verdicts, Some(true));
+            assert_eq!(listed(), Some(vec![]), "the plugin may have just attached it");
+        }
         files.allow(&[verdict(Manager::FireCamp)], Some(true));
         assert_eq!(listed(), Some(vec!["managed".to_owned()]));
         drop(files);
@@ -325,6 +329,10 @@ mod tests {
         }
         files.allow(&[verdict(Manager::FireCamp)], Some(false));
         assert_eq!(listed(), None, "no plugin takes interfaces here");
+        drop(files);
+        std::fs::write(dir.path().join(path::USABLE_ENIS), "eni-0000000a").unwrap();
+        AgentFiles::open(dir.path()).unwrap().allow(&[], Some(false));
+        assert_eq!(listed(), None, "a damaged list does not stay");
     }
 
     #[test]

@@ -168,6 +168,10 @@ async fn served<W: Environment<Registry = AnyRegistry>>(
     let at = Arrival { node, endpoint: own, from: its, pod_networks: *pod_networks };
     admit(kind, &by, pod.as_ref(), at).map_err(Refusal::not_admitted)?;
     let labelled = pod.as_ref().map_or(Ok(None), |pod| pod.pool.clone());
+    if kind == Request::Attach && !endpoint.shared_status.node_is_read() {
+        let why = "the agent has just started and does not know the interfaces of its node yet";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Exit::AgentUnavailable, why));
+    }
     let pool = if kind == Request::Attach {
         let wrong = |why| Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, why);
         let pool = labelled.map_err(wrong)?;

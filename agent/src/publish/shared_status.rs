@@ -38,6 +38,8 @@ struct SharedState {
     endpoint: Option<Result<bool, String>>,
     /// The node has not taken that yet.
     endpoint_is_new: bool,
+    /// For the endpoint: the lists of interfaces are those of this agent.
+    node_is_read: bool,
 }
 
 impl SharedStatus {
@@ -101,6 +103,16 @@ impl SharedStatus {
     /// Takes the last read of the Lease, if there is a new one.
     pub(crate) fn take_lease_read(&self) -> Option<LeaseRead> {
         self.lock().lease_read.take()
+    }
+
+    /// The agent knows its node, and has written the lists of interfaces.
+    pub(crate) fn set_node_read(&self) {
+        self.lock().node_is_read = true;
+    }
+
+    /// Whether it does.
+    pub(crate) fn node_is_read(&self) -> bool {
+        self.lock().node_is_read
     }
 
     /// Sets whether there is an endpoint, or why it cannot listen.

@@ -137,6 +137,17 @@ pub(super) async fn asking(body: impl AsyncFnOnce(Asking<'_>)) {
 
 /// The same, whether the agent serves pods with a network of their own or not.
 pub(super) async fn asking_of(pod_networks: bool, body: impl AsyncFnOnce(Asking<'_>)) {
+    let shared = SharedStatus::default();
+    shared.set_node_read();
+    asking_with(pod_networks, shared, body).await;
+}
+
+/// The same with this status of the agent.
+pub(super) async fn asking_with(
+    pod_networks: bool,
+    shared: SharedStatus,
+    body: impl AsyncFnOnce(Asking<'_>),
+) {
     let node = Box::pin(Node::new()).await;
     let status = Status::default();
     let port = {
@@ -145,8 +156,7 @@ pub(super) async fn asking_of(pod_networks: bool, body: impl AsyncFnOnce(Asking<
     };
     let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     let (systems, end) = (node.systems(&status), CancellationToken::new());
-    let (served, metrics, shared) =
-        (served(pod_networks), status.endpoint.clone(), SharedStatus::default());
+    let (served, metrics) = (served(pod_networks), status.endpoint.clone());
     let (report_bound, bound) = mpsc::channel(8);
     let serve =
         Endpoint::<SimEnvironment>::serve(at, served, systems, metrics, shared, bound, &end);

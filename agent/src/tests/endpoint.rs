@@ -9,6 +9,7 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Epoch;
 use firecamp_core::record::State;
 use firecamp_run::endpoint::EndpointClient;
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -17,7 +18,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::asking::{TOKEN, WITHIN, asking, raw, served};
+use super::asking::{TOKEN, WITHIN, asking, asking_with, raw, served};
 use super::harness::{ADDRESS, NODE, Node, OTHER_POD, POD, SimEnvironment};
 use crate::endpoint::Endpoint;
 use crate::publish::SharedStatus;
@@ -40,6 +41,26 @@ async fn a_pod_with_a_token_attaches_its_address_and_reads_it() {
         assert_eq!(shown["epoch"], 7);
         let line = r#"firecamp_agent_endpoint_requests_total{request="attach",reason="Success"}"#;
         assert_eq!(asking.metric(line), 2);
+    })
+    .await;
+}
+
+/// Which interfaces members may get is not known before.
+#[tokio::test]
+async fn f057_an_agent_that_does_not_know_its_node_yet_lets_the_pod_ask_again() {
+    let shared = SharedStatus::default();
+    asking_with(false, shared.clone(), async |asking| {
+        let attach = async { asking.attach(TOKEN).await };
+        let read = async {
+            let refused = r#"firecamp_agent_endpoint_requests_total{request="attach",reason="AgentUnavailable"}"#;
+            while asking.metric(refused) == 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(asking.node.record().await.epoch, Epoch(5));
+            shared.set_node_read();
+        };
+        let (report, ()) = tokio::join!(attach, timeout(WITHIN, read).map(Result::unwrap));
+        assert_eq!((report.exit, report.address), (Exit::Success, Some(ADDRESS)), "{report:?}");
     })
     .await;
 }

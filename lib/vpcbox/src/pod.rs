@@ -10,9 +10,10 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::client::Client;
 use crate::failure::Failure;
-use crate::namespace_sysctls;
 use crate::netlink::{Net, direct, via};
+use crate::{namespace, namespace_sysctls};
 
 /// Where container runtimes keep the network namespaces of pods.
 const NETWORKS: &str = "/run/netns";
@@ -51,28 +52,50 @@ pub(crate) fn join(pod: &str) -> Result<(), Failure> {
 /// or SIGINT.
 pub(crate) fn hold(pod: &str, own: Ipv4Addr) -> Result<u8, Failure> {
     let path = file(pod)?;
+    let gateway = gateway_of(own)?;
+    // It changes the routes of the namespace that it runs in.
+    Client::connect(Path::new(namespace::SOCKET))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::kernel("start", "the sandbox", e))?;
-    let network = create(pod, &path)?;
     runtime.block_on(async {
         let failed = |e| Failure::kernel("wait in", "the sandbox", e);
         let mut term = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let node = Net::here("this node")?;
-        let link = connect(&node, (pod, &path, &network), own).await?;
-        let mut out = std::io::stdout();
-        let failed = |e| Failure::kernel("report to", "the caller", e);
-        writeln!(out, "{READY}").and_then(|()| out.flush()).map_err(failed)?;
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        node.delete_link(link).await
+        let network = create(pod, &path)?;
+        let held = async {
+            let node = Net::here("this node")?;
+            let link = connect(&node, (pod, &path, &network), (own, gateway)).await?;
+            let mut out = std::io::stdout();
+            let failed = |e| Failure::kernel("report to", "the caller", e);
+            writeln!(out, "{READY}").and_then(|()| out.flush()).map_err(failed)?;
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            node.delete_link(link).await
+        };
+        let (held, removed) = (held.await, remove(&path));
+        held.and(removed)
     })?;
-    umount2(&path, MntFlags::MNT_DETACH)
-        .map_err(|e| Failure::kernel("unmount", path.display().to_string(), e))?;
-    fs::remove_file(&path).map_err(|e| Failure::kernel("remove", path.display().to_string(), e))?;
     Ok(0)
+}
+
+/// The first address of the /24.
+fn gateway_of(own: Ipv4Addr) -> Result<Ipv4Addr, Failure> {
+    let gateway = Ipv4Addr::from_bits(own.to_bits() & !0xff | 1);
+    if own == gateway {
+        return Err(Failure::Usage {
+            what: format!("{own} is the gateway of the pods beside it"),
+            next: "give the pod another address",
+        });
+    }
+    Ok(gateway)
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::kernel("remove", path.display().to_string(), e);
+    umount2(path, MntFlags::MNT_DETACH).map_err(|e| failed(e.into()))?;
+    fs::remove_file(path).map_err(failed)
 }
 
 /// A new network namespace, mounted at the file.
@@ -92,9 +115,14 @@ fn create(pod: &str, path: &Path) -> Result<File, Failure> {
         };
         scope.spawn(within).join()
     });
-    created.unwrap_or_else(|_panic| {
+    let created = created.unwrap_or_else(|_panic| {
         Err(Failure::Died { what: format!("the thread that creates the network of {pod}") })
-    })?;
+    });
+    if let Err(failure) = created {
+        // Nothing is mounted there.
+        fs::remove_file(path).ok();
+        return Err(failure);
+    }
     File::open(path).map_err(failed)
 }
 
@@ -102,10 +130,8 @@ fn create(pod: &str, path: &Path) -> Result<File, Failure> {
 async fn connect(
     node: &Net,
     (pod, path, network): (&str, &Path, &File),
-    own: Ipv4Addr,
+    (own, gateway): (Ipv4Addr, Ipv4Addr),
 ) -> Result<u32, Failure> {
-    // The first address of its /24.
-    let gateway = Ipv4Addr::from_bits(own.to_bits() & !0xff | 1);
     let outside = format!("veth{pod}");
     let link = node.create_pod_link(&outside, (INSIDE, network)).await?;
     let inside = Net::at(path, pod)?;
@@ -133,5 +159,12 @@ mod tests {
         for bad in ["", "..", "a/b", "pod.1", "twelve-chars"] {
             assert!(file(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_gateway_of_pods_is_not_the_address_of_one() {
+        let address = |last| Ipv4Addr::new(10, 244, 1, last);
+        assert_eq!(gateway_of(address(5)).unwrap(), address(1));
+        assert!(gateway_of(address(1)).is_err());
     }
 }

@@ -44,6 +44,8 @@ pub enum Effect {
         complete: bool,
         /// Whether the VPC CNI runs on the node, which attaches ENIs of its own; none if unknown.
         vpc_cni: Option<bool>,
+        /// The metadata service and the files of the node have been read since the start.
+        read: bool,
     },
     /// Report the ENIs that members get only if there is no other, each with the reason.
     AvoidEnis(BTreeMap<EniId, String>),

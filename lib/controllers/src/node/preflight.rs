@@ -151,6 +151,11 @@ impl Preflight {
         Some(cni.as_ref().is_some_and(|cni| cni.plugin == CniPlugin::Vpc))
     }
 
+    /// Whether the metadata service and the files of the node have been read since the start.
+    pub(super) fn has_read_node(&self) -> bool {
+        !self.verdicts.is_empty() && !matches!(self.facts.node.cni, Fact::NotChecked)
+    }
+
     /// The interfaces that FireCamp made and that members may not get, and why.
     pub(super) fn unusable(&mut self, unusable: BTreeMap<EniId, Unusable>) {
         if self.facts.purpose.unusable != unusable {

@@ -231,7 +231,9 @@ fn of_several_enis_the_one_that_has_the_address_carries_it_then_the_first_that_h
     let beside_vpc_cni = Preference { unwanted: Some(&known), record: None };
     assert_eq!(choose(&node, &beside_vpc_cni), 1, "a full one before one of unknown owner");
     assert_eq!(known.why_not(&node.enis[0].id), Some("managed"));
-    assert!(known.why_not(&node.enis[2].id).is_some_and(|why| why.contains("does not know yet")));
+    assert!(
+        known.why_not(&node.enis[2].id).is_some_and(|why| why.contains("has not read its tags"))
+    );
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl NodeFiles {
         self.mounted(&[CONFIG])?;
         let files =
             names(&self.at(CONFIG)).map_err(|why| format!("failed to list {CONFIG}: {why}"))?;
-        let mut unknown = None;
+        let mut unknown = Ok(None);
         for name in files {
             let path = format!("{CONFIG}/{name}");
             if !self.at(&path).is_file() {
@@ -59,13 +59,13 @@ impl NodeFiles {
             if text.contains(PLUGIN) {
                 return Ok(Some(Cni::vpc(&path)));
             }
-            if unknown.is_none() && is_configuration(&name) {
-                let plugin = unknown_plugin(&text).map_err(|why| format!("{path}: {why}"))?;
-                unknown =
-                    plugin.map(|plugin| Cni { plugin: CniPlugin::Unknown(plugin), file: path });
+            if matches!(unknown, Ok(None)) && is_configuration(&name) {
+                let plugin = unknown_plugin(&text).map_err(|why| format!("{path}: {why}"));
+                let of = |plugin| Cni { plugin: CniPlugin::Unknown(plugin), file: path };
+                unknown = plugin.map(|plugin| plugin.map(of));
             }
         }
-        Ok(unknown)
+        unknown
     }
 
     /// The active udev rule: the first one of each name, unless it is masked (empty or a link to

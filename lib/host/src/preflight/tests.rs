@@ -136,6 +136,8 @@ fn an_unknown_cni_plugin_is_detected_by_its_type() {
     let fake = Fake::new();
     fake.file("/etc/cni/net.d/10-x.conflist", "{");
     assert!(failed(&fake.facts().cni).contains("10-x.conflist: failed to parse"));
+    fake.file("/etc/cni/net.d/20-aws.conflist", r#"{"plugins":[{"type":"aws-cni"}]}"#);
+    assert_eq!(fake.facts().cni.known().unwrap().as_ref().unwrap().plugin, CniPlugin::Vpc);
 }
 
 #[test]
