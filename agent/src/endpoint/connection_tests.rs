@@ -47,14 +47,15 @@ fn set_pod(node: &Node, metadata: &Value) {
 }
 
 fn endpoint(node: &Node, queues: Queues) -> Rc<Endpoint<SimEnvironment>> {
-    let status = Status::default();
+    let (status, shared_status) = (Status::default(), SharedStatus::default());
+    shared_status.set_node_read();
     Rc::new(Endpoint {
         systems: node.systems(&status),
         queues,
         served: served(false),
         at: AT,
         metrics: status.endpoint,
-        shared_status: SharedStatus::default(),
+        shared_status,
         limits: RefCell::default(),
         origin: Instant::now(),
         events: mpsc::channel(EVENTS).0,

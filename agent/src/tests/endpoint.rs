@@ -9,7 +9,6 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Epoch;
 use firecamp_core::record::State;
 use firecamp_run::endpoint::EndpointClient;
-use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -50,16 +49,11 @@ async fn a_pod_with_a_token_attaches_its_address_and_reads_it() {
 async fn f057_an_agent_that_does_not_know_its_node_yet_lets_the_pod_ask_again() {
     let shared = SharedStatus::default();
     asking_with(false, shared.clone(), async |asking| {
-        let attach = async { asking.attach(TOKEN).await };
-        let read = async {
-            let refused = r#"firecamp_agent_endpoint_requests_total{request="attach",reason="AgentUnavailable"}"#;
-            while asking.metric(refused) == 0 {
-                sleep(Duration::from_millis(10)).await;
-            }
-            assert_eq!(asking.node.record().await.epoch, Epoch(5));
-            shared.set_node_read();
-        };
-        let (report, ()) = tokio::join!(attach, timeout(WITHIN, read).map(Result::unwrap));
+        let early = timeout(Duration::from_millis(500), asking.attach(TOKEN)).await;
+        assert!(early.is_err(), "it asks again until it gives up: {early:?}");
+        assert_eq!(asking.node.record().await.epoch, Epoch(5), "nothing has begun");
+        shared.set_node_read();
+        let report = asking.attach(TOKEN).await;
         assert_eq!((report.exit, report.address), (Exit::Success, Some(ADDRESS)), "{report:?}");
     })
     .await;
