@@ -11,4 +11,5 @@ mod looked_up;
 mod proof;
 mod rig;
 mod unassign;
+mod unwanted_enis;
 mod wait;

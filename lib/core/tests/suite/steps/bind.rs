@@ -4,33 +4,33 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::attach::{Attach, AttachInput, UnwantedEnis};
+use firecamp_core::attach::Attach;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, FileFailure, HostKind, RegistryKind};
 use firecamp_core::ids::{Epoch, Member};
 use firecamp_core::lock_rule::{Hold, LockRecord};
-use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::machine::Outcome;
 use firecamp_core::ports::{Holder, Owner};
 use firecamp_core::record::{
     Attachment, MemberRecords, Mutation, PendingMutation, StaticIp, Write,
 };
 
-use super::fixture::{ADDRESS, Fixture, eni, input, interface, on, parsed};
-use super::rig::{Rig, TICK, attach, attach_with, host, is_owner, is_write, unwritten};
+use super::fixture::{ADDRESS, Fixture, eni, interface, on, parsed};
+use super::rig::{Rig, TICK, attach, host, is_owner, is_write, unwritten};
 
 fn creates(action: &Action) -> bool {
     matches!(action, Action::Write(write) if matches!(**write, Write::CreateStaticIp(_)))
 }
 
-fn with(change: impl FnOnce(&mut StaticIp)) -> Fixture {
+pub(super) fn with(change: impl FnOnce(&mut StaticIp)) -> Fixture {
     let mut fixture = Fixture::parked_elsewhere();
     fixture.change(change);
     fixture
 }
 
 /// A member that has no claim yet.
-fn first() -> Fixture {
+pub(super) fn first() -> Fixture {
     let mut fixture = Fixture::parked_elsewhere();
     (fixture.records.claim, fixture.records.static_ip) = (None, None);
     fixture.owner = Owner::Unassigned;
@@ -151,59 +151,6 @@ fn a_first_start_in_a_zone_without_a_subnet_of_the_pool_is_final() {
     let mut rig = attach(Fixture { records: MemberRecords::default(), ..first() });
     rig.until(|action| *action == Action::ReadIdentity).step();
     assert_eq!(rig.failed(), Some(Exit::RegistryInvalid), "no claim and no pool");
-}
-
-/// A run while the node's agent excludes ENI `a`, up to its end or its epoch.
-fn excluded(fixture: Fixture) -> Rig<Attach> {
-    let why = "the VPC CNI manages it".to_owned();
-    without(UnwantedEnis { excluded: [(eni('a'), why)].into(), ..UnwantedEnis::default() }, fixture)
-}
-
-fn without(unwanted: UnwantedEnis, fixture: Fixture) -> Rig<Attach> {
-    let mut rig = attach_with(AttachInput { unwanted, ..input() }, fixture);
-    while rig.machine.outcome().is_none() && !is_write(&rig.action()) {
-        rig.step();
-    }
-    rig
-}
-
-fn resting_on(letter: char) -> Fixture {
-    with(|ip| {
-        ip.reserved_on = Some(eni(letter));
-        ip.attachment.as_mut().expect("an attachment").eni = Some(eni(letter));
-    })
-}
-
-#[test]
-fn f057_an_excluded_eni_gets_no_address_and_keeps_what_it_has() {
-    for fixture in [first(), Fixture::parked_elsewhere(), resting_on('b')] {
-        let rig = excluded(fixture);
-        assert_eq!(rig.failed(), Some(Exit::NodeUnsuitable));
-        assert_eq!(rig.fixture.writes, []);
-        let Some(Outcome::Failed(failure)) = rig.machine.outcome() else { unreachable!() };
-        for part in [eni('a').as_str(), "the VPC CNI manages it"] {
-            assert!(failure.message.contains(part), "{}", failure.message);
-        }
-    }
-    assert_eq!(excluded(resting_on('a')).failed(), None, "it works, and no call is needed");
-    let mut with_pending = resting_on('a');
-    let pending =
-        PendingMutation { mutation: Mutation::Assign, eni: eni('a'), run: parsed("run-old") };
-    with_pending.change(|ip| _ = ip.pending_mutations.insert(pending));
-    assert_eq!(excluded(with_pending).failed(), Some(Exit::NodeUnsuitable), "a call may be needed");
-}
-
-#[test]
-fn f057_an_eni_that_the_vpc_cni_may_have_attached_gets_no_address_and_keeps_what_it_has() {
-    let unknown = || UnwantedEnis { usable: Some([eni('b')].into()), ..UnwantedEnis::default() };
-    for fixture in [first(), Fixture::parked_elsewhere(), resting_on('b')] {
-        let rig = without(unknown(), fixture);
-        assert_eq!(rig.failed(), Some(Exit::NodeUnsuitable));
-        assert_eq!(rig.fixture.writes, []);
-    }
-    assert_eq!(without(unknown(), resting_on('a')).failed(), None);
-    let known = UnwantedEnis { usable: Some([eni('a')].into()), ..UnwantedEnis::default() };
-    assert_eq!(without(known, Fixture::parked_elsewhere()).failed(), None);
 }
 
 /// The address that a first start looks up first, if it looks one up before it lists the pool.
