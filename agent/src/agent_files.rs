@@ -145,21 +145,32 @@ impl AgentFiles {
 #[derive(Debug)]
 struct KeptList {
     file: EniListFile,
-    last: Option<Option<EniList>>,
+    last: Last,
+}
+
+/// What this agent or an earlier one wrote.
+#[derive(Debug)]
+enum Last {
+    NotRead,
+    Read(Option<EniList>),
 }
 
 impl KeptList {
     fn of(file: EniListFile) -> Self {
-        Self { file, last: None }
+        Self { file, last: Last::NotRead }
     }
 
-    /// What this agent or an earlier one wrote.
+    /// The last content; none without a file.
     fn last(&mut self) -> Option<EniList> {
+        if let Last::Read(list) = &self.last {
+            return list.clone();
+        }
         let unread =
             |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
         // A damaged file is there, and is replaced or removed.
-        let read = || self.file.find().inspect_err(unread).unwrap_or_else(|_| Some(EniList::new()));
-        self.last.get_or_insert_with(read).clone()
+        let list = self.file.find().inspect_err(unread).unwrap_or_else(|_| Some(EniList::new()));
+        self.last = Last::Read(list.clone());
+        list
     }
 
     /// Writes or removes the file, if that changes it.
@@ -169,7 +180,7 @@ impl KeptList {
         }
         let done = now.as_ref().map_or_else(|| self.file.remove(), |list| self.file.write(list));
         match done {
-            Ok(()) => self.last = Some(now),
+            Ok(()) => self.last = Last::Read(now),
             Err(why) => tracing::warn!(error = %why, "failed to write list of ENIs"),
         }
     }
