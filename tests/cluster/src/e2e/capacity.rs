@@ -173,7 +173,7 @@ pub(super) async fn a_waiting_member_gets_the_slot_of_an_address_that_is_parked_
     cluster.delete(&set).await?;
     // The members of other scenarios request no slot, so they would find the interface full.
     for (_pod, Held { address, .. }) in parked {
-        cluster.vpc(|vpc| vpc.act(Act::Reassign { address, to: None }))?;
+        cluster.vpc(|vpc| vpc.act(Act::Unassign { address }))?;
     }
     Ok(())
 }
