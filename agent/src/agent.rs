@@ -107,7 +107,7 @@ impl<W: Environment, K: KernelEvents> Driver<NodeController> for Outside<'_, W, 
             Effect::Start(task) => self.start(task, tasks),
             Effect::WriteSnapshot(snapshot) => self.files.write(snapshot),
             Effect::IdentifyCluster(uid) => self.files.identify_cluster(&uid),
-            Effect::ExcludeEnis { verdicts, complete, vpc_cni, read } => {
+            Effect::ListEnis { verdicts, complete, vpc_cni, read } => {
                 self.files.exclude(&verdicts, complete);
                 self.files.allow(&verdicts, vpc_cni);
                 if read {

@@ -187,20 +187,16 @@ impl KeptList {
 }
 
 fn usable(before: &EniList, verdicts: &[Verdict]) -> EniList {
-    let may = |verdict: &&Verdict| match verdict.manager {
-        Manager::FireCamp => true,
-        Manager::Unknown => before.contains_key(&verdict.eni),
+    let reason = |verdict: &Verdict| match verdict.manager {
+        Manager::FireCamp => Some(verdict.why.clone()),
+        Manager::Unknown => before.get(&verdict.eni).cloned(),
         Manager::VpcCni
         | Manager::Other
         | Manager::TakenByCni
         | Manager::UnknownCni
-        | Manager::Removing => false,
+        | Manager::Removing => None,
     };
-    let entry = |verdict: &Verdict| match before.get(&verdict.eni) {
-        Some(why) if verdict.manager == Manager::Unknown => (verdict.eni.clone(), why.clone()),
-        Some(_) | None => (verdict.eni.clone(), verdict.why.clone()),
-    };
-    verdicts.iter().filter(may).map(entry).collect()
+    verdicts.iter().filter_map(|one| Some((one.eni.clone(), reason(one)?))).collect()
 }
 
 fn excluded(before: &EniList, verdicts: &[Verdict]) -> EniList {

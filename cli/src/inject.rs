@@ -31,9 +31,9 @@ Examples:
   helm3 install redis CHART --post-renderer firecamp --post-renderer-args inject
 
 Helm 4 runs post-renderers as plugins, and Kustomize runs exec functions: docs/endpoint.md has \
-one of each. A ResourceList on standard input makes it such a KRM function: the data of its \
-functionConfig, a ConfigMap, replaces the flags of the same names (image, endpoint, resource, cpu, \
-memory, run-dir).
+one of each. A ResourceList on standard input makes the command a KRM function: the data of \
+its functionConfig, a ConfigMap, replaces the flags of the same names (image, endpoint, resource, \
+cpu, memory, run-dir).
 
 Exit codes: 0 the manifests were printed; 2 invalid flag or manifest; 18 a file cannot be read.";
 

@@ -120,8 +120,8 @@ impl Stage {
         format!("pod-{}", self.pods)
     }
 
-    /// The address of the newest pod in a network of its own.
-    pub(crate) fn next_pod_address(&self) -> Ipv4Addr {
+    /// The newest pod's address in a network of its own.
+    pub(crate) fn pod_address(&self) -> Ipv4Addr {
         let [a, b, c, d] = fixture::PODS.octets();
         Ipv4Addr::new(a, b, c, d.saturating_add(u8::try_from(self.pods).unwrap_or(u8::MAX)))
     }

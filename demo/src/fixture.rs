@@ -26,7 +26,7 @@ pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 pub(crate) const PORT: u16 = 6379;
 /// The ranges of a cluster that are not in the VPC: of pods, and of Services.
 pub(crate) const CLUSTER_CIDRS: &str = "10.244.0.0/16,10.96.0.0/16";
-/// Below the addresses of pods.
+/// The gateway of pods, whose addresses follow it.
 pub(crate) const PODS: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 1);
 /// The client's name.
 pub(crate) const CLIENT: &str = "client";

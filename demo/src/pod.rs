@@ -72,7 +72,7 @@ struct Sandbox {
 impl Sandbox {
     /// As container runtime and CNI plugin do.
     fn start(stage: &mut Stage, (uid, node): (&str, &str)) -> Result<Self, Failure> {
-        let own = stage.next_pod_address();
+        let own = stage.pod_address();
         let traces = stage.traces(&format!("sandbox-{uid}"));
         let mut command = stage.in_node(node, &traces, &stage.config.tools.vpcbox);
         command.args(["pod", uid, &own.to_string()]);

@@ -56,8 +56,8 @@ impl UnwantedEnis {
     /// Why FireCamp must not use this ENI.
     pub fn why_not(&self, eni: &EniId) -> Option<&str> {
         let is_unknown = || self.usable.as_ref().is_some_and(|all| !all.contains(eni));
-        // It does at least once a minute.
-        let unknown = || is_unknown().then_some("the agent has not read its tags yet");
+        let why = "the agent of the node has not read its tags yet, which takes up to a minute";
+        let unknown = || is_unknown().then_some(why);
         self.excluded.get(eni).map(String::as_str).or_else(unknown)
     }
 }

@@ -76,7 +76,8 @@ impl EniListFile {
     }
 }
 
-/// The lists in the run directory. One that cannot be read is empty, and a warning says so.
+/// The lists in the run directory. One that cannot be read is empty, and a warning says so; an
+/// empty list of usable ENIs allows none.
 pub fn unwanted_enis(run_dir: &Path) -> UnwantedEnis {
     let unread = |why: &HostFailure| tracing::warn!(error = %why, "failed to read list of ENIs");
     let list = |file: EniListFile| file.read().inspect_err(unread).unwrap_or_default();

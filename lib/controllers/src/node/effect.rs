@@ -36,7 +36,7 @@ pub enum Effect {
     IdentifyCluster(Uid),
     /// Report to the init containers of this node which ENIs FireCamp must not use and, beside the
     /// VPC CNI, which alone it may.
-    ExcludeEnis {
+    ListEnis {
         /// What is known of each ENI of the node.
         verdicts: Vec<Verdict>,
         /// Everything that decides has been read since the start. Before, what an earlier agent

@@ -30,7 +30,7 @@ impl NodeController {
         let verdicts = self.preflight.verdicts().to_vec();
         let complete = self.managed.is_known() && !verdicts.is_empty();
         let (vpc_cni, read) = (self.preflight.has_vpc_cni(), self.preflight.has_read_node());
-        effects.push(Effect::ExcludeEnis { verdicts, complete, vpc_cni, read });
+        effects.push(Effect::ListEnis { verdicts, complete, vpc_cni, read });
         // A step may record that an interface is excluded.
         self.make_interfaces(now, effects);
         effects.extend(self.preflight.take_avoided().map(Effect::AvoidEnis));

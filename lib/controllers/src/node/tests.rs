@@ -138,7 +138,7 @@ impl Node {
                     }
                     Effect::Start(_)
                     | Effect::WriteSnapshot(_)
-                    | Effect::ExcludeEnis { .. }
+                    | Effect::ListEnis { .. }
                     | Effect::AvoidEnis(_)
                     | Effect::IdentifyCluster(_)
                     | Effect::ObserveVolumes(_)

@@ -319,7 +319,7 @@ impl Model<'_> {
             }
             Effect::Publish(facts) => self.agent(slot)?.failing = will_repeat(&facts),
             // Nothing in the simulated cluster depends on these.
-            Effect::ExcludeEnis { .. }
+            Effect::ListEnis { .. }
             | Effect::AvoidEnis(_)
             | Effect::IdentifyCluster(_)
             | Effect::ObserveVolumes(_)

@@ -123,7 +123,7 @@ impl Outside {
                 None
             }
             node::Effect::WriteSnapshot(_)
-            | node::Effect::ExcludeEnis { .. }
+            | node::Effect::ListEnis { .. }
             | node::Effect::AvoidEnis(_)
             | node::Effect::IdentifyCluster(_)
             | node::Effect::Report(_) => None,

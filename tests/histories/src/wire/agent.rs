@@ -165,7 +165,7 @@ impl Agent {
             Effect::Report(Report::Counted(counts)) => self.misplaced = counts.misplaced,
             Effect::Publish(facts) => self.failing = will_repeat(&facts),
             // Nothing in the simulated cluster depends on these.
-            Effect::ExcludeEnis { .. }
+            Effect::ListEnis { .. }
             | Effect::AvoidEnis(_)
             | Effect::IdentifyCluster(_)
             | Effect::ObserveVolumes(_)

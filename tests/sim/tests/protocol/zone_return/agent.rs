@@ -89,7 +89,7 @@ impl Agent {
             Effect::Publish(facts) => self.schedule(&facts),
             Effect::WriteSnapshot(_)
             | Effect::IdentifyCluster(_)
-            | Effect::ExcludeEnis { .. }
+            | Effect::ListEnis { .. }
             | Effect::ObserveVolumes(_)
             | Effect::Notify(_)
             | Effect::Report(_) => {}
