@@ -24,9 +24,9 @@ const KERNEL_EVERY: u32 = 10;
 const COLLECT_EVERY: u32 = 60;
 /// Read the node's files every so many ticks: they seldom change.
 const FILES_EVERY: u32 = 600;
-/// Until then, read them more often: other software of the node, such as a CNI plugin, may start
-/// after the agent.
-const FILES_EVERY_AT_FIRST: u32 = 60;
+/// Until then, read them more often: a CNI plugin may start after the agent, and the kubelet starts
+/// pods as soon as its configuration is there.
+const FILES_EVERY_AT_FIRST: u32 = 5;
 /// Minimum time between two publications of the facts.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(900);
 

@@ -193,7 +193,7 @@ fn first_tick_starts_every_periodic_read_and_a_change_a_list_of_known_addresses(
 }
 
 #[test]
-fn files_of_the_node_are_read_each_minute_at_first_and_then_every_ten_minutes() {
+fn files_of_the_node_are_read_every_five_seconds_at_first_and_then_every_ten_minutes() {
     let mut node = Node::new();
     let mut read_at = Vec::new();
     for second in 0..=1_800 {
@@ -203,8 +203,25 @@ fn files_of_the_node_are_read_each_minute_at_first_and_then_every_ten_minutes() 
         }
         node.pass(Duration::from_secs(1));
     }
-    let first: Vec<i32> = (0..10).map(|minute| minute * 60).collect();
+    let first: Vec<i32> = (0..600).step_by(5).collect();
     assert_eq!(read_at, [first, vec![600, 1_200, 1_800]].concat());
+}
+
+#[test]
+fn f057_the_node_counts_as_read_after_the_metadata_service_and_its_files() {
+    let reads: [fn() -> Event; 2] =
+        [|| Event::Identified(Ok(identity())), || Event::Files(NodeFacts::unread("late"))];
+    for order in [[0, 1], [1, 0]] {
+        let mut node = Node::new();
+        let seen = [TICK, reads[order[0]](), reads[order[1]]()].map(|event| {
+            let listed = |effect: Effect| {
+                let Effect::ListEnis { read, .. } = effect else { return None };
+                Some(read)
+            };
+            node.handle(event).into_iter().find_map(listed)
+        });
+        assert_eq!(seen, [Some(false), Some(false), Some(true)], "{order:?}");
+    }
 }
 
 #[test]
