@@ -182,6 +182,8 @@ pub(crate) const ALL: &[Entry] = &[
     entry("rss.moved", COST, "… moved", Unit::MiB),
     entry("endpoint.rss.same", COST, "… with the endpoint, same node", Unit::MiB).max_at_most(4.0),
     entry("endpoint.rss.moved", COST, "… with the endpoint, moved", Unit::MiB).max_at_most(4.0),
+    entry("rss.own", COST, "anonymous memory of an init container at its end", Unit::MiB),
+    entry("endpoint.rss.own", COST, "… with the endpoint", Unit::MiB),
     entry("rss.stop", COST, "memory of a waiting stop container", Unit::MiB),
     entry("kernel.add", PIECES, "kernel: add an address", Unit::Us),
     entry("kernel.observe", PIECES, "kernel: read it back", Unit::Us),

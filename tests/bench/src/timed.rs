@@ -15,6 +15,15 @@ use crate::counter;
 use crate::failure::Failure;
 use crate::machine::field;
 
+/// The memory of a process, in KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// Its peak so far.
+    pub(crate) peak: u64,
+    /// What it has now that are not pages of files.
+    pub(crate) anonymous: u64,
+}
+
 /// One run of a program. Times are microseconds of the machine's monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessRun {
@@ -24,8 +33,8 @@ pub(crate) struct ProcessRun {
     pub(crate) ended_us: u64,
     /// Its exit code; `None` after a signal.
     pub(crate) exit: Option<i32>,
-    /// Its peak memory; `None` if it may not be traced.
-    pub(crate) peak_kib: Option<u64>,
+    /// Its memory at its end; `None` if it may not be traced.
+    pub(crate) memory: Option<Memory>,
     /// Its CPU time in user and kernel mode.
     pub(crate) cpu_us: u64,
     /// Its instructions in user mode, if the machine counts them.
@@ -46,7 +55,7 @@ pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
     let what = format!("run {}", program.to_string_lossy());
     let child = command.spawn().map_err(Failure::of(&what))?;
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-    let (exit, peak_kib) = watch(pid).map_err(Failure::of(what))?;
+    let (exit, memory) = watch(pid).map_err(Failure::of(what))?;
     let ended_us = clock.now_us();
     let instructions = counter.and_then(counter::read);
     let usage =
@@ -59,7 +68,7 @@ pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
         began_us,
         ended_us,
         exit,
-        peak_kib,
+        memory,
         cpu_us: micros(usage.user_time()).saturating_add(micros(usage.system_time())),
         instructions,
     };
@@ -69,20 +78,20 @@ pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Waits for a process; returns its exit code and its peak memory. That is read just before its
-/// end, because the kernel's accounting after its end includes the program that executed it, which
-/// is this one.
-fn watch(pid: Pid) -> nix::Result<(Option<i32>, Option<u64>)> {
+/// Waits for a process; returns its exit code and its memory. That is read just before its end,
+/// because the kernel's accounting after its end includes the program that executed it, which is
+/// this one.
+fn watch(pid: Pid) -> nix::Result<(Option<i32>, Option<Memory>)> {
     // It may have ended already.
     ptrace::seize(pid, Options::PTRACE_O_TRACEEXIT).ok();
-    let mut peak = None;
+    let mut at_end = None;
     loop {
         match waitpid(pid, None)? {
-            WaitStatus::Exited(_, code) => return Ok((Some(code), peak)),
+            WaitStatus::Exited(_, code) => return Ok((Some(code), at_end)),
             WaitStatus::Signaled(..) => return Ok((None, peak)),
             WaitStatus::Stopped(_, signal) => ptrace::cont(pid, signal)?,
             WaitStatus::PtraceEvent(..) => {
-                peak = peak_kib(pid);
+                at_end = memory(pid);
                 ptrace::cont(pid, None)?;
             }
             WaitStatus::PtraceSyscall(_) | WaitStatus::Continued(_) | WaitStatus::StillAlive => {}
@@ -90,10 +99,13 @@ fn watch(pid: Pid) -> nix::Result<(Option<i32>, Option<u64>)> {
     }
 }
 
-/// The peak memory of a process so far.
-pub(crate) fn peak_kib(pid: Pid) -> Option<u64> {
-    let text = field(&format!("/proc/{pid}/status"), "VmHWM")?;
-    text.split_whitespace().next()?.parse().ok()
+/// The memory of a process so far.
+pub(crate) fn memory(pid: Pid) -> Option<Memory> {
+    let kib = |name: &str| {
+        let text = field(&format!("/proc/{pid}/status"), name)?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    Some(Memory { peak: kib("VmHWM")?, anonymous: kib("RssAnon")? })
 }
 
 #[cfg(test)]
@@ -106,10 +118,11 @@ mod tests {
         let own = vec![1_u8; 64 << 20];
         let mut child = Command::new("sleep").arg("0.2").spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
-        let (exit, peak) = watch(pid).unwrap();
+        let (exit, memory) = watch(pid).unwrap();
         assert_eq!((exit, own.len()), (Some(0), 64 << 20));
         assert!(child.wait().is_err(), "it has been waited for");
-        let peak = peak.unwrap();
+        let Memory { peak, anonymous } = memory.unwrap();
         assert!((100..32 << 10).contains(&peak), "{peak} KiB");
+        assert!((1..peak).contains(&anonymous), "{anonymous} of {peak} KiB");
     }
 }

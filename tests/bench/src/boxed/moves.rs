@@ -162,8 +162,9 @@ fn note_init(samples: &mut Samples, name: &str, pod: &Pod, calls: &[Call]) {
     samples.add(format!("init.{name}"), ms(time.own_us.saturating_sub(time.describe_us)));
     samples.add(format!("init.{name}.describe"), ms(time.own_us));
     samples.add(format!("cpu.{name}"), ms(pod.cost.cpu_us));
-    if let Some(kib) = pod.cost.peak_kib {
-        samples.add(format!("rss.{name}"), mib(kib));
+    if let Some(memory) = pod.cost.memory {
+        samples.add(format!("rss.{name}"), mib(memory.peak));
+        samples.add("rss.own", mib(memory.anonymous));
     }
     if let Some(instructions) = pod.cost.instructions {
         samples.add(format!("instructions.{name}"), ms(instructions) / 1e3);

@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 
 use super::fixture::{Fixture, PORT, Place};
 use crate::failure::Failure;
-use crate::timed::{ProcessRun, peak_kib};
+use crate::timed::{ProcessRun, memory};
 
 /// How long a kubelet takes from a pod's binding to its first container, at least: it looks every
 /// 300 ms whether the pod's volumes are mounted (`podAttachAndMountRetryInterval`), and then
@@ -125,7 +125,7 @@ fn start_sidecar(
 
 /// Returns the time from its SIGTERM to its end, and its peak memory before.
 fn stop_sidecar(sidecar: &Process) -> Result<(u64, Option<u64>), Failure> {
-    let waiting = peak_kib(sidecar.pid());
+    let waiting = memory(sidecar.pid()).map(|memory| memory.peak);
     let from_us = sidecar.signal(Signal::SIGTERM)?;
     let ended = sidecar.wait()?;
     if ended.exit != Some(0) {
