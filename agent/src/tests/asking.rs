@@ -37,7 +37,7 @@ impl Asking<'_> {
     pub(super) fn client(&self, token: &str) -> EndpointClient {
         let token_file = self.dir.path().join(token);
         std::fs::write(&token_file, format!("{token}\n")).unwrap();
-        EndpointClient { endpoint: self.at, token_file }
+        EndpointClient { endpoint: self.at, token_file, node: None }
     }
 
     pub(super) async fn attach(&self, token: &str) -> Report {

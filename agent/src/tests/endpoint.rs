@@ -233,9 +233,11 @@ async fn f121_a_client_waits_for_an_agent_that_is_not_there_yet_and_then_names_w
     let endpoint = closed.local_addr().unwrap();
     drop(closed);
     let begun = Instant::now();
-    let report = EndpointClient { endpoint, token_file }.attach(Duration::from_secs(1)).await;
+    let client = EndpointClient { endpoint, token_file, node: Some(NODE.parse().unwrap()) };
+    let report = client.attach(Duration::from_secs(1)).await;
     assert_eq!(report.exit, Exit::AgentUnavailable, "{report:?}");
     assert!(begun.elapsed() >= Duration::from_millis(300), "it tried again");
+    assert!(report.message.starts_with(&format!("the agent of node {NODE} did")), "{report:?}");
     for text in ["NetworkPolicy", "service mesh", "Connection refused"] {
         assert!(report.message.contains(text), "{report:?}");
     }

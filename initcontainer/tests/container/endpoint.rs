@@ -120,11 +120,18 @@ fn a_token_that_stays_refused_is_reported_with_the_agents_reason() {
 #[test]
 fn an_agent_that_is_not_there_is_named_with_what_may_block_it() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let (run, file) = AddressFile::of(asking(INIT, &free));
-    let ended = run.arg("--timeout=1s").end();
-    ended_as(&ended, Exit::AgentUnavailable, &free);
-    ended_as(&ended, Exit::AgentUnavailable, "NetworkPolicy");
-    assert_eq!(file.read(), None);
+    // The host name of a pod names no node.
+    for (run, agent) in [
+        (asking(INIT, &free), "the agent of this node did not answer"),
+        (asking(INIT, &free).set("NODE_NAME", "node-b"), "the agent of node node-b did not answer"),
+    ] {
+        let (run, file) = AddressFile::of(run);
+        let ended = run.arg("--timeout=1s").end();
+        for text in [agent, free.as_str(), "NetworkPolicy"] {
+            ended_as(&ended, Exit::AgentUnavailable, text);
+        }
+        assert_eq!(file.read(), None);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use firecamp_core::contract::{endpoint, env};
+use firecamp_core::ids::NodeName;
 
 use super::Identity;
 use crate::config_errors::{Faults, Setting};
@@ -51,7 +52,7 @@ impl EndpointInit {
         mut faults: Faults,
     ) -> Result<Self, Faults> {
         let address = &flags.address;
-        let client = client(&flags.endpoint, &mut faults);
+        let client = client(&flags.endpoint, &flags.identity, &mut faults);
         let file = address_file(address, &mut faults);
         let conf_dir = Setting::new("conf-dir", env::CONF_DIR, address.conf_dir.as_ref());
         let conf_dir = faults.required(conf_dir, parse::absolute_path);
@@ -83,7 +84,7 @@ impl EndpointStop {
         around: &Surroundings,
         mut faults: Faults,
     ) -> Result<Self, Faults> {
-        let client = client(&flags.endpoint, &mut faults);
+        let client = client(&flags.endpoint, &flags.identity, &mut faults);
         let release = super::stop::release(&flags.release, flags.mode, &mut faults);
         let identity = identity(&flags.identity, around);
         let mode = flags.mode.unwrap_or_default();
@@ -104,11 +105,18 @@ impl EndpointStop {
     }
 }
 
-fn client(flags: &EndpointFlags, faults: &mut Faults) -> Option<EndpointClient> {
+fn client(
+    flags: &EndpointFlags,
+    identity: &IdentityFlags,
+    faults: &mut Faults,
+) -> Option<EndpointClient> {
     let endpoint = setting(flags);
     let endpoint = faults.required(endpoint, parse::endpoint);
     let token = token_file(flags, faults);
-    Some(EndpointClient { endpoint: endpoint?, token_file: token? })
+    // Not the host name: without hostNetwork it is the pod's.
+    let node = Setting::new("node-name", env::NODE_NAME, identity.node_name.as_ref());
+    let node = Faults::default().optional(node, NodeName::new);
+    Some(EndpointClient { endpoint: endpoint?, token_file: token?, node })
 }
 
 pub(super) fn token_file(flags: &EndpointFlags, faults: &mut Faults) -> Option<PathBuf> {

@@ -15,6 +15,7 @@ use firecamp_core::contract::endpoint;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::endpoint::{Asking, NoOutcome};
 use firecamp_core::failure::chain;
+use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -43,6 +44,8 @@ pub struct EndpointClient {
     pub endpoint: SocketAddr,
     /// The pod's token. Read again for each request, because the kubelet renews it.
     pub token_file: PathBuf,
+    /// The node of the pod, if its variables name it: for messages alone.
+    pub node: Option<NodeName>,
 }
 
 /// Why a request has no outcome.
@@ -145,20 +148,26 @@ impl EndpointClient {
     /// The report of a request without an outcome.
     fn given_up(&self, failed: Failed, patience: Duration) -> Report {
         let why = chain(&failed);
-        let at = self.endpoint;
+        let (agent, at) = (self.agent(), self.endpoint);
         let text = match failed {
             Failed::Busy(report) | Failed::Refused(report) => return report,
             Failed::Token { .. } => return Report::new(Exit::TokenRefused, why),
             Failed::Connect(_) | Failed::Silent | Failed::Unanswered => format!(
-                "the agent of this node did not answer at {at} within {patience:?}: {why}; it may \
-                 not run on this node, or a NetworkPolicy or a service mesh of this pod blocks its \
-                 endpoint"
+                "{agent} did not answer at {at} within {patience:?}: {why}; it may not run on this \
+                 node, or a NetworkPolicy or a service mesh of this pod blocks its endpoint"
             ),
             Failed::Request(_) | Failed::Broken(_) | Failed::Cut | Failed::Late => {
-                format!("the agent of this node, asked at {at}, did not finish: {why}")
+                format!("{agent}, asked at {at}, did not finish: {why}")
             }
         };
         Report::new(Exit::AgentUnavailable, text)
+    }
+
+    fn agent(&self) -> String {
+        self.node.as_ref().map_or_else(
+            || "the agent of this node".to_owned(),
+            |node| format!("the agent of node {node}"),
+        )
     }
 
     /// One request, which must be answered by then; its outcome may come later.
@@ -249,12 +258,16 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_agents_own_reason_is_the_one_that_is_reported() {
+    fn a_busy_agents_own_reason_is_reported_and_a_lost_agent_is_named_by_its_node() {
         let endpoint = "127.0.0.1:1".parse().unwrap();
-        let client = EndpointClient { endpoint, token_file: PathBuf::new() };
+        let client = EndpointClient { endpoint, token_file: PathBuf::new(), node: None };
         assert_eq!(client.given_up(Failed::Busy(report()), PATIENCE), report());
         let lost = client.given_up(Failed::Cut, PATIENCE);
         assert_eq!(lost.exit, Exit::AgentUnavailable);
         assert!(!lost.message.contains("NetworkPolicy"), "{}", lost.message);
+        assert!(lost.message.starts_with("the agent of this node, asked"), "{}", lost.message);
+        let named = EndpointClient { node: Some(NodeName::new("node-a").unwrap()), ..client };
+        let lost = named.given_up(Failed::Cut, PATIENCE);
+        assert!(lost.message.starts_with("the agent of node node-a, asked"), "{}", lost.message);
     }
 }
