@@ -93,6 +93,12 @@ pub(super) fn refused() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
     let gone = ("/spec/initContainers", Value::Null);
     let sandboxed = ("/spec/runtimeClassName", json!("kata"));
     let eni = json!({ "limits": { "vpc.amazonaws.com/pod-eni": "1" } });
+    let mounting = |volume: &str, name: &str| {
+        let mounts = json!([{ "name": volume, "mountPath": "/run/firecamp.io" }]);
+        json!({ "name": name, "image": name, "volumeMounts": mounts })
+    };
+    let hidden = json!([mounting("firecamp-address", "a"), mounting("firecamp-token", "b")]);
+    let unread = "a container must mount the volume firecamp-address";
     // A volume of direct mode that nothing mounts.
     let left = json!([{ "name": "run", "hostPath": { "path": "/run/firecamp" } }]);
     vec![
@@ -110,5 +116,29 @@ pub(super) fn refused() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
         (vec![("/spec/containers/0/resources", eni)], "vpc.amazonaws.com/pod-eni"),
         (vec![("/spec/volumes/0", token)], "the audience"),
         (vec![("/spec/volumes/1", elsewhere)], "must be an emptyDir"),
+        (vec![("/spec/containers/0/volumeMounts", json!([]))], unread),
+        (vec![("/spec/containers", hidden)], unread),
+    ]
+}
+
+/// Pods that stay valid: `firecamp inject` prepared them for an earlier version, or a webhook put
+/// its own containers before those of a prepared pod.
+pub(super) fn accepted(whole: &Value) -> Vec<Value> {
+    let older = |image: &str| {
+        let image = json!(image);
+        with(whole.clone(), &[("/spec/initContainers/0/image", image)])
+    };
+    let before = |list: &str, name: &str| {
+        let first = json!({ "name": name, "image": "c" });
+        json!([first, whole["spec"][list][0]])
+    };
+    let mesh = [
+        ("/spec/initContainers", before("initContainers", "mesh-init")),
+        ("/spec/containers", before("containers", "mesh-proxy")),
+    ];
+    vec![
+        older("firecamp-initcontainer:0.0.9"),
+        older("r.example.com:5000/firecamp-initcontainer@sha256:0"),
+        with(whole.clone(), &mesh),
     ]
 }
