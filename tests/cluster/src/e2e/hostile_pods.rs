@@ -61,11 +61,13 @@ struct Hostile {
     /// A process of it.
     process: Pid,
     ip: String,
+    /// The token of a member of another node.
+    from_elsewhere: String,
 }
 
 impl Hostile {
     /// Starts it in a restricted namespace that the pool does not allow.
-    async fn start(cluster: &TestCluster<'_>, node: &str) -> Outcome<Self> {
+    async fn start(cluster: &TestCluster<'_>, node: &str, elsewhere: &Pod) -> Outcome<Self> {
         let (level, label) =
             ("pod-security.kubernetes.io/enforce=restricted", format!("{NOT_ALLOWED}=true"));
         cluster.admin.kubectl(&["create", "namespace", APART]).await?;
@@ -73,7 +75,7 @@ impl Hostile {
         let ip = cluster.start_visitor("hostile", node).await?;
         let pod = cluster.wait_ready_in(APART, "hostile", None).await?;
         let process = containers(&pod.uid).pop().ok_or("the hostile pod does not run")?;
-        Ok(Self { pod, process, ip })
+        Ok(Self { pod, process, ip, from_elsewhere: cluster.stolen_token(elsewhere)? })
     }
 
     /// Its own token for the endpoint: any pod may mount one.
@@ -91,13 +93,15 @@ impl Hostile {
         Ok(text(&answer.json()["status"]["token"]))
     }
 
-    /// What it can show, the token of a member of its node among it.
+    /// What it can show, the tokens of a member of its node and of another one among it.
     async fn tokens(&self, cluster: &TestCluster<'_>, member: &Pod) -> Outcome<Vec<Shown>> {
         let refused = |what: &'static str, token: Option<String>, words: &str| {
             let answers = [401; 3].map(|code| (code, words.to_owned()));
             Shown { what, token, answers }
         };
         let stolen_at = format!("the request is from {}", self.ip);
+        let elsewhere = Some(self.from_elsewhere.clone());
+        let other_agent = format!("this is the agent of {}", self.pod.node);
         // It has no address to release, and gets none.
         let of_its_own = [
             (403, "does not allow namespace"),
@@ -112,6 +116,7 @@ impl Hostile {
             refused("a token that nobody issued", Some(GARBAGE.to_owned()), REFUSED),
             refused("a token for the API server", Some(token_of(self.process)?), REFUSED),
             refused("the token of a member", Some(cluster.stolen_token(member)?), &stolen_at),
+            refused("the token of a member of another node", elsewhere, &other_agent),
             Shown { what: "its own token", token: own, answers },
         ])
     }
@@ -320,20 +325,28 @@ pub(super) async fn f107_hostile_pods_at_the_endpoint_change_nothing_of_a_member
     let all = cluster.start_members(&set).await?;
     let [(member, held)] = all.as_slice() else { return Err(format!("{all:?}")) };
     let (node, others) = (member.node.as_str(), all_but(&member.node));
+    let distant = Set { name: "distant", ..set.clone() };
+    cluster.cordon(&[node], true).await?;
+    let (elsewhere, held_there) =
+        cluster.start_members(&distant).await?.pop().ok_or("no member on another node")?;
+    cluster.cordon(&[node], false).await?;
     cluster.cordon(&others, true).await?;
     let all_but_its_own = json!({ "from": "Selector", "selector": {
         "matchExpressions": [{ "key": NOT_ALLOWED, "operator": "DoesNotExist" }] } });
     cluster.allow_namespaces(&all_but_its_own).await?;
-    let hostile = Hostile::start(cluster, node).await?;
+    let hostile = Hostile::start(cluster, node, &elsewhere).await?;
     let (agent, before) = (Agent::of(cluster, node)?, cluster.last_call()?);
     let answers = cluster.record_answers(held.address).await?;
     let flood = attack(cluster, &hostile, member, held).await?;
     let next = restart(cluster, member, held).await?;
     agent.verify_limited(cluster, flood.end()?).await?;
     answers.verify_answered_by(&[member, &next]).await?;
+    let now = cluster.wait_held(&elsewhere).await?;
+    ensure(now == held_there, || format!("{now:?} after {held_there:?}"))?;
     cluster.verify_mutations(before, 0)?;
     cluster.admin.kubectl(&["delete", "namespace", APART]).await?;
     cluster.allow_namespaces(&all_namespaces()).await?;
     cluster.cordon(&others, false).await?;
+    cluster.delete(&distant).await?;
     cluster.delete(&set).await
 }
