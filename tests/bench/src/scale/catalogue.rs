@@ -69,6 +69,8 @@ pub(super) const ALL: &[Entry] = &[
     entry("change.cpu", CHANGES, "a StaticIP: CPU time of the API server", "ms"),
     entry("change.network", CHANGES, "… bytes of the API server", "KiB"),
     entry("change.store", CHANGES, "… bytes read from etcd", "KiB"),
+    entry("change.watches", CHANGES, "… watch events at replayed agents (none leads), maximum", "")
+        .at_most(1.0),
     entry("change.seen", CHANGES, "… from the request to the watch of its node, median", "ms"),
     entry("change.seen.p90", CHANGES, "… 90th percentile", "ms"),
     entry("agent.seen", CHANGES, "… to a real agent's metrics, median", "ms"),
@@ -117,6 +119,7 @@ mod tests {
             ("rest.lists", 0.0),
             ("leader.writes", 0.0),
             ("leader.list", 20.0),
+            ("change.watches", 1.0),
             ("leader.first_pass", 30.0),
             ("leader.memory", 64.0),
             ("agent.memory", 16.0),

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::agents;
+use super::arrivals::Arrivals;
 use super::fleet::{MEMBERS, Node, PODS};
 use super::load::{good, merge, post};
 use super::objects::{self, NAMESPACE, NODES, STATIC_IPS};
-use super::replay::Counts;
 use crate::failure::Failure;
 
 /// How long a change may take until it is seen.
@@ -72,9 +72,9 @@ pub(super) async fn static_ips(
     api: &Api,
     nodes: &[Node],
     rate: Rate,
-    counts: &Counts,
+    arrivals: &Arrivals,
 ) -> Result<Vec<f64>, Failure> {
-    counts.forget();
+    arrivals.forget();
     let mut sent = Vec::new();
     rate.each(async |number| {
         let Some((node, member)) = place(nodes, number, MEMBERS) else { return Ok(()) };
@@ -83,19 +83,19 @@ pub(super) async fn static_ips(
         let change = json!({ "spec": { "attachment": { "run": run } } });
         let at = Instant::now();
         let changed = merge(api, &format!("{STATIC_IPS}/{name}"), &change).await?;
-        sent.push((name, version(&changed), at));
+        sent.push((node.name(), name, version(&changed), at));
         Ok(())
     })
     .await?;
     let mut took = Vec::new();
     let begun = Instant::now();
-    for (name, version, at) in sent {
+    for (node, name, version, at) in sent {
         let seen = loop {
-            if let Some(seen) = counts.seen(&name, &version) {
+            if let Some(seen) = arrivals.at(&node, &name, &version) {
                 break seen;
             }
             if begun.elapsed() > PATIENCE {
-                let why = format!("version {version} of {name} did not reach its node");
+                let why = format!("version {version} of {name} did not reach {node}");
                 return Err(Failure::new(why));
             }
             sleep(POLL).await;

@@ -180,13 +180,14 @@ pub(super) async fn changes(
     progress(&format!("{} StaticIPs change, {} each second", rate.count(), rate.per_second));
     let replayed: Vec<Node> = fleet.replayed().collect();
     let before = servers.begin().await?;
-    let took = change::static_ips(&run.api, &replayed, rate, &counts).await?;
+    let took = change::static_ips(&run.api, &replayed, rate, &counts.arrivals).await?;
     let each = servers.since(&before).await?.per_change(rest, f64::from(rate.count()));
     run.keep_up().await?;
     let mut add = |id: &str, value| run.samples.add(format!("{ON}{id}"), value);
     add("change.cpu", each.cpu * 1e3);
     add("change.network", each.network / KIBIBYTE);
     add("change.store", each.store_bytes / KIBIBYTE);
+    add("change.watches", f64::from(counts.arrivals.most()));
     spread(&mut add, "change.seen", &took);
     progress("the addresses of real agents are released and attached");
     let real: Vec<Node> = fleet.real().collect();
