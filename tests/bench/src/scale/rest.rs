@@ -11,9 +11,9 @@ use super::changes::{self as change, RATE};
 use super::compare::compare;
 use super::counters::{KIBIBYTE, Servers, Work};
 use super::fleet::Node;
-use super::round::refused;
+use super::round::{PASS, refused};
 use super::scale_run::ScaleRun;
-use super::{INCOMPLETE, SHORTEST, usage};
+use super::{INCOMPLETE, SHORTEST, agents, usage};
 use crate::failure::Failure;
 use crate::samples::progress;
 use crate::stats::Spread;
@@ -44,7 +44,10 @@ pub(super) async fn rest(
     }
     let work = servers.since(&before).await?;
     let to = Timestamp::now();
-    if run.leader().await? != Some(leader) {
+    if run.leader().await? == Some(leader) {
+        let pass = agents::read(leader, PASS).await?;
+        run.samples.add(format!("{prefix}leader.pass"), pass);
+    } else {
         progress(&run.agents.failed(leader, "led and lost the Lease at rest").to_string());
         run.samples.add(INCOMPLETE, 1.0);
     }
