@@ -33,13 +33,17 @@ const STRIDE: u32 = 7919;
 pub(super) struct Rate {
     pub(super) per_second: u32,
     pub(super) seconds: u32,
+    /// The number of the first change: the API server ignores a change that repeats an earlier one.
+    first: u32,
 }
 
 /// Enough changes to see them beside the work at rest, in a fleet of any size.
-pub(super) const RATE: Rate = Rate { per_second: 20, seconds: 60 };
+pub(super) const RATE: Rate = Rate { per_second: 20, seconds: 60, first: 0 };
+/// The changes of the second round: other ones than those of the first, for half the time.
+pub(super) const SECOND: Rate = Rate { seconds: RATE.seconds / 2, first: RATE.count(), ..RATE };
 
 impl Rate {
-    pub(super) fn count(self) -> u32 {
+    pub(super) const fn count(self) -> u32 {
         self.per_second.saturating_mul(self.seconds)
     }
 
@@ -50,7 +54,7 @@ impl Rate {
     ) -> Result<(), Failure> {
         let mut ticks = interval(Duration::from_secs(1) / self.per_second.max(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for number in 0..self.count() {
+        for number in self.first..self.first.saturating_add(self.count()) {
             ticks.tick().await;
             change(number).await?;
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::audit::{self, Event};
 use super::catalogue::ON;
-use super::changes::{self as change, RATE};
+use super::changes::{self as change, RATE, SECOND};
 use super::compare::compare;
 use super::counters::{KIBIBYTE, Servers, Work};
 use super::fleet::Node;
@@ -170,13 +170,14 @@ fn requests(
     Ok(())
 }
 
-/// Measures changes of StaticIPs and of pods. They cost the same with lists from etcd.
+/// Measures changes of StaticIPs and of pods.
 pub(super) async fn changes(
     run: &mut ScaleRun,
     servers: &Servers,
     rest: &Work,
+    prefix: &str,
 ) -> Result<(), Failure> {
-    let (fleet, rate) = (run.plan.fleet, RATE);
+    let (fleet, rate) = (run.plan.fleet, if prefix == ON { RATE } else { SECOND });
     let Some(counts) = run.replays.as_ref().map(|replays| replays.counts.clone()) else {
         return Err(Failure::new("no agent is replayed"));
     };
@@ -186,7 +187,7 @@ pub(super) async fn changes(
     let took = change::static_ips(&run.api, &replayed, rate, &counts.arrivals).await?;
     let each = servers.since(&before).await?.per_change(rest, f64::from(rate.count()));
     run.keep_up().await?;
-    let mut add = |id: &str, value| run.samples.add(format!("{ON}{id}"), value);
+    let mut add = |id: &str, value| run.samples.add(format!("{prefix}{id}"), value);
     add("change.cpu", each.cpu * 1e3);
     add("change.network", each.network / KIBIBYTE);
     add("change.store", each.store_bytes / KIBIBYTE);

@@ -42,9 +42,7 @@ pub(super) async fn round(
     // Only now: the leader's first pass is work, too.
     run.settle_completely("all agents settle").await?;
     let work = rest(run, &servers, since, prefix).await?;
-    if snapshots {
-        changes(run, &servers, &work).await?;
-    }
+    changes(run, &servers, &work, prefix).await?;
     progress("stopping all agents");
     run.stop_all()
 }
