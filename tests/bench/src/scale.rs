@@ -2,6 +2,7 @@
 //! the others send the recorded requests of a real one.
 
 mod agents;
+mod arrivals;
 mod audit;
 mod catalogue;
 mod changes;

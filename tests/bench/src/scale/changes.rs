@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::agents;
+use super::arrivals::Arrivals;
 use super::fleet::{MEMBERS, Node, PODS};
 use super::load::{good, merge, post};
 use super::objects::{self, NAMESPACE, NODES, STATIC_IPS};
-use super::replay::Counts;
 use crate::failure::Failure;
 
 /// How long a change may take until it is seen.
@@ -33,13 +33,17 @@ const STRIDE: u32 = 7919;
 pub(super) struct Rate {
     pub(super) per_second: u32,
     pub(super) seconds: u32,
+    /// The number of the first change: the API server ignores a change that repeats an earlier one.
+    first: u32,
 }
 
 /// Enough changes to see them beside the work at rest, in a fleet of any size.
-pub(super) const RATE: Rate = Rate { per_second: 20, seconds: 60 };
+pub(super) const RATE: Rate = Rate { per_second: 20, seconds: 60, first: 0 };
+/// The changes of the second round: other ones than those of the first, for half the time.
+pub(super) const SECOND: Rate = Rate { seconds: RATE.seconds / 2, first: RATE.count(), ..RATE };
 
 impl Rate {
-    pub(super) fn count(self) -> u32 {
+    pub(super) const fn count(self) -> u32 {
         self.per_second.saturating_mul(self.seconds)
     }
 
@@ -50,7 +54,7 @@ impl Rate {
     ) -> Result<(), Failure> {
         let mut ticks = interval(Duration::from_secs(1) / self.per_second.max(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for number in 0..self.count() {
+        for number in self.first..self.first.saturating_add(self.count()) {
             ticks.tick().await;
             change(number).await?;
         }
@@ -72,9 +76,9 @@ pub(super) async fn static_ips(
     api: &Api,
     nodes: &[Node],
     rate: Rate,
-    counts: &Counts,
+    arrivals: &Arrivals,
 ) -> Result<Vec<f64>, Failure> {
-    counts.forget();
+    arrivals.forget();
     let mut sent = Vec::new();
     rate.each(async |number| {
         let Some((node, member)) = place(nodes, number, MEMBERS) else { return Ok(()) };
@@ -83,19 +87,19 @@ pub(super) async fn static_ips(
         let change = json!({ "spec": { "attachment": { "run": run } } });
         let at = Instant::now();
         let changed = merge(api, &format!("{STATIC_IPS}/{name}"), &change).await?;
-        sent.push((name, version(&changed), at));
+        sent.push((node.name(), name, version(&changed), at));
         Ok(())
     })
     .await?;
     let mut took = Vec::new();
     let begun = Instant::now();
-    for (name, version, at) in sent {
+    for (node, name, version, at) in sent {
         let seen = loop {
-            if let Some(seen) = counts.seen(&name, &version) {
+            if let Some(seen) = arrivals.at(&node, &name, &version) {
                 break seen;
             }
             if begun.elapsed() > PATIENCE {
-                let why = format!("version {version} of {name} did not reach its node");
+                let why = format!("version {version} of {name} did not reach {node}");
                 return Err(Failure::new(why));
             }
             sleep(POLL).await;

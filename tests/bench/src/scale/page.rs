@@ -150,11 +150,16 @@ fn number(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// The size of etcd's database.
+const DATABASE: &str = "load.database";
+
 /// On what a figure depends: the figure, the number of what, and a factor for the unit.
-const GROWTH: [(&str, &str, &str, Number, f64, &str); 10] = [
+const GROWTH: [(&str, &str, &str, Number, f64, &str); 12] = [
     ("requests at rest", "rest.requests", "nodes", Number::Nodes, 60.0, "/min"),
     ("bytes at rest", "rest.network", "nodes", Number::Nodes, 1.0, "KiB/s"),
     ("memory of the API server", "rest.memory", "objects", Number::Objects, 1024.0, "KiB"),
+    ("memory of etcd", "rest.store.memory", "objects", Number::Objects, 1024.0, "KiB"),
+    ("etcd's database", DATABASE, "objects", Number::Objects, 1024.0, "KiB"),
     ("bytes of a restart of all agents", "start.network", "nodes", Number::Nodes, 1.0, "MiB"),
     ("CPU time of a restart of all agents", "start.cpu", "nodes", Number::Nodes, 1e3, "ms"),
     (
@@ -199,12 +204,15 @@ impl Number {
     }
 }
 
-/// What each of a number of things costs. A process without any has memory, too, so only the
-/// difference of two fleets shows what each needs.
+/// What each of a number of things costs. A process without any has memory, too, and a database has
+/// a size, so only the difference of two fleets shows what each needs.
 fn each(record: &Record, before: Option<&Record>, id: &str, number: Number) -> Option<f64> {
-    let figure = |record: &Record| record.figures.get(&format!("{ON}{id}")).copied();
+    let figure = |record: &Record| {
+        let figures = &record.figures;
+        figures.get(&format!("{ON}{id}")).or_else(|| figures.get(id)).copied()
+    };
     let (value, count) = (figure(record)?, number.of(record.fleet));
-    if !id.ends_with(".memory") {
+    if !id.ends_with(".memory") && id != DATABASE {
         return Some(value / count);
     }
     let before = before.filter(|before| before.fleet.nodes != record.fleet.nodes)?;
@@ -274,6 +282,29 @@ mod tests {
         assert!((memory * 45_000.0 - 36.0).abs() < 1e-6, "{memory}");
         let list = each(&whole, None, "leader.list", Number::Addresses).unwrap();
         assert!((list - 1e-4).abs() < 1e-9, "{list}");
+    }
+
+    #[test]
+    fn growth_of_memory_and_database_is_that_from_a_fleet_of_another_size() {
+        let figures = |database: f64| {
+            [
+                ("load.database", database),
+                ("on.rest.memory", 9000.0),
+                ("on.rest.store.memory", 1700.0),
+                ("on.leader.memory", 61.0),
+            ]
+        };
+        let whole = record(&figures(1550.0));
+        let part = Record { fleet: Fleet::scaled("0.1").unwrap(), ..record(&figures(155.0)) };
+        let alone = [growth(&whole, None), growth(&whole, Some(&whole))];
+        let text = growth(&whole, Some(&part));
+        for what in ["memory of the API server", "memory of etcd", "memory of the leader"] {
+            assert!(text.contains(&format!("| {what} |")), "{what}: {text}");
+            assert!(!alone.concat().contains(what), "{what}: {alone:?}");
+        }
+        // 1,395 MiB of 180,000 objects.
+        assert!(text.contains("| etcd's database | objects | 7.94 KiB |"), "{text}");
+        assert!(!alone.concat().contains("database"), "{alone:?}");
     }
 
     #[test]

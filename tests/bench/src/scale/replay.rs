@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use firecamp_testkit::kubernetes::{Answer, Api};
@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::arrivals::Arrivals;
 use super::control;
 use super::fleet::Node;
 use super::load::{Created, good};
@@ -44,26 +45,8 @@ pub(super) struct Counts {
     /// Requests, and those that were refused.
     pub(super) sent: AtomicU64,
     pub(super) refused: AtomicU64,
-    /// When a version of an object arrived at a watch, by name and version.
-    seen: Mutex<HashMap<(String, String), Instant>>,
-}
-
-impl Counts {
-    /// When this version of an object arrived at the watch of its node.
-    pub(super) fn seen(&self, name: &str, version: &str) -> Option<Instant> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&(name.to_owned(), version.to_owned())).copied()
-    }
-
-    /// Forgets all arrivals.
-    pub(super) fn forget(&self) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn arrived(&self, head: Head) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert((head.name, head.resource_version), Instant::now());
-    }
+    /// Watch events of StaticIPs.
+    pub(super) arrivals: Arrivals,
 }
 
 /// Replayed agents. Dropping it ends them all.
@@ -353,7 +336,8 @@ impl Follow {
         }
         self.version = Some(object.metadata.resource_version.clone());
         if r#type != "BOOKMARK" && self.request.path.ends_with("/staticips") {
-            self.counts.arrived(object.metadata);
+            let Head { name, resource_version, .. } = object.metadata;
+            self.counts.arrivals.add(self.names.show("{@node}"), name, resource_version);
         }
     }
 

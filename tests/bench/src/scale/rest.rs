@@ -7,13 +7,13 @@ use jiff::Timestamp;
 
 use super::audit::{self, Event};
 use super::catalogue::ON;
-use super::changes::{self as change, RATE};
+use super::changes::{self as change, RATE, SECOND};
 use super::compare::compare;
 use super::counters::{KIBIBYTE, Servers, Work};
 use super::fleet::Node;
-use super::round::refused;
+use super::round::{PASS, refused};
 use super::scale_run::ScaleRun;
-use super::{INCOMPLETE, SHORTEST, usage};
+use super::{INCOMPLETE, SHORTEST, agents, usage};
 use crate::failure::Failure;
 use crate::samples::progress;
 use crate::stats::Spread;
@@ -44,7 +44,10 @@ pub(super) async fn rest(
     }
     let work = servers.since(&before).await?;
     let to = Timestamp::now();
-    if run.leader().await? != Some(leader) {
+    if run.leader().await? == Some(leader) {
+        let pass = agents::read(leader, PASS).await?;
+        run.samples.add(format!("{prefix}leader.pass"), pass);
+    } else {
         progress(&run.agents.failed(leader, "led and lost the Lease at rest").to_string());
         run.samples.add(INCOMPLETE, 1.0);
     }
@@ -167,26 +170,28 @@ fn requests(
     Ok(())
 }
 
-/// Measures changes of StaticIPs and of pods. They cost the same with lists from etcd.
+/// Measures changes of StaticIPs and of pods.
 pub(super) async fn changes(
     run: &mut ScaleRun,
     servers: &Servers,
     rest: &Work,
+    prefix: &str,
 ) -> Result<(), Failure> {
-    let (fleet, rate) = (run.plan.fleet, RATE);
+    let (fleet, rate) = (run.plan.fleet, if prefix == ON { RATE } else { SECOND });
     let Some(counts) = run.replays.as_ref().map(|replays| replays.counts.clone()) else {
         return Err(Failure::new("no agent is replayed"));
     };
     progress(&format!("{} StaticIPs change, {} each second", rate.count(), rate.per_second));
     let replayed: Vec<Node> = fleet.replayed().collect();
     let before = servers.begin().await?;
-    let took = change::static_ips(&run.api, &replayed, rate, &counts).await?;
+    let took = change::static_ips(&run.api, &replayed, rate, &counts.arrivals).await?;
     let each = servers.since(&before).await?.per_change(rest, f64::from(rate.count()));
     run.keep_up().await?;
-    let mut add = |id: &str, value| run.samples.add(format!("{ON}{id}"), value);
+    let mut add = |id: &str, value| run.samples.add(format!("{prefix}{id}"), value);
     add("change.cpu", each.cpu * 1e3);
     add("change.network", each.network / KIBIBYTE);
     add("change.store", each.store_bytes / KIBIBYTE);
+    add("change.watches", f64::from(counts.arrivals.most()));
     spread(&mut add, "change.seen", &took);
     progress("the addresses of real agents are released and attached");
     let real: Vec<Node> = fleet.real().collect();

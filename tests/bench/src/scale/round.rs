@@ -24,7 +24,7 @@ use crate::samples::progress;
 const PATIENCE: Duration = Duration::from_mins(20);
 const PAUSE: Duration = Duration::from_millis(200);
 /// The metric that the leader sets at the end of a pass.
-const PASS: &str = "firecamp_agent_leader_pass_duration_seconds";
+pub(super) const PASS: &str = "firecamp_agent_leader_pass_duration_seconds";
 
 /// Measures a round, with pages of lists from the API server's cache or from etcd.
 pub(super) async fn round(
@@ -42,9 +42,7 @@ pub(super) async fn round(
     // Only now: the leader's first pass is work, too.
     run.settle_completely("all agents settle").await?;
     let work = rest(run, &servers, since, prefix).await?;
-    if snapshots {
-        changes(run, &servers, &work).await?;
-    }
+    changes(run, &servers, &work, prefix).await?;
     progress("stopping all agents");
     run.stop_all()
 }
