@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use firecamp_cli::verify_ec2::{Outcome, Report};
+use firecamp_cli::verify_ec2::{self, Outcome, Report};
 use firecamp_vpc::{Fault, Profile, Selector};
 use serde_json::Value;
 
@@ -111,13 +111,34 @@ async fn the_json_report_is_stable_and_names_no_account_and_no_identity() {
             "time"
         ]
     );
-    assert_eq!(keys(&json["origin"]), ["endpoint", "provesEc2", "region"]);
+    assert_eq!(keys(&json["origin"]), ["endpoint", "note", "provesEc2", "region"]);
     assert_eq!(keys(&json["cleanup"]), ["earlierDeleted", "left"]);
     let fact = ["expected", "id", "observed", "observedOnAws", "outcome", "source", "what"];
     for one in json["facts"].as_array().unwrap() {
         assert_eq!(keys(one), fact);
     }
     assert_eq!((&json["reportVersion"], &json["origin"]["provesEc2"]), (&1.into(), &false.into()));
+    assert!(json["origin"]["note"].as_str().unwrap().contains("not EC2"), "{text}");
+}
+
+#[test]
+fn only_the_endpoints_of_ec2_at_aws_prove_ec2() {
+    for (url, proves) in [
+        ("https://ec2.us-east-1.amazonaws.com/", true),
+        ("https://ec2-fips.us-east-1.api.aws/", true),
+        ("https://ec2.cn-north-1.amazonaws.com.cn/", true),
+        ("https://ec2.us-iso-east-1.c2s.ic.gov/", true),
+        ("https://vpce-0a1b.ec2.us-east-1.vpce.amazonaws.com:443/", true),
+        ("http://ec2.us-east-1.amazonaws.com/", false),
+        ("https://ec2.us-east-1.amazonaws.com.example/", false),
+        ("https://ec2.us-east-1.amazonaws.com@127.0.0.1/", false),
+        ("https://a1b2.execute-api.us-east-1.amazonaws.com/", false),
+        ("https://ec2-192-0-2-1.compute-1.amazonaws.com/", false),
+        ("", false),
+    ] {
+        let origin = verify_ec2::origin("us-east-1".to_owned(), url);
+        assert_eq!((origin.proves_ec2, origin.note.is_none()), (proves, proves), "{url}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
