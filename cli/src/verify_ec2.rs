@@ -126,15 +126,14 @@ pub(crate) async fn run(arguments: &VerifyEc2Arguments) -> Result<u8, Failure> {
         return Ok(0);
     }
     let begun = Timestamp::now();
-    let config = configured(arguments);
-    let endpoint = config.ec2_endpoint.clone();
-    let cloud = AwsCloud::connect(config).map_err(|why| Failure::Usage(why.to_string()))?;
+    let cloud = AwsCloud::connect(configured(arguments));
+    let cloud = cloud.map_err(|why| Failure::Usage(why.to_string()))?;
     let stop = Stop::new(signals::first("deleting the interfaces of this run")?);
     let region = cloud.region().await?;
     // A client token has at most 64 characters, and the interfaces are named by it.
     let run = format!("verify-ec2-{:x}-{:x}", begun.as_nanosecond(), std::process::id());
     let observed = of(&cloud, arguments, &run, stop, &mut progress::to_stderr).await?;
-    let origin = origin(region, endpoint.as_deref());
+    let origin = origin(region, &cloud.used_ec2_endpoint().unwrap_or_default());
     let report = report(arguments, begun.to_string(), origin, observed);
     out(&output.text(&report, |wide| report.people(wide))?)?;
     Ok(report.code())
@@ -237,19 +236,37 @@ pub fn report(
     }
 }
 
-/// Whether an endpoint is one of AWS: the region's own, or one of its interface endpoints.
-pub fn origin(region: String, endpoint: Option<&str>) -> Origin {
-    const AWS: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
-    let Some(url) = endpoint else {
-        return Origin { region, endpoint: "AWS".to_owned(), proves_ec2: true };
-    };
+/// The host names of AWS's partitions end so (`aws-sdk-ec2`, `endpoint_lib`).
+const AWS: [&str; 14] = [
+    ".amazonaws.com",
+    ".api.aws",
+    ".amazonaws.com.cn",
+    ".api.amazonwebservices.com.cn",
+    ".amazonaws.eu",
+    ".api.amazonwebservices.eu",
+    ".c2s.ic.gov",
+    ".api.aws.ic.gov",
+    ".sc2s.sgov.gov",
+    ".api.aws.scloud",
+    ".cloud.adc-e.uk",
+    ".api.cloud-aws.adc-e.uk",
+    ".csp.hci.ic.gov",
+    ".api.aws.hci.ic.gov",
+];
+
+/// Who answered at this URL. Only EC2's endpoints of AWS prove something about EC2: those of a
+/// region, and interface endpoints. Customers have host names below `amazonaws.com`, too.
+pub fn origin(region: String, url: &str) -> Origin {
     let after = url.split_once("://").map_or(url, |(_scheme, rest)| rest);
     let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
     // Without a user name and password.
     let host = authority.rsplit('@').next().unwrap_or_default();
     let name = host.split(':').next().unwrap_or_default();
-    let proves_ec2 = url.starts_with("https:") && AWS.iter().any(|own| name.ends_with(own));
-    Origin { region, endpoint: host.to_owned(), proves_ec2 }
+    let is_ec2 = name.split('.').any(|label| matches!(label, "ec2" | "ec2-fips"));
+    let is_aws = AWS.iter().any(|own| name.ends_with(own));
+    let proves_ec2 = url.starts_with("https:") && is_ec2 && is_aws;
+    let note = (!proves_ec2).then_some(show::NOT_EC2);
+    Origin { region, endpoint: host.to_owned(), proves_ec2, note }
 }
 
 impl From<CloudFailure> for Failure {

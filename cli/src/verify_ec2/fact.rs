@@ -37,6 +37,7 @@ pub(super) enum Measure {
     ReadLag,
     Filter,
     Pages,
+    ByTag,
     UnknownId,
     DeleteFrees,
     Deleted,

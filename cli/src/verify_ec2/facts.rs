@@ -21,6 +21,10 @@ const MULTIPLE: &str = "EC2 user guide, Multiple IP addresses";
 const FIELD: &str = "messages quoted in public issues";
 const CONSISTENCY: &str = "EC2 developer guide, Eventual consistency";
 const METADATA: &str = "EC2 user guide, Instance metadata";
+const INTERFACES: &str = "EC2 user guide, Elastic network interfaces";
+
+const NO_ATTACH: &str =
+    "it gives a running instance another network device, which a crash would leave there";
 
 const fn fact(
     id: &'static str,
@@ -216,6 +220,13 @@ pub(super) const FACTS: &[Fact] = &[
         Measured(Measure::Pages),
     ),
     fact(
+        "list-by-tag",
+        "a list by the filter tag:KEY alone, after the creation of the interfaces and after moves",
+        "within 60 s lists each of them once, and a moved address on the new one alone",
+        CONSISTENCY,
+        Measured(Measure::ByTag),
+    ),
+    fact(
         "filter-unknown-id",
         "DescribeNetworkInterfaces with a filter by an unknown ID",
         "returns an empty list, not an error",
@@ -276,13 +287,43 @@ pub(super) const FACTS: &[Fact] = &[
         "how many addresses an interface can have",
         "ipv4AddressesPerInterface of the instance type; more are refused as CapacityExceeded",
         "API reference, DescribeInstanceTypes",
-        NotObservable("an interface without an instance has no such limit, and a node's is in use"),
+        NotObservable(
+            "only the refusal that it tries would keep it from filling the interface of a node",
+        ),
+    ),
+    fact(
+        "attach-keeps",
+        "DeleteOnTermination of an interface that AttachNetworkInterface has attached",
+        "is false, without a further call",
+        INTERFACES,
+        NotObservable(NO_ATTACH),
+    ),
+    fact(
+        "attach-index-in-use",
+        "Attach at a device index that is in use",
+        "is refused as DeviceIndexTaken, and the interface stays free",
+        FIELD,
+        NotObservable(NO_ATTACH),
+    ),
+    fact(
+        "attach-limit",
+        "Attach of one interface more than the instance type allows",
+        "is refused as AttachmentLimitExceeded, and the interface stays free",
+        FIELD,
+        NotObservable("it needs an instance on which nobody else can attach an interface"),
+    ),
+    fact(
+        "detach-takes-time",
+        "Detach of an interface",
+        "returns at once; Describe shows the attachment, and Delete is refused, until it has ended",
+        "API reference, DetachNetworkInterface; no time is documented",
+        NotObservable(NO_ATTACH),
     ),
     fact(
         "instance-termination",
         "the interfaces of a terminated instance without DeleteOnTermination",
         "stay, with all their addresses",
-        "EC2 user guide, Elastic network interfaces",
+        INTERFACES,
         NotObservable("it needs an instance that is terminated"),
     ),
     fact(

@@ -1,8 +1,10 @@
 //! Judges what was observed. Pure: answers and samples in, a verdict out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_cloud::ListedInterface;
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::EniId;
 use serde::Serialize;
@@ -231,6 +233,19 @@ pub(super) fn pages(small: &[Vec<EniId>], large: &[EniId], ours: &[EniId]) -> Ve
     Verdict::holds_if(all_once, observed)
 }
 
+/// Whether the pages list each of these interfaces once, and the address on the first one alone.
+pub(super) fn lists_both(
+    pages: &[Vec<ListedInterface>],
+    ours: [&EniId; 2],
+    address: Ipv4Addr,
+) -> bool {
+    let all = || pages.iter().flatten();
+    let once = |id: &EniId| all().filter(|one| one.id == *id).count() == 1;
+    let holders = all().filter(|one| one.has(address)).map(|one| &one.id);
+    let [holder, _other] = ours;
+    ours.into_iter().all(once) && holders.eq([holder])
+}
+
 /// Whether both calls on a deleted interface are refused as NotFound. A policy that requires a tag
 /// denies them, because what does not exist has no tags.
 pub(super) fn deleted(answers: &[Answer]) -> Verdict {
@@ -349,5 +364,24 @@ mod tests {
         assert_eq!(judged(&[vec![one.clone()], vec![three.clone()]]), Outcome::Differs);
         let twice = [vec![one.clone(), two.clone()], vec![two, three, one]];
         assert_eq!(judged(&twice), Outcome::Differs);
+    }
+
+    #[test]
+    fn a_list_has_both_interfaces_once_and_the_address_on_the_holder_alone() {
+        let address = Ipv4Addr::new(10, 0, 1, 9);
+        let with = |n, addresses: &[Ipv4Addr]| ListedInterface {
+            id: eni(n),
+            primary: None,
+            secondary: addresses.iter().copied().collect(),
+            prefixes: Vec::new(),
+            tags: BTreeMap::new(),
+        };
+        let (holder, other) = (with(1, &[address]), with(2, &[]));
+        let lists = |pages: &[Vec<ListedInterface>]| lists_both(pages, [&eni(1), &eni(2)], address);
+        assert!(lists(&[vec![other.clone()], vec![holder.clone()]]));
+        assert!(!lists(&[vec![holder.clone()]]), "one is missing");
+        assert!(!lists(&[vec![holder.clone(), other.clone()], vec![other]]), "one is there twice");
+        assert!(!lists(&[vec![with(1, &[]), with(2, &[address])]]), "the other one has it");
+        assert!(!lists(&[vec![holder, with(2, &[address])]]), "both have it");
     }
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_cloud::InterfacesBy;
-use firecamp_core::contract::timing;
+use firecamp_core::contract::{tag, timing};
 use firecamp_core::failure::CloudKind;
 use firecamp_core::ids::EniId;
 use tokio::time::Instant;
@@ -22,8 +22,11 @@ const FRESH: usize = 8;
 /// How long an address of a deleted interface may stay in use.
 const FREE_WITHIN: Duration = Duration::from_secs(10);
 
+/// EC2's smallest page.
+const SMALLEST_PAGE: i32 = 5;
+
 const MOVING: [Measure; 4] = [Measure::Move, Measure::Gap, Measure::ReadLag, Measure::Filter];
-const LISTING: [Measure; 2] = [Measure::Pages, Measure::UnknownId];
+const LISTING: [Measure; 3] = [Measure::Pages, Measure::UnknownId, Measure::ByTag];
 const DELETION: [Measure; 2] = [Measure::DeleteFrees, Measure::Deleted];
 
 impl<E: Ec2> Session<'_, E> {
@@ -93,7 +96,7 @@ impl<E: Ec2> Session<'_, E> {
         Ok(samples)
     }
 
-    /// Lists in pages, and by an unknown ID.
+    /// Lists in pages, by an unknown ID, and by tag.
     pub(super) async fn try_listings(&mut self, scene: &Scene) -> Result<(), Halt> {
         let done = self.measure_listings(scene).await;
         self.close(&LISTING, done)
@@ -115,7 +118,42 @@ impl<E: Ec2> Session<'_, E> {
             pages.into_iter().map(|page| page.into_iter().map(|one| one.id).collect()).collect();
         let ours = [scene.a.clone(), scene.b.clone()];
         self.measured(Measure::Pages, &judge::pages(&small, &large, &ours));
+        self.measure_by_tag(scene).await
+    }
+
+    /// How long lists by tag lagged after the creation, and do after a move to and fro.
+    async fn measure_by_tag(&mut self, scene: &Scene) -> Result<(), Halt> {
+        let [x, ..] = scene.addresses;
+        self.have(x, &scene.a).await?.map_err(Halt::Failed)?;
+        let mut lags = vec![scene.listed_by_tag];
+        for [from, to] in [[&scene.a, &scene.b], [&scene.b, &scene.a]] {
+            self.have(x, to).await?.map_err(Halt::Failed)?;
+            lags.push(self.lag_by_tag(Instant::now(), [to, from], x).await?);
+        }
+        self.measured(Measure::ByTag, &judge::lags(&lags, VISIBLE_WITHIN));
         Ok(())
+    }
+
+    /// How long after `since` a list by the run's tag has both interfaces once, and the address on
+    /// the first one alone; none if it does not.
+    pub(super) async fn lag_by_tag(
+        &mut self,
+        since: Instant,
+        ours: [&EniId; 2],
+        address: Ipv4Addr,
+    ) -> Result<Option<Duration>, Halt> {
+        let (key, value) = (tag::VERIFY_EC2_RUN.to_owned(), self.run.to_owned());
+        let by = InterfacesBy::Tag { key, value };
+        let begun = Instant::now();
+        while begun.elapsed() <= VISIBLE_WITHIN {
+            let at = since.elapsed();
+            let pages = self.list_pages(&by, SMALLEST_PAGE).await?;
+            if judge::lists_both(&pages, ours, address) {
+                return Ok(Some(at));
+            }
+            self.pause(POLL).await?;
+        }
+        Ok(None)
     }
 
     /// Deletes interface B with an address on it.

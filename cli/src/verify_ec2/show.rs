@@ -15,8 +15,8 @@ use crate::common::table::table;
 /// The version of the report. A field that changes its meaning increases it.
 pub(super) const VERSION: u32 = 1;
 
-const NOT_EC2: &str = "\
-The answers came from another endpoint than AWS: they prove this program, not EC2.\n";
+pub(super) const NOT_EC2: &str =
+    "The answers came from another endpoint than AWS: they prove this program, not EC2.";
 
 /// The output of `firecamp verify-ec2 --json`. Stable: fields may be added but never change their
 /// meaning.
@@ -51,10 +51,12 @@ pub struct Report {
 pub struct Origin {
     /// The region.
     pub region: String,
-    /// `AWS`, or the host of another endpoint.
+    /// The host that answered.
     pub endpoint: String,
     /// Whether the answers say something about EC2.
     pub proves_ec2: bool,
+    /// What they prove if they do not.
+    pub note: Option<&'static str>,
 }
 
 /// A fact and what was observed.
@@ -124,13 +126,13 @@ impl Report {
 
     /// The report as text.
     pub fn people(&self, wide: bool) -> String {
-        let Origin { region, endpoint, proves_ec2 } = &self.origin;
+        let Origin { region, endpoint, note, .. } = &self.origin;
         let mut text = format!("{endpoint}, {region}, {}\n", self.time);
         if !self.facts.is_empty() {
             text.extend(["\n", &self.table(wide), "\n", &self.summary()]);
         }
-        if !*proves_ec2 {
-            text.push_str(NOT_EC2);
+        if let Some(note) = note {
+            text.extend([*note, "\n"]);
         }
         text.push_str(&self.unobserved());
         let earlier = self.cleanup.earlier_deleted;

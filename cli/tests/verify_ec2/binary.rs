@@ -59,15 +59,23 @@ impl Server {
         truth.addresses.iter().filter(|one| one.owner.is_some()).count()
     }
 
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     fn command(&self, words: &[&str]) -> Child {
+        self.configured(&[&["--endpoint-url", &self.url()], words].concat(), "/nowhere")
+    }
+
+    /// With this configuration file of AWS.
+    fn configured(&self, words: &[&str], file: &str) -> Child {
         let keys = self.simulator.lock().unwrap().credentials("admin").unwrap();
-        let url = format!("http://127.0.0.1:{}", self.port);
         Command::new(env!("CARGO_BIN_EXE_firecamp"))
             .env_clear()
+            .env("AWS_CONFIG_FILE", file)
             .env("AWS_ACCESS_KEY_ID", keys.access_key)
             .env("AWS_SECRET_ACCESS_KEY", keys.secret_key)
             .args(["verify-ec2", "--subnet", SUBNET, "--region", "us-east-1"])
-            .args(["--endpoint-url", &url])
             .args(words)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -143,6 +151,29 @@ async fn the_next_process_deletes_what_a_killed_one_left() {
     let output = timeout(PATIENCE, output).await.unwrap().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(server.addresses(), before);
+}
+
+/// The second one is for EC2 alone.
+#[tokio::test]
+async fn an_endpoint_of_the_configuration_file_proves_no_ec2() {
+    let server = Server::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    let url = server.url();
+    for text in [
+        format!("[default]\nendpoint_url = {url}\n"),
+        format!("[default]\nservices = s\n\n[services s]\nec2 =\n  endpoint_url = {url}\n"),
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let child = server.configured(&["--cleanup", "--json"], file.to_str().unwrap());
+        let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}: {output:?}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let origin = &report["origin"];
+        assert_eq!(origin["endpoint"], format!("127.0.0.1:{}", server.port), "{text}");
+        assert_eq!(origin["provesEc2"], false, "{text}");
+        assert!(origin["note"].as_str().unwrap().contains("not EC2"), "{origin}");
+    }
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn a_signal_ends_the_run_at_any_time_and_nothing_is_left() {
         let before = vpc.owners();
         let (report, lines) = run_with(&vpc.cloud(), &["--on-node"], after).await.unwrap();
         assert!(report.interrupted && report.code() == 143, "{after}: {lines:?}");
-        assert_eq!(report.facts.len(), 35);
+        assert_eq!(report.facts.len(), 40);
         assert_eq!(vpc.owners(), before, "{after}");
     }
 }

@@ -2,14 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use firecamp_cli::verify_ec2::{Outcome, Report};
+use firecamp_cli::verify_ec2::{self, Outcome, Report};
 use firecamp_vpc::{Fault, Profile, Selector};
 use serde_json::Value;
 
 use crate::vpc::TestVpc;
 
-const NEVER: [&str; 5] =
-    ["address-limit", "call-bound", "data-path", "instance-termination", "request-rate"];
+const NEVER: [&str; 9] = [
+    "address-limit",
+    "attach-index-in-use",
+    "attach-keeps",
+    "attach-limit",
+    "call-bound",
+    "data-path",
+    "detach-takes-time",
+    "instance-termination",
+    "request-rate",
+];
 const ON_NODE: [&str; 3] = ["imds-drops", "imds-identity", "imds-lists"];
 
 /// The facts with this outcome.
@@ -43,7 +52,7 @@ async fn without_an_instance_the_facts_of_one_are_not_observable() {
     let (report, _) = vpc.run(&[]).await.unwrap();
     let expected = NEVER.into_iter().chain(ON_NODE).collect();
     assert_eq!(with(&report, Outcome::NotObservable), expected);
-    assert_eq!((with(&report, Outcome::Holds).len(), report.code()), (27, 0));
+    assert_eq!((with(&report, Outcome::Holds).len(), report.code()), (28, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +78,7 @@ async fn other_answers_of_the_same_class_hold_too() {
     let answer = firecamp_vpc::OwnAnswer::Error;
     vpc.fault_when(Fault::AssignOwn { answer }, assign());
     let (report, _) = vpc.run(&[]).await.unwrap();
-    assert_eq!((with(&report, Outcome::Holds).len(), report.code()), (27, 0));
+    assert_eq!((with(&report, Outcome::Holds).len(), report.code()), (28, 0));
     let text = report.facts.iter().find(|fact| fact.id == "assign-held").unwrap();
     assert!(text.observed.contains("Resource.AlreadyAssigned"), "{text:?}");
     vpc.clear_faults();
@@ -111,13 +120,34 @@ async fn the_json_report_is_stable_and_names_no_account_and_no_identity() {
             "time"
         ]
     );
-    assert_eq!(keys(&json["origin"]), ["endpoint", "provesEc2", "region"]);
+    assert_eq!(keys(&json["origin"]), ["endpoint", "note", "provesEc2", "region"]);
     assert_eq!(keys(&json["cleanup"]), ["earlierDeleted", "left"]);
     let fact = ["expected", "id", "observed", "observedOnAws", "outcome", "source", "what"];
     for one in json["facts"].as_array().unwrap() {
         assert_eq!(keys(one), fact);
     }
     assert_eq!((&json["reportVersion"], &json["origin"]["provesEc2"]), (&1.into(), &false.into()));
+    assert!(json["origin"]["note"].as_str().unwrap().contains("not EC2"), "{text}");
+}
+
+#[test]
+fn only_the_endpoints_of_ec2_at_aws_prove_ec2() {
+    for (url, proves) in [
+        ("https://ec2.us-east-1.amazonaws.com/", true),
+        ("https://ec2-fips.us-east-1.api.aws/", true),
+        ("https://ec2.cn-north-1.amazonaws.com.cn/", true),
+        ("https://ec2.us-iso-east-1.c2s.ic.gov/", true),
+        ("https://vpce-0a1b.ec2.us-east-1.vpce.amazonaws.com:443/", true),
+        ("http://ec2.us-east-1.amazonaws.com/", false),
+        ("https://ec2.us-east-1.amazonaws.com.example/", false),
+        ("https://ec2.us-east-1.amazonaws.com@127.0.0.1/", false),
+        ("https://a1b2.execute-api.us-east-1.amazonaws.com/", false),
+        ("https://ec2-192-0-2-1.compute-1.amazonaws.com/", false),
+        ("", false),
+    ] {
+        let origin = verify_ec2::origin("us-east-1".to_owned(), url);
+        assert_eq!((origin.proves_ec2, origin.note.is_none()), (proves, proves), "{url}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +156,7 @@ async fn the_text_says_what_the_answers_prove_and_what_nobody_has_observed() {
     let (report, lines) = vpc.run(&["--on-node"]).await.unwrap();
     let text = report.people(false);
     for part in [
-        "30 hold, 0 differ, 5 not observable this way, 0 failed",
+        "31 hold, 0 differ, 9 not observable this way, 0 failed",
         "not EC2",
         "Not observed on AWS yet: tags-at-creation, ",
     ] {

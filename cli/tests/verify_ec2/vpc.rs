@@ -138,7 +138,7 @@ pub(crate) async fn run_with(
     let run = format!("run-{}", RUNS.fetch_add(1, Ordering::Relaxed));
     let stop = Stop::new(receiver);
     let observed = verify_ec2::of(ec2, &arguments, &run, stop, &mut progress).await?;
-    let origin = verify_ec2::origin("us-east-1".to_owned(), Some("http://ec2.test"));
+    let origin = verify_ec2::origin("us-east-1".to_owned(), "http://ec2.test");
     let time = "2026-11-27T06:00:00Z".to_owned();
     Ok((verify_ec2::report(&arguments, time, origin, observed), lines))
 }

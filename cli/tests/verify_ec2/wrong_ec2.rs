@@ -27,6 +27,8 @@ enum Wrong {
     ShowsBoth,
     /// The filter by address compares only the primary one, as that of moto.
     FiltersByPrimary,
+    /// The filter by tag does not find new interfaces.
+    MissesByTag,
     /// An Unassign of an absent address succeeds.
     UnassignsNothing,
     /// A client token is ignored.
@@ -76,6 +78,9 @@ impl Ec2 for WrongEc2 {
             for page in &mut pages {
                 page.retain(|one| one.primary == Some(*address));
             }
+        }
+        if self.is(Wrong::MissesByTag) && matches!(by, InterfacesBy::Tag { .. }) {
+            pages.clear();
         }
         Ok(pages)
     }
@@ -147,6 +152,7 @@ async fn each_deviation_is_reported_for_the_facts_that_it_breaks() {
             ],
         ),
         (Wrong::FiltersByPrimary, &["filter-by-address"]),
+        (Wrong::MissesByTag, &["list-by-tag"]),
         (Wrong::UnassignsNothing, &["unassign-absent", "unassign-elsewhere"]),
         (Wrong::IgnoresTokens, &["client-token"]),
         (Wrong::TagsLater, &["tags-at-creation"]),
@@ -198,9 +204,9 @@ async fn slow_reads_and_a_frozen_metadata_service_are_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn short_pages_are_pages() {
+async fn short_pages_are_pages_also_of_a_list_by_tag() {
     let vpc = TestVpc::fast();
-    vpc.fault("DescribeNetworkInterfaces", Fault::ShortPages { items: 2 });
+    vpc.fault("DescribeNetworkInterfaces", Fault::ShortPages { items: 1 });
     let (report, _) = vpc.run(&[]).await.unwrap();
     assert_eq!(report.code(), 0, "{report:#?}");
     vpc.clear_faults();

@@ -88,6 +88,11 @@ impl AwsCloud {
         Box::pin(self.ec2.region(&self.metadata)).await
     }
 
+    /// The URL to which the first request to EC2 was sent, whatever configured it; none before it.
+    pub fn used_ec2_endpoint(&self) -> Option<String> {
+        self.ec2.used_endpoint()
+    }
+
     /// `unused`: the interfaces of a poll that need not be read; none reads everything.
     async fn read_identity(
         &self,

@@ -14,6 +14,7 @@ mod interfaces;
 mod listing;
 mod pages;
 mod reservations;
+mod used_endpoint;
 
 use std::future::Future;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use self::answer_bound::AnswerBound;
+use self::used_endpoint::UsedEndpoint;
 use crate::classify::{NotSentReason, Operation};
 use crate::clock_skew::ClockSkews;
 use crate::config::CloudConfig;
@@ -46,6 +48,7 @@ pub(crate) struct Ec2 {
     client: Mutex<Option<client::Signed>>,
     answers: AnswerBound,
     skews: ClockSkews,
+    used: UsedEndpoint,
 }
 
 /// A call: operation and object for error messages, and the bound of a change.
@@ -72,7 +75,13 @@ impl Ec2 {
         let transport = config.http.clone().unwrap_or_else(network);
         let transport = skews.watch(Clock::Ec2, transport);
         let answers = AnswerBound::new(config.answer_within);
-        Self { config, transport, client: Mutex::new(None), answers, skews: skews.clone() }
+        let (client, skews, used) = (Mutex::new(None), skews.clone(), UsedEndpoint::default());
+        Self { config, transport, client, answers, skews, used }
+    }
+
+    /// The URL to which the first request was sent; none before it.
+    pub(crate) fn used_endpoint(&self) -> Option<String> {
+        self.used.url()
     }
 
     /// Runs one call. After a denial, the next one reads the credentials again, with a new token.
@@ -140,7 +149,7 @@ impl Ec2 {
         if let Some(client) = &*slot {
             return Ok(client.clone());
         }
-        let client = client::build(&self.config, &self.transport, metadata).await?;
+        let client = client::build(&self.config, &self.transport, metadata, &self.used).await?;
         *slot = Some(client.clone());
         Ok(client)
     }

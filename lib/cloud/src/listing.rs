@@ -24,6 +24,13 @@ pub enum InterfacesBy {
     Address(Ipv4Addr),
     /// Those that have a tag with this key.
     TagKey(String),
+    /// Those of all subnets that have this tag: as the leader lists the interfaces of a cluster.
+    Tag {
+        /// The key of the tag.
+        key: String,
+        /// Its value.
+        value: String,
+    },
 }
 
 impl InterfacesBy {
@@ -37,6 +44,7 @@ impl InterfacesBy {
             }
             Self::Address(address) => Some(filter("addresses.private-ip-address", &[address])),
             Self::TagKey(key) => Some(filter("tag-key", &[key])),
+            Self::Tag { key, value } => return vec![filter(&format!("tag:{key}"), &[value])],
         };
         let in_subnet = filter("subnet-id", std::slice::from_ref(subnet));
         std::iter::once(in_subnet).chain(own).collect()
@@ -50,6 +58,7 @@ impl fmt::Display for InterfacesBy {
             Self::Ids(ids) => write!(f, "by {} IDs", ids.len()),
             Self::Address(address) => write!(f, "by address {address}"),
             Self::TagKey(key) => write!(f, "by tag {key}"),
+            Self::Tag { key, value } => write!(f, "by tag {key}={value}"),
         }
     }
 }

@@ -13,6 +13,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use firecamp_core::failure::CloudFailure;
 
+use super::used_endpoint::UsedEndpoint;
 use crate::config::{CloudConfig, check_endpoint};
 use crate::credentials;
 use crate::metadata::{self, Metadata};
@@ -58,6 +59,7 @@ pub(super) async fn build(
     config: &CloudConfig,
     transport: &SharedHttpClient,
     metadata: &Metadata,
+    used: &UsedEndpoint,
 ) -> Result<Signed, CloudFailure> {
     let (shared, keys) = shared(config, transport, metadata).await?;
     // The environment was checked at the start; this finds what the configuration file says.
@@ -67,6 +69,7 @@ pub(super) async fn build(
     check_endpoint(url, fips.or(dual_stack))?;
     let mut builder = Builder::from(&shared);
     builder.set_app_name(AppName::new(config.app).ok());
+    builder.set_http_client(Some(used.watch(transport.clone())));
     if let Some(url) = &config.ec2_endpoint {
         builder.set_endpoint_url(Some(url.clone()));
     }

@@ -61,6 +61,20 @@ async fn pages_are_kept_apart_and_have_addresses_prefixes_and_tags() {
 }
 
 #[tokio::test]
+async fn a_list_by_tag_is_not_limited_to_a_subnet() {
+    let item = "<networkInterfaceId>eni-0000000b</networkInterfaceId>";
+    let server = Server::always(page(item, "")).await;
+    let by = InterfacesBy::Tag { key: "team".to_owned(), value: "a".to_owned() };
+    let pages = ec2(&server.url).interface_pages(&subnet(), &by, 5).await.unwrap();
+    assert_eq!(pages[0][0].id.as_str(), "eni-0000000b");
+    let requests = server.requests();
+    let field = |name: &str| requests[0].field(name);
+    assert_eq!(field("Filter.1.Name").as_deref(), Some("tag:team"));
+    assert_eq!(field("Filter.1.Value.1").as_deref(), Some("a"));
+    assert_eq!(field("Filter.2.Name"), None);
+}
+
+#[tokio::test]
 async fn a_subnet_has_its_block_and_its_reservations_and_an_unknown_one_is_not_found() {
     let subnet_of = |id: &str| {
         let item = format!(
