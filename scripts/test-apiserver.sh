@@ -24,6 +24,11 @@ operator=$(cd tools/prometheus-operator &&
 OPERATOR_CRDS=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$operator")/example/prometheus-operator-crd
 export OPERATOR_CRDS
 
+# The CustomResourceDefinition of CiliumNetworkPolicies.
+CILIUM_SOURCE=$(cd tools/cilium && go mod download github.com/cilium/cilium &&
+    go list -m -f '{{.Dir}}' github.com/cilium/cilium)
+export CILIUM_SOURCE
+
 # The CustomResourceDefinition of ExternalDNS.
 EXTERNAL_DNS_SOURCE=$(cd tools/external-dns && go mod download sigs.k8s.io/external-dns &&
     go list -m -f '{{.Dir}}' sigs.k8s.io/external-dns)

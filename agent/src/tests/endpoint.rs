@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::asking::{TOKEN, WITHIN, asking, asking_with, raw, served};
 use super::harness::{ADDRESS, NODE, Node, OTHER_POD, POD, SimEnvironment};
+use super::look_ahead::released_elsewhere;
 use crate::endpoint::Endpoint;
 use crate::publish::SharedStatus;
 use crate::status::Status;
@@ -40,6 +41,40 @@ async fn a_pod_with_a_token_attaches_its_address_and_reads_it() {
         assert_eq!(shown["epoch"], 7);
         let line = r#"firecamp_agent_endpoint_requests_total{request="attach",reason="Success"}"#;
         assert_eq!(asking.metric(line), 2);
+    })
+    .await;
+}
+
+/// The init container of a pod's new sandbox may start while that of the one before still runs.
+#[tokio::test]
+async fn f005_of_two_inits_of_one_pod_at_once_the_later_one_attaches_the_address() {
+    asking(async |asking| {
+        released_elsewhere(&asking).await;
+        let node = asking.node;
+        let last = node.record().await.epoch.next().next();
+        // Neither can end before both have an epoch.
+        node.cloud.account().faults.assigns_hang = true;
+        let both_have_an_epoch = async {
+            while node.record().await.epoch < last {
+                sleep(Duration::from_millis(10)).await;
+            }
+            node.cloud.account().faults.assigns_hang = false;
+        };
+        let attach = || Box::pin(asking.attach(TOKEN));
+        let begun = Box::pin(timeout(WITHIN, both_have_an_epoch));
+        let (one, two, begun) = tokio::join!(attach(), attach(), begun);
+        begun.expect("each attach takes an epoch");
+        let mut reports = [one, two];
+        reports.sort_by_key(|report| report.exit.code());
+        let exits = reports.each_ref().map(|report| report.exit);
+        assert_eq!(exits, [Exit::Success, Exit::Superseded], "{reports:?}");
+        let record = node.record().await;
+        assert_eq!((record.epoch, reports[0].epoch), (last, Some(last)));
+        let held = record.attachment.unwrap();
+        assert_eq!((held.pod.as_str(), held.state), (POD, State::Attached));
+        assert!(node.holds());
+        let sent = node.cloud.mutations();
+        assert!((1..=2).contains(&sent), "{sent} Assigns in two epochs");
     })
     .await;
 }

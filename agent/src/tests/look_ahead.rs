@@ -24,7 +24,7 @@ fn bound(pod: &str) -> BoundPod {
 }
 
 /// The member's last pod ran on another node and has released the address there.
-async fn released_elsewhere(asking: &Asking<'_>) {
+pub(super) async fn released_elsewhere(asking: &Asking<'_>) {
     let epoch = asking.node.record().await.epoch.next();
     asking.node.hand_to("node-2", OTHER_POD, epoch.0).await;
     let released = |held: &mut Attachment| held.state = State::Parked;

@@ -82,8 +82,9 @@ pub fn collection(object: &Value) -> Result<String, String> {
 }
 
 /// Kind, plural, and whether it is in a namespace.
-const KINDS: [(&str, &str, bool); 26] = [
+const KINDS: [(&str, &str, bool); 27] = [
     ("RuntimeClass", "runtimeclasses", false),
+    ("CiliumNetworkPolicy", "ciliumnetworkpolicies", true),
     ("ClusterRole", "clusterroles", false),
     ("ClusterRoleBinding", "clusterrolebindings", false),
     ("ConfigMap", "configmaps", true),

@@ -7,6 +7,7 @@ use firecamp_checks::deploy::{files, objects, parsed};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::definitions::CRDS;
 use super::{NO_MUTATION, Outcome, ensure};
 use crate::cluster::Cluster;
 use crate::deploy::{apply, is_mutating, mutates, would_apply};
@@ -24,13 +25,14 @@ const PLACES: [&str; 9] = [
     "deploy/examples/edge",
     "tests/checks/rendered",
 ];
-/// Files without objects, with a placeholder for the namespace, or with a kind of Cilium.
-const OTHERS: [&str; 4] =
-    ["/kustomization.yaml", "/member-bindings.yaml", "values.yaml", "/cilium.yaml"];
+/// Files without objects, or with a placeholder for the namespace.
+const OTHERS: [&str; 3] = ["/kustomization.yaml", "/member-bindings.yaml", "values.yaml"];
 /// The variable with the directory of the Prometheus operator's definitions.
 const OPERATOR: &str = "OPERATOR_CRDS";
 /// The definitions of the operator that the chart uses.
 const MONITORING: [&str; 2] = ["podmonitors", "prometheusrules"];
+/// The variable with the directory of Cilium's source.
+const CILIUM: &str = "CILIUM_SOURCE";
 /// The server serves a kind a moment after it has accepted the definition.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -49,24 +51,44 @@ async fn namespace(cluster: &Cluster, object: &Value) -> Outcome {
     apply(cluster, &namespace).await
 }
 
-/// Installs the definitions of the Prometheus operator.
-pub(super) async fn define_monitoring(cluster: &Cluster) -> Outcome {
-    let dir = std::env::var(OPERATOR)
-        .map_err(|_unset| format!("{OPERATOR} names no directory: run `make test-apiserver`"))?;
-    for plural in MONITORING {
-        let file = format!("{dir}/monitoring.coreos.com_{plural}.yaml");
-        let text = fs::read_to_string(&file).map_err(|wrong| format!("{file}: {wrong}"))?;
-        for definition in parsed(&text)? {
-            apply(cluster, &definition).await?;
-        }
-        let place = format!("/apis/monitoring.coreos.com/v1/{plural}");
-        let end = Instant::now() + PATIENCE;
-        while cluster.api.get(&place).await?.code != 200 {
-            ensure(Instant::now() < end, || format!("{place} is not served"))?;
-            sleep(Duration::from_millis(50)).await;
-        }
+/// The definitions in a file of the directory that this variable names.
+fn definitions(variable: &str, file: &str) -> Result<Vec<Value>, String> {
+    let dir = std::env::var(variable)
+        .map_err(|_unset| format!("{variable} names no directory: run `make test-apiserver`"))?;
+    let file = format!("{dir}/{file}");
+    let text = fs::read_to_string(&file).map_err(|wrong| format!("{file}: {wrong}"))?;
+    parsed(&text)
+}
+
+async fn served(cluster: &Cluster, place: &str) -> Outcome {
+    let end = Instant::now() + PATIENCE;
+    while cluster.api.get(place).await?.code != 200 {
+        ensure(Instant::now() < end, || format!("{place} is not served"))?;
+        sleep(Duration::from_millis(50)).await;
     }
     Ok(())
+}
+
+/// Installs the definitions of the Prometheus operator.
+pub(super) async fn define_monitoring(cluster: &Cluster) -> Outcome {
+    for plural in MONITORING {
+        for definition in definitions(OPERATOR, &format!("monitoring.coreos.com_{plural}.yaml"))? {
+            apply(cluster, &definition).await?;
+        }
+        served(cluster, &format!("/apis/monitoring.coreos.com/v1/{plural}")).await?;
+    }
+    Ok(())
+}
+
+/// Installs the definition of CiliumNetworkPolicies. The server may warn of it: it has a format
+/// that Kubernetes does not know.
+async fn define_cilium_policies(cluster: &Cluster) -> Outcome {
+    let file = "pkg/k8s/apis/cilium.io/client/crds/v2/ciliumnetworkpolicies.yaml";
+    for definition in definitions(CILIUM, file)? {
+        let answer = cluster.api.post(CRDS, &definition).await?;
+        ensure(answer.code == 201, || answer.text)?;
+    }
+    served(cluster, "/apis/cilium.io/v2/ciliumnetworkpolicies").await
 }
 
 /// Runs before the checks that leave objects of the same names behind.
@@ -74,6 +96,7 @@ pub(super) async fn the_server_accepts_all_deployed_objects_without_warnings(
     cluster: &Cluster,
 ) -> Outcome {
     define_monitoring(cluster).await?;
+    define_cilium_policies(cluster).await?;
     let (mutates, mut left_out) = (mutates(cluster).await?, 0);
     let mut count = 0;
     for place in PLACES {
@@ -99,15 +122,16 @@ pub(super) async fn the_server_accepts_all_deployed_objects_without_warnings(
     unknown_fields_are_rejected(cluster).await
 }
 
-/// The server rejects objects with a field that the operator's definitions do not have.
+/// The server rejects objects with a field that the definitions of others do not have.
 async fn unknown_fields_are_rejected(cluster: &Cluster) -> Outcome {
-    for (kind, path) in [
-        ("PodMonitor", "/spec/podMetricsEndpoints/0"),
-        ("PrometheusRule", "/spec/groups/0/rules/0"),
+    let chart = "tests/checks/rendered/most.yaml";
+    for (file, kind, path) in [
+        (chart, "PodMonitor", "/spec/podMetricsEndpoints/0"),
+        (chart, "PrometheusRule", "/spec/groups/0/rules/0"),
+        ("deploy/networkpolicy/cilium.yaml", "CiliumNetworkPolicy", "/spec/egress/0"),
     ] {
-        let all = objects("tests/checks/rendered/most.yaml")?;
-        let found = all.into_iter().find(|object| object["kind"] == kind);
-        let mut object = found.ok_or_else(|| format!("the chart has no {kind}"))?;
+        let found = objects(file)?.into_iter().find(|object| object["kind"] == kind);
+        let mut object = found.ok_or_else(|| format!("{file} has no {kind}"))?;
         let part = object.pointer_mut(path).ok_or_else(|| format!("no {path} of {kind}"))?;
         part["firecamp"] = json!("an unknown field");
         let wrong = would_apply(cluster, &object).await.err().unwrap_or_default();
