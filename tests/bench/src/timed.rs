@@ -88,7 +88,7 @@ fn watch(pid: Pid) -> nix::Result<(Option<i32>, Option<Memory>)> {
     loop {
         match waitpid(pid, None)? {
             WaitStatus::Exited(_, code) => return Ok((Some(code), at_end)),
-            WaitStatus::Signaled(..) => return Ok((None, peak)),
+            WaitStatus::Signaled(..) => return Ok((None, at_end)),
             WaitStatus::Stopped(_, signal) => ptrace::cont(pid, signal)?,
             WaitStatus::PtraceEvent(..) => {
                 at_end = memory(pid);
