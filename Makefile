@@ -202,7 +202,7 @@ versions: ## As root: test the Kubernetes versions that CI leaves out (test-apis
 	  $(MAKE) e2e KUBERNETES=$$version ARGS="$(SHORT)"; \
 	done
 
-test-cloudformation: ## Check the CloudFormation template and the cluster for eksctl (needs python3)
+test-cloudformation: ## Check what CloudFormation, eksctl and kubeadm read (needs python3)
 	scripts/test-cloudformation.sh
 
 test-moto: ## Test the EC2 client against the moto server (needs python3)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what the tests of docs/install.md cannot run: the CloudFormation template with cfn-lint,
-# and the cluster for eksctl with eksctl's own schema. Needs Go and a module proxy for the schema,
-# and what scripts/python-tools.sh needs.
+# the cluster for eksctl with eksctl's own schema, and the configuration of kubeadm with kubeadm's
+# own types. Needs Go and a module proxy for both, and what scripts/python-tools.sh needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,3 +36,47 @@ if "$" in text:
 jsonschema.validate(yaml.safe_load(text), json.loads(schema))
 PYTHON
 say "the cluster for eksctl: as its schema says"
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cat >"$scratch/main.go" <<'GO'
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	kubeadm "k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm/v1beta4"
+	"sigs.k8s.io/yaml"
+)
+
+func main() {
+	text, err := io.ReadAll(os.Stdin)
+	var node kubeadm.InitConfiguration
+	var cluster kubeadm.ClusterConfiguration
+	documents := strings.Split(string(text), "\n---\n")
+	for number, into := range []any{&node, &cluster} {
+		if err == nil {
+			err = yaml.UnmarshalStrict([]byte(documents[number]), into)
+		}
+	}
+	if err != nil {
+		panic(err)
+	}
+	network := cluster.Networking
+	fmt.Println(node.APIVersion, node.Kind, cluster.APIVersion, cluster.Kind)
+	fmt.Println(network.PodSubnet + "," + network.ServiceSubnet)
+}
+GO
+found=$(sed -n '/^apiVersion: kubeadm/,/^```$/{/^```$/d;p}' docs/install.md |
+    (cd tests/kubernetes/1.37 && CGO_ENABLED=0 go run -trimpath "$scratch/main.go"))
+version=kubeadm.k8s.io/v1beta4
+wanted="$version InitConfiguration $version ClusterConfiguration
+$(sed -n 's/^export RANGES=//p' docs/install.md)"
+if [[ "$found" != "$wanted" ]]; then
+    say "docs/install.md, kubeadm: $found instead of $wanted"
+    exit 1
+fi
+say "the configuration of kubeadm: as its types and RANGES say"

@@ -1,5 +1,6 @@
 //! The README shows a part of the demo's output in docs/development/demo.md (`BLESS=1` updates it),
-//! and ARCHITECTURE names only files that exist.
+//! ARCHITECTURE names only files that exist, and docs/support.md says how each environment is
+//! supported.
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a page without its marks fails the test")]
 
@@ -46,4 +47,19 @@ fn every_path_that_the_architecture_names_exists() {
         .collect();
     let missing: Vec<_> = paths.iter().filter(|path| !root.join(path).exists()).collect();
     assert!(paths.len() > 50 && missing.is_empty(), "{} paths, missing: {missing:?}", paths.len());
+}
+
+#[test]
+fn every_environment_has_a_level_of_support() {
+    const LEVELS: [&str; 3] = ["tested here", "by documentation", "not work"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/support.md")).unwrap();
+    // The rows below the dashes of each table, and their cells after that of the environment.
+    let tables = page.split("\n| ---").skip(1).map(|table| table.lines().skip(1));
+    let rows = tables.flat_map(|lines| lines.take_while(|line| line.starts_with("| ")));
+    let cells: Vec<&str> = rows.flat_map(|row| row.split(" | ").skip(1)).collect();
+    let has_level = |cell: &str| LEVELS.iter().any(|level| cell.contains(level));
+    let open: Vec<_> = cells.iter().filter(|cell| !has_level(cell)).collect();
+    assert!(open.is_empty(), "without a level: {open:?}");
+    assert!(cells.len() > 50, "only {} cells found", cells.len());
 }

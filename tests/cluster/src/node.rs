@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const KUBELET: &str = "kubelet";
 const KUBELET_RESTART: Duration = Duration::from_millis(100);
 const SOCKET: &str = "/run/containerd/containerd.sock";
+/// The page with the command that imports an image where there is no registry.
+const GUIDE: &str = include_str!("../../../docs/install.md");
 /// Exists on the disk once the images are imported, so that a reboot does not import them again.
 const IMPORTED: &str = "imported";
 
@@ -137,18 +139,19 @@ fn spawn(Program { path, flags, log, .. }: &Program) -> Outcome<Pid> {
     Ok(Pid::from_raw(i32::try_from(child.id()).map_err(failed("a process ID"))?))
 }
 
-/// Imports the cluster's images into containerd.
+/// Imports the cluster's images into containerd, by the command of docs/install.md.
 fn import(home: &Home, dir: &Path) -> Outcome {
     let mark = dir.join(IMPORTED);
     if mark.exists() {
         return Ok(());
     }
+    let command = GUIDE.lines().find_map(|line| line.strip_prefix("$ ctr ")?.rsplit_once(' '));
+    let (words, _archive) = command.ok_or("docs/install.md imports no image")?;
     let images = home.path("images");
     for entry in fs::read_dir(&images).map_err(failed(images.display()))? {
         let path = entry.map_err(failed(images.display()))?.path();
-        let mut ctr = Command::new("ctr");
-        ctr.args(["--namespace", "k8s.io", "images", "import", "--no-unpack=false"]);
-        let ended = ctr.arg(&path).output().map_err(failed("run ctr"))?;
+        let ended = Command::new("ctr").args(words.split(' ')).arg(&path).output();
+        let ended = ended.map_err(failed("run ctr"))?;
         if !ended.status.success() {
             let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
             return Err(format!("import {}: {stderr}", path.display()));

@@ -182,28 +182,34 @@ async fn f053_the_role_of_a_service_account_signs_or_fails_with_the_reason() {
 
 /// The proxy refuses every connection, and sees where they were to go.
 #[tokio::test]
-async fn the_role_of_a_service_account_is_assumed_at_the_endpoint_for_fips() {
+async fn a_role_is_assumed_at_the_endpoint_of_each_partition_and_for_fips() {
     if is_child() {
         return child().await;
     }
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
     std::fs::write(&token, "a.jwt.of-the-service-account").unwrap();
-    let proxy = Server::always(Reply::text(403, "")).await;
-    let variables = [
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", NOWHERE),
-        ("AWS_USE_FIPS_ENDPOINT", "true"),
-        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
-        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/firecamp"),
-        ("HTTPS_PROXY", proxy.url.as_str()),
-        (WANTED, "Transient None"),
-    ];
-    let test = "chain::the_role_of_a_service_account_is_assumed_at_the_endpoint_for_fips";
-    run_in_child(test, &variables).await;
-    let asked: Vec<_> = proxy.requests().into_iter().map(|one| (one.method, one.path)).collect();
-    let sts = ("CONNECT".to_owned(), "sts-fips.us-east-1.amazonaws.com:443".to_owned());
-    assert_eq!(asked, [sts]);
+    for (region, fips, host) in [
+        ("us-east-1", "true", "sts-fips.us-east-1.amazonaws.com"),
+        ("us-gov-west-1", "false", "sts.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "false", "sts.cn-north-1.amazonaws.com.cn"),
+    ] {
+        let proxy = Server::always(Reply::text(403, "")).await;
+        let variables = [
+            ("AWS_DEFAULT_REGION", region),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", NOWHERE),
+            ("AWS_USE_FIPS_ENDPOINT", fips),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/firecamp"),
+            ("HTTPS_PROXY", proxy.url.as_str()),
+            (WANTED, "Transient None"),
+        ];
+        let test = "chain::a_role_is_assumed_at_the_endpoint_of_each_partition_and_for_fips";
+        run_in_child(test, &variables).await;
+        let asked: Vec<_> =
+            proxy.requests().into_iter().map(|one| (one.method, one.path)).collect();
+        assert_eq!(asked, [("CONNECT".to_owned(), format!("{host}:443"))], "{region}");
+    }
 }
 
 #[tokio::test]

@@ -89,7 +89,14 @@ async fn redis_example(
     ensure(second.node == pod.node || file == NO_VOLUME, || {
         format!("{second:?} is not on {}", pod.node)
     })?;
-    if file != OWN_NETWORK {
+    if file == OWN_NETWORK {
+        // In cluster DNS, which leads to the pods' own addresses.
+        for name in [set.to_owned(), format!("{member}.{set}"), format!("{}.{set}", second.name)] {
+            let words = ["-n", NAMESPACE, "exec", member.as_str(), "-c", set, "--"];
+            let words = [&words[..], &["/clusterbox", "dial", name.as_str()]].concat();
+            until(&format!("{member} reaches {name}"), || cluster.admin.kubectl(&words)).await?;
+        }
+    } else {
         let service = format!("{set}-static");
         let wanted = BTreeSet::from([address, other].map(|one| one.to_string()));
         until("the Service of the static addresses names both members", || async {

@@ -60,17 +60,21 @@ mod tests {
     const EXAMPLES: &str = "each_example_works_unmodified";
     const OBSERVE: &str = "helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the_records";
     const NONE: &str = "";
-    /// Programs whose commands the page names. All but the first one run in tests.
-    const PROGRAMS: [&str; 6] = ["make", "aws", "eksctl", "firecamp", "helm", "kubectl"];
+    /// Programs whose commands the page names.
+    const PROGRAMS: [&str; 9] =
+        ["make", "docker", "skopeo", "aws", "ctr", "eksctl", "firecamp", "helm", "kubectl"];
+    /// How many of them may be in blocks that no test runs: nothing here has Docker or a registry.
+    const UNTESTED: usize = 3;
 
-    /// Every block in its order, with the test that runs it. `NONE`: it has no command of these
-    /// programs but `make`; why.
-    const RUN: [(&str, &str, &str, &str); 38] = [
+    /// Every block in its order, with the test that runs it. `NONE`: it has only commands of
+    /// untested programs, or none of these programs; why.
+    const RUN: [(&str, &str, &str, &str); 41] = [
         ("## On EKS", "bash", EKS, ""),
         ("## On EKS", "bash", EKS, ""),
         ("## On EKS", "bash", EKS, ""),
         ("## On EKS", "bash", EKS_GONE, ""),
         ("## On EKS", "console", EKS, ""),
+        ("## On another cluster on EC2", "yaml", NONE, "`make test-cloudformation` checks it"),
         ("## On another cluster on EC2", "sh", GUIDE, ""),
         ("## 1. AWS", "sh", GUIDE, ""),
         ("## 1. AWS", "yaml", NONE, "a part of a pool"),
@@ -89,8 +93,11 @@ mod tests {
         ("## Autoscaling", "console", GUIDE, ""),
         ("## Observe", "console", OBSERVE, ""),
         ("## The images", "console", GUIDE, ""),
-        ("## The images", "console", NONE, "`make test-images` and `make reproducible` build them"),
-        ("## The images", "console", NONE, "the cluster in a box imports archives in this way"),
+        ("## The images", "console", NONE, "`make test-images` builds them; there is no registry"),
+        ("## The images", "console", NONE, "there is no Docker"),
+        // Each node of a cluster in a box imports its images by this command.
+        ("## The images", "console", GUIDE, ""),
+        ("## The images", "console", NONE, "there is no Docker"),
         ("## The command", "console", NONE, "tests build the command with their own profile"),
         ("## Upgrade", "sh", GUIDE, ""),
         ("## Upgrade", "console", GUIDE, ""),
@@ -145,7 +152,7 @@ mod tests {
             assert!(scenarios.contains(test) || checks.contains(test), "{heading}: {test}");
         }
         for (block, (_heading, _language, test, _why)) in all.iter().zip(RUN) {
-            let command = block.text.lines().find(|line| is_of(&PROGRAMS[1..], line));
+            let command = block.text.lines().find(|line| is_of(&PROGRAMS[UNTESTED..], line));
             assert!(test != NONE || command.is_none(), "no test runs {command:?}");
         }
     }
@@ -162,7 +169,7 @@ mod tests {
 
     #[test]
     fn inline_commands_have_arguments_and_may_be_in_a_pipe() {
-        let page = "`kubectl`, `docker ps` and `kubectl get\npods`:\n\n```sh\nhelm list\n```\n\n\
+        let page = "`kubectl`, `git log` and `kubectl get\npods`:\n\n```sh\nhelm list\n```\n\n\
                     | `sed x y | kubectl apply -f -` | `sudo make it` |\n";
         let wanted = ["kubectl get pods", "sed x y | kubectl apply -f -", "sudo make it"];
         assert_eq!(inline_commands(page), wanted);
