@@ -158,10 +158,10 @@ async fn served<W: Environment<Registry = AnyRegistry>>(
 ) -> Result<Admitted<W>, Refusal> {
     let kind = asked.request();
     let registry = &endpoint.systems.registry;
-    let claimed = async {
-        if kind == Request::Attach { has_claim(registry, &by.member).await } else { Ok(false) }
+    let known = async {
+        if kind == Request::Attach { has_address(registry, &by.member).await } else { Ok(false) }
     };
-    let (pod, claimed) = tokio::join!(registry.asking_pod(&by.member), claimed);
+    let (pod, known) = tokio::join!(registry.asking_pod(&by.member), known);
     let pod = pod.map_err(|why| Refusal::unread(&why))?;
     let Served { node, pod_networks, .. } = &endpoint.served;
     let [its, own] = [from.ends.0, from.ends.1].map(|end| IpAddr::V4(*end.ip()));
@@ -175,7 +175,7 @@ async fn served<W: Environment<Registry = AnyRegistry>>(
     let pool = if kind == Request::Attach {
         let wrong = |why| Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, why);
         let pool = labelled.map_err(wrong)?;
-        if !claimed.map_err(|why| Refusal::unread(&why))? {
+        if !known.map_err(|why| Refusal::unread(&why))? {
             allowed(registry, &by.member, pool.as_ref()).await?;
         }
         pool
@@ -197,16 +197,16 @@ async fn served<W: Environment<Registry = AnyRegistry>>(
     Ok(Admitted { asked, by, pod, pool, turn })
 }
 
-/// Whether the member has a claim, and with it the right to its address. This is read beside the
-/// pod, because most requests are of such members.
-async fn has_claim(registry: &AnyRegistry, member: &Member) -> Result<bool, RegistryFailure> {
+/// Whether the member has an address, which it may keep. This is read beside the pod, because most
+/// requests are of such members.
+async fn has_address(registry: &AnyRegistry, member: &Member) -> Result<bool, RegistryFailure> {
     match registry.get().await? {
-        OpenRegistry::Kube(registry) => Ok(Box::pin(registry.claim(member)).await?.is_some()),
+        OpenRegistry::Kube(registry) => Box::pin(registry.has_address(member)).await,
         OpenRegistry::File(_) => Ok(false),
     }
 }
 
-/// Whether a member without a claim may have an address of the pool.
+/// Whether a member without an address may have one of the pool.
 async fn allowed(
     registry: &AnyRegistry,
     member: &Member,

@@ -235,7 +235,12 @@ async fn a_new_member_needs_a_pool_that_allows_its_namespace() {
         assert_eq!(event["regarding"]["uid"], OTHER_POD);
         let note = event["note"].as_str().unwrap();
         assert!(note.starts_with("NamespaceNotAllowed (27): pool a does not allow"), "{note}");
-        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success, "who has a claim may go on");
+        assert_eq!(asking.attach(TOKEN).await.exit, Exit::Success, "who has an address keeps it");
+        // A person's claim that names the address of another member.
+        let copy = server.object("staticipclaims", Some("prod"), "redis-0").unwrap();
+        server.set("staticipclaims", (Some("prod"), "redis-1"), copy);
+        assert_eq!(asking.attach("new").await.exit, Exit::NamespaceNotAllowed);
+        assert!(server.remove("staticipclaims", Some("prod"), "redis-1"));
         let own = json!({ "from": "Selector", "selector": { "matchLabels": { "team": "data" } } });
         allow(own);
         let report = asking.attach("new").await;

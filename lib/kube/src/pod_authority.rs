@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use firecamp_core::contract::endpoint::AUDIENCE;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PodUid, PoolName};
-use firecamp_core::ports::{AskingPod, PodAuthority, Review, ReviewedPod};
+use firecamp_core::ports::{AskingPod, PodAuthority, Registry as _, Review, ReviewedPod};
 use firecamp_registry::api::{AllowedNamespaces, StaticIPPoolSpec};
 use http::{Method, StatusCode};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
@@ -68,10 +68,10 @@ impl PodAuthority for KubeRegistry {
         member: &Member,
         pool: Option<&PoolName>,
     ) -> Result<Option<String>, RegistryFailure> {
-        if self.claim(member).await?.is_some() {
-            return Ok(None);
-        }
-        let pool = self.pool_of_new_member(member, pool).await?.name;
+        let pool = match self.claim(member).await? {
+            Some(claim) => claim.object.pool,
+            None => self.pool_of_new_member(member, pool).await?.name,
+        };
         let allowed = self.allowed_namespaces(&pool).await?;
         let labels = match &allowed {
             Some(_) => self.namespace_labels(member.namespace()).await?,
@@ -85,6 +85,15 @@ impl PodAuthority for KubeRegistry {
 }
 
 impl KubeRegistry {
+    /// Whether the member has an address: its claim names one, and the address refers back to it.
+    /// Whoever may create claims in a namespace can name any address there, but no such record.
+    pub async fn has_address(&self, member: &Member) -> Result<bool, RegistryFailure> {
+        let claim = self.claim(member).await?;
+        let Some(address) = claim.and_then(|claim| claim.object.address) else { return Ok(false) };
+        let record = self.static_ip(address).await?;
+        Ok(record.is_some_and(|record| record.object.member == *member))
+    }
+
     async fn allowed_namespaces(
         &self,
         pool: &PoolName,

@@ -57,8 +57,8 @@ pub trait PodAuthority: Send + Sync {
         member: &Member,
     ) -> impl Future<Output = Result<Option<AskingPod>, RegistryFailure>> + Send;
 
-    /// Whether the member may have an address of the pool: it has a claim already, or the pool
-    /// allows its namespace. Otherwise the reason. Without a pool: of the only one.
+    /// Why a member without an address may not have one: the pool does not allow its namespace. The
+    /// pool is that of its claim, otherwise this one, otherwise the only one.
     fn forbidden(
         &self,
         member: &Member,
