@@ -1,5 +1,5 @@
 //! Clients that are slow or do not read, over streams that buffer less than any response, with a
-//! clock that jumps: here the limits of time are reached.
+//! clock that jumps: here the limits of time are reached, and the next look at the endpoint's link.
 
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -20,11 +20,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::endpoint::limits::Source;
 use crate::endpoint::look_ahead::EarlyLookUps;
-use crate::endpoint::{EVENTS, Endpoint, Peer};
+use crate::endpoint::{EVENTS, Endpoint, LINK_PAUSE, Peer};
 use crate::publish::SharedStatus;
 use crate::status::Status;
 use crate::tests::asking::{TOKEN, served};
-use crate::tests::harness::{ADDRESS, NODE, Node, POD, SimEnvironment};
+use crate::tests::harness::{ADDRESS, NODE, Node, POD, SimEnvironment, until};
 
 /// What a connection buffers in each direction.
 const BUFFER: usize = 64;
@@ -187,4 +187,32 @@ async fn f123_a_request_that_arrives_byte_by_byte_is_cut_at_its_deadline() {
         assert_eq!(response.is_empty(), answer.is_empty(), "{response}");
     }
     assert_eq!(node.record().await.epoch, Epoch(5), "nothing was attached");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f155_address_of_the_endpoint_is_restored_and_lasting_failures_are_reported() {
+    let node = node().await;
+    let endpoint = endpoint(&node, Queues::new(Rng::default()).0);
+    let at = SocketAddrV4::new(Ipv4Addr::new(169, 254, 196, 96), 9_814);
+    let is_there = || node.host.addresses().contains_key(at.ip());
+    let reported = || endpoint.shared_status.take_endpoint();
+    let others = async {
+        for _ in 0..2 {
+            let took = until("the address is there", is_there).await;
+            assert!(took <= LINK_PAUSE + Duration::from_secs(1), "{took:?}");
+            node.host.strip(*at.ip());
+        }
+        let links = node.host.kernel().links;
+        node.host.change(|kernel| kernel.links.clear());
+        let begun = Instant::now();
+        until("the failure is reported", || reported().is_some_and(|it| it.is_err())).await;
+        assert!(begun.elapsed() > LINK_PAUSE * 2, "one failure may be a busy kernel's");
+        node.host.change(|kernel| kernel.links = links);
+        until("it listens again", || reported() == Some(Ok(true))).await;
+    };
+    tokio::select! {
+        () = endpoint.keep_link(at) => unreachable!("it never ends"),
+        () = others => {}
+    }
+    assert!(is_there());
 }

@@ -207,7 +207,7 @@ async fn f122_a_token_of_a_replaced_pod_neither_reads_nor_releases_its_successor
 }
 
 #[tokio::test]
-async fn a_new_member_needs_a_pool_that_allows_its_namespace() {
+async fn f151_a_new_member_needs_a_pool_that_allows_its_namespace() {
     asking(async |asking| {
         let server = &asking.node.server;
         let metadata = json!({ "uid": OTHER_POD, "labels": { "firecamp.io/pool": "a" } });

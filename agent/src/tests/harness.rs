@@ -64,8 +64,9 @@ impl Environment for SimEnvironment {
 }
 
 impl PodKernel for SimHost {
-    async fn ensure_endpoint(&self, _at: Ipv4Addr) -> Result<bool, HostFailure> {
-        Ok(false)
+    async fn ensure_endpoint(&self, address: Ipv4Addr) -> Result<bool, HostFailure> {
+        let target = KernelTarget { address, mac: MAC.parse().unwrap(), routing: None };
+        self.add_address(&target, &Holder { pod: POD.parse().unwrap(), epoch: Epoch(0) }).await
     }
 
     async fn is_elsewhere(&self, client: Ipv4Addr) -> Result<bool, HostFailure> {

@@ -35,6 +35,8 @@ mod others;
 mod packets;
 #[path = "netns/pod_fixture.rs"]
 mod pod_fixture;
+#[path = "netns/pod_steps.rs"]
+mod pod_steps;
 #[path = "netns/pods.rs"]
 mod pods;
 #[path = "netns/routing.rs"]
@@ -94,16 +96,24 @@ const CASES: &[Case] = cases![
         f128_pod_whose_packets_another_one_relays_gets_the_address_and_the_relay_does_not,
         f129_new_sandbox_of_the_same_pod_gets_the_address,
         f129_what_the_end_of_a_sandbox_removes_is_not_missing,
-        f113_successor_on_the_same_node_gets_the_address_in_one_step,
         f131_address_that_a_crash_left_in_an_old_pod_is_found_and_removed,
         a_range_that_is_configured_no_longer_is_removed,
-        moving_between_the_node_and_a_pod_leaves_nothing_behind,
-        agent_restores_what_others_removed_inside_and_outside,
+        f152_moving_between_the_node_and_a_pod_leaves_nothing_behind,
+        f153_agent_restores_what_others_removed_inside_and_outside,
         sockets_are_counted_in_the_pod,
         f130_a_pod_that_answers_arp_for_the_address_gets_no_packets,
         f134_clients_of_the_endpoint_on_other_machines_are_told_from_pods,
         kernel_that_keeps_no_tags_is_refused_for_a_pod,
         f132_a_pod_is_served_once_the_interface_has_an_address_of_its_own,
+        f154_a_pod_without_a_veth_or_without_ipv4_is_refused_and_nothing_changes,
+    },
+    pod_steps::{
+        f113_successor_on_the_same_node_gets_the_address_in_one_step,
+        f113_route_to_a_bridge_stays_while_a_successor_takes_over,
+        release_removes_the_route_to_the_pod_before_the_address_in_it,
+        f139_attach_that_ends_at_any_step_is_completed_by_the_next,
+        f139_takeover_that_ends_at_any_step_is_completed_by_the_next,
+        f152_move_to_a_pods_network_that_ends_at_any_step_is_completed_by_the_next,
     },
     members_table::{
         f133_a_plugin_that_rewrites_sources_does_not_rewrite_a_members,

@@ -23,6 +23,12 @@ pub(crate) fn endpoint_gets_a_link_of_its_own_once() {
     assert!(added.iter().all(|line| line.contains(LINK) || line.contains("169.254")), "{added:?}");
     assert_eq!(ensure(&node), Ok(false), "nothing is left to do");
     assert_eq!(node.net.everything(), after);
+    node.net.delete_address(LINK, AT, 32);
+    assert_eq!(ensure(&node), Ok(true), "an address that was removed is added");
+    assert_eq!(node.net.everything(), after);
+    node.net.delete_link(LINK);
+    assert_eq!(ensure(&node), Ok(true), "a link that was removed is created");
+    assert_eq!(node.net.everything(), after);
     drop(node.net.run(|| TcpListener::bind((AT, 9814)).unwrap()));
     node.net.down(LINK);
     assert_eq!(ensure(&node), Ok(true), "a link that is down is set up");

@@ -164,21 +164,6 @@ pub(crate) fn f129_what_the_end_of_a_sandbox_removes_is_not_missing() {
     assert_eq!(view().link, None);
 }
 
-pub(crate) fn f113_successor_on_the_same_node_gets_the_address_in_one_step() {
-    let fixture = Fixture::new(Cni::Bridge);
-    let (old, new) = (fixture.pod("1", POD), fixture.pod("2", OTHER_POD));
-    fixture.attach(&old, &holder("old", 1));
-    fixture.attach(&new, &holder("new", 2));
-    assert_eq!(dials(&fixture.node.router, &new.net, ADDRESS), GATEWAY);
-    assert!(!old.net.run(|| TcpListener::bind((ADDRESS, 0)).is_ok()), "the old pod lost it");
-    assert_eq!(dials(&old.net, &fixture.node.net, SERVICE), POD, "it has its own network yet");
-    // The old pod's release comes late.
-    let by = holder("old", 1);
-    let late = fixture.node.net.block_on(|| fixture.host.remove_address(ADDRESS, &by));
-    fails(late, HostKind::Superseded, &["old epoch"]);
-    assert!(fixture.complete(&fixture.node.on_second()));
-}
-
 /// The new holder's record is written, and the process ends before it has removed the address from
 /// the pod that had it.
 pub(crate) fn f131_address_that_a_crash_left_in_an_old_pod_is_found_and_removed() {
@@ -230,7 +215,7 @@ pub(crate) fn a_range_that_is_configured_no_longer_is_removed() {
     assert_eq!(pod.net.source_for(SERVICE), Some(ADDRESS), "Services are no range any more");
 }
 
-pub(crate) fn moving_between_the_node_and_a_pod_leaves_nothing_behind() {
+pub(crate) fn f152_moving_between_the_node_and_a_pod_leaves_nothing_behind() {
     let fixture = Fixture::new(Cni::Bridge);
     let (target, router) = (fixture.node.on_second(), &fixture.node.router);
     // A pod with hostNetwork, in direct mode.
@@ -252,7 +237,7 @@ pub(crate) fn moving_between_the_node_and_a_pod_leaves_nothing_behind() {
     assert_eq!((left.rules, left.routes, left.addresses), (Vec::new(), Vec::new(), Vec::new()));
 }
 
-pub(crate) fn agent_restores_what_others_removed_inside_and_outside() {
+pub(crate) fn f153_agent_restores_what_others_removed_inside_and_outside() {
     let fixture = Fixture::new(Cni::Bridge);
     let (target, by) = (fixture.node.on_second(), holder("pod", 1));
     let pod = fixture.pod("1", POD);
@@ -343,4 +328,31 @@ pub(crate) fn f132_a_pod_is_served_once_the_interface_has_an_address_of_its_own(
     assert!(fixture.complete(&target));
     assert_eq!(dials(&pod.net, &fixture.node.router, CLIENT), ADDRESS);
     assert_eq!(dials(&fixture.node.router, &pod.net, ADDRESS), GATEWAY);
+}
+
+/// A kernel may have neither macvlan nor ipvlan: a bridge of the pod's own stands for them.
+pub(crate) fn f154_a_pod_without_a_veth_or_without_ipv4_is_refused_and_nothing_changes() {
+    let fixture = Fixture::new(Cni::Bridge);
+    let (target, by) = (fixture.node.on_second(), holder("pod", 1));
+    let pod = fixture.pod("1", POD);
+    fixture.connect(&pod, "pod").unwrap();
+    let refused = |why: &str| {
+        let now = || [fixture.node.net.everything(), pod.net.everything()];
+        let before = now();
+        fails(fixture.add(&target, &by), HostKind::Refused, &["network of pod pod", why]);
+        assert_eq!(now(), before);
+    };
+    let has = |own: Ipv4Addr| {
+        pod.net.add_address("eth0", own, 24, None);
+        pod.net.add_route((Ipv4Addr::UNSPECIFIED, 0), Some(NEXT_HOP), "eth0", MAIN);
+    };
+    pod.net.delete_address("eth0", POD, 24);
+    refused("no default route with a gateway");
+    has(OTHER_POD);
+    refused("eth0 of its default route does not have 10.244.1.5");
+    pod.net.delete_link("eth0");
+    pod.net.bridge("eth0");
+    pod.net.up("eth0");
+    has(POD);
+    refused("eth0 is not connected to this node by a veth");
 }
