@@ -112,17 +112,22 @@ pub(super) async fn ours(within: &mut Namespace) -> Result<Vec<Assigned>, HostEr
     Ok(there)
 }
 
-/// Removes the address and FireCamp's routes from the pod's network. The kernel removes the routes
-/// with the address as source. Returns whether it changed anything.
+/// Removes the address and FireCamp's routes from the pod's network. The address goes last: it
+/// shows that something is left if the process ends before. Returns whether it changed anything.
 pub(super) async fn remove(within: &mut Namespace, at: Ipv4Addr) -> Result<bool, HostError> {
-    let mut changed = false;
-    for one in ours(within).await?.iter().filter(|one| one.local == at) {
-        changed |= address::remove(&mut within.route, one.link, at).await?;
-    }
-    if changed && ours(within).await?.is_empty() {
-        for one in route::list(&mut within.route).await?.iter().filter(|one| one.ours) {
+    let (own, others): (Vec<_>, Vec<_>) =
+        ours(within).await?.into_iter().partition(|one| one.local == at);
+    if !own.is_empty() && others.is_empty() {
+        let mut routes = route::list(&mut within.route).await?;
+        // The halves first: meanwhile the ranges keep the pod's own address.
+        routes.sort_by_key(|one| one.route.to.1);
+        for one in routes.iter().filter(|one| one.ours) {
             route::remove(&mut within.route, &one.route).await?;
         }
+    }
+    let mut changed = false;
+    for one in own {
+        changed |= address::remove(&mut within.route, one.link, at).await?;
     }
     Ok(changed)
 }
