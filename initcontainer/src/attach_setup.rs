@@ -20,6 +20,7 @@ pub(crate) fn input(config: &InitConfig) -> AttachInput {
         node: config.identity.node.clone(),
         cluster: config.cluster.clone(),
         pool: config.address.pool.clone(),
+        pool_is_approved: false,
         rule: config.address.eni,
         unwanted: unwanted_enis(&config.places.run_dir),
         metadata_poll: timing::METADATA_POLL,

@@ -246,6 +246,7 @@ fn attach_input(
         node: node.clone(),
         cluster: cluster.clone(),
         pool: None,
+        pool_is_approved: true,
         rule: *rule,
         unwanted: unwanted_enis(run_dir),
         metadata_poll: timing::QUEUED_METADATA_POLL,

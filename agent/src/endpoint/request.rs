@@ -31,7 +31,8 @@ pub(super) struct Admitted<W: Environment<Registry = AnyRegistry>> {
     pub(super) by: ReviewedPod,
     /// The pod; none if it is gone.
     pub(super) pod: Option<AskingPod>,
-    /// The pool of its label.
+    /// The pool that may give an address to a member that asks to attach one; otherwise that of the
+    /// pod's label.
     pub(super) pool: Option<PoolName>,
     pub(super) turn: Turn<W>,
 }
@@ -158,10 +159,10 @@ async fn served<W: Environment<Registry = AnyRegistry>>(
 ) -> Result<Admitted<W>, Refusal> {
     let kind = asked.request();
     let registry = &endpoint.systems.registry;
-    let known = async {
-        if kind == Request::Attach { has_address(registry, &by.member).await } else { Ok(false) }
+    let held = async {
+        if kind == Request::Attach { pool_of_holder(registry, &by.member).await } else { Ok(None) }
     };
-    let (pod, known) = tokio::join!(registry.asking_pod(&by.member), known);
+    let (pod, held) = tokio::join!(registry.asking_pod(&by.member), held);
     let pod = pod.map_err(|why| Refusal::unread(&why))?;
     let Served { node, pod_networks, .. } = &endpoint.served;
     let [its, own] = [from.ends.0, from.ends.1].map(|end| IpAddr::V4(*end.ip()));
@@ -174,11 +175,11 @@ async fn served<W: Environment<Registry = AnyRegistry>>(
     }
     let pool = if kind == Request::Attach {
         let wrong = |why| Refusal::new(StatusCode::BAD_REQUEST, Exit::Usage, why);
-        let pool = labelled.map_err(wrong)?;
-        if !known.map_err(|why| Refusal::unread(&why))? {
-            allowed(registry, &by.member, pool.as_ref()).await?;
+        let labelled = labelled.map_err(wrong)?;
+        match held.map_err(|why| Refusal::unread(&why))? {
+            Some(pool) => Some(pool),
+            None => Some(approved_pool(registry, &by.member, labelled.as_ref()).await?),
         }
-        pool
     } else {
         labelled.ok().flatten()
     };
@@ -197,24 +198,25 @@ async fn served<W: Environment<Registry = AnyRegistry>>(
     Ok(Admitted { asked, by, pod, pool, turn })
 }
 
-/// Whether the member has an address, which it may keep. This is read beside the pod, because most
-/// requests are of such members.
-async fn has_address(registry: &AnyRegistry, member: &Member) -> Result<bool, RegistryFailure> {
+/// The pool of a member that has an address, which it may keep. This is read beside the pod, because
+/// most requests are of such members.
+async fn pool_of_holder(
+    registry: &AnyRegistry,
+    member: &Member,
+) -> Result<Option<PoolName>, RegistryFailure> {
     match registry.get().await? {
-        OpenRegistry::Kube(registry) => Box::pin(registry.has_address(member)).await,
-        OpenRegistry::File(_) => Ok(false),
+        OpenRegistry::Kube(registry) => Box::pin(registry.pool_of_holder(member)).await,
+        OpenRegistry::File(_) => Ok(None),
     }
 }
 
-/// Whether a member without an address may have one of the pool.
-async fn allowed(
+/// The pool that may give an address to a member without one.
+async fn approved_pool(
     registry: &AnyRegistry,
     member: &Member,
-    pool: Option<&PoolName>,
-) -> Result<(), Refusal> {
-    let forbidden = registry.forbidden(member, pool).await;
-    match forbidden.map_err(|why| Refusal::unread(&why))? {
-        Some(why) => Err(Refusal::new(StatusCode::FORBIDDEN, Exit::NamespaceNotAllowed, why)),
-        None => Ok(()),
-    }
+    labelled: Option<&PoolName>,
+) -> Result<PoolName, Refusal> {
+    let approved = registry.approved_pool(member, labelled).await;
+    let forbidden = |why| Refusal::new(StatusCode::FORBIDDEN, Exit::NamespaceNotAllowed, why);
+    approved.map_err(|why| Refusal::unread(&why))?.map_err(forbidden)
 }

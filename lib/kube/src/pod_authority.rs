@@ -63,35 +63,41 @@ impl PodAuthority for KubeRegistry {
         Ok(Some(pod))
     }
 
-    async fn forbidden(
+    async fn approved_pool(
         &self,
         member: &Member,
         pool: Option<&PoolName>,
-    ) -> Result<Option<String>, RegistryFailure> {
-        let pool = match self.claim(member).await? {
-            Some(claim) => claim.object.pool,
-            None => self.pool_of_new_member(member, pool).await?.name,
+    ) -> Result<Result<PoolName, String>, RegistryFailure> {
+        let (pool, from) = match self.claim(member).await? {
+            Some(claim) => (claim.object.pool, ", which its claim names,"),
+            None => (self.pool_of_new_member(member, pool).await?.name, ""),
         };
         let allowed = self.allowed_namespaces(&pool).await?;
         let labels = match &allowed {
             Some(_) => self.namespace_labels(member.namespace()).await?,
             None => BTreeMap::new(),
         };
-        let granted = allowed.is_some_and(|allowed| allowed.allows(&labels));
+        if allowed.is_some_and(|allowed| allowed.allows(&labels)) {
+            return Ok(Ok(pool));
+        }
         let namespace = member.namespace();
-        let text = format!("pool {pool} does not allow namespace {namespace} in allowedNamespaces");
-        Ok((!granted).then_some(text))
+        Ok(Err(format!("pool {pool}{from} does not allow namespace {namespace} in allowedNamespaces")))
     }
 }
 
 impl KubeRegistry {
-    /// Whether the member has an address: its claim names one, and the address refers back to it.
-    /// Whoever may create claims in a namespace can name any address there, but no such record.
-    pub async fn has_address(&self, member: &Member) -> Result<bool, RegistryFailure> {
-        let claim = self.claim(member).await?;
-        let Some(address) = claim.and_then(|claim| claim.object.address) else { return Ok(false) };
+    /// The pool of the member's claim, if the member has an address: the claim names one, whose
+    /// StaticIP names the member. A user who may create claims can name any address in one, but
+    /// cannot make its StaticIP name the member.
+    pub async fn pool_of_holder(
+        &self,
+        member: &Member,
+    ) -> Result<Option<PoolName>, RegistryFailure> {
+        let Some(claim) = self.claim(member).await? else { return Ok(None) };
+        let Some(address) = claim.object.address else { return Ok(None) };
         let record = self.static_ip(address).await?;
-        Ok(record.is_some_and(|record| record.object.member == *member))
+        let held = record.is_some_and(|record| record.object.member == *member);
+        Ok(held.then_some(claim.object.pool))
     }
 
     async fn allowed_namespaces(

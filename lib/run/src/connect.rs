@@ -141,14 +141,14 @@ impl PodAuthority for AnyRegistry {
         }
     }
 
-    async fn forbidden(
+    async fn approved_pool(
         &self,
         member: &Member,
         pool: Option<&PoolName>,
-    ) -> Result<Option<String>, RegistryFailure> {
+    ) -> Result<Result<PoolName, String>, RegistryFailure> {
         match self.get().await? {
             OpenRegistry::File(_) => Err(without_pods()),
-            OpenRegistry::Kube(registry) => Box::pin(registry.forbidden(member, pool)).await,
+            OpenRegistry::Kube(registry) => Box::pin(registry.approved_pool(member, pool)).await,
         }
     }
 }

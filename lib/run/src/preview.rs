@@ -215,6 +215,7 @@ Expected exit code: 0 (Success): 10.0.1.40 is attached to eni-0a1b2c3d; it was n
             node,
             cluster: ClusterName::new("prod").unwrap(),
             pool: None,
+            pool_is_approved: false,
             rule: EniRule::Auto,
             unwanted: UnwantedEnis::default(),
             metadata_poll: timing::METADATA_POLL,

@@ -109,6 +109,7 @@ impl<'a> Site<'a> {
             node: pod.node.parse().expect("a node name"),
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
+            pool_is_approved: false,
             rule: EniRule::Primary,
             unwanted: UnwantedEnis::default(),
             metadata_poll: timing::METADATA_POLL,

@@ -22,6 +22,7 @@ pub fn attach(scenario: &Scenario, names: &Names, spawn: Spawn, run: u32) -> Att
         node: names.node(spawn.node).name.clone(),
         cluster: names.cluster.clone(),
         pool: None,
+        pool_is_approved: false,
         rule,
         unwanted: UnwantedEnis::default(),
         metadata_poll: timing::METADATA_POLL,

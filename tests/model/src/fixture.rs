@@ -164,6 +164,7 @@ impl Fixture {
             node: self.node(node),
             cluster: self.cluster.clone(),
             pool: None,
+            pool_is_approved: false,
             rule: EniRule::Primary,
             unwanted: UnwantedEnis::default(),
             metadata_poll: timing::METADATA_POLL,

@@ -146,6 +146,7 @@ impl Pod {
             node: self.node.parse().expect("a node name"),
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
+            pool_is_approved: false,
             rule: self.rule,
             unwanted: UnwantedEnis { avoided: self.avoided.clone(), ..UnwantedEnis::default() },
             metadata_poll,

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use super::held::{Bound, LookUp};
 use super::input::AttachInput;
 use super::messages::{in_use, no_eni_in_pool, no_eni_in_subnet};
-use super::refused_addresses::{may_carry, may_hand_out};
+use super::refused_addresses::{may_allocate_from, may_carry, may_hand_out};
 use crate::action::{Action, Reply};
 use crate::allocate;
 use crate::contract::exit::Exit;
@@ -215,6 +215,7 @@ impl Bind {
             let text = format!("member {} has no claim and no pool to allocate from", input.member);
             Halt::Fail(Exit::RegistryInvalid, text)
         })?;
+        may_allocate_from(input, &pool.name)?;
         let Some((site, eni)) = site(input, &pool, &node) else {
             let zone = pool.subnets.iter().any(|s| s.zone == node.zone);
             return Err(self.unsuitable(zone, no_eni_in_pool(&pool, &node), now));

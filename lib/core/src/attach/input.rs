@@ -22,6 +22,10 @@ pub struct AttachInput {
     pub cluster: ClusterName,
     /// The pool for a member that has no claim yet.
     pub pool: Option<PoolName>,
+    /// Whether a member without an address may get one of this pool alone, also if its claim names
+    /// another one: an agent has checked that this pool allows the member's namespace.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub pool_is_approved: bool,
     /// Which ENI carries the address.
     pub rule: EniRule,
     /// The ENIs to leave out.

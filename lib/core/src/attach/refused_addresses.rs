@@ -6,9 +6,19 @@ use std::net::Ipv4Addr;
 use super::input::AttachInput;
 use crate::allocate::{hands_out, is_assignable};
 use crate::contract::exit::Exit;
+use crate::ids::PoolName;
 use crate::node_identity::Eni;
 use crate::record::{Pool, PoolSubnet, StaticIp};
 use crate::retry_or_fail::Halt;
+
+/// Whether the member may get a new address of the pool. Its claim may have changed since the check.
+pub(super) fn may_allocate_from(input: &AttachInput, pool: &PoolName) -> Result<(), Halt> {
+    if !input.pool_is_approved || input.pool.as_ref() == Some(pool) {
+        return Ok(());
+    }
+    let text = format!("the claim of {} names pool {pool}, which was not checked", input.member);
+    Err(Halt::Fail(Exit::NamespaceNotAllowed, text))
+}
 
 /// Whether the ENI may carry the address. An address that EC2 already has there, without a pending
 /// mutation, stays: it needs no call, and a working member keeps running.

@@ -208,8 +208,8 @@ impl Exit {
                  ServiceAccount token with the audience firecamp.io into the container"
             }
             Self::NamespaceNotAllowed => {
-                "allow the namespace in spec.allowedNamespaces of the pool, or label the pod with \
-                 a pool that allows it"
+                "allow the namespace in spec.allowedNamespaces of the pool; or delete the member's \
+                 claim, if it has one, and label the pod with a pool that allows it"
             }
             Self::Internal => "this is a bug in FireCamp: report it with the log",
             Self::Interrupted => "nothing: the container runs again if the pod still exists",

@@ -57,11 +57,11 @@ pub trait PodAuthority: Send + Sync {
         member: &Member,
     ) -> impl Future<Output = Result<Option<AskingPod>, RegistryFailure>> + Send;
 
-    /// Why a member without an address may not have one: the pool does not allow its namespace. The
-    /// pool is that of its claim, otherwise this one, otherwise the only one.
-    fn forbidden(
+    /// The pool that a member without an address may have one of: that of its claim, otherwise this
+    /// one, otherwise the only one. The inner error says that it does not allow the namespace.
+    fn approved_pool(
         &self,
         member: &Member,
         pool: Option<&PoolName>,
-    ) -> impl Future<Output = Result<Option<String>, RegistryFailure>> + Send;
+    ) -> impl Future<Output = Result<Result<PoolName, String>, RegistryFailure>> + Send;
 }

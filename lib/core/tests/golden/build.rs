@@ -78,6 +78,7 @@ impl Case {
             node: parsed("node-a"),
             cluster: parsed("test"),
             pool: None,
+            pool_is_approved: false,
             rule: self.yaml.eni.as_deref().map_or(EniRule::Primary, parsed),
             unwanted: UnwantedEnis::default(),
             metadata_poll: timing::METADATA_POLL,

@@ -113,21 +113,26 @@ pub(super) async fn ours(within: &mut Namespace) -> Result<Vec<Assigned>, HostEr
 }
 
 /// Removes the address and FireCamp's routes from the pod's network. The address goes last: it
-/// shows that something is left if the process ends before. Returns whether it changed anything.
+/// shows that something is left if the process ends before. It goes also if a route stays, because
+/// a pod that may change its network could prevent that. Returns whether it changed anything.
 pub(super) async fn remove(within: &mut Namespace, at: Ipv4Addr) -> Result<bool, HostError> {
     let (own, others): (Vec<_>, Vec<_>) =
         ours(within).await?.into_iter().partition(|one| one.local == at);
-    if !own.is_empty() && others.is_empty() {
-        let mut routes = route::list(&mut within.route).await?;
-        // The halves first: meanwhile the ranges keep the pod's own address.
-        routes.sort_by_key(|one| one.route.to.1);
-        for one in routes.iter().filter(|one| one.ours) {
-            route::remove(&mut within.route, &one.route).await?;
-        }
-    }
+    let last = !own.is_empty() && others.is_empty();
+    let routes = if last { remove_routes(within).await } else { Ok(()) };
     let mut changed = false;
     for one in own {
         changed |= address::remove(&mut within.route, one.link, at).await?;
     }
-    Ok(changed)
+    routes.map(|()| changed)
+}
+
+async fn remove_routes(within: &mut Namespace) -> Result<(), HostError> {
+    let mut routes = route::list(&mut within.route).await?;
+    // The halves first: meanwhile the ranges keep the pod's own address.
+    routes.sort_by_key(|one| one.route.to.1);
+    for one in routes.iter().filter(|one| one.ours) {
+        route::remove(&mut within.route, &one.route).await?;
+    }
+    Ok(())
 }

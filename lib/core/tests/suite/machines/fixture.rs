@@ -289,6 +289,7 @@ pub(crate) fn attach_input() -> AttachInput {
         node: parsed("node-a"),
         cluster: parsed("test"),
         pool: None,
+        pool_is_approved: false,
         rule: EniRule::Auto,
         unwanted: UnwantedEnis::default(),
         metadata_poll: timing::METADATA_POLL,

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::attach::Attach;
+use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, FileFailure, HostKind, RegistryKind};
@@ -16,8 +16,8 @@ use firecamp_core::record::{
     Attachment, MemberRecords, Mutation, PendingMutation, StaticIp, Write,
 };
 
-use super::fixture::{ADDRESS, Fixture, eni, interface, on, parsed};
-use super::rig::{Rig, TICK, attach, host, is_owner, is_write, unwritten};
+use super::fixture::{ADDRESS, Fixture, eni, input, interface, on, parsed};
+use super::rig::{Rig, TICK, attach, attach_with, host, is_owner, is_write, unwritten};
 
 fn creates(action: &Action) -> bool {
     matches!(action, Action::Write(write) if matches!(**write, Write::CreateStaticIp(_)))
@@ -151,6 +151,18 @@ fn a_first_start_in_a_zone_without_a_subnet_of_the_pool_is_final() {
     let mut rig = attach(Fixture { records: MemberRecords::default(), ..first() });
     rig.until(|action| *action == Action::ReadIdentity).step();
     assert_eq!(rig.failed(), Some(Exit::RegistryInvalid), "no claim and no pool");
+}
+
+#[test]
+fn f151_a_new_address_comes_from_the_approved_pool_alone() {
+    for (pool, end) in [("pool", None), ("other", Some(Exit::NamespaceNotAllowed))] {
+        let input = AttachInput { pool: Some(parsed(pool)), pool_is_approved: true, ..input() };
+        for (fixture, end) in [(first(), end), (Fixture::parked_elsewhere(), None)] {
+            let mut rig = attach_with(input.clone(), fixture);
+            rig.until(|action| *action == Action::ReadIdentity).step();
+            assert_eq!(rig.failed(), end, "{pool}");
+        }
+    }
 }
 
 /// The address that a first start looks up first, if it looks one up before it lists the pool.

@@ -233,6 +233,7 @@ pub(crate) fn input() -> AttachInput {
         node: parsed("node-a"),
         cluster: parsed("test"),
         pool: None,
+        pool_is_approved: false,
         rule: EniRule::Auto,
         unwanted: UnwantedEnis::default(),
         metadata_poll: timing::METADATA_POLL,

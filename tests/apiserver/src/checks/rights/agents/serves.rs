@@ -39,9 +39,9 @@ async fn knows(site: &Site<'_>, registry: &KubeRegistry, pod: &Pod) -> Outcome {
     let unbound = site.cluster.issue("prod", ACCOUNT, (None, Some(AUDIENCE))).await?;
     let review = registry.review(&unbound).await.map_err(wrong)?;
     ensure(matches!(review, Review::Refused(_)), || format!("{review:?}"))?;
-    let forbidden = registry.forbidden(&pod.member, None).await.map_err(wrong)?;
-    let named = forbidden.as_ref().is_some_and(|why| why.contains("does not allow namespace prod"));
-    ensure(named, || format!("{forbidden:?}"))?;
+    let approved = registry.approved_pool(&pod.member, None).await.map_err(wrong)?;
+    let named = |why: &String| why.contains("does not allow namespace prod");
+    ensure(approved.as_ref().err().is_some_and(named), || format!("{approved:?}"))?;
     let pools = format!("{GROUP}/staticippools");
     let selector = json!({ "matchLabels": { "kubernetes.io/metadata.name": "prod" } });
     let allowed = json!({ "from": "Selector", "selector": selector });
@@ -51,8 +51,8 @@ async fn knows(site: &Site<'_>, registry: &KubeRegistry, pod: &Pod) -> Outcome {
         let changed = site.cluster.api.patch(&path, &open).await?;
         ensure(changed.code == 200, || changed.text)?;
     }
-    let forbidden = registry.forbidden(&pod.member, None).await.map_err(wrong)?;
-    ensure(forbidden.is_none(), || format!("{forbidden:?}"))?;
+    let approved = registry.approved_pool(&pod.member, None).await.map_err(wrong)?;
+    ensure(approved.is_ok(), || format!("{approved:?}"))?;
     let found = registry.asking_pod(&pod.member).await.map_err(wrong)?;
     ensure(found.as_ref().is_some_and(|found| found.pod == pod.uid), || format!("{found:?}"))
 }
