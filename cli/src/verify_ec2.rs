@@ -254,19 +254,26 @@ const AWS: [&str; 14] = [
     ".api.aws.hci.ic.gov",
 ];
 
-/// Who answered at this URL. Only EC2's endpoints of AWS prove something about EC2: those of a
-/// region, and interface endpoints. Customers have host names below `amazonaws.com`, too.
+/// Who answered at this URL. Only EC2's endpoints of AWS prove something about EC2.
 pub fn origin(region: String, url: &str) -> Origin {
     let after = url.split_once("://").map_or(url, |(_scheme, rest)| rest);
     let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
     // Without a user name and password.
     let host = authority.rsplit('@').next().unwrap_or_default();
     let name = host.split(':').next().unwrap_or_default();
-    let is_ec2 = name.split('.').any(|label| matches!(label, "ec2" | "ec2-fips"));
-    let is_aws = AWS.iter().any(|own| name.ends_with(own));
-    let proves_ec2 = url.starts_with("https:") && is_ec2 && is_aws;
+    let proves_ec2 = url.starts_with("https:") && is_ec2(name, &region);
     let note = (!proves_ec2).then_some(show::NOT_EC2);
     Origin { region, endpoint: host.to_owned(), proves_ec2, note }
+}
+
+/// Whether this host is EC2's endpoint of the region, or an interface endpoint (`vpce`) for it.
+/// Customers choose host names below `amazonaws.com`, too: a bucket may have the name `ec2`.
+fn is_ec2(host: &str, region: &str) -> bool {
+    let names = AWS.iter().filter_map(|domain| host.strip_suffix(*domain));
+    names.map(|name| name.split('.').collect::<Vec<_>>()).any(|labels| match labels.as_slice() {
+        ["ec2" | "ec2-fips", at] | [_, "ec2" | "ec2-fips", at, "vpce"] => *at == region,
+        _ => false,
+    })
 }
 
 impl From<CloudFailure> for Failure {

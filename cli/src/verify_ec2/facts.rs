@@ -287,9 +287,7 @@ pub(super) const FACTS: &[Fact] = &[
         "how many addresses an interface can have",
         "ipv4AddressesPerInterface of the instance type; more are refused as CapacityExceeded",
         "API reference, DescribeInstanceTypes",
-        NotObservable(
-            "only the refusal that it tries would keep it from filling the interface of a node",
-        ),
+        NotObservable("if EC2 accepted the extra addresses, they would fill the node's interface"),
     ),
     fact(
         "attach-keeps",

@@ -121,11 +121,12 @@ impl<E: Ec2> Session<'_, E> {
         self.measure_by_tag(scene).await
     }
 
-    /// How long lists by tag lagged after the creation, and do after a move to and fro.
+    /// Judges how long lists by tag lag: after the creation of the interfaces, after a move of an
+    /// address to B, and after its move back to A.
     async fn measure_by_tag(&mut self, scene: &Scene) -> Result<(), Halt> {
+        let mut lags = vec![scene.listed_by_tag.clone().map_err(Halt::Failed)?];
         let [x, ..] = scene.addresses;
         self.have(x, &scene.a).await?.map_err(Halt::Failed)?;
-        let mut lags = vec![scene.listed_by_tag];
         for [from, to] in [[&scene.a, &scene.b], [&scene.b, &scene.a]] {
             self.have(x, to).await?.map_err(Halt::Failed)?;
             lags.push(self.lag_by_tag(Instant::now(), [to, from], x).await?);
@@ -134,8 +135,9 @@ impl<E: Ec2> Session<'_, E> {
         Ok(())
     }
 
-    /// How long after `since` a list by the run's tag has both interfaces once, and the address on
-    /// the first one alone; none if it does not.
+    /// Polls until a list by the run's tag has both interfaces once, and the address on the first
+    /// one alone. Returns how long after `since` the last list without that was sent, so that the
+    /// time before the first list is no lag; none if no list has it.
     pub(super) async fn lag_by_tag(
         &mut self,
         since: Instant,
@@ -144,13 +146,14 @@ impl<E: Ec2> Session<'_, E> {
     ) -> Result<Option<Duration>, Halt> {
         let (key, value) = (tag::VERIFY_EC2_RUN.to_owned(), self.run.to_owned());
         let by = InterfacesBy::Tag { key, value };
-        let begun = Instant::now();
+        let (begun, mut lag) = (Instant::now(), Duration::ZERO);
         while begun.elapsed() <= VISIBLE_WITHIN {
-            let at = since.elapsed();
+            let sent = since.elapsed();
             let pages = self.list_pages(&by, SMALLEST_PAGE).await?;
             if judge::lists_both(&pages, ours, address) {
-                return Ok(Some(at));
+                return Ok(Some(lag));
             }
+            lag = sent;
             self.pause(POLL).await?;
         }
         Ok(None)

@@ -31,8 +31,8 @@ pub(super) struct Scene {
     pub(super) b: EniId,
     /// X, Y and Z.
     pub(super) addresses: [Ipv4Addr; 3],
-    /// How long after the creation of B a list by tag had both interfaces; none if it never did.
-    pub(super) listed_by_tag: Option<Duration>,
+    /// How long lists by tag lagged after the creation of B (see `lag_by_tag`), or why one failed.
+    pub(super) listed_by_tag: Result<Option<Duration>, CloudFailure>,
     primary_of_b: Ipv4Addr,
     router: Ipv4Addr,
     outside: Ipv4Addr,
@@ -79,11 +79,16 @@ impl<E: Ec2> Session<'_, E> {
         let addresses = self.take(&a, candidates).await?;
         let [x, ..] = addresses;
         let own = node.map(|node| (tag::VERIFY_EC2_ON_NODE, format!("{} {x}", node.eni)));
-        let created = Instant::now();
         let b = self.create(&self.request("b", own)).await?;
+        let created = Instant::now();
         let done = self.measure_new_interface(&b, addresses).await;
         self.close(&CREATION, done)?;
-        let listed_by_tag = self.lag_by_tag(created, [&a, &b], x).await?;
+        let listed_by_tag = match self.lag_by_tag(created, [&a, &b], x).await {
+            Ok(lag) => Ok(lag),
+            // No other fact needs this list.
+            Err(Halt::Failed(why)) => Err(why),
+            Err(Halt::Interrupted) => return Err(Halt::Interrupted),
+        };
         let listed = self.first_listing(&b).await?;
         let primary_of_b = listed.primary.ok_or_else(|| shortage("a new interface has no IPv4"))?;
         let (router, outside) =

@@ -132,20 +132,27 @@ async fn the_json_report_is_stable_and_names_no_account_and_no_identity() {
 
 #[test]
 fn only_the_endpoints_of_ec2_at_aws_prove_ec2() {
-    for (url, proves) in [
-        ("https://ec2.us-east-1.amazonaws.com/", true),
-        ("https://ec2-fips.us-east-1.api.aws/", true),
-        ("https://ec2.cn-north-1.amazonaws.com.cn/", true),
-        ("https://ec2.us-iso-east-1.c2s.ic.gov/", true),
-        ("https://vpce-0a1b.ec2.us-east-1.vpce.amazonaws.com:443/", true),
-        ("http://ec2.us-east-1.amazonaws.com/", false),
-        ("https://ec2.us-east-1.amazonaws.com.example/", false),
-        ("https://ec2.us-east-1.amazonaws.com@127.0.0.1/", false),
-        ("https://a1b2.execute-api.us-east-1.amazonaws.com/", false),
-        ("https://ec2-192-0-2-1.compute-1.amazonaws.com/", false),
-        ("", false),
+    for (region, url, proves) in [
+        ("us-east-1", "https://ec2.us-east-1.amazonaws.com/", true),
+        ("us-east-1", "https://ec2-fips.us-east-1.api.aws/", true),
+        ("cn-north-1", "https://ec2.cn-north-1.amazonaws.com.cn/", true),
+        ("us-iso-east-1", "https://ec2.us-iso-east-1.c2s.ic.gov/", true),
+        ("us-east-1", "https://vpce-0a1b.ec2.us-east-1.vpce.amazonaws.com:443/", true),
+        ("us-east-1", "http://ec2.us-east-1.amazonaws.com/", false),
+        ("us-east-1", "https://ec2.us-east-1.amazonaws.com.example/", false),
+        ("us-east-1", "https://ec2.us-east-1.amazonaws.com@127.0.0.1/", false),
+        ("us-east-1", "https://a1b2.execute-api.us-east-1.amazonaws.com/", false),
+        ("us-east-1", "https://ec2-192-0-2-1.compute-1.amazonaws.com/", false),
+        // Buckets with the name `ec2`, and a name of a load balancer.
+        ("us-east-1", "https://ec2.s3.us-east-1.amazonaws.com/", false),
+        ("us-east-1", "https://ec2.s3.amazonaws.com/", false),
+        ("us-west-2", "https://ec2.s3-us-west-2.amazonaws.com/", false),
+        ("us-east-1", "https://ec2.us-east-1.elb.amazonaws.com/", false),
+        ("us-east-1", "https://vpce-0a1b.s3.us-east-1.vpce.amazonaws.com/", false),
+        ("us-east-1", "https://ec2.vpce-0a1b.s3.us-east-1.vpce.amazonaws.com/", false),
+        ("us-east-1", "", false),
     ] {
-        let origin = verify_ec2::origin("us-east-1".to_owned(), url);
+        let origin = verify_ec2::origin(region.to_owned(), url);
         assert_eq!((origin.proves_ec2, origin.note.is_none()), (proves, proves), "{url}");
     }
 }
