@@ -36,7 +36,7 @@ pub struct StaticIPPoolSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interfaces: Option<PoolInterfaces>,
     /// The namespaces whose pods may allocate an address of this pool through the agents' endpoint.
-    /// Without it, none; members that already have a claim keep their address.
+    /// Without it, none; members that have an address keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
     /// The extended resource that counts the slots for addresses of this pool; its members request

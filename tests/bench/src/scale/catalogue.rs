@@ -69,8 +69,13 @@ pub(super) const ALL: &[Entry] = &[
     entry("change.cpu", CHANGES, "a StaticIP: CPU time of the API server", "ms"),
     entry("change.network", CHANGES, "… bytes of the API server", "KiB"),
     entry("change.store", CHANGES, "… bytes read from etcd", "KiB"),
-    entry("change.watches", CHANGES, "… watch events at replayed agents (none leads), maximum", "")
-        .at_most(1.0),
+    entry(
+        "change.watches",
+        CHANGES,
+        "… watch events that reach replayed agents, of which none leads: the most",
+        "",
+    )
+    .at_most(1.0),
     entry("change.seen", CHANGES, "… from the request to the watch of its node, median", "ms"),
     entry("change.seen.p90", CHANGES, "… 90th percentile", "ms"),
     entry("agent.seen", CHANGES, "… to a real agent's metrics, median", "ms"),

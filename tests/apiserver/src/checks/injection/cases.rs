@@ -98,7 +98,14 @@ pub(super) fn refused() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
         json!({ "name": name, "image": name, "volumeMounts": mounts })
     };
     let hidden = json!([mounting("firecamp-address", "a"), mounting("firecamp-token", "b")]);
-    let unread = "a container must mount the volume firecamp-address";
+    let covered = "a container mounts another volume at /run/firecamp.io";
+    let beside = json!([{ "name": "firecamp-address", "mountPath": "/etc/address" }]);
+    let part = |field: &str| {
+        let mount =
+            json!({ "name": "firecamp-address", "mountPath": "/run/firecamp.io", field: "part" });
+        json!([mount])
+    };
+    let unread = "no container mounts the whole volume";
     // A volume of direct mode that nothing mounts.
     let left = json!([{ "name": "run", "hostPath": { "path": "/run/firecamp" } }]);
     vec![
@@ -116,13 +123,17 @@ pub(super) fn refused() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
         (vec![("/spec/containers/0/resources", eni)], "vpc.amazonaws.com/pod-eni"),
         (vec![("/spec/volumes/0", token)], "the audience"),
         (vec![("/spec/volumes/1", elsewhere)], "must be an emptyDir"),
+        (vec![("/spec/containers", hidden)], covered),
+        (vec![("/spec/containers", json!([mounting("firecamp-token", "a")]))], covered),
         (vec![("/spec/containers/0/volumeMounts", json!([]))], unread),
-        (vec![("/spec/containers", hidden)], unread),
+        (vec![("/spec/containers/0/volumeMounts", beside)], unread),
+        (vec![("/spec/containers/0/volumeMounts", part("subPath"))], unread),
+        (vec![("/spec/containers/0/volumeMounts", part("subPathExpr"))], unread),
     ]
 }
 
-/// Pods that stay valid: `firecamp inject` prepared them for an earlier version, or a webhook put
-/// its own containers before those of a prepared pod.
+/// Pods that stay valid: `firecamp inject` prepared them for an earlier version, a webhook put its
+/// own containers before those of a prepared pod, or a container mounts the address twice.
 pub(super) fn accepted(whole: &Value) -> Vec<Value> {
     let older = |image: &str| {
         let image = json!(image);
@@ -136,9 +147,12 @@ pub(super) fn accepted(whole: &Value) -> Vec<Value> {
         ("/spec/initContainers", before("initContainers", "mesh-init")),
         ("/spec/containers", before("containers", "mesh-proxy")),
     ];
+    let own = json!({ "name": "firecamp-address", "mountPath": "/etc/address" });
+    let twice = json!([own, whole["spec"]["containers"][0]["volumeMounts"][0]]);
     vec![
         older("firecamp-initcontainer:0.0.9"),
         older("r.example.com:5000/firecamp-initcontainer@sha256:0"),
         with(whole.clone(), &mesh),
+        with(whole.clone(), &[("/spec/containers/0/volumeMounts", twice)]),
     ]
 }
