@@ -198,8 +198,8 @@ async fn served<W: Environment<Registry = AnyRegistry>>(
     Ok(Admitted { asked, by, pod, pool, turn })
 }
 
-/// The pool of a member that has an address, which it may keep. This is read beside the pod, because
-/// most requests are of such members.
+/// The pool of a member that has an address, which it may keep. This is read beside the pod: most
+/// requests are of such members.
 async fn pool_of_holder(
     registry: &AnyRegistry,
     member: &Member,

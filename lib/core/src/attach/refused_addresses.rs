@@ -11,7 +11,8 @@ use crate::node_identity::Eni;
 use crate::record::{Pool, PoolSubnet, StaticIp};
 use crate::retry_or_fail::Halt;
 
-/// Whether the member may get a new address of the pool. Its claim may have changed since the check.
+/// Whether the member may get a new address of the pool. Its claim may have changed since the
+/// check.
 pub(super) fn may_allocate_from(input: &AttachInput, pool: &PoolName) -> Result<(), Halt> {
     if !input.pool_is_approved || input.pool.as_ref() == Some(pool) {
         return Ok(());
