@@ -81,7 +81,9 @@ impl PodAuthority for KubeRegistry {
             return Ok(Ok(pool));
         }
         let namespace = member.namespace();
-        Ok(Err(format!("pool {pool}{from} does not allow namespace {namespace} in allowedNamespaces")))
+        Ok(Err(format!(
+            "pool {pool}{from} does not allow namespace {namespace} in allowedNamespaces"
+        )))
     }
 }
 
