@@ -85,8 +85,8 @@ async fn f057_an_agent_that_does_not_know_its_node_yet_lets_the_pod_ask_again() 
     let shared = SharedStatus::default();
     asking_with(false, shared.clone(), async |asking| {
         let early = timeout(Duration::from_millis(500), asking.attach(TOKEN)).await;
-        assert!(early.is_err(), "it asks again until it gives up: {early:?}");
         assert_eq!(asking.node.record().await.epoch, Epoch(5), "nothing has begun");
+        assert!(early.is_err(), "it asks again until it gives up: {early:?}");
         shared.set_node_read();
         let report = asking.attach(TOKEN).await;
         assert_eq!((report.exit, report.address), (Exit::Success, Some(ADDRESS)), "{report:?}");
