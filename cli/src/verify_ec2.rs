@@ -71,7 +71,7 @@ ec2:UnassignPrivateIpAddresses; with --on-node the last two also on the interfac
 container of FireCamp needs them.
 
 Exit codes: 0 every fact that can be observed holds; 20 a fact differs, or something is left in \
-EC2; 21 no fact differs, but some could not be tried; 13 EC2 refused a call before the first fact; \
+EC2; 21 no fact differs, but some could not be tried; 13 EC2 refused a call of the set-up; \
 143 a signal ended the run; 2 invalid flag.";
 
 /// `firecamp verify-ec2`.
