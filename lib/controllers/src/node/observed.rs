@@ -103,7 +103,11 @@ impl Observed {
                 }
             }
         }
-        self.memories.retain(|address, _| listing.records.contains_key(address));
+        for (address, memory) in &mut self.memories {
+            if !listing.records.contains_key(address) {
+                memory.forget();
+            }
+        }
         self.places.retain(|address, _| listing.records.contains_key(address));
         self.listing = Some(listing);
         self.listed = true;
@@ -235,7 +239,9 @@ impl Observed {
         let (Some(listing), Some(kernel_snapshot)) = (&self.listing, &self.kernel_snapshot) else {
             return observation;
         };
-        for (address, record) in &listing.records {
+        let records = &listing.records;
+        self.memories.retain(|at, memory| records.contains_key(at) || memory.is_pausing(now));
+        for (address, record) in records {
             // An unknown pod counts as vouched for: nothing is released. Nor is anything
             // re-asserted until the agent knows where the pod runs.
             let pod = listing.pods.get(&record.member);

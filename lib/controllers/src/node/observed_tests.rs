@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use firecamp_core::agent::plan;
+use firecamp_core::contract::timing;
 use firecamp_core::ids::{Epoch, Member, PodUid};
 use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::network_interface::Interface;
@@ -223,6 +224,22 @@ fn f007_frozen_metadata_service_does_not_override_ec2() {
     state.reasserted(ADDRESS);
     state.identified(identity(&[ADDRESS]), at(0));
     assert!(!is_misplaced(&mut state), "an operation has looked it up since");
+}
+
+/// Found by a history: a list without the address made an agent forget when it had re-asserted it.
+#[test]
+fn the_pause_after_a_reassert_outlives_a_list_without_the_address() {
+    let mut state = observed();
+    state.set_kernel_snapshot(kernel_snapshot());
+    let full = state.listing.clone().unwrap();
+    state.reasserts(ADDRESS, at(60));
+    state.listed(Listing::default());
+    assert_eq!(state.observation(at(61)).addresses, []);
+    state.listed(full);
+    assert_eq!(state.observation(at(62)).addresses[0].reasserted, Some(at(60)));
+    state.listed(Listing::default());
+    state.observation(at(60 + timing::REASSERT_PAUSE.as_secs()));
+    assert!(state.memories.is_empty(), "{:?}", state.memories);
 }
 
 #[test]

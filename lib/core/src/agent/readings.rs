@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::contract::timing;
 use crate::ids::{ClusterName, NodeName};
 use crate::lock_rule::{Hold, LockRecord};
 use crate::ports::{KernelTarget, KernelView, PodView};
@@ -40,6 +41,12 @@ impl Memory {
     /// A re-assert of the address starts now.
     pub fn reasserts(&mut self, now: Moment) {
         self.reasserted = Some(now);
+    }
+
+    /// Whether the next re-assert still waits for the pause after the last one, also if a list lacks
+    /// the address meanwhile.
+    pub fn is_pausing(&self, now: Moment) -> bool {
+        self.reasserted.is_some_and(|at| now.since(at) < timing::REASSERT_PAUSE)
     }
 
     /// Whether EC2 last reported it elsewhere.
