@@ -43,8 +43,8 @@ impl Memory {
         self.reasserted = Some(now);
     }
 
-    /// Whether the next re-assert still waits for the pause after the last one, also if a list lacks
-    /// the address meanwhile.
+    /// Whether the next re-assert still waits for the pause after the last one, also if a list
+    /// lacks the address meanwhile.
     pub fn is_pausing(&self, now: Moment) -> bool {
         self.reasserted.is_some_and(|at| now.since(at) < timing::REASSERT_PAUSE)
     }
