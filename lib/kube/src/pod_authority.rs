@@ -88,8 +88,8 @@ impl PodAuthority for KubeRegistry {
 }
 
 impl KubeRegistry {
-    /// The pool of the member's claim, if the member has an address: the claim names one, whose
-    /// StaticIP names the member. A user who may create claims can name any address in one, but
+    /// The pool of the member's address, if it has one: its claim names one, whose StaticIP names
+    /// the member. The pool is that of the StaticIP, because the claim may name another one. A user who may create claims can name any address in one, but
     /// cannot make its StaticIP name the member.
     pub async fn pool_of_holder(
         &self,
@@ -97,9 +97,9 @@ impl KubeRegistry {
     ) -> Result<Option<PoolName>, RegistryFailure> {
         let Some(claim) = self.claim(member).await? else { return Ok(None) };
         let Some(address) = claim.object.address else { return Ok(None) };
-        let record = self.static_ip(address).await?;
-        let held = record.is_some_and(|record| record.object.member == *member);
-        Ok(held.then_some(claim.object.pool))
+        let record = self.static_ip(address).await?.map(|stored| stored.object);
+        let held = record.filter(|record| record.member == *member);
+        Ok(held.map(|record| record.pool))
     }
 
     async fn allowed_namespaces(
