@@ -89,8 +89,8 @@ impl PodAuthority for KubeRegistry {
 
 impl KubeRegistry {
     /// The pool of the member's address, if it has one: its claim names one, whose StaticIP names
-    /// the member. The pool is that of the StaticIP, because the claim may name another one. A user who may create claims can name any address in one, but
-    /// cannot make its StaticIP name the member.
+    /// the member. A user who may create claims can name any pool and address in one, but cannot
+    /// make the address's StaticIP name the member.
     pub async fn pool_of_holder(
         &self,
         member: &Member,

@@ -17,7 +17,7 @@ pub(super) fn may_allocate_from(input: &AttachInput, pool: &PoolName) -> Result<
     if !input.pool_is_approved || input.pool.as_ref() == Some(pool) {
         return Ok(());
     }
-    let text = format!("the claim of {} names pool {pool}, which was not checked", input.member);
+    let text = format!("the claim of {} has changed to pool {pool} since the check", input.member);
     Err(Halt::Fail(Exit::NamespaceNotAllowed, text))
 }
 
